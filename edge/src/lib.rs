@@ -1,0 +1,1 @@
+//! Terminates clients: WebSocket, sessions, local fan-out.

@@ -1,0 +1,1 @@
+//! Measures a Switchyard from outside, with an oracle.

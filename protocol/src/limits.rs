@@ -1,0 +1,64 @@
+//! Limits that both ends of a connection know. Each has its reason; `Welcome.limits` tells clients the ones they meet.
+
+/// Bytes of a user's, tenant's, device's or client's id. Long enough for a UUID, an email address or a URN.
+pub const ID_BYTES_MAX: usize = 128;
+
+/// The largest integer on the wire: what an IEEE 754 double holds exactly, so that JSON numbers are safe in a browser.
+pub const INTEGER_MAX: u64 = (1 << 53) - 1;
+
+/// Bytes of a message's body. Larger content is a file.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a whole frame from a client: a body that JSON escapes sixfold would not fit, the other fields do.
+pub const FRAME_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
+
+/// Bytes of a first frame, before anybody is known: a token and a list of conversations.
+pub const HELLO_BYTES_MAX: usize = 8 * 1024;
+
+/// Messages in a page of history; a larger wish is cut to this.
+pub const PAGE_MESSAGES_MAX: usize = 200;
+
+/// Messages in a page of history when none is asked for.
+pub const PAGE_MESSAGES_DEFAULT: usize = 50;
+
+/// Events in one reply to `resume`, over all its conversations.
+pub const RESUME_EVENTS_MAX: usize = 500;
+
+/// Bytes of bodies in one page of history or resume; at least one event is always in it.
+pub const PAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// Conversations that one request may name (`subscribe`, `unsubscribe`, `resume`).
+pub const POSITIONS_MAX: usize = 200;
+
+/// Conversations that one session may be subscribed to.
+pub const SUBSCRIPTIONS_MAX: usize = 1_000;
+
+/// Members that one `create` or `add` may name.
+pub const MEMBERS_PER_REQUEST_MAX: usize = 1_000;
+
+/// Members of a conversation.
+pub const MEMBERS_MAX: usize = 10_000;
+
+/// Members in one page of `members`.
+pub const MEMBERS_PAGE_MAX: usize = 1_000;
+
+/// Bytes of a conversation's name.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// Bytes of an avatar's address.
+pub const AVATAR_BYTES_MAX: usize = 2_048;
+
+/// Bytes of a conversation's context (a product, an order).
+pub const CONTEXT_BYTES_MAX: usize = 256;
+
+/// Bytes of a token, as a signed JWT with a few claims has well under 2 KiB.
+pub const TOKEN_BYTES_MAX: usize = 6 * 1024;
+
+/// Numbers back from the head within which a send with `since` finds its first result.
+pub const DEDUPE_SINCE_MAX: u64 = 10_000;
+
+/// Numbers back from the head that a send without `since` is compared with.
+pub const DEDUPE_RECENT: u64 = 1_000;
+
+/// How often an idle connection is probed, told to clients in `Welcome`.
+pub const HEARTBEAT_MS: u64 = 25_000;

@@ -1,0 +1,1 @@
+//! Orders, persists and fans out conversations.
