@@ -1,1 +1,54 @@
-fn main() {}
+//! Generates the frames from their one definition, with no `protoc`, and hangs the JSON form's attributes on them.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let files = protox::compile(["proto/switchyard/v1/frames.proto"], ["proto"])?;
+    let mut config = prost_build::Config::new();
+    // The frames that hold a choice are written by hand in json.rs; the rest is derived.
+    const BY_HAND: [&str; 5] = ["ClientFrame", "ServerFrame", "Reply", "Event", "Subscriptions"];
+    for message in files.file.iter().flat_map(|file| &file.message_type).filter_map(|message| message.name.as_deref()) {
+        if !BY_HAND.contains(&message) {
+            config.message_attribute(
+                format!("switchyard.v1.{message}"),
+                "#[derive(serde::Serialize, serde::Deserialize)] #[serde(default)]",
+            );
+        }
+    }
+    for field in [
+        "Create.name",
+        "Create.avatar",
+        "Create.context",
+        "Send.since",
+        "History.before",
+        "History.after",
+        "History.before_time_ms",
+        "History.after_time_ms",
+        "History.id",
+        "Members.after",
+        "Update.name",
+        "Update.avatar",
+        "Error.retry_after_ms",
+        "SubscribedTo.error",
+        "ResumedConversation.error",
+        "Conversation.name",
+        "Conversation.avatar",
+        "Conversation.context",
+        "ConversationChanged.name",
+        "ConversationChanged.avatar",
+        "Hello.subscribe",
+    ] {
+        config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Option::is_none\")]");
+    }
+    for (field, with) in [
+        ("Create.kind", "conversation_kind"),
+        ("Conversation.kind", "conversation_kind"),
+        ("Send.kind", "message_kind"),
+        ("Message.kind", "message_kind"),
+        ("Conversation.role", "role"),
+        ("Member.role", "role"),
+    ] {
+        config.field_attribute(format!("switchyard.v1.{field}"), format!("#[serde(with = \"crate::json::{with}\")]"));
+    }
+    config.compile_fds(files)?;
+    Ok(())
+}

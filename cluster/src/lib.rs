@@ -1,1 +1,9 @@
-//! What nodes and workers meet through: links between edges and routers, worker threads.
+//! What edges and routers meet through: the link between them, and the worker threads that both live on.
+//!
+//! **Invariant:** an edge and a router know each other only through [`link`]; neither crate depends on the other.
+
+pub mod link;
+pub mod mailbox;
+pub mod mesh;
+pub mod now;
+pub mod worker;

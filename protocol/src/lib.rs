@@ -3,6 +3,15 @@
 //! **Invariant:** pure. No runtime, no clock, no randomness, no input or output: bytes in, values out.
 
 pub mod code;
+pub mod frame;
+pub mod hot;
 pub mod id;
+pub mod json;
 pub mod limits;
 pub mod shard;
+
+/// The frames of protocol version 1, generated from `proto/switchyard/v1/frames.proto`.
+#[allow(missing_docs, clippy::all, reason = "generated; the .proto has the documentation")]
+pub mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/switchyard.v1.rs"));
+}

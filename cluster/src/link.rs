@@ -1,0 +1,277 @@
+//! The link between an edge and the owner of a shard: what is said, and the two traits that carry it.
+//!
+//! Order: what one edge sends for one shard arrives in that order, and what one router sends to one edge arrives in that
+//! order. So events after the number in an answer to `Subscribe` are exactly those that follow it.
+
+use bytes::Bytes;
+use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::shard::Shard;
+use switchyard_protocol::v1;
+
+/// One edge worker.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct EdgeId(pub u16);
+
+/// Whom an answer goes to. The router gives it back as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asker {
+    /// The edge that holds the session.
+    pub edge: EdgeId,
+    /// The session, in the edge's own numbering; never used twice.
+    pub session: u64,
+    /// The client's id of the request.
+    pub request: u64,
+}
+
+/// From an edge to the owner of a conversation's shard.
+#[derive(Debug)]
+pub struct Request {
+    /// Whom to answer. Every request is answered once, but `Unsubscribe`.
+    pub from: Asker,
+    /// The conversation that it is about.
+    pub key: ConversationKey,
+    /// Who asks, by the token.
+    pub user: UserId,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// What an edge asks. Limits on lengths and counts hold already: the edge checked them.
+#[derive(Debug)]
+pub enum Ask {
+    /// Store a message. Answered [`Answer::Sent`].
+    Send(SendAsk),
+    /// Create the conversation `key`, or find it (direct). Answered [`Answer::Result`].
+    Create(Box<CreateAsk>),
+    /// Answered [`Answer::Result`] with a page.
+    History(HistoryAsk),
+    /// Live events for the asker on this edge; with `after`, the events that follow that number come with the answer.
+    /// Answered [`Answer::Subscribed`].
+    Subscribe(SubscribeAsk),
+    /// The edge has no reader of this conversation any more. Not answered.
+    Unsubscribe,
+    /// Answered [`Answer::Result`] with the detail.
+    Get,
+    /// A page of members. Answered [`Answer::Result`].
+    Members {
+        /// Members after this one in the order of ids.
+        after: Option<UserId>,
+        /// How many, at most.
+        limit: usize,
+    },
+    /// Answered [`Answer::Result`].
+    Add(Vec<UserId>),
+    /// Answered [`Answer::Result`].
+    Remove(UserId),
+    /// Answered [`Answer::Result`].
+    Leave,
+    /// Answered [`Answer::Result`].
+    Update {
+        /// The new name.
+        name: Option<String>,
+        /// The new avatar.
+        avatar: Option<String>,
+    },
+}
+
+/// A message to store. Client id and text share one allocation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SendAsk {
+    id_and_text: Box<str>,
+    id_len: usize,
+    /// What kind of message.
+    pub kind: v1::MessageKind,
+    /// The head that the client knew at its first attempt.
+    pub since: Option<u64>,
+}
+
+impl SendAsk {
+    /// Copies both texts.
+    pub fn new(client_id: &str, text: &str, kind: v1::MessageKind, since: Option<u64>) -> Self {
+        let mut joined = String::with_capacity(client_id.len() + text.len());
+        joined.push_str(client_id);
+        joined.push_str(text);
+        Self { id_and_text: joined.into_boxed_str(), id_len: client_id.len(), kind, since }
+    }
+
+    /// The sender's own id of the message.
+    pub fn client_id(&self) -> &str {
+        &self.id_and_text[..self.id_len]
+    }
+
+    /// The body.
+    pub fn text(&self) -> &str {
+        &self.id_and_text[self.id_len..]
+    }
+
+    /// Bytes of both, for budgets.
+    pub fn bytes(&self) -> usize {
+        self.id_and_text.len()
+    }
+}
+
+/// A conversation to create.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CreateAsk {
+    /// Direct or group.
+    pub kind: v1::ConversationKind,
+    /// All members, the asker among them, each once.
+    pub members: Vec<UserId>,
+    /// What it is called.
+    pub name: Option<String>,
+    /// The address of its picture.
+    pub avatar: Option<String>,
+    /// What it is about (a product, an order).
+    pub context: Option<String>,
+}
+
+/// Which page of a timeline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PageFrom {
+    /// The newest.
+    Newest,
+    /// Messages with lower numbers, newest first.
+    Before(u64),
+    /// Messages with higher numbers, oldest first.
+    After(u64),
+    /// Messages stored earlier than this, newest first.
+    BeforeTime(u64),
+    /// Messages stored at this time or later, oldest first.
+    AfterTime(u64),
+}
+
+/// A page of messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HistoryAsk {
+    /// Where it begins, and in which direction it goes.
+    pub from: PageFrom,
+    /// How many messages, at most; at least 1.
+    pub limit: usize,
+}
+
+/// A subscription, with or without what was missed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SubscribeAsk {
+    /// Events after this number come with the answer.
+    pub after: Option<u64>,
+    /// How many events come with the answer, at most.
+    pub events_max: usize,
+    /// Bytes of them, at most; one event may be larger.
+    pub bytes_max: usize,
+}
+
+/// From a router to an edge.
+#[derive(Debug)]
+pub enum Delivery {
+    /// The answer to a request.
+    Answer {
+        /// Who asked.
+        to: Asker,
+        /// What came of it.
+        answer: Answer,
+    },
+    /// A numbered event, for every local reader.
+    Event(LiveEvent),
+    /// Events up to `head` exist that will not be delivered: the queue was full. Never dropped itself; the newest per
+    /// conversation counts.
+    Head {
+        /// Which conversation.
+        key: ConversationKey,
+        /// The number of its newest committed event.
+        head: u64,
+    },
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub enum Answer {
+    /// The message is stored, now or by an earlier attempt.
+    Sent {
+        /// The encoded `v1::Message`.
+        message: Bytes,
+        /// Whether an earlier attempt had stored it.
+        duplicate: bool,
+    },
+    /// The edge is subscribed; the asker may read.
+    Subscribed(Box<SubscribedAnswer>),
+    /// Any other success.
+    Result(Box<v1::reply::Result>),
+    /// It was not done.
+    Refused(Refusal),
+}
+
+/// The start of a live stream.
+#[derive(Debug)]
+pub struct SubscribedAnswer {
+    /// The conversation, for the edge's table.
+    pub key: ConversationKey,
+    /// Who may read.
+    pub user: UserId,
+    /// Live events flow from `head + 1`.
+    pub head: u64,
+    /// What was asked for with `after`; empty without.
+    pub missed: v1::ResumedConversation,
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// Its code.
+    pub code: ErrorCode,
+    /// In words, for the client's developer.
+    pub message: &'static str,
+    /// When to try again, where that helps.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Refusal {
+    /// A refusal without a time to come again.
+    pub const fn new(code: ErrorCode, message: &'static str) -> Self {
+        Self { code, message, retry_after_ms: None }
+    }
+
+    /// What a stranger gets, equal to what nobody would get: a conversation that does not exist.
+    pub const NOT_FOUND: Self = Self::new(ErrorCode::NotFound, "no such conversation");
+}
+
+/// A numbered event on its way to readers.
+#[derive(Clone, Debug)]
+pub struct LiveEvent {
+    /// Which conversation.
+    pub key: ConversationKey,
+    /// Its number.
+    pub seq: u64,
+    /// The encoded `v1::ServerFrame`, shared by every edge and socket.
+    pub frame: Bytes,
+    /// Users who may read nothing after this event. Empty for all but membership events.
+    pub removed: Vec<UserId>,
+}
+
+/// The way to a shard's owner is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LinkFull;
+
+/// The edge's end. One per edge worker, used by that worker alone.
+pub trait EdgeLink {
+    /// Sends a request to a shard's owner. `Err`: the way there is full, nothing was sent, the client is to come again.
+    fn send(&mut self, shard: Shard, request: Request) -> Result<(), LinkFull>;
+
+    /// Lets go what was sent in this turn.
+    fn flush(&mut self);
+
+    /// Takes what has come, in order. `into` must be empty.
+    fn receive(&mut self, into: &mut Vec<Delivery>);
+}
+
+/// The router's end. One per router worker, used by that worker alone.
+pub trait RouterLink {
+    /// Takes what has come, in order. `into` must be empty.
+    fn receive(&mut self, into: &mut Vec<Request>);
+
+    /// Sends to an edge. Answers always go; an event gives way to a head mark where the edge's queue is full.
+    fn send(&mut self, edge: EdgeId, delivery: Delivery);
+
+    /// Lets go what was sent in this turn.
+    fn flush(&mut self);
+}

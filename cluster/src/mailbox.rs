@@ -1,0 +1,103 @@
+//! Batches between threads: a [`Mailbox`] takes whole batches under one short lock, and its worker's [`Bell`] is rung at
+//! most once per batch, with a system call only if that worker sleeps.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Wakes one worker.
+///
+/// The two flags close the window between looking for work and going to sleep: the worker first says that it sleeps and
+/// then looks at `rung` once more; a sender first sets `rung` and then looks whether the worker sleeps. In every
+/// interleaving of the two at least one sees the other.
+#[derive(Debug)]
+pub struct Bell {
+    rung: AtomicBool,
+    asleep: AtomicBool,
+    waker: mio::Waker,
+}
+
+impl Bell {
+    /// A bell that wakes the poll to which `waker` belongs.
+    pub fn new(waker: mio::Waker) -> Self {
+        Self { rung: AtomicBool::new(false), asleep: AtomicBool::new(false), waker }
+    }
+
+    /// Makes the worker look at its mailboxes soon.
+    pub fn ring(&self) {
+        self.rung.store(true, SeqCst);
+        if self.asleep.swap(false, SeqCst) {
+            // The eventfd behind it fails only at a full counter, and then the worker is awake already.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// The worker says that it is about to sleep. `false`: it was rung meanwhile and must not.
+    pub(crate) fn may_sleep(&self) -> bool {
+        self.asleep.store(true, SeqCst);
+        if self.rung.swap(false, SeqCst) {
+            self.asleep.store(false, SeqCst);
+            return false;
+        }
+        true
+    }
+
+    /// The worker is awake and about to look at its mailboxes.
+    pub(crate) fn awake(&self) {
+        self.asleep.store(false, SeqCst);
+        self.rung.store(false, SeqCst);
+    }
+}
+
+/// A queue into one worker. Its owner bounds what may be in it: see [`Mailbox::len`].
+#[derive(Debug)]
+pub struct Mailbox<T> {
+    queue: Mutex<Vec<T>>,
+    bell: Arc<Bell>,
+}
+
+impl<T> Mailbox<T> {
+    /// An empty mailbox of the worker that `bell` wakes.
+    pub fn new(bell: Arc<Bell>) -> Self {
+        Self { queue: Mutex::new(Vec::new()), bell }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Vec<T>> {
+        // A panic elsewhere leaves a queue of whole items behind.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves a whole batch in, in order, and wakes the worker. An empty batch costs nothing.
+    pub fn post(&self, batch: &mut Vec<T>) {
+        if batch.is_empty() {
+            return;
+        }
+        {
+            let mut queue = self.queue();
+            if queue.is_empty() {
+                std::mem::swap(&mut *queue, batch);
+            } else {
+                queue.append(batch);
+            }
+        }
+        self.bell.ring();
+    }
+
+    /// Takes everything out, in order. `into` must be empty; its room is kept for the next batch.
+    pub fn take(&self, into: &mut Vec<T>) {
+        debug_assert!(into.is_empty());
+        let mut queue = self.queue();
+        if !queue.is_empty() {
+            std::mem::swap(&mut *queue, into);
+        }
+    }
+
+    /// How many items wait.
+    pub fn len(&self) -> usize {
+        self.queue().len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

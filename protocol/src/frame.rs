@@ -1,0 +1,194 @@
+//! Frames in either form: which form a connection speaks, and reading and writing whole frames.
+//!
+//! | request | number | answered with | what it does |
+//! |---|--:|---|---|
+//! | `hello` | 2 | `welcome` | says who is there; first on a connection |
+//! | `resume` | 3 | `resumed` | events after each position, paged; subscribes |
+//! | `create` | 4 | `created` | a direct or group conversation; a direct one once per pair and context |
+//! | `send` | 5 | `sent` | stores a message once per client id |
+//! | `history` | 6 | `page` | messages before or after a number or time |
+//! | `subscribe` | 7 | `subscribed` | live events of conversations |
+//! | `unsubscribe` | 8 | `done` | no more of them |
+//! | `get` | 9 | `detail` | a conversation as the asker sees it |
+//! | `members` | 10 | `members` | a page of members with their roles |
+//! | `add` | 11 | `changed` | members join |
+//! | `remove` | 12 | `changed` | a member is put out |
+//! | `leave` | 13 | `changed` | the asker goes |
+//! | `update` | 14 | `changed` | name, avatar |
+//! | `renew` | 15 | `renewed` | a new token for this session |
+//! | `ping` | 16 | `pong` | the server's time |
+//!
+//! | event | number | numbered | when |
+//! |---|--:|---|---|
+//! | `message` | 3 | yes | a message was stored |
+//! | `members` | 4 | yes | members came, went or got another role |
+//! | `change` (JSON `conversation`) | 5 | yes | name or avatar changed |
+//! | `head` | 6 | no | events up to `head` exist that were not sent: resume |
+//! | `gap` | 7 | no | what lies before `first_available` is no longer kept |
+//! | `drain` | 8 | no | the server is going away |
+//! | `token_expiring` | 9 | no | renew within `in_ms` |
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use crate::code::ErrorCode;
+use crate::json;
+use crate::v1::{self, ClientFrame, ServerFrame, client_frame::Request};
+
+/// The two forms of the same frames, chosen by WebSocket subprotocol.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Form {
+    /// `switchyard.v1.proto`: protobuf in binary messages.
+    Proto,
+    /// `switchyard.v1.json`: JSON in text messages.
+    Json,
+}
+
+impl Form {
+    /// Every form that this version speaks, in the order of preference.
+    pub const ALL: [Self; 2] = [Self::Proto, Self::Json];
+
+    /// The WebSocket subprotocol that chooses it.
+    pub fn subprotocol(self) -> &'static str {
+        match self {
+            Self::Proto => "switchyard.v1.proto",
+            Self::Json => "switchyard.v1.json",
+        }
+    }
+
+    /// The form of this subprotocol, if it is one.
+    pub fn of_subprotocol(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|form| form.subprotocol() == name)
+    }
+}
+
+/// Requests that have a number and a name, but are not answered by this version; in the order of their numbers from
+/// [`RESERVED_FROM`] on.
+pub const RESERVED_REQUESTS: [&str; 21] = [
+    "edit",
+    "delete",
+    "react",
+    "open",
+    "list",
+    "promote",
+    "demote",
+    "close",
+    "reopen",
+    "archive",
+    "unarchive",
+    "erase",
+    "accept",
+    "decline",
+    "block",
+    "unblock",
+    "mark",
+    "typing",
+    "watch",
+    "unwatch",
+    "unread",
+];
+
+/// Field number of the first of [`RESERVED_REQUESTS`].
+pub const RESERVED_FROM: u32 = 17;
+
+/// Why a client's frame is not a request. Answered `BAD_REQUEST`, with `id` where one could be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DecodeError {
+    /// The request's id, 0 if it could not be read.
+    pub id: u64,
+    /// What is wrong, in words for the client's developer.
+    pub message: String,
+}
+
+impl DecodeError {
+    pub(crate) fn new(id: u64, message: impl Into<String>) -> Self {
+        Self { id, message: message.into() }
+    }
+}
+
+/// Reads a protobuf request.
+pub fn decode_client_proto(frame: &[u8]) -> Result<(u64, Request), DecodeError> {
+    let decoded = ClientFrame::decode(frame).map_err(|error| DecodeError::new(0, format!("not a frame: {error}")))?;
+    match decoded.request {
+        Some(request) => Ok((decoded.id, request)),
+        None => Err(DecodeError::new(decoded.id, unknown_request(frame))),
+    }
+}
+
+/// Reads a JSON request.
+pub fn decode_client_json(text: &str) -> Result<(u64, Request), DecodeError> {
+    json::decode_client(text)
+}
+
+/// Names the request that a protobuf frame holds although this version does not answer it.
+fn unknown_request(mut frame: &[u8]) -> String {
+    use prost::encoding::{DecodeContext, decode_key, skip_field};
+    while !frame.is_empty() {
+        let Ok((number, wire_type)) = decode_key(&mut frame) else { break };
+        if number > 1 {
+            let reserved = number.checked_sub(RESERVED_FROM).and_then(|at| RESERVED_REQUESTS.get(at as usize));
+            return match reserved {
+                Some(name) => json::unknown_request(name),
+                None => format!("unknown request number {number}"),
+            };
+        }
+        if skip_field(wire_type, number, &mut frame, DecodeContext::default()).is_err() {
+            break;
+        }
+    }
+    "a frame needs a request".to_owned()
+}
+
+/// Writes a frame to a client in the given form.
+pub fn encode_server(form: Form, frame: &ServerFrame) -> Bytes {
+    match form {
+        Form::Proto => frame.encode_to_vec().into(),
+        Form::Json => json::encode_server(frame).into_bytes().into(),
+    }
+}
+
+/// Writes a request in the given form.
+pub fn encode_client(form: Form, id: u64, request: Request) -> Bytes {
+    let frame = ClientFrame { id, request: Some(request) };
+    match form {
+        Form::Proto => frame.encode_to_vec().into(),
+        Form::Json => json::encode_client(&frame).into_bytes().into(),
+    }
+}
+
+/// An error as it goes to a client.
+pub fn error(code: ErrorCode, message: impl Into<String>, retry_after_ms: Option<u64>) -> v1::Error {
+    v1::Error { code: code.name().to_owned(), number: code.number(), message: message.into(), retry_after_ms }
+}
+
+/// The frame that answers request `id`.
+pub fn reply(id: u64, result: v1::reply::Result) -> ServerFrame {
+    ServerFrame { frame: Some(v1::server_frame::Frame::Reply(v1::Reply { id, result: Some(result) })) }
+}
+
+/// The frame that tells an event.
+pub fn event(event: v1::Event) -> ServerFrame {
+    ServerFrame { frame: Some(v1::server_frame::Frame::Event(event)) }
+}
+
+/// A request's name on the wire, for messages and metrics.
+pub fn request_name(request: &Request) -> &'static str {
+    match request {
+        Request::Hello(_) => "hello",
+        Request::Resume(_) => "resume",
+        Request::Create(_) => "create",
+        Request::Send(_) => "send",
+        Request::History(_) => "history",
+        Request::Subscribe(_) => "subscribe",
+        Request::Unsubscribe(_) => "unsubscribe",
+        Request::Get(_) => "get",
+        Request::Members(_) => "members",
+        Request::Add(_) => "add",
+        Request::Remove(_) => "remove",
+        Request::Leave(_) => "leave",
+        Request::Update(_) => "update",
+        Request::Renew(_) => "renew",
+        Request::Ping(_) => "ping",
+    }
+}

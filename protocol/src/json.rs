@@ -1,0 +1,420 @@
+//! The JSON form of the frames. The fields are those of the `.proto`, by derived attributes; written by hand is only the
+//! shape of the frames that hold a choice:
+//!
+//! | frame | JSON |
+//! |---|---|
+//! | request | `{"id":N,"<request>":{…}}` |
+//! | reply | `{"id":N,"ok":true,"data":{…}}` or `{"id":N,"ok":false,"error":{…}}` |
+//! | event of a conversation | `{"event":"<kind>","conversation":…,"seq":N,"<kind>":{…}}`; `change` is called `conversation` |
+//! | other event | `{"event":"<kind>",…its fields}` |
+//!
+//! A reply's `data` does not name its kind: the asker knows what it asked.
+
+use std::fmt;
+
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::code::ErrorCode;
+use crate::frame::{DecodeError, RESERVED_REQUESTS};
+use crate::v1::{self, ClientFrame, Event, Reply, ServerFrame, client_frame::Request, event, reply, server_frame};
+
+/// The kinds of data in a successful reply: what a JSON reader must know from its own request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "each is the reply of its name")]
+pub enum ReplyKind {
+    Welcome,
+    Resumed,
+    Created,
+    Sent,
+    Page,
+    Subscribed,
+    Done,
+    Detail,
+    Members,
+    Changed,
+    Renewed,
+    Pong,
+}
+
+impl ReplyKind {
+    /// What answers this request if it succeeds.
+    pub fn of(request: &Request) -> Self {
+        match request {
+            Request::Hello(_) => Self::Welcome,
+            Request::Resume(_) => Self::Resumed,
+            Request::Create(_) => Self::Created,
+            Request::Send(_) => Self::Sent,
+            Request::History(_) => Self::Page,
+            Request::Subscribe(_) => Self::Subscribed,
+            Request::Unsubscribe(_) => Self::Done,
+            Request::Get(_) => Self::Detail,
+            Request::Members(_) => Self::Members,
+            Request::Add(_) | Request::Remove(_) | Request::Leave(_) | Request::Update(_) => Self::Changed,
+            Request::Renew(_) => Self::Renewed,
+            Request::Ping(_) => Self::Pong,
+        }
+    }
+}
+
+/// Why a server's text is not a frame.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerDecodeError {
+    /// Not JSON, or not of the frame's shape.
+    #[error("not a frame: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// An answer to a request that the asker does not know.
+    #[error("a reply to unknown request {0}")]
+    UnknownReply(u64),
+}
+
+pub(crate) fn unknown_request(name: &str) -> String {
+    let shown: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(32).collect();
+    if RESERVED_REQUESTS.contains(&name) {
+        format!("request '{shown}' is not answered by this version of the server")
+    } else {
+        format!("unknown request '{shown}'")
+    }
+}
+
+/// A client's frame as far as it can be read without knowing the request: so that a bad one is answered under its id.
+#[derive(Default)]
+struct Envelope<'a> {
+    id: Option<u64>,
+    request: Option<(std::borrow::Cow<'a, str>, &'a RawValue)>,
+    fault: Option<&'static str>,
+}
+
+impl<'de> Deserialize<'de> for Envelope<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Envelope<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with an id and one request")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut envelope = Envelope::default();
+                while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+                    if key == "id" {
+                        if envelope.id.is_some() {
+                            envelope.fault = Some("the id stands twice");
+                        }
+                        envelope.id = Some(map.next_value()?);
+                    } else if envelope.request.is_some() {
+                        envelope.fault = Some("a frame holds one request");
+                        map.next_value::<IgnoredAny>()?;
+                    } else {
+                        envelope.request = Some((key, map.next_value()?));
+                    }
+                    if envelope.fault.is_some() {
+                        // No need to read a million more keys to know that it is wrong.
+                        return Err(A::Error::custom(envelope.fault.unwrap_or_default()));
+                    }
+                }
+                Ok(envelope)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
+
+/// Reads a JSON request.
+pub(crate) fn decode_client(text: &str) -> Result<(u64, Request), DecodeError> {
+    let envelope: Envelope<'_> =
+        serde_json::from_str(text).map_err(|error| DecodeError::new(0, format!("not a frame: {error}")))?;
+    let id = envelope.id.unwrap_or(0);
+    let Some((name, body)) = envelope.request else {
+        return Err(DecodeError::new(id, "a frame needs a request"));
+    };
+    let body = body.get();
+    let request = match &*name {
+        "hello" => serde_json::from_str(body).map(Request::Hello),
+        "resume" => serde_json::from_str(body).map(Request::Resume),
+        "create" => serde_json::from_str(body).map(Request::Create),
+        "send" => serde_json::from_str(body).map(Request::Send),
+        "history" => serde_json::from_str(body).map(Request::History),
+        "subscribe" => serde_json::from_str(body).map(Request::Subscribe),
+        "unsubscribe" => serde_json::from_str(body).map(Request::Unsubscribe),
+        "get" => serde_json::from_str(body).map(Request::Get),
+        "members" => serde_json::from_str(body).map(Request::Members),
+        "add" => serde_json::from_str(body).map(Request::Add),
+        "remove" => serde_json::from_str(body).map(Request::Remove),
+        "leave" => serde_json::from_str(body).map(Request::Leave),
+        "update" => serde_json::from_str(body).map(Request::Update),
+        "renew" => serde_json::from_str(body).map(Request::Renew),
+        "ping" => serde_json::from_str(body).map(Request::Ping),
+        other => return Err(DecodeError::new(id, unknown_request(other))),
+    };
+    match request {
+        Ok(request) => Ok((id, request)),
+        Err(error) => Err(DecodeError::new(id, format!("{name}: {error}"))),
+    }
+}
+
+pub(crate) fn encode_client(frame: &ClientFrame) -> String {
+    serde_json::to_string(frame).expect("frames hold only what JSON can say")
+}
+
+pub(crate) fn encode_server(frame: &ServerFrame) -> String {
+    serde_json::to_string(frame).expect("frames hold only what JSON can say")
+}
+
+impl Serialize for ClientFrame {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("id", &self.id)?;
+        if let Some(request) = &self.request {
+            let name = crate::frame::request_name(request);
+            match request {
+                Request::Hello(body) => map.serialize_entry(name, body)?,
+                Request::Resume(body) => map.serialize_entry(name, body)?,
+                Request::Create(body) => map.serialize_entry(name, body)?,
+                Request::Send(body) => map.serialize_entry(name, body)?,
+                Request::History(body) => map.serialize_entry(name, body)?,
+                Request::Subscribe(body) => map.serialize_entry(name, body)?,
+                Request::Unsubscribe(body) => map.serialize_entry(name, body)?,
+                Request::Get(body) => map.serialize_entry(name, body)?,
+                Request::Members(body) => map.serialize_entry(name, body)?,
+                Request::Add(body) => map.serialize_entry(name, body)?,
+                Request::Remove(body) => map.serialize_entry(name, body)?,
+                Request::Leave(body) => map.serialize_entry(name, body)?,
+                Request::Update(body) => map.serialize_entry(name, body)?,
+                Request::Renew(body) => map.serialize_entry(name, body)?,
+                Request::Ping(body) => map.serialize_entry(name, body)?,
+            }
+        }
+        map.end()
+    }
+}
+
+impl Serialize for ServerFrame {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.frame {
+            Some(server_frame::Frame::Reply(reply)) => serialize_reply(reply, serializer),
+            Some(server_frame::Frame::Event(event)) => event.serialize(serializer),
+            None => serializer.serialize_map(Some(0))?.end(),
+        }
+    }
+}
+
+fn serialize_reply<S: Serializer>(reply: &Reply, serializer: S) -> Result<S::Ok, S::Error> {
+    use reply::Result as R;
+    let mut map = serializer.serialize_map(Some(3))?;
+    map.serialize_entry("id", &reply.id)?;
+    map.serialize_entry("ok", &!matches!(reply.result, Some(R::Error(_))))?;
+    match &reply.result {
+        Some(R::Error(error)) => map.serialize_entry("error", error)?,
+        Some(R::Welcome(data)) => map.serialize_entry("data", data)?,
+        Some(R::Resumed(data)) => map.serialize_entry("data", data)?,
+        Some(R::Created(data)) => map.serialize_entry("data", data)?,
+        Some(R::Sent(data)) => map.serialize_entry("data", data)?,
+        Some(R::Page(data)) => map.serialize_entry("data", data)?,
+        Some(R::Subscribed(data)) => map.serialize_entry("data", data)?,
+        Some(R::Done(data)) => map.serialize_entry("data", data)?,
+        Some(R::Detail(data)) => map.serialize_entry("data", data)?,
+        Some(R::Members(data)) => map.serialize_entry("data", data)?,
+        Some(R::Changed(data)) => map.serialize_entry("data", data)?,
+        Some(R::Renewed(data)) => map.serialize_entry("data", data)?,
+        Some(R::Pong(data)) => map.serialize_entry("data", data)?,
+        None => {}
+    }
+    map.end()
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use event::Body as B;
+        let mut map = serializer.serialize_map(None)?;
+        let name = match &self.body {
+            Some(B::Message(_)) => "message",
+            Some(B::Members(_)) => "members",
+            Some(B::Change(_)) => "conversation",
+            Some(B::Head(_)) => "head",
+            Some(B::Gap(_)) => "gap",
+            Some(B::Drain(_)) => "drain",
+            Some(B::TokenExpiring(_)) => "token_expiring",
+            None => "",
+        };
+        map.serialize_entry("event", name)?;
+        if !self.conversation.is_empty() {
+            map.serialize_entry("conversation", &self.conversation)?;
+        }
+        if self.seq != 0 {
+            map.serialize_entry("seq", &self.seq)?;
+        }
+        match &self.body {
+            Some(B::Message(body)) => map.serialize_entry("message", body)?,
+            Some(B::Members(body)) => map.serialize_entry("members", body)?,
+            Some(B::Change(body)) => map.serialize_entry("change", body)?,
+            Some(B::Head(body)) => map.serialize_entry("head", &body.head)?,
+            Some(B::Gap(body)) => {
+                map.serialize_entry("first_available", &body.first_available)?;
+                map.serialize_entry("head", &body.head)?;
+            }
+            Some(B::Drain(body)) => {
+                map.serialize_entry("after_min_ms", &body.after_min_ms)?;
+                map.serialize_entry("after_max_ms", &body.after_max_ms)?;
+            }
+            Some(B::TokenExpiring(body)) => map.serialize_entry("in_ms", &body.in_ms)?,
+            None => {}
+        }
+        map.end()
+    }
+}
+
+/// Every field that a server's frame may have, as a reader meets them.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Wire<'a> {
+    id: u64,
+    ok: Option<bool>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    error: Option<v1::Error>,
+    #[serde(flatten)]
+    event: EventWire,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EventWire {
+    event: String,
+    conversation: String,
+    seq: u64,
+    message: Option<v1::Message>,
+    members: Option<v1::MembersChanged>,
+    change: Option<v1::ConversationChanged>,
+    head: u64,
+    first_available: u64,
+    after_min_ms: u64,
+    after_max_ms: u64,
+    in_ms: u64,
+}
+
+impl From<EventWire> for Event {
+    fn from(wire: EventWire) -> Self {
+        use event::Body as B;
+        let body = match &*wire.event {
+            "message" => wire.message.map(B::Message),
+            "members" => wire.members.map(B::Members),
+            "conversation" => wire.change.map(B::Change),
+            "head" => Some(B::Head(v1::Head { head: wire.head })),
+            "gap" => Some(B::Gap(v1::Gap { first_available: wire.first_available, head: wire.head })),
+            "drain" => Some(B::Drain(v1::Drain { after_min_ms: wire.after_min_ms, after_max_ms: wire.after_max_ms })),
+            "token_expiring" => Some(B::TokenExpiring(v1::TokenExpiring { in_ms: wire.in_ms })),
+            _ => None,
+        };
+        Self { conversation: wire.conversation, seq: wire.seq, body }
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        EventWire::deserialize(deserializer).map(Self::from)
+    }
+}
+
+/// Reads a server's frame. `expected` tells what a request asked for, by its id. An event of an unknown kind comes back
+/// without a body.
+pub fn decode_server(
+    text: &str,
+    expected: impl FnOnce(u64) -> Option<ReplyKind>,
+) -> Result<ServerFrame, ServerDecodeError> {
+    use reply::Result as R;
+    let wire: Wire<'_> = serde_json::from_str(text)?;
+    let Some(ok) = wire.ok else {
+        return Ok(crate::frame::event(wire.event.into()));
+    };
+    let result = if ok {
+        let data = wire.data.map_or("{}", RawValue::get);
+        match expected(wire.id).ok_or(ServerDecodeError::UnknownReply(wire.id))? {
+            ReplyKind::Welcome => R::Welcome(serde_json::from_str(data)?),
+            ReplyKind::Resumed => R::Resumed(serde_json::from_str(data)?),
+            ReplyKind::Created => R::Created(serde_json::from_str(data)?),
+            ReplyKind::Sent => R::Sent(serde_json::from_str(data)?),
+            ReplyKind::Page => R::Page(serde_json::from_str(data)?),
+            ReplyKind::Subscribed => R::Subscribed(serde_json::from_str(data)?),
+            ReplyKind::Done => R::Done(serde_json::from_str(data)?),
+            ReplyKind::Detail => R::Detail(serde_json::from_str(data)?),
+            ReplyKind::Members => R::Members(serde_json::from_str(data)?),
+            ReplyKind::Changed => R::Changed(serde_json::from_str(data)?),
+            ReplyKind::Renewed => R::Renewed(serde_json::from_str(data)?),
+            ReplyKind::Pong => R::Pong(serde_json::from_str(data)?),
+        }
+    } else {
+        R::Error(wire.error.unwrap_or_else(|| crate::frame::error(ErrorCode::Internal, "", None)))
+    };
+    Ok(crate::frame::reply(wire.id, result))
+}
+
+impl Serialize for v1::Subscriptions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.all { serializer.serialize_str("all") } else { self.conversations.serialize(serializer) }
+    }
+}
+
+impl<'de> Deserialize<'de> for v1::Subscriptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Choice {
+            Word(String),
+            List(Vec<String>),
+        }
+        match Choice::deserialize(deserializer)? {
+            Choice::Word(word) if word == "all" => Ok(Self { all: true, conversations: Vec::new() }),
+            Choice::Word(_) => Err(D::Error::custom("subscribe is \"all\" or a list of conversations")),
+            Choice::List(conversations) => Ok(Self { all: false, conversations }),
+        }
+    }
+}
+
+macro_rules! named_enum {
+    ($module:ident, $enum:ty, { $($name:literal = $variant:path),* $(,)? }) => {
+        pub(crate) mod $module {
+            use serde::de::Error as _;
+            use serde::{Deserialize as _, Deserializer, Serializer};
+
+            #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+            pub(crate) fn serialize<S: Serializer>(value: &i32, serializer: S) -> Result<S::Ok, S::Error> {
+                match <$enum>::try_from(*value) {
+                    $(Ok($variant) => serializer.serialize_str($name),)*
+                    Err(_) => serializer.serialize_str("UNKNOWN"),
+                }
+            }
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+                match &*std::borrow::Cow::<'de, str>::deserialize(deserializer)? {
+                    $($name => Ok($variant as i32),)*
+                    _ => Err(D::Error::custom(concat!("expected one of", $(" ", $name),*))),
+                }
+            }
+        }
+    };
+}
+
+named_enum!(message_kind, crate::v1::MessageKind, {
+    "TEXT" = crate::v1::MessageKind::Text,
+    "IMAGE" = crate::v1::MessageKind::Image,
+    "FILE" = crate::v1::MessageKind::File,
+    "SYSTEM" = crate::v1::MessageKind::System,
+    "VIDEO" = crate::v1::MessageKind::Video,
+    "AUDIO" = crate::v1::MessageKind::Audio,
+});
+named_enum!(conversation_kind, crate::v1::ConversationKind, {
+    "direct" = crate::v1::ConversationKind::Direct,
+    "group" = crate::v1::ConversationKind::Group,
+});
+named_enum!(role, crate::v1::Role, {
+    "member" = crate::v1::Role::Member,
+    "moderator" = crate::v1::Role::Moderator,
+    "admin" = crate::v1::Role::Admin,
+});

@@ -1,0 +1,339 @@
+//! Both forms of every frame say the same: what is written in one is read back unchanged, and the hand-written frames are
+//! byte for byte those of the generated code.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use prost::Message as _;
+use switchyard_protocol::frame::{self, Form};
+use switchyard_protocol::hot::{self, MessageView};
+use switchyard_protocol::id::{ConversationId, MessageId};
+use switchyard_protocol::json::{self, ReplyKind};
+use switchyard_protocol::limits::INTEGER_MAX;
+use switchyard_protocol::v1::{self, client_frame::Request, event::Body, reply::Result as R};
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![3 => "[a-zA-Z0-9 ]{0,12}", 1 => any::<String>()]
+}
+
+fn int() -> impl Strategy<Value = u64> {
+    prop_oneof![0..=3u64, 0..=INTEGER_MAX]
+}
+
+fn texts() -> impl Strategy<Value = Vec<String>> {
+    vec(text(), 0..4)
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let subscriptions = prop_oneof![
+        Just(v1::Subscriptions { all: true, conversations: vec![] }),
+        texts().prop_map(|conversations| v1::Subscriptions { all: false, conversations }),
+    ];
+    prop_oneof![
+        (text(), text(), option::of(subscriptions)).prop_map(|(token, device, subscribe)| Request::Hello(v1::Hello {
+            token,
+            device,
+            subscribe
+        })),
+        vec((text(), int()), 0..4).prop_map(|list| Request::Resume(v1::Resume {
+            positions: list.into_iter().map(|(conversation, seq)| v1::Position { conversation, seq }).collect(),
+        })),
+        (0..2i32, texts(), option::of(text()), option::of(text()), option::of(text())).prop_map(
+            |(kind, members, name, avatar, context)| Request::Create(v1::Create {
+                kind,
+                members,
+                name,
+                avatar,
+                context
+            })
+        ),
+        send().prop_map(Request::Send),
+        (text(), [option::of(int()), option::of(int()), option::of(int()), option::of(int())], 0..500u32).prop_map(
+            |(conversation, [before, after, before_time_ms, after_time_ms], limit)| Request::History(v1::History {
+                conversation,
+                before,
+                after,
+                before_time_ms,
+                after_time_ms,
+                limit,
+                id: None
+            })
+        ),
+        texts().prop_map(|conversations| Request::Subscribe(v1::Subscribe { conversations })),
+        texts().prop_map(|conversations| Request::Unsubscribe(v1::Unsubscribe { conversations })),
+        text().prop_map(|conversation| Request::Get(v1::Get { conversation })),
+        (text(), option::of(text()), 0..50u32).prop_map(|(conversation, after, limit)| Request::Members(v1::Members {
+            conversation,
+            after,
+            limit
+        })),
+        (text(), texts()).prop_map(|(conversation, members)| Request::Add(v1::Add { conversation, members })),
+        (text(), text()).prop_map(|(conversation, member)| Request::Remove(v1::Remove { conversation, member })),
+        text().prop_map(|conversation| Request::Leave(v1::Leave { conversation })),
+        (text(), option::of(text()), option::of(text()))
+            .prop_map(|(conversation, name, avatar)| Request::Update(v1::Update { conversation, name, avatar })),
+        text().prop_map(|token| Request::Renew(v1::Renew { token })),
+        Just(Request::Ping(v1::Ping {})),
+    ]
+}
+
+fn send() -> impl Strategy<Value = v1::Send> {
+    (text(), text(), 0..6i32, text(), option::of(int())).prop_map(|(conversation, client_id, kind, text, since)| {
+        v1::Send { conversation, client_id, kind, text, since }
+    })
+}
+
+fn message() -> impl Strategy<Value = v1::Message> {
+    (any::<[u8; 16]>(), 1..=INTEGER_MAX, text(), text(), 0..6i32, text(), int(), int()).prop_map(
+        |(conversation, seq, client_id, sender, kind, text, time_ms, ordinal)| {
+            let conversation = ConversationId::from_bytes(conversation);
+            v1::Message {
+                id: MessageId { conversation, seq }.to_string(),
+                conversation: conversation.to_string(),
+                seq,
+                client_id,
+                sender,
+                kind,
+                text,
+                time_ms,
+                ordinal,
+            }
+        },
+    )
+}
+
+fn member() -> impl Strategy<Value = v1::Member> {
+    (text(), 0..3i32).prop_map(|(user, role)| v1::Member { user, role })
+}
+
+fn event() -> impl Strategy<Value = v1::Event> {
+    let body = prop_oneof![
+        message().prop_map(Body::Message),
+        (vec(member(), 0..3), texts(), vec(member(), 0..2), text(), int()).prop_map(
+            |(added, removed, promoted, by, time_ms)| Body::Members(v1::MembersChanged {
+                added,
+                removed,
+                promoted,
+                by,
+                time_ms
+            })
+        ),
+        (option::of(text()), option::of(text()), text(), int()).prop_map(|(name, avatar, by, time_ms)| Body::Change(
+            v1::ConversationChanged { name, avatar, by, time_ms }
+        )),
+        int().prop_map(|head| Body::Head(v1::Head { head })),
+        (int(), int()).prop_map(|(first_available, head)| Body::Gap(v1::Gap { first_available, head })),
+        (int(), int()).prop_map(|(after_min_ms, after_max_ms)| Body::Drain(v1::Drain { after_min_ms, after_max_ms })),
+        int().prop_map(|in_ms| Body::TokenExpiring(v1::TokenExpiring { in_ms })),
+    ];
+    (text(), int(), body).prop_map(|(conversation, seq, body)| v1::Event { conversation, seq, body: Some(body) })
+}
+
+fn failure() -> impl Strategy<Value = v1::Error> {
+    (text(), 0..3_000u32, text(), option::of(int())).prop_map(|(code, number, message, retry_after_ms)| v1::Error {
+        code,
+        number,
+        message,
+        retry_after_ms,
+    })
+}
+
+fn conversation() -> impl Strategy<Value = v1::Conversation> {
+    (
+        (text(), 0..2i32, option::of(text()), option::of(text()), option::of(text())),
+        (int(), int(), int(), 0..3i32, int()),
+    )
+        .prop_map(
+            |((id, kind, name, avatar, context), (head, first_available, member_count, role, created_ms))| {
+                v1::Conversation {
+                    id,
+                    kind,
+                    name,
+                    avatar,
+                    context,
+                    head,
+                    first_available,
+                    member_count,
+                    role,
+                    created_ms,
+                }
+            },
+        )
+}
+
+fn subscribed_to() -> impl Strategy<Value = v1::SubscribedTo> {
+    (text(), int(), option::of(failure())).prop_map(|(conversation, head, error)| v1::SubscribedTo {
+        conversation,
+        head,
+        error,
+    })
+}
+
+fn resumed() -> impl Strategy<Value = v1::ResumedConversation> {
+    (text(), vec(event(), 0..3), int(), int(), any::<bool>(), option::of(failure())).prop_map(
+        |(conversation, events, head, first_available, more, error)| v1::ResumedConversation {
+            conversation,
+            events,
+            head,
+            first_available,
+            more,
+            error,
+        },
+    )
+}
+
+fn reply() -> impl Strategy<Value = (ReplyKind, R)> {
+    prop_oneof![
+        failure().prop_map(|e| (ReplyKind::Done, R::Error(e))),
+        (text(), text(), text(), int(), vec(subscribed_to(), 0..3)).prop_map(
+            |(session, user, tenant, time, subscribed)| {
+                let limits = Some(v1::Limits { body_bytes_max: time, ..Default::default() });
+                let (heartbeat_ms, server_time_ms) = (25_000, time);
+                let welcome = v1::Welcome { session, user, tenant, heartbeat_ms, server_time_ms, limits, subscribed };
+                (ReplyKind::Welcome, R::Welcome(welcome))
+            }
+        ),
+        vec(resumed(), 0..3).prop_map(|conversations| (ReplyKind::Resumed, R::Resumed(v1::Resumed { conversations }))),
+        (conversation(), any::<bool>())
+            .prop_map(|(c, created)| (ReplyKind::Created, R::Created(v1::Created { conversation: Some(c), created }))),
+        (message(), any::<bool>())
+            .prop_map(|(m, duplicate)| (ReplyKind::Sent, R::Sent(v1::Sent { duplicate, message: Some(m) }))),
+        (vec(message(), 0..4), int(), int()).prop_map(|(messages, first_available, head)| (
+            ReplyKind::Page,
+            R::Page(v1::Page { messages, first_available, head })
+        )),
+        vec(subscribed_to(), 0..3)
+            .prop_map(|subscribed| (ReplyKind::Subscribed, R::Subscribed(v1::Subscribed { subscribed }))),
+        Just((ReplyKind::Done, R::Done(v1::Done {}))),
+        conversation().prop_map(|c| (ReplyKind::Detail, R::Detail(v1::Detail { conversation: Some(c) }))),
+        (vec(member(), 0..4), any::<bool>())
+            .prop_map(|(members, more)| (ReplyKind::Members, R::Members(v1::MemberPage { members, more }))),
+        (text(), int())
+            .prop_map(|(conversation, seq)| (ReplyKind::Changed, R::Changed(v1::Changed { conversation, seq }))),
+        int().prop_map(|expires_at_ms| (ReplyKind::Renewed, R::Renewed(v1::Renewed { expires_at_ms }))),
+        int().prop_map(|server_time_ms| (ReplyKind::Pong, R::Pong(v1::Pong { server_time_ms }))),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_request_is_the_same_in_both_forms(id in int(), request in request()) {
+        let proto = frame::encode_client(Form::Proto, id, request.clone());
+        let text = frame::encode_client(Form::Json, id, request.clone());
+        prop_assert_eq!(frame::decode_client_proto(&proto), Ok((id, request.clone())));
+        let text = std::str::from_utf8(&text).expect("JSON is UTF-8");
+        prop_assert_eq!(frame::decode_client_json(text), Ok((id, request)));
+    }
+
+    #[test]
+    fn a_reply_is_the_same_in_both_forms(id in int(), (kind, result) in reply()) {
+        let whole = frame::reply(id, result);
+        let proto = frame::encode_server(Form::Proto, &whole);
+        prop_assert_eq!(&v1::ServerFrame::decode(proto).expect("our own bytes"), &whole);
+        let text = frame::encode_server(Form::Json, &whole);
+        let text = std::str::from_utf8(&text).expect("JSON is UTF-8");
+        prop_assert_eq!(&json::decode_server(text, |_| Some(kind)).expect("our own text"), &whole);
+    }
+
+    #[test]
+    fn an_event_is_the_same_in_both_forms(event in event()) {
+        let whole = frame::event(event);
+        let proto = frame::encode_server(Form::Proto, &whole);
+        prop_assert_eq!(&v1::ServerFrame::decode(proto).expect("our own bytes"), &whole);
+        let text = frame::encode_server(Form::Json, &whole);
+        let text = std::str::from_utf8(&text).expect("JSON is UTF-8");
+        prop_assert_eq!(&json::decode_server(text, |_| None).expect("our own text"), &whole);
+    }
+
+    #[test]
+    fn the_fast_reader_of_sends_agrees_with_the_generated_one(id in int(), send in send()) {
+        let bytes = frame::encode_client(Form::Proto, id, Request::Send(send.clone()));
+        let view = hot::decode_send(&bytes).expect("a plain send");
+        prop_assert_eq!(
+            (view.id, view.conversation, view.client_id, view.kind, view.text, view.since),
+            (id, &*send.conversation, &*send.client_id, send.kind, &*send.text, send.since)
+        );
+    }
+
+    #[test]
+    fn the_fast_reader_takes_nothing_that_the_generated_one_refuses(bytes in vec(any::<u8>(), 0..80)) {
+        if let Some(view) = hot::decode_send(&bytes) {
+            let Ok((id, Request::Send(send))) = frame::decode_client_proto(&bytes) else {
+                return Err(TestCaseError::fail("only one of the two reads it"));
+            };
+            prop_assert_eq!((view.id, view.text, view.since), (id, &*send.text, send.since));
+        }
+    }
+
+    #[test]
+    fn the_written_messages_are_those_of_the_generated_code(message in message(), id in int(), duplicate in any::<bool>()) {
+        let view = MessageView {
+            conversation: ConversationId::parse(&message.conversation).expect("made from one"),
+            seq: message.seq,
+            client_id: &message.client_id,
+            sender: &message.sender,
+            kind: v1::MessageKind::try_from(message.kind).expect("a kind"),
+            text: &message.text,
+            time_ms: message.time_ms,
+            ordinal: message.ordinal,
+        };
+        let mut encoded = Vec::new();
+        view.encode(&mut encoded);
+        prop_assert_eq!(&encoded, &message.encode_to_vec());
+        prop_assert!(encoded.len() <= view.encoded_len_max());
+
+        let mut event = Vec::new();
+        hot::put_event_head(view.conversation, view.seq, encoded.len(), &mut event);
+        prop_assert!(event.len() <= hot::HEAD_BYTES_MAX);
+        event.extend_from_slice(&encoded);
+        let body = v1::Event {
+            conversation: message.conversation.clone(),
+            seq: message.seq,
+            body: Some(Body::Message(message.clone())),
+        };
+        prop_assert_eq!(&event, &frame::event(body).encode_to_vec());
+        prop_assert_eq!(&event[hot::message_in_event(&event).expect("an event")], &encoded[..]);
+
+        let mut sent = Vec::new();
+        hot::put_sent_head(id, duplicate, encoded.len(), &mut sent);
+        prop_assert!(sent.len() <= hot::HEAD_BYTES_MAX);
+        sent.extend_from_slice(&encoded);
+        let reply = R::Sent(v1::Sent { duplicate, message: Some(message) });
+        prop_assert_eq!(&sent, &frame::reply(id, reply).encode_to_vec());
+    }
+}
+
+#[test]
+fn an_unknown_request_is_named() {
+    for (text, said) in [
+        (r#"{"id":7,"edit":{}}"#, "'edit' is not answered"),
+        (r#"{"id":7,"frobnicate":{}}"#, "unknown request 'frobnicate'"),
+        (r#"{"id":7}"#, "needs a request"),
+    ] {
+        let error = frame::decode_client_json(text).expect_err("not a request");
+        assert!(error.id == 7 && error.message.contains(said), "{error:?}");
+    }
+    let edit = [0x08, 7, 0x8a, 0x01, 0];
+    let error = frame::decode_client_proto(&edit).expect_err("not a request");
+    assert!(error.id == 7 && error.message.contains("'edit'"), "{error:?}");
+}
+
+#[test]
+fn bad_json_is_answered_under_its_id() {
+    for text in [
+        r#"{"id":7,"send":{"conversation":3}}"#,
+        r#"{"id":7,"send":{"kind":"SONG"}}"#,
+        r#"{"id":7,"send":{"since":-1}}"#,
+        r#"{"id":7,"send":{"since":1e400}}"#,
+        r#"{"id":7,"send":{"text":"\ud800"}}"#,
+        r#"{"id":7,"send":{"text":"a","text":"b"}}"#,
+        r#"{"id":7,"hello":{"subscribe":"some"}}"#,
+    ] {
+        assert_eq!(frame::decode_client_json(text).expect_err(text).id, 7, "{text}");
+    }
+    for text in
+        [r#"{"id":1,"id":2,"ping":{}}"#, r#"{"id":1,"ping":{},"ping":{}}"#, r#"{"id":-1,"ping":{}}"#, "[]", "nul"]
+    {
+        frame::decode_client_json(text).expect_err(text);
+    }
+}
