@@ -1,0 +1,60 @@
+//! What an operator may set about timelines. Limits that nobody needs to change are constants beside the code they bound.
+
+use std::time::Duration;
+
+use switchyard_protocol::v1::ConversationKind;
+
+/// Settings of a router.
+#[derive(Clone, Debug)]
+pub struct RouterConfig {
+    /// A conversation that nobody touched for this long leaves memory.
+    pub idle_after: Duration,
+    /// What is dropped from timelines, per kind of conversation.
+    pub retention: Retention,
+    /// Whether plain members may add others to a group.
+    pub members_add: bool,
+    /// After how long without an outcome a request is answered `UNKNOWN_OUTCOME`.
+    pub unknown_after: Duration,
+    /// Threads that read the store.
+    pub readers: usize,
+}
+
+impl Default for RouterConfig {
+    fn default() -> Self {
+        Self {
+            idle_after: Duration::from_secs(120),
+            retention: Retention::default(),
+            members_add: false,
+            unknown_after: Duration::from_secs(8),
+            readers: 2,
+        }
+    }
+}
+
+/// How much of a timeline is kept; off by default.
+#[derive(Clone, Debug, Default)]
+pub struct Retention {
+    /// For direct conversations.
+    pub direct: RetentionRule,
+    /// For groups.
+    pub group: RetentionRule,
+}
+
+/// How much of one conversation is kept. Both limits round in favour of keeping: whole runs of 1,000 events go.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RetentionRule {
+    /// At least the newest so many events stay.
+    pub events_max: Option<u64>,
+    /// Events younger than this stay.
+    pub age_max: Option<Duration>,
+}
+
+impl Retention {
+    /// The rule for this kind.
+    pub fn of(&self, kind: ConversationKind) -> RetentionRule {
+        match kind {
+            ConversationKind::Direct => self.direct,
+            ConversationKind::Group => self.group,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The driver: carries a worker's shard machine. Its inputs are the link's requests and the completions that the commit
+//! thread and the readers post; its effects go to the link, the commit thread and the readers. It never blocks.
+
+mod commit;
+mod reader;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use switchyard_cluster::link::{Delivery, Request, RouterLink};
+use switchyard_cluster::mailbox::{Bell, Mailbox};
+use switchyard_cluster::now::Now;
+use switchyard_cluster::worker::Resident;
+use switchyard_store::{Batch, Log, Projections};
+
+pub use commit::Commits;
+pub use reader::Readers;
+
+use crate::config::RouterConfig;
+use crate::machine::{Effect, Input, Machine};
+use crate::metrics::WorkerMetrics;
+
+/// What a router needs of a store.
+pub trait Timelines: Log + Projections {}
+
+impl<T: Log + Projections> Timelines for T {}
+
+/// Where a worker's completions are posted.
+pub type Completions = Arc<Mailbox<Input>>;
+
+/// A router on one worker.
+pub struct Router {
+    machine: Machine,
+    link: Box<dyn RouterLink>,
+    commits: Commits,
+    readers: Readers,
+    completions: Completions,
+    requests: Vec<Request>,
+    completed: Vec<Input>,
+    effects: Vec<Effect>,
+    batches: Vec<Batch>,
+    metrics: WorkerMetrics,
+    created: u64,
+}
+
+impl Router {
+    /// A router for the worker that `bell` wakes. `seed` keys its hashes and should be random.
+    pub fn new(
+        config: RouterConfig,
+        epoch: u64,
+        seed: u64,
+        link: Box<dyn RouterLink>,
+        commits: Commits,
+        readers: Readers,
+        bell: Arc<Bell>,
+    ) -> Self {
+        Self {
+            machine: Machine::new(config, epoch, seed),
+            link,
+            commits,
+            readers: readers.with_seed(seed),
+            completions: Arc::new(Mailbox::new(bell)),
+            requests: Vec::new(),
+            completed: Vec::new(),
+            effects: Vec::new(),
+            batches: Vec::new(),
+            metrics: WorkerMetrics::new(),
+            created: 0,
+        }
+    }
+
+    fn act(&mut self) {
+        for effect in self.effects.drain(..) {
+            match effect {
+                Effect::Append(batch) => self.batches.push(batch),
+                Effect::Answer { to, answer } => self.link.send(to.edge, Delivery::Answer { to, answer }),
+                Effect::Publish { edge, event } => self.link.send(edge, Delivery::Event(event)),
+                Effect::Project { key, projection } => self.readers.project(&self.completions, key, projection),
+                Effect::Load { key } => self.readers.load(&self.completions, key),
+                Effect::Read { key, ticket, plan } => self.readers.read(&self.completions, key, ticket, plan),
+                Effect::Decoy { key, to } => self.readers.decoy(&self.completions, key, to),
+            }
+        }
+    }
+}
+
+impl Resident for Router {
+    fn intake(&mut self, _events: &mio::Events, _now: Now) {}
+
+    fn turn(&mut self, now: Now) {
+        let mut completed = std::mem::take(&mut self.completed);
+        self.completions.take(&mut completed);
+        for input in completed.drain(..) {
+            self.machine.handle(now, input, &mut self.effects);
+        }
+        self.completed = completed;
+
+        let mut requests = std::mem::take(&mut self.requests);
+        self.link.receive(&mut requests);
+        for request in requests.drain(..) {
+            self.machine.handle(now, Input::Request(request), &mut self.effects);
+        }
+        self.requests = requests;
+
+        self.machine.tick(now, &mut self.effects);
+        self.act();
+        self.commits.submit(&mut self.batches, &self.completions);
+        self.link.flush();
+
+        let created = self.machine.messages_created();
+        if created != self.created {
+            self.metrics.messages_created.increment(created - self.created);
+            self.created = created;
+        }
+        self.metrics.conversations_loaded.set(self.machine.loaded_conversations() as f64);
+    }
+
+    fn flush(&mut self, _now: Now) {}
+
+    fn deadline(&self) -> Option<Duration> {
+        self.machine.deadline()
+    }
+
+    fn done(&self) -> bool {
+        self.machine.at_rest()
+    }
+}
+
+/// The encoded form of a message that was read back.
+fn encode_message(message: &switchyard_protocol::v1::Message) -> Bytes {
+    crate::stored::encode(message)
+}

@@ -1,0 +1,335 @@
+//! Threads that read the store and write projections: everything that may wait for a disk but is not the log. What they
+//! read is turned into the live protocol's messages here, off the workers.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use futures_executor::block_on;
+use switchyard_cluster::link::{Asker, PageFrom};
+use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::limits::PAGE_BYTES_MAX;
+use switchyard_protocol::v1;
+use switchyard_store::{Direction, ProjectionError, ReadError, ReadRange, Row, Seq};
+
+use super::{Completions, Timelines};
+use crate::machine::{Input, Projection, ReadFailed, ReadPlan, ReadResult, Replay, Ticket};
+use crate::timeline;
+
+/// Jobs that may wait. Beyond it reads are refused; they are short, so this is well under a second of work.
+const JOBS_WAITING_MAX: usize = 65_536;
+
+/// Rows read from the store at a time while a conversation is replayed or searched.
+const ROWS_PER_READ: usize = 512;
+
+/// A handle to the readers; one per worker.
+#[derive(Clone)]
+pub struct Readers {
+    shared: Arc<Shared>,
+    seed: u64,
+}
+
+struct Shared {
+    store: Arc<dyn Timelines>,
+    queue: Mutex<Queue>,
+    ready: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<(Completions, Job)>,
+    stopped: bool,
+}
+
+enum Job {
+    Load { key: ConversationKey, seed: u64 },
+    Read { key: ConversationKey, ticket: Box<Ticket>, plan: ReadPlan },
+    Project { key: ConversationKey, projection: Box<Projection> },
+    Decoy { key: ConversationKey, to: Asker },
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Readers {
+    /// Starts `threads` of them. They end when [`stop`](Self::stop) was called and no job waits.
+    pub fn start(store: Arc<dyn Timelines>, threads: usize) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
+        let shared = Arc::new(Shared { store, queue: Mutex::new(Queue::default()), ready: Condvar::new() });
+        let handles = (0..threads.max(1))
+            .map(|at| {
+                let shared = Arc::clone(&shared);
+                std::thread::Builder::new().name(format!("reader-{at}")).spawn(move || run(&shared))
+            })
+            .collect::<std::io::Result<_>>()?;
+        Ok((Self { shared, seed: 0 }, handles))
+    }
+
+    /// The same threads for a machine with this seed.
+    pub(super) fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Lets the threads end once no job waits.
+    pub fn stop(&self) {
+        self.shared.queue().stopped = true;
+        self.shared.ready.notify_all();
+    }
+
+    pub(super) fn load(&self, to: &Completions, key: ConversationKey) {
+        self.submit(to, Job::Load { key, seed: self.seed });
+    }
+
+    pub(super) fn read(&self, to: &Completions, key: ConversationKey, ticket: Box<Ticket>, plan: ReadPlan) {
+        self.submit(to, Job::Read { key, ticket, plan });
+    }
+
+    pub(super) fn project(&self, to: &Completions, key: ConversationKey, projection: Box<Projection>) {
+        self.submit(to, Job::Project { key, projection });
+    }
+
+    pub(super) fn decoy(&self, completions: &Completions, key: ConversationKey, to: Asker) {
+        self.submit(completions, Job::Decoy { key, to });
+    }
+
+    fn submit(&self, to: &Completions, job: Job) {
+        let mut queue = self.shared.queue();
+        if queue.jobs.len() >= JOBS_WAITING_MAX {
+            drop(queue);
+            to.post(&mut vec![refused(job)]);
+            return;
+        }
+        queue.jobs.push_back((Arc::clone(to), job));
+        drop(queue);
+        self.shared.ready.notify_one();
+    }
+}
+
+/// What a job comes to that found no room.
+fn refused(job: Job) -> Input {
+    match job {
+        Job::Load { key, .. } => Input::Loaded { key, result: Err(ReadFailed::Unavailable) },
+        Job::Read { ticket, .. } => Input::Read { ticket, result: Err(ReadFailed::Unavailable) },
+        Job::Project { key, projection } => Input::Projected { key, result: Err(projection) },
+        Job::Decoy { to, .. } => Input::Decoyed { to },
+    }
+}
+
+fn run(shared: &Shared) {
+    let store = &*shared.store;
+    while let Some((to, job)) = take(shared) {
+        let done = match job {
+            Job::Load { key, seed } => {
+                let result = load(store, &key, seed).map_err(|error| failed(&error));
+                Input::Loaded { key, result }
+            }
+            Job::Read { key, ticket, plan } => {
+                let result = read(store, &key, plan).map_err(|error| failed(&error));
+                Input::Read { ticket, result }
+            }
+            Job::Project { key, projection } => {
+                let result = project(store, &key, projection);
+                Input::Projected { key, result }
+            }
+            Job::Decoy { key, to } => {
+                // The result is thrown away, its time is what counts.
+                let _ = load(store, &key, 0);
+                Input::Decoyed { to }
+            }
+        };
+        to.post(&mut vec![done]);
+    }
+}
+
+fn take(shared: &Shared) -> Option<(Completions, Job)> {
+    let mut queue = shared.queue();
+    loop {
+        if let Some(job) = queue.jobs.pop_front() {
+            return Some(job);
+        }
+        if queue.stopped {
+            return None;
+        }
+        queue = shared.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// Logs a failed read where it happened, and says as much of it as a client may know.
+fn failed(error: &ReadError) -> ReadFailed {
+    match error {
+        ReadError::Corrupt { .. } => {
+            tracing::error!(%error, "stored data is damaged; run `switchyard verify`");
+            ReadFailed::Corrupt
+        }
+        ReadError::Unavailable(_) => {
+            tracing::warn!(%error, "a read failed");
+            ReadFailed::Unavailable
+        }
+    }
+}
+
+/// Reads what a conversation comes to; nothing if it does not exist.
+fn load(store: &dyn Timelines, key: &ConversationKey, seed: u64) -> Result<Option<Box<Replay>>, ReadError> {
+    let unavailable = |error: ProjectionError| ReadError::Unavailable(error.to_string());
+    let record = block_on(store.load(key)).map_err(unavailable)?;
+    let known = record.as_ref().map_or(0, |record| record.applied);
+    let Some(head) = block_on(store.head(key, known))? else { return Ok(None) };
+    let mut replay = match record {
+        Some(record) => {
+            let members = block_on(store.members(key)).map_err(unavailable)?;
+            Replay::from_record(key, seed, &record, members)?
+        }
+        None => Replay::from_founding(seed),
+    };
+    while replay.from() <= head {
+        let rows = rows(store, key, replay.from(), head, Direction::Forward, ROWS_PER_READ)?;
+        if rows.is_empty() {
+            return Err(timeline::damaged(key, replay.from()));
+        }
+        for (seq, row) in rows {
+            replay.row(key, seq, &row)?;
+        }
+    }
+    Ok(Some(Box::new(replay)))
+}
+
+/// A run of decoded rows.
+fn rows(
+    store: &dyn Timelines,
+    key: &ConversationKey,
+    from: Seq,
+    to: Seq,
+    direction: Direction,
+    rows_max: usize,
+) -> Result<Vec<(Seq, Row)>, ReadError> {
+    let range = ReadRange { from, to, direction, rows_max, bytes_max: PAGE_BYTES_MAX };
+    let blobs = block_on(store.read(key, range))?;
+    blobs.into_iter().map(|(seq, blob)| decode(key, seq, &blob).map(|row| (seq, row))).collect()
+}
+
+fn decode(key: &ConversationKey, seq: Seq, blob: &Bytes) -> Result<Row, ReadError> {
+    Row::decode(key, seq, blob).map_err(|reason| ReadError::Corrupt { key: key.clone(), seq, reason })
+}
+
+fn read(store: &dyn Timelines, key: &ConversationKey, plan: ReadPlan) -> Result<ReadResult, ReadError> {
+    match plan {
+        ReadPlan::Messages { from, limit, first, head } => {
+            messages(store, key, from, limit, first, head).map(ReadResult::Messages)
+        }
+        ReadPlan::Events { from, to, events_max, bytes_max } => {
+            let range = ReadRange { from, to, direction: Direction::Forward, rows_max: events_max, bytes_max };
+            let mut events = Vec::new();
+            for (seq, blob) in block_on(store.read(key, range))? {
+                events.push(timeline::event(key, seq, &decode(key, seq, &blob)?)?);
+            }
+            Ok(ReadResult::Events(events))
+        }
+        ReadPlan::Find { from, to, sender, client_id } => {
+            let mut next = from;
+            while next <= to {
+                let page = rows(store, key, next, to, Direction::Forward, ROWS_PER_READ)?;
+                for (seq, row) in &page {
+                    if row.client_id() == client_id && row.sender() == sender.as_str() {
+                        let message = timeline::message(key, *seq, row)?;
+                        return Ok(ReadResult::Found(message.as_ref().map(super::encode_message)));
+                    }
+                }
+                match page.last() {
+                    Some((seq, _)) => next = seq + 1,
+                    None => break,
+                }
+            }
+            Ok(ReadResult::Found(None))
+        }
+    }
+}
+
+/// A page of messages: other events on the way are passed over, so that a page of 50 is 50 messages.
+fn messages(
+    store: &dyn Timelines,
+    key: &ConversationKey,
+    from: PageFrom,
+    limit: usize,
+    first: Seq,
+    head: Seq,
+) -> Result<Vec<v1::Message>, ReadError> {
+    let (mut low, mut high, direction) = match from {
+        PageFrom::Newest => (first, head, Direction::Backward),
+        PageFrom::Before(seq) => (first, seq.saturating_sub(1).min(head), Direction::Backward),
+        PageFrom::After(seq) => (seq.saturating_add(1).max(first), head, Direction::Forward),
+        PageFrom::BeforeTime(time_ms) => {
+            let at = first_at_or_after(store, key, time_ms, first, head)?;
+            (first, at - 1, Direction::Backward)
+        }
+        PageFrom::AfterTime(time_ms) => {
+            let at = first_at_or_after(store, key, time_ms, first, head)?;
+            (at, head, Direction::Forward)
+        }
+    };
+    let mut messages = Vec::with_capacity(limit);
+    let mut bytes = 0;
+    while low <= high && messages.len() < limit {
+        let page = rows(store, key, low, high, direction, limit - messages.len())?;
+        let Some((last, _)) = page.last() else { break };
+        match direction {
+            Direction::Forward => low = last + 1,
+            Direction::Backward => high = last - 1,
+        }
+        for (seq, row) in &page {
+            bytes += row.body.len();
+            if bytes > PAGE_BYTES_MAX && !messages.is_empty() {
+                return Ok(messages);
+            }
+            messages.extend(timeline::message(key, *seq, row)?);
+        }
+    }
+    Ok(messages)
+}
+
+/// The lowest number whose event is not older than this, `head + 1` if there is none: times never go back within a
+/// conversation, so it is found by halving.
+fn first_at_or_after(
+    store: &dyn Timelines,
+    key: &ConversationKey,
+    time_ms: u64,
+    first: Seq,
+    head: Seq,
+) -> Result<Seq, ReadError> {
+    let (mut low, mut high) = (first, head + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let page = rows(store, key, middle, middle, Direction::Forward, 1)?;
+        // Retention may have passed it meanwhile: then it is older than anything that is left.
+        if page.first().is_some_and(|(_, row)| row.time_ms >= time_ms) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Ok(low)
+}
+
+/// Members before the record that says that they are there; then the rows that nothing needs any more.
+fn project(store: &dyn Timelines, key: &ConversationKey, projection: Box<Projection>) -> Result<u64, Box<Projection>> {
+    let write = || {
+        if !projection.members.is_empty() {
+            block_on(store.write(&projection.members))?;
+        }
+        block_on(store.write(std::slice::from_ref(&projection.record)))
+    };
+    if let Err(error) = write() {
+        tracing::warn!(%error, conversation = %key.conversation, "a projection was not written; it will be again");
+        return Err(projection);
+    }
+    if let Some(below) = projection.trim_below
+        && let Err(error) = block_on(store.trim(key, below))
+    {
+        // Only room on disk is lost: the record says already that those rows are gone.
+        tracing::warn!(%error, conversation = %key.conversation, "retention could not drop old rows");
+    }
+    Ok(projection.through)
+}

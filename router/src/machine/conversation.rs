@@ -1,0 +1,198 @@
+//! One conversation in memory: what its log comes to, who reads it, and the work under way.
+
+use std::time::Duration;
+
+use switchyard_cluster::link::EdgeId;
+use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::v1::{self, ConversationKind, Role};
+use switchyard_store::ProjectionWrite;
+
+use super::members::{Member, Members};
+use super::pipeline::Pipeline;
+use super::recent::{IdHash, Recent};
+use crate::stored::{
+    self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, StoredMember, stored_user,
+};
+
+/// What a conversation is, apart from its members and events.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Profile {
+    pub(crate) kind: ConversationKind,
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) avatar: Option<Box<str>>,
+    pub(crate) context: Option<Box<str>>,
+    pub(crate) created_ms: u64,
+}
+
+/// What the events of a log come to, up to some number. Built by replay, moved on by each commit.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) profile: Profile,
+    pub(crate) members: Members,
+    /// The number that the next event gets; 0 before the founding row is committed.
+    pub(crate) next: u64,
+    /// How many messages there are.
+    pub(crate) ordinal: u64,
+    /// The newest event's time; times never go back within a conversation.
+    pub(crate) time_ms: u64,
+    /// The lowest number from 1 up that retention has left.
+    pub(crate) first_available: u64,
+    /// The newest client ids.
+    pub(crate) recent: Recent,
+}
+
+impl State {
+    /// Before its founding.
+    pub(crate) fn unborn() -> Self {
+        Self {
+            profile: Profile { kind: ConversationKind::Direct, name: None, avatar: None, context: None, created_ms: 0 },
+            members: Members::default(),
+            next: 0,
+            ordinal: 0,
+            time_ms: 0,
+            first_available: 1,
+            recent: Recent::after(0),
+        }
+    }
+
+    pub(crate) fn born(&self) -> bool {
+        self.next > 0
+    }
+
+    /// The newest committed number; 0 also while there is none.
+    pub(crate) fn head(&self) -> u64 {
+        self.next.saturating_sub(1)
+    }
+
+    pub(crate) fn found(&mut self, founding: &Founding, time_ms: u64) {
+        self.profile = Profile {
+            kind: founding.kind(),
+            name: founding.name.as_deref().map(Into::into),
+            avatar: founding.avatar.as_deref().map(Into::into),
+            context: founding.context.as_deref().map(Into::into),
+            created_ms: time_ms,
+        };
+        self.put_members(&founding.members, 0);
+        self.time_ms = time_ms;
+        self.next = 1;
+    }
+
+    fn put_members(&mut self, members: &[StoredMember], joined: u64) {
+        for member in members {
+            if let Some(user) = stored_user(&member.user) {
+                self.members.put(Member { user, role: member.role(), joined });
+            }
+        }
+    }
+
+    /// The event `next` is committed: a message.
+    pub(crate) fn commit_message(&mut self, hash: IdHash, time_ms: u64) {
+        self.ordinal += 1;
+        self.commit(hash, time_ms);
+    }
+
+    /// The event `next` is committed: members came, went or changed.
+    pub(crate) fn commit_members(&mut self, event: &MembersEvent, time_ms: u64) {
+        self.put_members(&event.added, self.next);
+        for user in event.removed.iter().filter_map(|user| stored_user(user)) {
+            self.members.remove(&user);
+        }
+        for member in &event.promoted {
+            if let Some(user) = stored_user(&member.user) {
+                self.members.set_role(&user, member.role());
+            }
+        }
+        self.commit(super::recent::NO_ID, time_ms);
+    }
+
+    /// The event `next` is committed: another name or avatar.
+    pub(crate) fn commit_change(&mut self, event: &ChangeEvent, time_ms: u64) {
+        // An empty text takes the name or avatar away.
+        let apply = |field: &mut Option<Box<str>>, value: &Option<String>| {
+            if let Some(value) = value {
+                *field = (!value.is_empty()).then(|| value.as_str().into());
+            }
+        };
+        apply(&mut self.profile.name, &event.name);
+        apply(&mut self.profile.avatar, &event.avatar);
+        self.commit(super::recent::NO_ID, time_ms);
+    }
+
+    fn commit(&mut self, hash: IdHash, time_ms: u64) {
+        self.next += 1;
+        self.time_ms = time_ms;
+        self.recent.push(hash);
+    }
+
+    /// The conversation's record as of the head.
+    pub(crate) fn record(&self, key: &ConversationKey) -> ProjectionWrite {
+        let text = |field: &Option<Box<str>>| field.as_deref().map(str::to_owned);
+        let record = ConversationRecord {
+            kind: self.profile.kind.into(),
+            name: text(&self.profile.name),
+            avatar: text(&self.profile.avatar),
+            context: text(&self.profile.context),
+            created_ms: self.profile.created_ms,
+            first_available: self.first_available,
+        };
+        ProjectionWrite::Conversation { key: key.clone(), at: self.head(), record: stored::encode(&record) }
+    }
+
+    /// A member's record as of event `at`; nothing for one who is none any more.
+    pub(crate) fn member_record(&self, key: &ConversationKey, user: &str, at: u64) -> Option<ProjectionWrite> {
+        let user = stored_user(user)?;
+        let value = self
+            .members
+            .get(&user)
+            .map(|member| stored::encode(&MemberRecord { role: member.role.into(), joined: member.joined }));
+        Some(ProjectionWrite::Member { key: key.clone(), user, at, value })
+    }
+
+    /// The conversation as a member of this role sees it.
+    pub(crate) fn detail(&self, key: &ConversationKey, role: Role) -> v1::Conversation {
+        let text = |field: &Option<Box<str>>| field.as_deref().map(str::to_owned);
+        v1::Conversation {
+            id: key.conversation.to_string(),
+            kind: self.profile.kind.into(),
+            name: text(&self.profile.name),
+            avatar: text(&self.profile.avatar),
+            context: text(&self.profile.context),
+            head: self.head(),
+            first_available: self.first_available,
+            member_count: self.members.len() as u64,
+            role: role.into(),
+            created_ms: self.profile.created_ms,
+        }
+    }
+}
+
+/// A conversation that is loaded.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    pub(crate) state: State,
+    /// Edges that have subscribers.
+    pub(crate) edges: Vec<EdgeId>,
+    /// Work under way; nothing for one at rest.
+    pub(crate) pipeline: Option<Box<Pipeline>>,
+    /// The number up to which the stored record is known to be.
+    pub(crate) recorded: u64,
+    /// When somebody last asked something of it.
+    pub(crate) touched: Duration,
+}
+
+impl Conversation {
+    pub(crate) fn new(state: State, edges: Vec<EdgeId>, recorded: u64, now: Duration) -> Self {
+        Self { state, edges, pipeline: None, recorded, touched: now }
+    }
+
+    pub(crate) fn pipeline(&mut self) -> &mut Pipeline {
+        self.pipeline.get_or_insert_default()
+    }
+
+    /// Gives back what the last burst needed once nothing is under way.
+    pub(crate) fn rest(&mut self) {
+        if self.pipeline.as_ref().is_some_and(|pipeline| pipeline.idle()) {
+            self.pipeline = None;
+        }
+    }
+}

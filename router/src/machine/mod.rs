@@ -1,0 +1,468 @@
+//! The shard machine: all conversations of the shards that one worker owns, as a pure function of time and events.
+//!
+//! It is told what happened ([`Input`]) and says what to do ([`Effect`]); it reads no clock, touches no socket and no
+//! store. Effects are in order, and `Append`s of one conversation never overlap.
+
+mod control;
+mod conversation;
+mod members;
+mod pipeline;
+mod read;
+mod recent;
+mod replay;
+mod request;
+mod write;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, PageFrom, Refusal, Request};
+use switchyard_cluster::now::Now;
+use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::v1;
+use switchyard_store::{Batch, ProjectionWrite};
+
+use crate::config::RouterConfig;
+use conversation::{Conversation, State};
+pub use read::Ticket;
+pub use replay::{Replay, ReplayError};
+
+/// Requests that may wait for one conversation to be loaded.
+const LOADING_REQUESTS_MAX: usize = 1_000;
+
+/// Conversations that leave memory in one turn, at most; the rest goes in the next ones.
+const EVICTIONS_PER_TURN_MAX: usize = 256;
+
+/// How long to wait before an append with an unknown outcome is repeated.
+const REPEAT_AFTER: Duration = Duration::from_millis(200);
+
+/// When a client is told to come again after the store refused its message.
+const REFUSED_RETRY_MS: u64 = 1_000;
+
+/// When a client is told to come again after a queue was full.
+const BUSY_RETRY_MS: u64 = 250;
+
+/// The record of a conversation is written again after so many events, so that loading it replays no more.
+const RECORD_EVERY: u64 = 1_000;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// An edge asks something.
+    Request(Request),
+    /// A batch has an outcome.
+    Committed {
+        /// Its conversation.
+        key: ConversationKey,
+        /// What became of it.
+        outcome: CommitOutcome,
+    },
+    /// A `Project` is done, or not.
+    Projected {
+        /// Its conversation.
+        key: ConversationKey,
+        /// The number up to which the projections now are; `Err` gives the writes back.
+        result: Result<u64, Box<Projection>>,
+    },
+    /// A `Load` is done: the conversation's state, nothing if it does not exist.
+    Loaded {
+        /// Its conversation.
+        key: ConversationKey,
+        /// The state, or why it could not be read.
+        result: Result<Option<Box<Replay>>, ReadFailed>,
+    },
+    /// A `Read` is done.
+    Read {
+        /// What it was for.
+        ticket: Box<Ticket>,
+        /// What was read.
+        result: Result<ReadResult, ReadFailed>,
+    },
+    /// A `Decoy` is done.
+    Decoyed {
+        /// Who asked.
+        to: Asker,
+    },
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub enum CommitOutcome {
+    /// Stored, and confirmed by a barrier that began afterwards.
+    Committed,
+    /// Definitely not stored by this attempt.
+    Refused {
+        /// Whether the disk is full.
+        full: bool,
+        /// The batch, to be repeated if an earlier attempt ended unknown.
+        batch: Batch,
+    },
+    /// Nobody knows; here is the batch to repeat.
+    Unknown(Batch),
+}
+
+/// A page or a look-up could not be read. It was logged where it happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReadFailed {
+    /// What is stored is damaged.
+    Corrupt,
+    /// The store does not answer, or too many reads wait.
+    Unavailable,
+}
+
+/// Projection writes that follow from committed events.
+#[derive(Debug)]
+pub struct Projection {
+    /// Members first, in one call.
+    pub members: Vec<ProjectionWrite>,
+    /// Then the record, which says that the members are there.
+    pub record: ProjectionWrite,
+    /// The number that they reach.
+    pub through: u64,
+    /// Afterwards rows below this number may go.
+    pub trim_below: Option<u64>,
+}
+
+/// What to read.
+#[derive(Debug)]
+pub enum ReadPlan {
+    /// Messages from a point on, in a direction.
+    Messages {
+        /// Where, and which way.
+        from: PageFrom,
+        /// How many.
+        limit: usize,
+        /// The lowest number there is.
+        first: u64,
+        /// The newest committed number.
+        head: u64,
+    },
+    /// All events in a range.
+    Events {
+        /// The first number.
+        from: u64,
+        /// The last number.
+        to: u64,
+        /// How many, at most.
+        events_max: usize,
+        /// Bytes of them, at most; the first always comes.
+        bytes_max: usize,
+    },
+    /// The message with this sender and client id, if it lies in a range.
+    Find {
+        /// The first number.
+        from: u64,
+        /// The last number.
+        to: u64,
+        /// Whose.
+        sender: UserId,
+        /// Which.
+        client_id: String,
+    },
+}
+
+/// What was read.
+#[derive(Debug)]
+pub enum ReadResult {
+    /// A page of messages in the order asked.
+    Messages(Vec<v1::Message>),
+    /// Events in order.
+    Events(Vec<v1::Event>),
+    /// The encoded message that was looked for.
+    Found(Option<Bytes>),
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Append the batch and confirm it; answered by `Committed`.
+    Append(Batch),
+    /// Write projections; answered by `Projected`.
+    Project {
+        /// Their conversation.
+        key: ConversationKey,
+        /// What to write.
+        projection: Box<Projection>,
+    },
+    /// Read a conversation's record, members and newest rows; answered by `Loaded`.
+    Load {
+        /// Which.
+        key: ConversationKey,
+    },
+    /// Read rows; answered by `Read`.
+    Read {
+        /// Which conversation.
+        key: ConversationKey,
+        /// Given back with the result.
+        ticket: Box<Ticket>,
+        /// What to read.
+        plan: ReadPlan,
+    },
+    /// Do what a load of this conversation does and throw it away, so that a stranger's answer takes as long as the one
+    /// about a conversation that does not exist; answered by `Decoyed`.
+    Decoy {
+        /// Which conversation.
+        key: ConversationKey,
+        /// Who asked.
+        to: Asker,
+    },
+    /// Answer a request.
+    Answer {
+        /// Who asked.
+        to: Asker,
+        /// What came of it.
+        answer: Answer,
+    },
+    /// Send a committed event to an edge that has readers.
+    Publish {
+        /// Which edge.
+        edge: EdgeId,
+        /// The event.
+        event: LiveEvent,
+    },
+}
+
+/// Where a conversation stands.
+#[derive(Debug)]
+enum Slot {
+    /// Being read from the store; these wait for it.
+    Loading { waiting: Vec<Request>, edges: Vec<EdgeId> },
+    /// In memory.
+    Loaded(Box<Conversation>),
+    /// Out of memory, but these edges have readers.
+    Parked(Vec<EdgeId>),
+}
+
+/// All conversations that one worker owns.
+#[derive(Debug)]
+pub struct Machine {
+    config: RouterConfig,
+    epoch: u64,
+    /// Keys the hashes of client ids, so that nobody can aim for collisions.
+    seed: u64,
+    slots: HashMap<ConversationKey, Slot, foldhash::fast::RandomState>,
+    /// Loaded conversations, with the time at which each is next looked at for eviction.
+    idle: VecDeque<(Duration, ConversationKey)>,
+    /// Conversations with work that waits for a batch; sealed at the end of the turn, so that all that arrived in one
+    /// turn goes in one batch.
+    ready: Vec<ConversationKey>,
+    /// Work to be tried again at a time.
+    repeats: VecDeque<(Duration, Repeat)>,
+    loaded: usize,
+    created: u64,
+    /// Effects that still have to be answered.
+    busy: usize,
+}
+
+/// Work that the store did not take.
+#[derive(Debug)]
+enum Repeat {
+    Append(Batch),
+    Project(ConversationKey, Box<Projection>),
+}
+
+impl Machine {
+    /// An owner without conversations in memory. `seed` should be random; the same seed and inputs give the same effects.
+    pub fn new(config: RouterConfig, epoch: u64, seed: u64) -> Self {
+        Self {
+            config,
+            epoch,
+            seed,
+            slots: HashMap::default(),
+            idle: VecDeque::new(),
+            ready: Vec::new(),
+            repeats: VecDeque::new(),
+            loaded: 0,
+            created: 0,
+            busy: 0,
+        }
+    }
+
+    /// Takes in what happened; appends what to do.
+    pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Effect>) {
+        let before = out.len();
+        if !matches!(input, Input::Request(_)) {
+            self.busy = self.busy.saturating_sub(1);
+        }
+        match input {
+            Input::Request(request) => self.request(now, request, out),
+            Input::Committed { key, outcome } => self.committed(now, &key, outcome, out),
+            Input::Projected { key, result } => self.projected(now, &key, result, out),
+            Input::Loaded { key, result } => self.loaded(now, key, result, out),
+            Input::Read { ticket, result } => self.read_done(now, *ticket, result, out),
+            Input::Decoyed { to } => refuse(to, Refusal::NOT_FOUND, out),
+        }
+        self.count(&out[before..]);
+    }
+
+    /// Counts what has to be answered before the machine is at rest.
+    fn count(&mut self, effects: &[Effect]) {
+        let answered = |effect: &&Effect| !matches!(effect, Effect::Answer { .. } | Effect::Publish { .. });
+        self.busy += effects.iter().filter(answered).count();
+    }
+
+    /// Ends a turn: makes batches of what waits and does what is due. Called after every round of [`handle`](Self::handle).
+    pub fn tick(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let before = out.len();
+        while self.repeats.front().is_some_and(|(at, _)| *at <= now.mono) {
+            out.extend(self.repeats.pop_front().map(|(_, repeat)| match repeat {
+                Repeat::Append(batch) => Effect::Append(batch),
+                Repeat::Project(key, projection) => Effect::Project { key, projection },
+            }));
+        }
+        let mut ready = std::mem::take(&mut self.ready);
+        for key in ready.drain(..) {
+            self.seal(now, &key, out);
+        }
+        self.ready = ready;
+        for _ in 0..EVICTIONS_PER_TURN_MAX {
+            match self.idle.front() {
+                Some((at, _)) if *at <= now.mono => {}
+                _ => break,
+            }
+            if let Some((_, key)) = self.idle.pop_front() {
+                self.look_at_idle(now, key, out);
+            }
+        }
+        self.count(&out[before..]);
+    }
+
+    /// When [`tick`](Self::tick) has something to do.
+    pub fn deadline(&self) -> Option<Duration> {
+        let repeat = self.repeats.front().map(|(at, _)| *at);
+        let idle = self.idle.front().map(|(at, _)| *at);
+        repeat.into_iter().chain(idle).min()
+    }
+
+    /// Conversations in memory.
+    pub fn loaded_conversations(&self) -> usize {
+        self.loaded
+    }
+
+    /// Whether no batch is in flight and nothing waits to be written: what was asked is answered.
+    pub fn at_rest(&self) -> bool {
+        self.repeats.is_empty() && self.busy == 0
+    }
+
+    /// Messages committed since the start.
+    pub fn messages_created(&self) -> u64 {
+        self.created
+    }
+
+    fn repeat(&mut self, now: Now, repeat: Repeat) {
+        self.repeats.push_back((now.mono + REPEAT_AFTER, repeat));
+    }
+
+    /// Has the conversation's waiting work sealed at the end of the turn.
+    fn ready(&mut self, key: &ConversationKey) {
+        if let Some(conversation) = self.loaded_mut(key)
+            && let Some(pipeline) = &mut conversation.pipeline
+            && pipeline.may_seal()
+        {
+            self.ready.push(key.clone());
+        }
+    }
+
+    fn loaded_mut(&mut self, key: &ConversationKey) -> Option<&mut Conversation> {
+        match self.slots.get_mut(key) {
+            Some(Slot::Loaded(conversation)) => Some(conversation),
+            _ => None,
+        }
+    }
+
+    fn put_loaded(&mut self, now: Now, key: ConversationKey, conversation: Conversation) {
+        self.loaded += 1;
+        self.idle.push_back((now.mono + self.config.idle_after, key.clone()));
+        self.slots.insert(key, Slot::Loaded(Box::new(conversation)));
+    }
+
+    /// A conversation's turn to be looked at: out of memory with it, unless somebody needed it lately.
+    fn look_at_idle(&mut self, now: Now, key: ConversationKey, out: &mut Vec<Effect>) {
+        let idle_after = self.config.idle_after;
+        let Some(conversation) = self.loaded_mut(&key) else { return };
+        conversation.rest();
+        if conversation.pipeline.is_some() || conversation.touched + idle_after > now.mono {
+            conversation.state.recent.shrink();
+            self.idle.push_back((now.mono + idle_after, key));
+            return;
+        }
+        if conversation.state.born() && conversation.recorded < conversation.state.head() {
+            // So that the next load has nothing to replay.
+            let record = conversation.state.record(&key);
+            let through = conversation.state.head();
+            let projection = Projection { members: Vec::new(), record, through, trim_below: None };
+            out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
+        }
+        let edges = std::mem::take(&mut conversation.edges);
+        self.loaded -= 1;
+        if edges.is_empty() {
+            self.slots.remove(&key);
+        } else {
+            self.slots.insert(key, Slot::Parked(edges));
+        }
+    }
+
+    /// A conversation was read from the store: whoever waited for it goes on.
+    fn loaded(
+        &mut self,
+        now: Now,
+        key: ConversationKey,
+        result: Result<Option<Box<Replay>>, ReadFailed>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(Slot::Loading { waiting, edges }) = self.slots.remove(&key) else { return };
+        let replay = match result {
+            Ok(replay) => replay,
+            Err(failed) => {
+                for request in waiting {
+                    refuse(request.from, read_refusal(failed), out);
+                }
+                if !edges.is_empty() {
+                    self.slots.insert(key, Slot::Parked(edges));
+                }
+                return;
+            }
+        };
+        let (state, recorded) = match replay {
+            Some(replay) => replay.finish(),
+            None => (State::unborn(), 0),
+        };
+        self.put_loaded(now, key.clone(), Conversation::new(state, edges, recorded, now.mono));
+        for request in waiting {
+            self.request(now, request, out);
+        }
+        self.drop_unborn(&key);
+    }
+
+    /// Forgets a conversation that does not exist and that nobody is creating.
+    fn drop_unborn(&mut self, key: &ConversationKey) {
+        if let Some(conversation) = self.loaded_mut(key) {
+            conversation.rest();
+            if !conversation.state.born() && conversation.pipeline.is_none() {
+                self.slots.remove(key);
+                self.loaded -= 1;
+            }
+        }
+    }
+}
+
+fn refuse(to: Asker, refusal: Refusal, out: &mut Vec<Effect>) {
+    out.push(Effect::Answer { to, answer: Answer::Refused(refusal) });
+}
+
+fn succeed(to: Asker, result: v1::reply::Result, out: &mut Vec<Effect>) {
+    out.push(Effect::Answer { to, answer: Answer::Result(Box::new(result)) });
+}
+
+fn busy(message: &'static str) -> Refusal {
+    Refusal { retry_after_ms: Some(BUSY_RETRY_MS), ..Refusal::new(ErrorCode::Overloaded, message) }
+}
+
+fn read_refusal(failed: ReadFailed) -> Refusal {
+    match failed {
+        ReadFailed::Corrupt => Refusal::new(ErrorCode::Internal, "what is stored there is damaged"),
+        ReadFailed::Unavailable => busy("the store does not answer now"),
+    }
+}

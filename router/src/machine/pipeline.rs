@@ -1,0 +1,163 @@
+//! The way of an event through its conversation: waiting -> in one batch with its neighbours -> committed -> projected.
+//! At most one batch of a conversation is in flight, so numbers are given when a batch is sealed and never taken back.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use switchyard_cluster::link::{Asker, CreateAsk, SendAsk};
+use switchyard_protocol::id::UserId;
+
+use super::recent::IdHash;
+use crate::stored::{ChangeEvent, Founding, MembersEvent};
+
+/// Events that may wait in one conversation: ten batches, so that the last is stored within some tens of milliseconds.
+pub(crate) const WAITING_MAX: usize = 1_000;
+
+/// Bytes of bodies that may wait in one conversation.
+pub(crate) const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// An event that somebody asked for and that has no number yet.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) asker: Asker,
+    /// Sessions that sent the same message again meanwhile.
+    pub(crate) also: Vec<Asker>,
+    pub(crate) user: UserId,
+    pub(crate) since: Duration,
+    /// Its asker was answered that the outcome is unknown.
+    pub(crate) told_unknown: bool,
+    pub(crate) work: Work,
+}
+
+/// What is to become an event.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Message { send: SendAsk, hash: IdHash },
+    Create(Box<CreateAsk>),
+    Add(Vec<UserId>),
+    Remove(UserId),
+    Leave,
+    Update { name: Option<String>, avatar: Option<String> },
+}
+
+impl Work {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Message { send, .. } => send.bytes(),
+            _ => 0,
+        }
+    }
+}
+
+/// An event in the batch under way.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) pending: Pending,
+    pub(crate) event: SealedEvent,
+}
+
+/// What is told once the event is committed.
+#[derive(Debug)]
+pub(crate) enum SealedEvent {
+    /// The frame for subscribers; the message itself begins at `message_at`.
+    Message {
+        frame: Bytes,
+        message_at: usize,
+    },
+    Founding(Box<Founding>),
+    Members(Box<MembersEvent>),
+    Change(Box<ChangeEvent>),
+}
+
+/// The batch under way.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    /// The time that all its events carry.
+    pub(crate) time_ms: u64,
+    pub(crate) events: Vec<Sealed>,
+    /// Whether an attempt ended unknown: from then on a refusal proves nothing.
+    pub(crate) unknown: bool,
+}
+
+/// A committed event whose asker is answered once its listing rows are written.
+#[derive(Debug)]
+pub(crate) struct Projecting {
+    pub(crate) seq: u64,
+    pub(crate) asker: Option<Asker>,
+    pub(crate) user: UserId,
+    pub(crate) created: bool,
+}
+
+/// The work under way in one conversation.
+#[derive(Debug, Default)]
+pub(crate) struct Pipeline {
+    waiting: VecDeque<Pending>,
+    waiting_bytes: usize,
+    pub(crate) in_flight: Option<InFlight>,
+    pub(crate) projecting: Vec<Projecting>,
+    /// Whether this conversation is among those that are sealed at the end of the turn.
+    queued: bool,
+    /// Sends whose client id is being looked up in the log.
+    pub(crate) looking_up: usize,
+}
+
+impl Pipeline {
+    /// Whether there is nothing to do.
+    pub(crate) fn idle(&self) -> bool {
+        self.waiting.is_empty() && self.in_flight.is_none() && self.projecting.is_empty() && self.looking_up == 0
+    }
+
+    /// Whether a batch is to be made at the end of the turn and is not yet known to be.
+    pub(crate) fn may_seal(&mut self) -> bool {
+        if self.queued || self.in_flight.is_some() || self.waiting.is_empty() {
+            return false;
+        }
+        self.queued = true;
+        true
+    }
+
+    /// The end of the turn has come for this conversation.
+    pub(crate) fn unqueue(&mut self) {
+        self.queued = false;
+    }
+
+    /// Whether one more may wait.
+    pub(crate) fn full(&self) -> bool {
+        self.waiting.len() + self.looking_up >= WAITING_MAX || self.waiting_bytes >= WAITING_BYTES_MAX
+    }
+
+    pub(crate) fn push(&mut self, pending: Pending) {
+        self.waiting_bytes += pending.work.bytes();
+        self.waiting.push_back(pending);
+    }
+
+    /// The next to get a number.
+    pub(crate) fn front(&self) -> Option<&Pending> {
+        self.waiting.front()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Pending> {
+        let pending = self.waiting.pop_front()?;
+        self.waiting_bytes -= pending.work.bytes();
+        Some(pending)
+    }
+
+    /// The same message of the same sender, if it is under way.
+    pub(crate) fn find(&mut self, user: &UserId, client_id: &str, wanted: IdHash) -> Option<&mut Pending> {
+        let sealed = self.in_flight.iter_mut().flat_map(|batch| &mut batch.events).map(|sealed| &mut sealed.pending);
+        sealed.chain(&mut self.waiting).find(|pending| match &pending.work {
+            Work::Message { send, hash } => *hash == wanted && pending.user == *user && send.client_id() == client_id,
+            _ => false,
+        })
+    }
+
+    /// Takes out what has waited since before `then`, in order.
+    pub(crate) fn take_older(&mut self, then: Duration) -> Vec<Pending> {
+        let mut older = Vec::new();
+        while self.front().is_some_and(|pending| pending.since < then) {
+            older.extend(self.pop());
+        }
+        older
+    }
+}

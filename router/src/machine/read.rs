@@ -1,0 +1,154 @@
+//! Reading: pages of history, live streams with what was missed, and what comes back from the store for them.
+
+use switchyard_cluster::link::{Answer, Asker, HistoryAsk, Refusal, SubscribeAsk, SubscribedAnswer};
+use switchyard_cluster::now::Now;
+use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::v1::{self, reply};
+
+use super::write::Lookup;
+use super::{Effect, Machine, ReadFailed, ReadPlan, ReadResult, read_refusal, refuse, succeed};
+
+/// What a read was for; given back with its result.
+#[derive(Debug)]
+pub enum Ticket {
+    /// A page of history.
+    History {
+        /// Who asked.
+        to: Asker,
+        /// Of which conversation.
+        key: ConversationKey,
+        /// Who must still be a member.
+        user: UserId,
+        /// The head when it was asked.
+        head: u64,
+    },
+    /// What a subscriber missed.
+    Missed {
+        /// Who asked.
+        to: Asker,
+        /// Of which conversation.
+        key: ConversationKey,
+        /// Who must still be a member.
+        user: UserId,
+        /// The number they have.
+        after: u64,
+    },
+    /// Whether a client id was used.
+    Lookup(Lookup),
+}
+
+impl Machine {
+    pub(super) fn history(
+        &mut self,
+        to: Asker,
+        key: &ConversationKey,
+        user: UserId,
+        ask: HistoryAsk,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let head = conversation.state.head();
+        let plan =
+            ReadPlan::Messages { from: ask.from, limit: ask.limit, first: conversation.state.first_available, head };
+        let ticket = Box::new(Ticket::History { to, key: key.clone(), user, head });
+        out.push(Effect::Read { key: key.clone(), ticket, plan });
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        to: Asker,
+        key: &ConversationKey,
+        user: UserId,
+        ask: SubscribeAsk,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let head = conversation.state.head();
+        let after = match ask.after {
+            Some(after) if after > head => {
+                let refusal = Refusal::new(ErrorCode::BadRequest, "the position is above the conversation's head");
+                return refuse(to, refusal, out);
+            }
+            Some(after) if after < head => after,
+            _ => return self.subscribed(to, key, user, ask.after.unwrap_or(head), Vec::new(), out),
+        };
+        let from = (after + 1).max(conversation.state.first_available);
+        let plan = ReadPlan::Events { from, to: head, events_max: ask.events_max, bytes_max: ask.bytes_max };
+        let ticket = Box::new(Ticket::Missed { to, key: key.clone(), user, after });
+        out.push(Effect::Read { key: key.clone(), ticket, plan });
+    }
+
+    /// The edge is subscribed from here on. Events that were committed while the missed ones were read are said to be
+    /// more of them.
+    fn subscribed(
+        &mut self,
+        to: Asker,
+        key: &ConversationKey,
+        user: UserId,
+        after: u64,
+        events: Vec<v1::Event>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let head = conversation.state.head();
+        if !conversation.edges.contains(&to.edge) {
+            conversation.edges.push(to.edge);
+        }
+        let last = events.last().map_or(after, |event| event.seq);
+        let missed = v1::ResumedConversation {
+            conversation: key.conversation.to_string(),
+            events,
+            head,
+            first_available: conversation.state.first_available,
+            more: last < head,
+            error: None,
+        };
+        let answer = SubscribedAnswer { key: key.clone(), user, head, missed };
+        out.push(Effect::Answer { to, answer: Answer::Subscribed(Box::new(answer)) });
+    }
+
+    pub(super) fn read_done(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        result: Result<ReadResult, ReadFailed>,
+        out: &mut Vec<Effect>,
+    ) {
+        match (ticket, result) {
+            (Ticket::Lookup(lookup), Ok(ReadResult::Found(found))) => self.looked_up(now, lookup, found, out),
+            (Ticket::Lookup(lookup), Err(failed)) => self.lookup_failed(now, lookup, read_refusal(failed), out),
+            (Ticket::History { to, key, user, head }, Ok(ReadResult::Messages(messages))) => {
+                let Some(first_available) = self.still_reading(to, &key, &user, out) else { return };
+                succeed(to, reply::Result::Page(v1::Page { messages, first_available, head }), out);
+            }
+            (Ticket::Missed { to, key, user, after }, Ok(ReadResult::Events(events))) => {
+                if self.still_reading(to, &key, &user, out).is_some() {
+                    self.subscribed(to, &key, user, after, events, out);
+                }
+            }
+            (Ticket::History { to, .. } | Ticket::Missed { to, .. }, Err(failed)) => {
+                refuse(to, read_refusal(failed), out);
+            }
+            (ticket, Ok(_)) => unreachable!("the driver answers a read with what was asked: {ticket:?}"),
+        }
+    }
+
+    /// The first available number, if the asker may still read; else they are answered as a stranger.
+    fn still_reading(&mut self, to: Asker, key: &ConversationKey, user: &UserId, out: &mut Vec<Effect>) -> Option<u64> {
+        match self.loaded_mut(key) {
+            Some(conversation) if conversation.state.members.get(user).is_some() => {
+                Some(conversation.state.first_available)
+            }
+            Some(_) => {
+                refuse(to, Refusal::NOT_FOUND, out);
+                None
+            }
+            // It left memory meanwhile, which takes much longer than a read: ask again.
+            None => {
+                refuse(to, read_refusal(ReadFailed::Unavailable), out);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The newest client ids of a conversation, by hash: one word per number, so that a send finds its first result without
+//! reading the log. A hash that matches proves nothing; the row itself is read before anything is answered.
+
+use std::collections::VecDeque;
+
+use switchyard_protocol::limits::DEDUPE_RECENT;
+
+/// A hash of (sender, client id); [`NO_ID`] for events that have none.
+pub(crate) type IdHash = u64;
+
+/// Stands for an event that no client id can match.
+pub(crate) const NO_ID: IdHash = 0;
+
+/// Hashes of the events `from..from + len`, a contiguous run that ends at the head.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    hashes: VecDeque<IdHash>,
+    from: u64,
+}
+
+impl Recent {
+    /// Knows nothing about events up to `head`.
+    pub(crate) fn after(head: u64) -> Self {
+        Self { hashes: VecDeque::new(), from: head + 1 }
+    }
+
+    /// The lowest number that is known; nothing below it was looked at.
+    pub(crate) fn from(&self) -> u64 {
+        self.from
+    }
+
+    /// The next event was committed.
+    pub(crate) fn push(&mut self, hash: IdHash) {
+        if self.hashes.len() as u64 >= DEDUPE_RECENT {
+            self.hashes.pop_front();
+            self.from += 1;
+        }
+        self.hashes.push_back(hash);
+    }
+
+    /// The newest number from `floor` up whose hash is this one.
+    pub(crate) fn find(&self, hash: IdHash, floor: u64) -> Option<u64> {
+        let skip = usize::try_from(floor.saturating_sub(self.from)).unwrap_or(usize::MAX);
+        if skip >= self.hashes.len() {
+            return None;
+        }
+        let at = self.hashes.range(skip..).rposition(|&known| known == hash)?;
+        Some(self.from + (skip + at) as u64)
+    }
+
+    /// Lets go of memory that a burst needed.
+    pub(crate) fn shrink(&mut self) {
+        self.hashes.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_is_within_the_window_and_above_the_floor() {
+        let mut recent = Recent::after(10);
+        for hash in 1..=5 {
+            recent.push(hash);
+        }
+        assert_eq!(recent.find(3, 0), Some(13));
+        assert_eq!(recent.find(3, 13), Some(13));
+        assert_eq!(recent.find(3, 14), None);
+        assert_eq!(recent.find(9, 0), None);
+        assert_eq!(recent.find(3, u64::MAX), None);
+    }
+
+    #[test]
+    fn forgets_the_oldest() {
+        let mut recent = Recent::after(0);
+        for hash in 1..=DEDUPE_RECENT + 1 {
+            recent.push(hash);
+        }
+        assert_eq!(recent.from(), 2);
+        assert_eq!(recent.find(1, 0), None);
+        assert_eq!(recent.find(2, 0), Some(2));
+    }
+}

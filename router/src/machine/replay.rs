@@ -1,0 +1,110 @@
+//! Rebuilding a conversation from what is stored: its record and members as far as they reach, then the log above them.
+//! Pure; the readers of the store feed it, and hand the result to the machine.
+
+use switchyard_protocol::id::ConversationKey;
+use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMember};
+
+use super::conversation::State;
+use super::members::Member;
+use super::recent::{NO_ID, Recent};
+use super::write::id_hash;
+use crate::stored::{self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, RowKind};
+use crate::timeline::damaged;
+
+/// A conversation while it is read.
+#[derive(Debug)]
+pub struct Replay {
+    state: State,
+    seed: u64,
+    recorded: u64,
+    /// The number of the row that is expected next.
+    expected: Seq,
+}
+
+/// Why a conversation could not be rebuilt.
+pub type ReplayError = ReadError;
+
+impl Replay {
+    /// From the founding row on: there is no record.
+    pub fn from_founding(seed: u64) -> Self {
+        Self { state: State::unborn(), seed, recorded: 0, expected: 0 }
+    }
+
+    /// From a record and the members; the log is to be read from [`Record::applied`] on, that row included.
+    pub fn from_record(
+        key: &ConversationKey,
+        seed: u64,
+        record: &Record,
+        members: Vec<StoredMember>,
+    ) -> Result<Self, ReplayError> {
+        let fields: ConversationRecord = stored::decode(&record.fields).ok_or_else(|| damaged(key, record.applied))?;
+        let mut state = State::unborn();
+        state.profile.kind = fields.kind();
+        state.profile.name = fields.name.map(Into::into);
+        state.profile.avatar = fields.avatar.map(Into::into);
+        state.profile.context = fields.context.map(Into::into);
+        state.profile.created_ms = fields.created_ms;
+        state.first_available = fields.first_available.max(1);
+        for member in members {
+            let value: MemberRecord = stored::decode(&member.value).ok_or_else(|| damaged(key, member.at))?;
+            state.members.put(Member { user: member.user, role: value.role(), joined: value.joined });
+        }
+        state.next = record.applied;
+        state.recent = Recent::after(record.applied);
+        Ok(Self { state, seed, recorded: record.applied, expected: record.applied })
+    }
+
+    /// The number of the first row to read.
+    pub fn from(&self) -> Seq {
+        self.expected
+    }
+
+    /// The next row, in order and without a hole.
+    pub fn row(&mut self, key: &ConversationKey, seq: Seq, row: &Row) -> Result<(), ReplayError> {
+        if seq != self.expected {
+            let reason = Damage::Missing;
+            return Err(ReadError::Corrupt { key: key.clone(), seq: self.expected, reason });
+        }
+        self.expected += 1;
+        let kind = RowKind::parse(row.kind).map(|(kind, _)| kind);
+        if kind == Some(RowKind::Founding) {
+            let founding: Founding = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
+            if self.recorded == 0 {
+                self.state.found(&founding, row.time_ms);
+            }
+        } else if seq == self.recorded && seq > 0 {
+            // The record has what this event did; from the row come its place and time.
+            self.state.next = seq + 1;
+        } else {
+            self.apply(key, seq, row, kind)?;
+        }
+        self.state.next = seq + 1;
+        self.state.ordinal = row.ordinal;
+        self.state.time_ms = row.time_ms;
+        Ok(())
+    }
+
+    fn apply(&mut self, key: &ConversationKey, seq: Seq, row: &Row, kind: Option<RowKind>) -> Result<(), ReplayError> {
+        match kind {
+            Some(RowKind::Message) => {
+                let hash = id_hash(self.seed, row.sender(), row.client_id());
+                self.state.commit_message(hash, row.time_ms);
+            }
+            Some(RowKind::Members) => {
+                let event: MembersEvent = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
+                self.state.commit_members(&event, row.time_ms);
+            }
+            Some(RowKind::Change) => {
+                let event: ChangeEvent = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
+                self.state.commit_change(&event, row.time_ms);
+            }
+            // A kind of a later version: it has its number, and this version knows no more of it.
+            Some(RowKind::Founding) | None => self.state.recent.push(NO_ID),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> (State, u64) {
+        (self.state, self.recorded)
+    }
+}

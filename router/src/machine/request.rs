@@ -1,0 +1,127 @@
+//! Requests as they arrive: found, loaded or unknown conversations, members and strangers.
+
+use switchyard_cluster::link::{Ask, Refusal, Request};
+use switchyard_cluster::now::Now;
+use switchyard_protocol::v1::{self, reply};
+
+use super::pipeline::{Pending, Work};
+use super::{Effect, LOADING_REQUESTS_MAX, Machine, Slot, busy, refuse, succeed};
+
+impl Machine {
+    pub(super) fn request(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
+        match self.slots.get_mut(&request.key) {
+            Some(Slot::Loaded(conversation)) => {
+                conversation.touched = now.mono;
+                self.dispatch(now, request, out);
+            }
+            Some(Slot::Loading { waiting, edges }) => {
+                if matches!(request.ask, Ask::Unsubscribe) {
+                    edges.retain(|edge| *edge != request.from.edge);
+                    waiting
+                        .retain(|other| other.from.edge != request.from.edge || !matches!(other.ask, Ask::Unsubscribe));
+                } else if waiting.len() >= LOADING_REQUESTS_MAX {
+                    refuse(request.from, busy("too many requests wait for this conversation"), out);
+                } else {
+                    waiting.push(request);
+                }
+            }
+            Some(Slot::Parked(edges)) => {
+                if matches!(request.ask, Ask::Unsubscribe) {
+                    edges.retain(|edge| *edge != request.from.edge);
+                    if edges.is_empty() {
+                        self.slots.remove(&request.key);
+                    }
+                    return;
+                }
+                let edges = std::mem::take(edges);
+                self.load(request, edges, out);
+            }
+            None if matches!(request.ask, Ask::Unsubscribe) => {}
+            None => self.load(request, Vec::new(), out),
+        }
+    }
+
+    fn load(&mut self, request: Request, edges: Vec<switchyard_cluster::link::EdgeId>, out: &mut Vec<Effect>) {
+        let key = request.key.clone();
+        out.push(Effect::Load { key: key.clone() });
+        self.slots.insert(key, Slot::Loading { waiting: vec![request], edges });
+    }
+
+    /// A request about a conversation that is in memory.
+    fn dispatch(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
+        let Request { from, key, user, ask } = request;
+        let members_add = self.config.members_add;
+        let Some(conversation) = self.loaded_mut(&key) else { return };
+        let role = match conversation.state.members.get(&user) {
+            Some(member) => member.role,
+            None => return self.stranger(now, Request { from, key, user, ask }, out),
+        };
+        let work = match ask {
+            Ask::Send(send) => return self.send(now, from, &key, user, send, out),
+            Ask::History(ask) => return self.history(from, &key, user, ask, out),
+            Ask::Subscribe(ask) => return self.subscribe(from, &key, user, ask, out),
+            Ask::Unsubscribe => return conversation.edges.retain(|edge| *edge != from.edge),
+            Ask::Get => {
+                let detail = v1::Detail { conversation: Some(conversation.state.detail(&key, role)) };
+                return succeed(from, reply::Result::Detail(detail), out);
+            }
+            Ask::Members { after, limit } => {
+                let rest = conversation.state.members.after(after.as_ref());
+                let members = rest.iter().take(limit);
+                let members = members.map(|m| v1::Member { user: m.user.to_string(), role: m.role.into() }).collect();
+                let page = v1::MemberPage { members, more: rest.len() > limit };
+                return succeed(from, reply::Result::Members(page), out);
+            }
+            Ask::Create(ask) => Work::Create(ask),
+            Ask::Add(users) => Work::Add(users),
+            Ask::Remove(user) => Work::Remove(user),
+            Ask::Leave => Work::Leave,
+            Ask::Update { name, avatar } => Work::Update { name, avatar },
+        };
+        let pending = Pending { asker: from, also: Vec::new(), user, since: now.mono, told_unknown: false, work };
+        // What is refused already now need not wait for its turn; what is not is looked at again then.
+        if let Err(refusal) = conversation.state.prepare(&pending, members_add) {
+            return refuse(from, refusal, out);
+        }
+        self.enqueue(&key, pending, out);
+    }
+
+    /// Somebody who is no member, or a conversation that does not exist: the two are answered alike.
+    fn stranger(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
+        let Request { from, key, user, ask } = request;
+        let Some(conversation) = self.loaded_mut(&key) else { return };
+        match ask {
+            Ask::Unsubscribe => conversation.edges.retain(|edge| *edge != from.edge),
+            Ask::Create(ask) if !conversation.state.born() => {
+                let pending = Pending {
+                    asker: from,
+                    also: Vec::new(),
+                    user,
+                    since: now.mono,
+                    told_unknown: false,
+                    work: Work::Create(ask),
+                };
+                self.enqueue(&key, pending, out);
+            }
+            // It was looked for in the store just now: the answer took its time.
+            _ if !conversation.state.born() => refuse(from, Refusal::NOT_FOUND, out),
+            _ => out.push(Effect::Decoy { key, to: from }),
+        }
+    }
+
+    /// Puts work in line, and begins it if nothing else is under way.
+    pub(super) fn enqueue(
+        &mut self,
+        key: &switchyard_protocol::id::ConversationKey,
+        pending: Pending,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let pipeline = conversation.pipeline();
+        if pipeline.full() {
+            return refuse(pending.asker, busy("too many events wait in this conversation"), out);
+        }
+        pipeline.push(pending);
+        self.ready(key);
+    }
+}

@@ -1,0 +1,532 @@
+//! Storing messages: known ids are answered again, new ones get a number in the next batch; a batch that is committed is
+//! answered and fanned out, in the order of its numbers.
+
+use bytes::{Bytes, BytesMut};
+use switchyard_cluster::link::{Answer, Asker, LiveEvent, Refusal, SendAsk};
+use switchyard_cluster::now::Now;
+use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::hot::{self, MessageView};
+use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::limits::{DEDUPE_RECENT, DEDUPE_SINCE_MAX};
+use switchyard_protocol::v1::{self, event::Body, reply};
+use switchyard_store::{BATCH_BYTES_MAX, BUCKET_ROWS, Batch, ROWS_MAX, RowRef};
+
+use super::control::Prepared;
+use super::conversation::{Conversation, State};
+use super::pipeline::{InFlight, Pending, Projecting, Sealed, SealedEvent, Work};
+use super::read::Ticket;
+use super::recent::IdHash;
+use super::{
+    CommitOutcome, Effect, Machine, Projection, RECORD_EVERY, REFUSED_RETRY_MS, ReadPlan, Repeat, busy, refuse, succeed,
+};
+use crate::stored::{self, RowKind};
+use crate::timeline;
+
+/// The hash of a client id under a machine's seed: XXH3-64 over sender and client id with a byte between them that UTF-8
+/// cannot hold. Never [`NO_ID`](super::recent::NO_ID).
+pub(super) fn id_hash(seed: u64, sender: &str, client_id: &str) -> IdHash {
+    let mut hash = xxhash_rust::xxh3::Xxh3::with_seed(seed);
+    hash.update(sender.as_bytes());
+    hash.update(&[0xff]);
+    hash.update(client_id.as_bytes());
+    hash.digest().max(1)
+}
+
+/// A send whose client id is being looked up in the log.
+#[derive(Debug)]
+pub struct Lookup {
+    key: ConversationKey,
+    asker: Asker,
+    user: UserId,
+    send: SendAsk,
+    hash: IdHash,
+    /// Numbers up to this were looked through when the read is done.
+    through: u64,
+    /// The lowest number that matters.
+    floor: u64,
+}
+
+impl Machine {
+    pub(super) fn send(
+        &mut self,
+        now: Now,
+        asker: Asker,
+        key: &ConversationKey,
+        user: UserId,
+        send: SendAsk,
+        out: &mut Vec<Effect>,
+    ) {
+        let hash = id_hash(self.seed, user.as_str(), send.client_id());
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let head = conversation.state.head();
+        let floor = match send.since {
+            Some(since) if since > head => {
+                let refusal = Refusal::new(ErrorCode::BadRequest, "since is above the conversation's head");
+                return refuse(asker, refusal, out);
+            }
+            Some(since) => since + 1,
+            None => (head + 1).saturating_sub(DEDUPE_RECENT).max(1),
+        };
+        let lookup = Lookup { key: key.clone(), asker, user, send, hash, through: floor - 1, floor };
+        self.look_up(now, lookup, out);
+    }
+
+    /// Goes on looking for a client id: in the work under way, in memory, in the log as far as memory does not reach.
+    fn look_up(&mut self, now: Now, mut lookup: Lookup, out: &mut Vec<Effect>) {
+        let key = lookup.key.clone();
+        let Some(conversation) = self.loaded_mut(&key) else {
+            return refuse(lookup.asker, busy("the conversation left memory"), out);
+        };
+        if let Some(pipeline) = &mut conversation.pipeline
+            && let Some(pending) = pipeline.find(&lookup.user, lookup.send.client_id(), lookup.hash)
+        {
+            pending.also.push(lookup.asker);
+            return;
+        }
+        let state = &conversation.state;
+        let head = state.head();
+        let next = lookup.through + 1;
+        // Where it may still be: the newest number in memory that looks like it, or what memory does not reach. Beyond the
+        // reach of `since` nothing can be told; that is said once everything before was looked through.
+        let reach = lookup.floor.saturating_add(DEDUPE_SINCE_MAX - 1);
+        let unread = (state.recent.from() - 1).min(reach).min(head);
+        let range = match state.recent.find(lookup.hash, next) {
+            Some(seq) => Some((seq, seq)),
+            None => (next <= unread).then_some((next, unread)),
+        };
+        if let Some((from, to)) = range {
+            let sender = lookup.user.clone();
+            let client_id = lookup.send.client_id().to_owned();
+            lookup.through = to;
+            let pipeline = conversation.pipeline();
+            if pipeline.full() {
+                return refuse(lookup.asker, busy("too many events wait in this conversation"), out);
+            }
+            pipeline.looking_up += 1;
+            let plan = ReadPlan::Find { from, to, sender, client_id };
+            out.push(Effect::Read { key, ticket: Box::new(Ticket::Lookup(lookup)), plan });
+            return;
+        }
+        if head >= lookup.floor.saturating_add(DEDUPE_SINCE_MAX) {
+            let message = "the message is older than the server can tell apart: look for it in the history";
+            return refuse(lookup.asker, Refusal::new(ErrorCode::IdExpired, message), out);
+        }
+        let work = Work::Message { send: lookup.send, hash: lookup.hash };
+        let pending = Pending {
+            asker: lookup.asker,
+            also: Vec::new(),
+            user: lookup.user,
+            since: now.mono,
+            told_unknown: false,
+            work,
+        };
+        self.enqueue(&key, pending, out);
+    }
+
+    pub(super) fn looked_up(&mut self, now: Now, lookup: Lookup, found: Option<Bytes>, out: &mut Vec<Effect>) {
+        self.lookup_ended(&lookup.key);
+        match found {
+            Some(message) => {
+                out.push(Effect::Answer { to: lookup.asker, answer: Answer::Sent { message, duplicate: true } });
+            }
+            None => self.look_up(now, lookup, out),
+        }
+    }
+
+    pub(super) fn lookup_failed(&mut self, _now: Now, lookup: Lookup, refusal: Refusal, out: &mut Vec<Effect>) {
+        self.lookup_ended(&lookup.key);
+        refuse(lookup.asker, refusal, out);
+    }
+
+    fn lookup_ended(&mut self, key: &ConversationKey) {
+        if let Some(conversation) = self.loaded_mut(key)
+            && let Some(pipeline) = &mut conversation.pipeline
+        {
+            pipeline.looking_up = pipeline.looking_up.saturating_sub(1);
+        }
+    }
+
+    /// Makes the next batch of what waits, if none is in flight: a run of messages, or one other event.
+    pub(super) fn seal(&mut self, now: Now, key: &ConversationKey, out: &mut Vec<Effect>) {
+        let (epoch, members_add) = (self.epoch, self.config.members_add);
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let Conversation { state, pipeline: Some(pipeline), .. } = conversation else { return };
+        pipeline.unqueue();
+        if pipeline.in_flight.is_some() {
+            return;
+        }
+        let mut sealer = Sealer::new(key, epoch, state, now.wall_ms);
+        while let Some(pending) = pipeline.front() {
+            let alone = !matches!(pending.work, Work::Message { .. });
+            if !sealer.events.is_empty() && (alone || !sealer.has_room(&pending.work)) {
+                break;
+            }
+            // One projection at a time, so that the record never says more than the members do.
+            if alone && !pipeline.projecting.is_empty() {
+                break;
+            }
+            let prepared = state.prepare(pending, members_add);
+            let Some(pending) = pipeline.pop() else { break };
+            match prepared {
+                Err(refusal) => refuse_all(&pending, &refusal, out),
+                Ok(Prepared::Already) => answer_already(key, state, &pending, out),
+                Ok(Prepared::Message) => sealer.message(pending),
+                Ok(Prepared::Founding(founding)) => {
+                    let body = stored::encode(&*founding);
+                    sealer.control(pending, RowKind::Founding, &body, SealedEvent::Founding(founding));
+                }
+                Ok(Prepared::Members(event)) => {
+                    let body = stored::encode(&*event);
+                    sealer.control(pending, RowKind::Members, &body, SealedEvent::Members(event));
+                }
+                Ok(Prepared::Change(event)) => {
+                    let body = stored::encode(&*event);
+                    sealer.control(pending, RowKind::Change, &body, SealedEvent::Change(event));
+                }
+            }
+            if alone && !sealer.events.is_empty() {
+                break;
+            }
+        }
+        if let Some((batch, in_flight)) = sealer.finish() {
+            pipeline.in_flight = Some(in_flight);
+            out.push(Effect::Append(batch));
+        } else {
+            // Everything that waited was answered without an event.
+            conversation.rest();
+            self.drop_unborn(key);
+        }
+    }
+
+    /// A batch has an outcome.
+    pub(super) fn committed(&mut self, now: Now, key: &ConversationKey, outcome: CommitOutcome, out: &mut Vec<Effect>) {
+        let unknown_after = self.config.unknown_after;
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let Some(mut in_flight) = conversation.pipeline.as_mut().and_then(|pipeline| pipeline.in_flight.take()) else {
+            return;
+        };
+        match outcome {
+            CommitOutcome::Committed => {
+                let messages = commit(conversation, key, in_flight, out);
+                self.created += messages;
+                self.after_commit(key, out);
+            }
+            CommitOutcome::Refused { full, .. } if !in_flight.unknown => {
+                let message = if full { "the store is full" } else { "the store did not take it" };
+                let retry_after_ms = Some(REFUSED_RETRY_MS);
+                let refusal = Refusal { retry_after_ms, ..Refusal::new(ErrorCode::Overloaded, message) };
+                for sealed in in_flight.events {
+                    refuse_all(&sealed.pending, &refusal, out);
+                }
+                self.drop_unborn(key);
+            }
+            CommitOutcome::Refused { batch, .. } | CommitOutcome::Unknown(batch) => {
+                in_flight.unknown = true;
+                let then = now.mono.saturating_sub(unknown_after);
+                for sealed in &mut in_flight.events {
+                    tell_unknown(&mut sealed.pending, then, out);
+                }
+                if let Some(pipeline) = &mut conversation.pipeline {
+                    for pending in pipeline.take_older(then) {
+                        refuse_all(&pending, &busy("the store does not answer now"), out);
+                    }
+                    pipeline.in_flight = Some(in_flight);
+                }
+                self.repeat(now, Repeat::Append(batch));
+                return;
+            }
+        }
+        self.ready(key);
+        if let Some(conversation) = self.loaded_mut(key) {
+            conversation.rest();
+        }
+    }
+
+    /// What the new head calls for: retention, and a record that spares the next load a long replay.
+    fn after_commit(&mut self, key: &ConversationKey, out: &mut Vec<Effect>) {
+        let retention = self.config.retention.clone();
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let state = &mut conversation.state;
+        let head = state.head();
+        let projecting = conversation.pipeline.as_ref().is_some_and(|pipeline| !pipeline.projecting.is_empty());
+        if head < conversation.recorded + RECORD_EVERY || projecting {
+            return;
+        }
+        let keep = retention.of(state.profile.kind).events_max;
+        let below = keep.map_or(0, |keep| head.saturating_sub(keep) / BUCKET_ROWS * BUCKET_ROWS);
+        let trim_below = (below > state.first_available).then_some(below);
+        if let Some(below) = trim_below {
+            state.first_available = below;
+        }
+        conversation.recorded = head;
+        let record = state.record(key);
+        let projection = Projection { members: Vec::new(), record, through: head, trim_below };
+        out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
+    }
+
+    /// Projections are written: whoever waited for theirs is answered.
+    pub(super) fn projected(
+        &mut self,
+        now: Now,
+        key: &ConversationKey,
+        result: Result<u64, Box<Projection>>,
+        out: &mut Vec<Effect>,
+    ) {
+        let through = match result {
+            Ok(through) => through,
+            Err(projection) => return self.repeat(now, Repeat::Project(key.clone(), projection)),
+        };
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        conversation.recorded = conversation.recorded.max(through);
+        let Conversation { state, pipeline: Some(pipeline), .. } = &mut *conversation else { return };
+        for done in std::mem::take(&mut pipeline.projecting) {
+            if done.seq > through {
+                pipeline.projecting.push(done);
+            } else if let Some(asker) = done.asker {
+                answer_done(key, state, asker, &done.user, done.seq, done.created, out);
+            }
+        }
+        self.ready(key);
+        if let Some(conversation) = self.loaded_mut(key) {
+            conversation.rest();
+        }
+    }
+}
+
+fn refuse_all(pending: &Pending, refusal: &Refusal, out: &mut Vec<Effect>) {
+    for &asker in std::iter::once(&pending.asker).chain(&pending.also) {
+        refuse(asker, refusal.clone(), out);
+    }
+}
+
+/// Answers those who have waited too long for an outcome; the event goes on without them.
+fn tell_unknown(pending: &mut Pending, then: std::time::Duration, out: &mut Vec<Effect>) {
+    if pending.since < then && !pending.told_unknown {
+        pending.told_unknown = true;
+        let message = "whether this was stored is not known: send it again with the same client id";
+        refuse_all(pending, &Refusal::new(ErrorCode::UnknownOutcome, message), out);
+        pending.also.clear();
+    }
+}
+
+fn answer_already(key: &ConversationKey, state: &State, pending: &Pending, out: &mut Vec<Effect>) {
+    let created = false;
+    if matches!(pending.work, Work::Create(_)) {
+        answer_created(key, state, pending.asker, &pending.user, created, out);
+    } else {
+        let changed = v1::Changed { conversation: key.conversation.to_string(), seq: state.head() };
+        succeed(pending.asker, reply::Result::Changed(changed), out);
+    }
+}
+
+fn answer_created(
+    key: &ConversationKey,
+    state: &State,
+    asker: Asker,
+    user: &UserId,
+    created: bool,
+    out: &mut Vec<Effect>,
+) {
+    let role = state.members.get(user).map_or(v1::Role::Member, |member| member.role);
+    let conversation = Some(state.detail(key, role));
+    succeed(asker, reply::Result::Created(v1::Created { conversation, created }), out);
+}
+
+fn answer_done(
+    key: &ConversationKey,
+    state: &State,
+    asker: Asker,
+    user: &UserId,
+    seq: u64,
+    created: bool,
+    out: &mut Vec<Effect>,
+) {
+    if created {
+        answer_created(key, state, asker, user, true, out);
+    } else {
+        let changed = v1::Changed { conversation: key.conversation.to_string(), seq };
+        succeed(asker, reply::Result::Changed(changed), out);
+    }
+}
+
+/// The whole batch is committed: moves the state on, answers, fans out. Returns how many messages it held.
+fn commit(conversation: &mut Conversation, key: &ConversationKey, batch: InFlight, out: &mut Vec<Effect>) -> u64 {
+    let mut messages = 0;
+    let time_ms = batch.time_ms;
+    for Sealed { pending, event } in batch.events {
+        let seq = conversation.state.next;
+        match event {
+            SealedEvent::Message { frame, message_at } => {
+                messages += 1;
+                let hash = match pending.work {
+                    Work::Message { hash, .. } => hash,
+                    _ => super::recent::NO_ID,
+                };
+                conversation.state.commit_message(hash, time_ms);
+                if !pending.told_unknown {
+                    let message = frame.slice(message_at..);
+                    out.push(Effect::Answer { to: pending.asker, answer: Answer::Sent { message, duplicate: false } });
+                }
+                for to in pending.also {
+                    let message = frame.slice(message_at..);
+                    out.push(Effect::Answer { to, answer: Answer::Sent { message, duplicate: true } });
+                }
+                publish(conversation, key, seq, frame, Vec::new(), out);
+            }
+            SealedEvent::Founding(founding) => {
+                conversation.state.found(&founding, time_ms);
+                let touched = founding.members.iter().map(|member| member.user.clone()).collect();
+                project(conversation, key, seq, touched, pending, true, out);
+            }
+            SealedEvent::Members(event) => {
+                conversation.state.commit_members(&event, time_ms);
+                let removed: Vec<UserId> = event.removed.iter().filter_map(|user| stored::stored_user(user)).collect();
+                let promoted = event.promoted.iter().chain(&event.added).map(|member| member.user.clone());
+                let touched = promoted.chain(event.removed.iter().cloned()).collect();
+                let body = timeline::members_changed(*event, pending.user.as_str(), time_ms);
+                let frame = timeline::event_frame(key, seq, Body::Members(body));
+                publish(conversation, key, seq, frame, removed, out);
+                project(conversation, key, seq, touched, pending, false, out);
+            }
+            SealedEvent::Change(event) => {
+                conversation.state.commit_change(&event, time_ms);
+                let body = timeline::changed(*event, pending.user.as_str(), time_ms);
+                let frame = timeline::event_frame(key, seq, Body::Change(body));
+                publish(conversation, key, seq, frame, Vec::new(), out);
+                project(conversation, key, seq, Vec::new(), pending, false, out);
+            }
+        }
+    }
+    messages
+}
+
+fn publish(
+    conversation: &Conversation,
+    key: &ConversationKey,
+    seq: u64,
+    frame: Bytes,
+    removed: Vec<UserId>,
+    out: &mut Vec<Effect>,
+) {
+    for &edge in &conversation.edges {
+        let event = LiveEvent { key: key.clone(), seq, frame: frame.clone(), removed: removed.clone() };
+        out.push(Effect::Publish { edge, event });
+    }
+}
+
+/// Writes what an event changed in the listings; its asker is answered when that is done.
+fn project(
+    conversation: &mut Conversation,
+    key: &ConversationKey,
+    seq: u64,
+    touched: Vec<String>,
+    pending: Pending,
+    created: bool,
+    out: &mut Vec<Effect>,
+) {
+    let state = &conversation.state;
+    let members = touched.iter().filter_map(|user| state.member_record(key, user, seq)).collect();
+    let projection = Projection { members, record: state.record(key), through: seq, trim_below: None };
+    out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
+    let asker = (!pending.told_unknown).then_some(pending.asker);
+    conversation.pipeline().projecting.push(Projecting { seq, asker, user: pending.user, created });
+}
+
+/// Gives numbers to events and makes their rows and frames.
+struct Sealer<'a> {
+    key: &'a ConversationKey,
+    batch: Batch,
+    bytes: usize,
+    time_ms: u64,
+    ordinal: u64,
+    events: Vec<Sealed>,
+}
+
+impl<'a> Sealer<'a> {
+    fn new(key: &'a ConversationKey, epoch: u64, state: &State, wall_ms: u64) -> Self {
+        Self {
+            key,
+            batch: Batch { key: key.clone(), epoch, first: state.next, rows: Vec::new() },
+            bytes: 0,
+            time_ms: wall_ms.max(state.time_ms),
+            ordinal: state.ordinal,
+            events: Vec::new(),
+        }
+    }
+
+    fn next(&self) -> u64 {
+        self.batch.first + self.batch.rows.len() as u64
+    }
+
+    fn has_room(&self, work: &Work) -> bool {
+        let bytes = match work {
+            Work::Message { send, .. } => send.bytes() + 512,
+            _ => 0,
+        };
+        self.batch.rows.len() < ROWS_MAX
+            && self.bytes + bytes <= BATCH_BYTES_MAX
+            && self.next() / BUCKET_ROWS == self.batch.first / BUCKET_ROWS
+    }
+
+    fn message(&mut self, pending: Pending) {
+        let Work::Message { send, .. } = &pending.work else { return };
+        let seq = self.next();
+        self.ordinal += 1;
+        let row = RowRef {
+            epoch: self.batch.epoch,
+            first: self.batch.first,
+            ordinal: self.ordinal,
+            kind: RowKind::of_message(send.kind),
+            sender: pending.user.as_str(),
+            client_id: send.client_id(),
+            time_ms: self.time_ms,
+            body: send.text().as_bytes(),
+        };
+        let view = MessageView {
+            conversation: self.key.conversation,
+            seq,
+            client_id: send.client_id(),
+            sender: pending.user.as_str(),
+            kind: send.kind,
+            text: send.text(),
+            time_ms: self.time_ms,
+            ordinal: self.ordinal,
+        };
+        let len = view.encoded_len();
+        let mut frame = BytesMut::with_capacity(hot::HEAD_BYTES_MAX + len);
+        hot::put_event_head(self.key.conversation, seq, len, &mut frame);
+        let message_at = frame.len();
+        view.encode(&mut frame);
+        let row = row.encode(self.key, seq);
+        self.push(row, pending, SealedEvent::Message { frame: frame.freeze(), message_at });
+    }
+
+    fn control(&mut self, pending: Pending, kind: RowKind, body: &[u8], event: SealedEvent) {
+        let seq = self.next();
+        let row = RowRef {
+            epoch: self.batch.epoch,
+            first: self.batch.first,
+            ordinal: self.ordinal,
+            kind: kind as u32,
+            sender: pending.user.as_str(),
+            client_id: "",
+            time_ms: self.time_ms,
+            body,
+        };
+        let row = row.encode(self.key, seq);
+        self.push(row, pending, event);
+    }
+
+    fn push(&mut self, row: Bytes, pending: Pending, event: SealedEvent) {
+        self.bytes += row.len();
+        self.batch.rows.push(row);
+        self.events.push(Sealed { pending, event });
+    }
+
+    fn finish(self) -> Option<(Batch, InFlight)> {
+        if self.events.is_empty() {
+            return None;
+        }
+        Some((self.batch, InFlight { time_ms: self.time_ms, events: self.events, unknown: false }))
+    }
+}

@@ -1,0 +1,151 @@
+//! What rows say: the kinds of stored events and the form of their bodies. This form has a life of its own, apart from
+//! the live protocol's: a stored field is never renumbered, and a reader skips what it does not know.
+
+use bytes::Bytes;
+use switchyard_protocol::id::UserId;
+use switchyard_protocol::v1;
+
+/// What a row is. Numbers are for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(crate) enum RowKind {
+    /// Row 0 of every conversation: how it began.
+    Founding = 1,
+    /// Members came, went or got another role.
+    Members = 2,
+    /// Name or avatar changed.
+    Change = 3,
+    /// A message; its kind is this number plus that of `v1::MessageKind`.
+    Message = 16,
+}
+
+const MESSAGE_KINDS: u32 = 16;
+
+impl RowKind {
+    /// The number of a message row of this kind.
+    pub(crate) fn of_message(kind: v1::MessageKind) -> u32 {
+        Self::Message as u32 + kind as u32
+    }
+
+    /// What the row with this number is, and the message's kind if it is one.
+    pub(crate) fn parse(number: u32) -> Option<(Self, v1::MessageKind)> {
+        let plain = |kind| Some((kind, v1::MessageKind::Text));
+        match number {
+            1 => plain(Self::Founding),
+            2 => plain(Self::Members),
+            3 => plain(Self::Change),
+            n if (16..16 + MESSAGE_KINDS).contains(&n) => {
+                let kind = v1::MessageKind::try_from(i32::try_from(n - 16).ok()?).ok()?;
+                Some((Self::Message, kind))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A member as stored, in events and in the member projection.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct StoredMember {
+    #[prost(string, tag = "1")]
+    pub(crate) user: String,
+    #[prost(enumeration = "v1::Role", tag = "2")]
+    pub(crate) role: i32,
+}
+
+/// Body of [`RowKind::Founding`].
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct Founding {
+    #[prost(enumeration = "v1::ConversationKind", tag = "1")]
+    pub(crate) kind: i32,
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) members: Vec<StoredMember>,
+    #[prost(string, optional, tag = "3")]
+    pub(crate) name: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    pub(crate) avatar: Option<String>,
+    #[prost(string, optional, tag = "5")]
+    pub(crate) context: Option<String>,
+}
+
+/// Body of [`RowKind::Members`].
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct MembersEvent {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) added: Vec<StoredMember>,
+    #[prost(string, repeated, tag = "2")]
+    pub(crate) removed: Vec<String>,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) promoted: Vec<StoredMember>,
+}
+
+/// Body of [`RowKind::Change`].
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct ChangeEvent {
+    #[prost(string, optional, tag = "1")]
+    pub(crate) name: Option<String>,
+    #[prost(string, optional, tag = "2")]
+    pub(crate) avatar: Option<String>,
+}
+
+/// The projection of a conversation: what its founding and changes come to.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct ConversationRecord {
+    #[prost(enumeration = "v1::ConversationKind", tag = "1")]
+    pub(crate) kind: i32,
+    #[prost(string, optional, tag = "2")]
+    pub(crate) name: Option<String>,
+    #[prost(string, optional, tag = "3")]
+    pub(crate) avatar: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    pub(crate) context: Option<String>,
+    #[prost(uint64, tag = "5")]
+    pub(crate) created_ms: u64,
+    #[prost(uint64, tag = "6")]
+    pub(crate) first_available: u64,
+}
+
+/// The projection of a member.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct MemberRecord {
+    #[prost(enumeration = "v1::Role", tag = "1")]
+    pub(crate) role: i32,
+    #[prost(uint64, tag = "2")]
+    pub(crate) joined: u64,
+}
+
+/// A user id from a stored text; stored ones were checked when they came in.
+pub(crate) fn stored_user(text: &str) -> Option<UserId> {
+    UserId::new(text).ok()
+}
+
+/// The bytes of a body or record.
+pub(crate) fn encode(message: &impl prost::Message) -> Bytes {
+    message.encode_to_vec().into()
+}
+
+/// Reads a body or record; `None` if it is not one.
+pub(crate) fn decode<T: prost::Message + Default>(bytes: &Bytes) -> Option<T> {
+    T::decode(bytes.clone()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_kind_has_a_row_number_of_its_own() {
+        for kind in 0..6 {
+            let kind = v1::MessageKind::try_from(kind).expect("six kinds");
+            assert_eq!(RowKind::parse(RowKind::of_message(kind)), Some((RowKind::Message, kind)));
+        }
+        assert_eq!(RowKind::parse(0), None);
+        assert_eq!(RowKind::parse(15), None);
+    }
+
+    #[test]
+    fn bodies_are_read_back() {
+        let founding = Founding { kind: 1, name: Some("n".into()), ..Founding::default() };
+        assert_eq!(decode::<Founding>(&encode(&founding)), Some(founding));
+        assert_eq!(decode::<Founding>(&Bytes::from_static(b"\xff")), None);
+    }
+}

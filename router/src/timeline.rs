@@ -1,0 +1,71 @@
+//! From stored rows to what clients see. Pure; used by the readers of pages and by the replay of a conversation.
+
+use bytes::Bytes;
+use switchyard_protocol::frame;
+use switchyard_protocol::id::{ConversationKey, MessageId};
+use switchyard_protocol::v1::{self, event::Body};
+use switchyard_store::{Damage, ReadError, Row, Seq};
+
+use crate::stored::{self, ChangeEvent, MembersEvent, RowKind, StoredMember};
+
+/// A row that does not say what it should.
+pub(crate) fn damaged(key: &ConversationKey, seq: Seq) -> ReadError {
+    ReadError::Corrupt { key: key.clone(), seq, reason: Damage::Payload }
+}
+
+/// The message in a row, or `None` if the row is another event.
+pub(crate) fn message(key: &ConversationKey, seq: Seq, row: &Row) -> Result<Option<v1::Message>, ReadError> {
+    let Some((RowKind::Message, kind)) = RowKind::parse(row.kind) else { return Ok(None) };
+    let text = std::str::from_utf8(&row.body).map_err(|_| damaged(key, seq))?.to_owned();
+    Ok(Some(v1::Message {
+        id: MessageId { conversation: key.conversation, seq }.to_string(),
+        conversation: key.conversation.to_string(),
+        seq,
+        client_id: row.client_id().to_owned(),
+        sender: row.sender().to_owned(),
+        kind: kind.into(),
+        text,
+        time_ms: row.time_ms,
+        ordinal: row.ordinal,
+    }))
+}
+
+/// The event in a row; a kind that this version does not know has no body, as on the live wire.
+pub(crate) fn event(key: &ConversationKey, seq: Seq, row: &Row) -> Result<v1::Event, ReadError> {
+    let body = match RowKind::parse(row.kind) {
+        Some((RowKind::Message, _)) => message(key, seq, row)?.map(Body::Message),
+        Some((RowKind::Members, _)) => {
+            let event: MembersEvent = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
+            Some(Body::Members(members_changed(event, row.sender(), row.time_ms)))
+        }
+        Some((RowKind::Change, _)) => {
+            let event: ChangeEvent = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
+            Some(Body::Change(changed(event, row.sender(), row.time_ms)))
+        }
+        Some((RowKind::Founding, _)) | None => None,
+    };
+    Ok(v1::Event { conversation: key.conversation.to_string(), seq, body })
+}
+
+/// A membership event as clients see it.
+pub(crate) fn members_changed(event: MembersEvent, by: &str, time_ms: u64) -> v1::MembersChanged {
+    let member = |member: StoredMember| v1::Member { user: member.user, role: member.role };
+    v1::MembersChanged {
+        added: event.added.into_iter().map(member).collect(),
+        removed: event.removed,
+        promoted: event.promoted.into_iter().map(member).collect(),
+        by: by.to_owned(),
+        time_ms,
+    }
+}
+
+/// A change of name or avatar as clients see it.
+pub(crate) fn changed(event: ChangeEvent, by: &str, time_ms: u64) -> v1::ConversationChanged {
+    v1::ConversationChanged { name: event.name, avatar: event.avatar, by: by.to_owned(), time_ms }
+}
+
+/// The frame that tells subscribers of an event that is no message.
+pub(crate) fn event_frame(key: &ConversationKey, seq: Seq, body: Body) -> Bytes {
+    let event = v1::Event { conversation: key.conversation.to_string(), seq, body: Some(body) };
+    frame::encode_server(frame::Form::Proto, &frame::event(event))
+}
