@@ -7,7 +7,7 @@
 use bytes::{Buf, BufMut};
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len};
 
-use crate::id::ConversationId;
+use crate::id::{CONVERSATION_TEXT_LEN, ConversationId};
 use crate::v1::MessageKind;
 
 /// A `send` as it lies in a client's frame.
@@ -105,9 +105,17 @@ impl MessageView<'_> {
         put_int(9, self.ordinal, out);
     }
 
-    /// At least as many bytes as [`encode`](Self::encode) writes.
-    pub fn encoded_len_max(&self) -> usize {
-        160 + self.client_id.len() + self.sender.len() + self.text.len()
+    /// Bytes that [`encode`](Self::encode) writes.
+    pub fn encoded_len(&self) -> usize {
+        let id_len = CONVERSATION_TEXT_LEN + 1 + decimal(self.seq, &mut [0; 20]).len();
+        let text_len = |text: &str| if text.is_empty() { 0 } else { bytes_len(1, text.len()) };
+        bytes_len(1, id_len)
+            + bytes_len(2, CONVERSATION_TEXT_LEN)
+            + [self.client_id, self.sender, self.text].map(text_len).iter().sum::<usize>()
+            + [self.seq, self.kind as u64, self.time_ms, self.ordinal]
+                .map(|value| int_len(1, value))
+                .iter()
+                .sum::<usize>()
     }
 }
 

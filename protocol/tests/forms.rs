@@ -280,7 +280,7 @@ proptest! {
         let mut encoded = Vec::new();
         view.encode(&mut encoded);
         prop_assert_eq!(&encoded, &message.encode_to_vec());
-        prop_assert!(encoded.len() <= view.encoded_len_max());
+        prop_assert_eq!(encoded.len(), view.encoded_len());
 
         let mut event = Vec::new();
         hot::put_event_head(view.conversation, view.seq, encoded.len(), &mut event);
