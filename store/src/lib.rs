@@ -1,1 +1,37 @@
-//! Where timelines lie: the traits, the embedded store and the contract they keep.
+//! Where timelines lie: the traits that every store keeps, the form of a stored row, and the embedded store.
+//!
+//! Three traits, one per class of data: [`Log`] (the truth), [`Projections`] (what follows from it) and [`Epochs`] (the
+//! compare-and-set by which an owner outranks the one before). A store may implement all three on one value.
+//!
+//! **Invariant:** nothing above this crate knows which store it talks to, and nothing here knows what an event means:
+//! a row's kind and body are numbers and bytes.
+//!
+//! **Blocking:** every method returns a future, and a store is free to do the whole work within its first poll. The
+//! embedded one does. So poll these futures on threads that may block (the commit thread, a reader pool), never on a
+//! thread that serves sockets.
+
+#[cfg(feature = "contract")]
+pub mod contract;
+pub mod embedded;
+mod epoch;
+
+mod key;
+mod log;
+mod projection;
+pub mod row;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use epoch::{EpochError, Epochs};
+pub use log::{
+    BATCH_BYTES_MAX, BUCKET_ROWS, BarrierError, Batch, Damage, Direction, Log, Outcome, ROWS_MAX, ReadError, ReadRange,
+    Refusal, Seq,
+};
+pub use projection::{
+    Membership, ProjectionError, ProjectionWrite, Projections, RECORD_BYTES_MAX, Record, StoredMember,
+};
+pub use row::{Row, RowRef};
+
+/// A future on the heap, so that the traits can be used as `Arc<dyn Log>`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

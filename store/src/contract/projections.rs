@@ -1,0 +1,134 @@
+//! Promises about projections: the newest event wins, whatever the order, and removals are not forgotten.
+
+use bytes::Bytes;
+use switchyard_protocol::id::{ConversationKey, TenantId};
+
+use super::{Case, Subject, conversation, user, wait};
+use crate::log::Seq;
+use crate::projection::{ProjectionError, ProjectionWrite, RECORD_BYTES_MAX, Record};
+
+pub(super) const CASES: &[Case] = &[
+    Case { name: "a record is its newest write", run: newest },
+    Case { name: "order of writes does not matter", run: any_order },
+    Case { name: "a removal outlives late additions", run: removal },
+    Case { name: "members are listed from both sides", run: both_sides },
+    Case { name: "projections of tenants do not mix", run: tenants },
+    Case { name: "large values are refused", run: too_large },
+];
+
+fn record(key: &ConversationKey, at: Seq, fields: &'static str) -> ProjectionWrite {
+    ProjectionWrite::Conversation { key: key.clone(), at, record: Bytes::from_static(fields.as_bytes()) }
+}
+
+fn member(key: &ConversationKey, name: &str, at: Seq, value: Option<&'static str>) -> ProjectionWrite {
+    let value = value.map(|value| Bytes::from_static(value.as_bytes()));
+    ProjectionWrite::Member { key: key.clone(), user: user(name), at, value }
+}
+
+fn write(subject: &dyn Subject, writes: &[ProjectionWrite]) {
+    wait(subject, subject.projections().write(writes)).expect("nothing fails here");
+}
+
+fn load(subject: &dyn Subject, key: &ConversationKey) -> Option<(Seq, Bytes)> {
+    let record = wait(subject, subject.projections().load(key)).expect("nothing is damaged");
+    record.map(|Record { applied, fields }| (applied, fields))
+}
+
+fn members(subject: &dyn Subject, key: &ConversationKey) -> Vec<(String, Seq, Bytes)> {
+    let members = wait(subject, subject.projections().members(key)).expect("nothing is damaged");
+    members.into_iter().map(|member| (member.user.to_string(), member.at, member.value)).collect()
+}
+
+fn conversations(subject: &dyn Subject, tenant: &TenantId, name: &str) -> Vec<(u8, Seq)> {
+    let listed = wait(subject, subject.projections().conversations_of(tenant, &user(name)));
+    let listed = listed.expect("nothing is damaged");
+    listed.into_iter().map(|listed| (listed.conversation.as_bytes()[0], listed.at)).collect()
+}
+
+fn newest(subject: &mut dyn Subject, tenant: TenantId) {
+    let key = conversation(&tenant, 1);
+    assert_eq!(load(subject, &key), None);
+    write(subject, &[]);
+    write(subject, &[record(&key, 5, "five")]);
+    write(subject, &[record(&key, 3, "three")]);
+    assert_eq!(load(subject, &key), Some((5, Bytes::from("five"))));
+    write(subject, &[record(&key, 5, "five again, otherwise")]);
+    assert_eq!(load(subject, &key), Some((5, Bytes::from("five"))));
+    write(subject, &[record(&key, 8, "")]);
+    assert_eq!(load(subject, &key), Some((8, Bytes::new())));
+    let other = conversation(&tenant, 2);
+    write(subject, &[record(&other, 0, "founding")]);
+    assert_eq!(load(subject, &other), Some((0, Bytes::from("founding"))));
+}
+
+fn any_order(subject: &mut dyn Subject, tenant: TenantId) {
+    let key = conversation(&tenant, 1);
+    write(
+        subject,
+        &[
+            record(&key, 2, "two"),
+            member(&key, "ann", 4, Some("four")),
+            record(&key, 7, "seven"),
+            member(&key, "ann", 6, None),
+            record(&key, 1, "one"),
+            member(&key, "ann", 5, Some("five")),
+            member(&key, "bob", 1, Some("one")),
+        ],
+    );
+    assert_eq!(load(subject, &key), Some((7, Bytes::from("seven"))));
+    assert_eq!(members(subject, &key), [("bob".to_owned(), 1, Bytes::from("one"))]);
+}
+
+fn removal(subject: &mut dyn Subject, tenant: TenantId) {
+    let key = conversation(&tenant, 1);
+    write(subject, &[member(&key, "ann", 3, Some("in"))]);
+    write(subject, &[member(&key, "ann", 6, None)]);
+    write(subject, &[member(&key, "ann", 4, Some("late"))]);
+    assert_eq!(members(subject, &key), []);
+    assert_eq!(conversations(subject, &tenant, "ann"), []);
+    write(subject, &[member(&key, "ann", 9, Some("back"))]);
+    write(subject, &[member(&key, "ann", 6, None)]);
+    assert_eq!(members(subject, &key), [("ann".to_owned(), 9, Bytes::from("back"))]);
+    assert_eq!(conversations(subject, &tenant, "ann"), [(1, 9)]);
+    // A removal may come before the addition it removes.
+    write(subject, &[member(&key, "bob", 12, None)]);
+    write(subject, &[member(&key, "bob", 11, Some("in"))]);
+    assert_eq!(conversations(subject, &tenant, "bob"), []);
+}
+
+fn both_sides(subject: &mut dyn Subject, tenant: TenantId) {
+    let (one, two) = (conversation(&tenant, 1), conversation(&tenant, 2));
+    let writes = ["bob", "ann", "annabel"].map(|name| member(&one, name, 1, Some("x")));
+    write(subject, &writes);
+    write(subject, &[member(&two, "ann", 7, Some("y")), member(&two, "é", 1, Some(""))]);
+    let names = |key| members(subject, key).into_iter().map(|(name, ..)| name).collect::<Vec<_>>();
+    assert_eq!(names(&one), ["ann", "annabel", "bob"]);
+    assert_eq!(names(&two), ["ann", "é"]);
+    assert_eq!(conversations(subject, &tenant, "ann"), [(1, 1), (2, 7)]);
+    assert_eq!(conversations(subject, &tenant, "annabel"), [(1, 1)]);
+    assert_eq!(conversations(subject, &tenant, "an"), []);
+    assert_eq!(conversations(subject, &tenant, "é"), [(2, 1)]);
+}
+
+fn tenants(subject: &mut dyn Subject, tenant: TenantId) {
+    let other = TenantId::new(&format!("{tenant}x")).expect("a short name");
+    let (here, there) = (conversation(&tenant, 1), conversation(&other, 1));
+    write(subject, &[record(&here, 1, "here"), member(&here, "ann", 1, Some("here"))]);
+    assert_eq!(load(subject, &there), None);
+    assert_eq!(members(subject, &there), []);
+    assert_eq!(conversations(subject, &other, "ann"), []);
+    write(subject, &[record(&there, 1, "there"), member(&there, "ann", 1, Some("there"))]);
+    assert_eq!(load(subject, &here), Some((1, Bytes::from("here"))));
+    assert_eq!(members(subject, &there), [("ann".to_owned(), 1, Bytes::from("there"))]);
+    assert_eq!(members(subject, &here), [("ann".to_owned(), 1, Bytes::from("here"))]);
+}
+
+fn too_large(subject: &mut dyn Subject, tenant: TenantId) {
+    let key = conversation(&tenant, 1);
+    let large = |bytes| ProjectionWrite::Conversation { key: key.clone(), at: 1, record: Bytes::from(vec![1; bytes]) };
+    let refused = wait(subject, subject.projections().write(&[record(&key, 1, "x"), large(RECORD_BYTES_MAX + 1)]));
+    assert_eq!(refused, Err(ProjectionError::TooLarge));
+    assert_eq!(load(subject, &key), None);
+    write(subject, &[large(RECORD_BYTES_MAX)]);
+    assert_eq!(load(subject, &key).map(|(_, fields)| fields.len()), Some(RECORD_BYTES_MAX));
+}

@@ -1,0 +1,88 @@
+//! The data directory: made in a way that a crash at any moment leaves either no store or a whole one, and opened again.
+//!
+//! ```text
+//! <data>/lock           held while open, with the holder's process number
+//! <data>/store/schema   see schema.rs
+//! <data>/store/engine/  the engine's files
+//! <data>/store.new/     a store being made; removed when found
+//! ```
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::engine::{Engine, Expect};
+use super::lock::DirLock;
+use super::options::{OpenError, Options};
+use super::{recovery, schema};
+
+/// Makes the data directory, readable by its owner alone, if it is not there.
+pub(super) fn make_dir(dir: &Path) -> Result<(), OpenError> {
+    let made = || format!("making {}", dir.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(OpenError::io(made()))?;
+    let dir = dir.canonicalize().map_err(OpenError::io(made()))?;
+    match dir.parent() {
+        // Without this the new directory itself would not survive a power cut. A parent that may not be read cannot have
+        // been made here, so it holds the directory already.
+        Some(parent) => match sync(parent) {
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(OpenError::io(made())(error)),
+            _ => Ok(()),
+        },
+        None => Ok(()),
+    }
+}
+
+/// An opened store directory.
+pub(super) struct Opened {
+    pub(super) engine: Engine,
+    /// The last write batch that the journals hold, if they hold any.
+    pub(super) journal_number: Option<u64>,
+    /// Dropped last.
+    pub(super) lock: DirLock,
+}
+
+/// Opens the store in a data directory that exists; makes one if there is none and that is wished.
+pub(super) fn open(dir: &Path, options: &Options, create: bool) -> Result<Opened, OpenError> {
+    if !create && !dir.join("store").is_dir() {
+        return Err(OpenError::Absent(dir.into()));
+    }
+    let lock = DirLock::acquire(dir)?;
+    let store = dir.join("store");
+    if !store.exists() {
+        make_store(dir, &store, options)?;
+    }
+    schema::check(&store)?;
+    let engine = store.join("engine");
+    let journal_number = recovery::prepare(&engine)?;
+    Ok(Opened { engine: Engine::open(&engine, options, Expect::Whole)?, journal_number, lock })
+}
+
+/// Makes a whole store beside its place, syncs every file and directory of it, and puts it there with one rename.
+fn make_store(dir: &Path, store: &Path, options: &Options) -> Result<(), OpenError> {
+    let new = dir.join("store.new");
+    let making = || format!("making {}", new.display());
+    match fs::remove_dir_all(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(OpenError::io(making())(error)),
+        _ => {}
+    }
+    DirBuilder::new().mode(0o700).create(&new).map_err(OpenError::io(making()))?;
+    drop(Engine::open(&new.join("engine"), options, Expect::Nothing)?);
+    schema::write(&new, schema::SCHEMA).map_err(OpenError::io(making()))?;
+    sync_all(&new).map_err(OpenError::io(making()))?;
+    fs::rename(&new, store).map_err(OpenError::io(format!("naming {}", store.display())))?;
+    sync(dir).map_err(OpenError::io(format!("syncing {}", dir.display())))
+}
+
+/// Syncs a directory with everything in it.
+fn sync_all(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path: PathBuf = entry?.path();
+        if path.is_dir() { sync_all(&path)? } else { sync(&path)? }
+    }
+    sync(dir)
+}
+
+fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

@@ -1,0 +1,50 @@
+//! The schema marker: a small checksummed file that says which form the store has. It is written last when a store is
+//! made, so a store with a marker is complete.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use super::options::OpenError;
+
+/// The form this binary writes.
+pub(super) const SCHEMA: u32 = 1;
+
+/// The forms this binary reads.
+pub(super) const ACCEPTED: RangeInclusive<u32> = 1..=1;
+
+const NAME: &str = "schema";
+
+fn text(version: u32) -> String {
+    let line = format!("switchyard store schema {version}");
+    format!("{line} {:08x}\n", crc32c::crc32c(line.as_bytes()))
+}
+
+/// Writes and syncs the marker; the directory is the caller's to sync.
+pub(super) fn write(store: &Path, version: u32) -> std::io::Result<()> {
+    let mut file = File::create(store.join(NAME))?;
+    file.write_all(text(version).as_bytes())?;
+    file.sync_all()
+}
+
+/// Accepts the store's schema or says why not.
+pub(super) fn check(store: &Path) -> Result<(), OpenError> {
+    let path = store.join(NAME);
+    let found = match std::fs::read_to_string(&path) {
+        Ok(found) => found,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => {
+            return Err(OpenError::Corrupt(format!("{} is missing or not text", path.display())));
+        }
+        Err(error) => return Err(OpenError::io(format!("reading {}", path.display()))(error)),
+    };
+    let version = found.split_whitespace().nth(3).and_then(|word| word.parse().ok());
+    match version {
+        Some(version) if text(version) != found => {
+            Err(OpenError::Corrupt(format!("{} fails its checksum", path.display())))
+        }
+        Some(version) if ACCEPTED.contains(&version) => Ok(()),
+        Some(version) => Err(OpenError::Schema { found: version, accepted: ACCEPTED }),
+        None => Err(OpenError::Corrupt(format!("{} does not name a schema", path.display()))),
+    }
+}

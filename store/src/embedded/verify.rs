@@ -1,0 +1,219 @@
+//! Tools that read a whole store: `verify` checks every row and record, `dump` lists a conversation. Both take the lock,
+//! so they never look at a store that somebody writes.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use bytes::Bytes;
+use switchyard_protocol::id::ConversationKey;
+
+use crate::key;
+use crate::log::{Direction, ReadError, ReadRange, Seq};
+use crate::row::Row;
+
+use super::options::OpenError;
+use super::{Embedded, projections, witness};
+
+/// Damage listed by name; more are only counted as not ok.
+const CORRUPT_MAX: usize = 1_000;
+
+/// Rows that a dump reads at a time.
+const DUMP_ROWS: usize = 256;
+
+/// Bytes that a dump reads at a time.
+const DUMP_BYTES: usize = 1024 * 1024;
+
+/// What a check of everything found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Nothing is wrong.
+    pub ok: bool,
+    /// Conversations with at least one row.
+    pub conversations: u64,
+    /// Rows besides the founding ones.
+    pub events: u64,
+    /// What is wrong, at most the first 1,000.
+    pub corrupt: Vec<Corruption>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Corruption {
+    /// Where, if that is known.
+    pub conversation: Option<ConversationKey>,
+    /// Which row, if it is one.
+    pub seq: Option<Seq>,
+    /// What.
+    pub reason: String,
+}
+
+/// Reads everything in the store of a data directory: every checksum, numbers without a hole above what was trimmed,
+/// batches that begin where they say, ordinals and epochs that never fall, and every record and member.
+pub fn verify(dir: &Path) -> Result<Report, OpenError> {
+    let store = Embedded::open_existing(dir)?;
+    let mut check = Check { store: &store, report: Report { ok: true, ..Report::default() } };
+    check.rows();
+    check.projections();
+    Ok(check.report)
+}
+
+struct Check<'a> {
+    store: &'a Embedded,
+    report: Report,
+}
+
+/// Where a walk is within a conversation.
+struct Walk {
+    key: ConversationKey,
+    last: Option<(Seq, Row)>,
+    /// The number that must come next.
+    next: Seq,
+    /// Where events begin.
+    below: Seq,
+}
+
+impl Check<'_> {
+    fn wrong(&mut self, conversation: Option<&ConversationKey>, seq: Option<Seq>, reason: impl Into<String>) {
+        self.report.ok = false;
+        if self.report.corrupt.len() < CORRUPT_MAX {
+            self.report.corrupt.push(Corruption { conversation: conversation.cloned(), seq, reason: reason.into() });
+        }
+    }
+
+    fn rows(&mut self) {
+        let mut walk: Option<Walk> = None;
+        for guard in self.store.engine.log.iter() {
+            let (place, blob) = match guard.into_inner() {
+                Ok(row) => row,
+                Err(error) => {
+                    // What lies behind cannot be reached from here.
+                    let (key, seq) = walk.as_ref().map(|walk| (&walk.key, walk.next)).unzip();
+                    self.wrong(key, seq, format!("not readable from here on: {error}"));
+                    return;
+                }
+            };
+            if &*place == witness::KEY {
+                continue;
+            }
+            let Some((key, seq)) = key::split_row(&place) else {
+                self.wrong(None, None, "a key that is not a row's");
+                continue;
+            };
+            if walk.as_ref().is_none_or(|walk| walk.key != key) {
+                self.report.conversations += 1;
+                walk = Some(self.begin(key));
+            }
+            if let Some(walk) = &mut walk {
+                self.row(walk, seq, &Bytes::from(blob));
+            }
+        }
+    }
+
+    fn begin(&mut self, key: ConversationKey) -> Walk {
+        let below = self.store.view().trimmed_below(&key).unwrap_or_else(|error| {
+            self.wrong(Some(&key), None, error.to_string());
+            1
+        });
+        Walk { key, last: None, next: 0, below }
+    }
+
+    fn row(&mut self, walk: &mut Walk, seq: Seq, blob: &Bytes) {
+        self.report.events += u64::from(seq > 0);
+        if seq != walk.next {
+            // Below the boundary a trim may have stopped half-way.
+            let trimmed = walk.next >= 1 && seq <= walk.below;
+            if !trimmed {
+                self.wrong(Some(&walk.key), Some(walk.next), "missing");
+            }
+            walk.last = None;
+        }
+        walk.next = seq + 1;
+        match Row::decode(&walk.key, seq, blob) {
+            Ok(row) => {
+                let before = walk.last.as_ref().filter(|(last, _)| *last + 1 == seq).map(|(_, row)| row);
+                for reason in inconsistencies(before, seq, &row) {
+                    self.wrong(Some(&walk.key), Some(seq), reason);
+                }
+                walk.last = Some((seq, row));
+            }
+            Err(reason) => {
+                self.wrong(Some(&walk.key), Some(seq), reason.to_string());
+                walk.last = None;
+            }
+        }
+    }
+
+    fn projections(&mut self) {
+        let engine = &self.store.engine;
+        for (name, tree) in [("record", &engine.conversations), ("member", &engine.members), ("listing", &engine.users)]
+        {
+            for guard in tree.iter() {
+                let (place, value) = match guard.into_inner() {
+                    Ok(pair) => pair,
+                    Err(error) => {
+                        self.wrong(None, None, format!("{name}: not readable from here on: {error}"));
+                        break;
+                    }
+                };
+                if let Err(reason) = projections::decode(&place, value) {
+                    let conversation = key::split_conversation(&place).map(|(key, _)| key);
+                    self.wrong(conversation.as_ref(), None, format!("{name}: {reason}"));
+                }
+            }
+        }
+    }
+}
+
+/// What contradicts the row before.
+fn inconsistencies(before: Option<&Row>, seq: Seq, row: &Row) -> impl Iterator<Item = &'static str> {
+    let begins = row.first == seq;
+    let continues = before.is_some_and(|before| before.first == row.first && before.epoch == row.epoch);
+    [
+        (row.first > seq).then_some("its batch begins behind it"),
+        (before.is_some() && !begins && !continues).then_some("it neither begins a batch nor continues the one before"),
+        before.is_some_and(|before| row.ordinal < before.ordinal).then_some("its ordinal falls"),
+        before.is_some_and(|before| row.epoch < before.epoch).then_some("its epoch falls"),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// A conversation's rows in order, each checked; ends after the first error.
+pub struct Dump {
+    store: Embedded,
+    key: ConversationKey,
+    next: Option<Seq>,
+    page: VecDeque<(Seq, Bytes)>,
+}
+
+/// Lists a conversation from the store of a data directory.
+pub fn dump(dir: &Path, key: ConversationKey) -> Result<Dump, OpenError> {
+    Ok(Dump { store: Embedded::open_existing(dir)?, key, next: Some(0), page: VecDeque::new() })
+}
+
+impl Iterator for Dump {
+    type Item = Result<(Seq, Row), ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.is_empty() {
+            let range = ReadRange {
+                from: self.next?,
+                to: Seq::MAX,
+                direction: Direction::Forward,
+                rows_max: DUMP_ROWS,
+                bytes_max: DUMP_BYTES,
+            };
+            match self.store.read_page(&self.key, range) {
+                Ok(rows) => self.page = rows.into(),
+                Err(error) => {
+                    self.next = None;
+                    return Some(Err(error));
+                }
+            }
+            self.next = self.page.back().and_then(|(last, _)| last.checked_add(1));
+        }
+        let (seq, blob) = self.page.pop_front()?;
+        let row = Row::decode(&self.key, seq, &blob);
+        Some(row.map(|row| (seq, row)).map_err(|reason| super::read::corrupt(&self.key, seq, reason)))
+    }
+}

@@ -1,0 +1,121 @@
+//! Projections: what follows from the log and is kept so that nobody has to read all of it. The trait and its contract
+//! only. Every write carries the number of the event that caused it, and the highest number wins, so late, repeated and
+//! out-of-order writes are harmless: the log is the truth, and an owner replays from the number a projection reached.
+
+use bytes::Bytes;
+use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
+
+use crate::BoxFuture;
+use crate::log::Seq;
+
+/// Bytes of one record or member value: a conversation's fields or a member's, never bodies.
+pub const RECORD_BYTES_MAX: usize = 64 * 1024;
+
+/// One write, idempotent and commutative: of two writes to the same thing the one with the higher `at` stays; of two
+/// with the same `at` the stored one stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProjectionWrite {
+    /// The conversation's own record.
+    Conversation {
+        /// Which conversation.
+        key: ConversationKey,
+        /// The number of the event it follows from; becomes [`Record::applied`].
+        at: Seq,
+        /// Its fields, opaque.
+        record: Bytes,
+    },
+    /// One member of it, listed from both sides: by conversation and by user.
+    Member {
+        /// Which conversation.
+        key: ConversationKey,
+        /// Who.
+        user: UserId,
+        /// The number of the event it follows from.
+        at: Seq,
+        /// The member's fields, opaque; nothing if the user is no longer a member. A removal is remembered with its
+        /// number, so that an older addition which comes late does not undo it.
+        value: Option<Bytes>,
+    },
+}
+
+/// A conversation's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The number of the event it follows from. Events above it are to be replayed.
+    pub applied: Seq,
+    /// As written.
+    pub fields: Bytes,
+}
+
+/// A member of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredMember {
+    /// Who.
+    pub user: UserId,
+    /// The number of the event this follows from.
+    pub at: Seq,
+    /// As written.
+    pub value: Bytes,
+}
+
+/// A conversation that a user is a member of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// The number of the event this follows from.
+    pub at: Seq,
+    /// The member's fields, as written.
+    pub value: Bytes,
+}
+
+/// Why a projection was not read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProjectionError {
+    /// What is stored is not what was written. The log still has it: replay from the founding row and write anew.
+    #[error("projection of conversation {} is damaged: {reason}", key.conversation)]
+    Corrupt {
+        /// The conversation.
+        key: ConversationKey,
+        /// In which way.
+        reason: String,
+    },
+    /// No room on disk. Nothing was written; try again later.
+    #[error("the store is full")]
+    Full,
+    /// A value is larger than [`RECORD_BYTES_MAX`]. Nothing was written.
+    #[error("the value is too large")]
+    TooLarge,
+    /// The store does not answer. Some of the writes may be there; repeat them all.
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
+}
+
+/// Records of conversations and members.
+pub trait Projections: Send + Sync + 'static {
+    /// The conversation's record, or nothing if none was ever written.
+    ///
+    /// It may lag behind the log by any number of events, never run ahead of what was committed, as long as callers
+    /// write only what follows from committed events.
+    fn load<'a>(&'a self, key: &'a ConversationKey) -> BoxFuture<'a, Result<Option<Record>, ProjectionError>>;
+
+    /// All present members, in the order of their ids' bytes. Removed ones are left out.
+    fn members<'a>(&'a self, key: &'a ConversationKey) -> BoxFuture<'a, Result<Vec<StoredMember>, ProjectionError>>;
+
+    /// All conversations of which the user is a present member, in the order of their ids' bytes.
+    fn conversations_of<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        user: &'a UserId,
+    ) -> BoxFuture<'a, Result<Vec<Membership>, ProjectionError>>;
+
+    /// Writes each that is newer than what is stored; the others are ignored, and that is success.
+    ///
+    /// *Atomicity:* each write on its own, both listings of a member included where the store can (a shared store may
+    /// show one listing before the other for a moment). After an error any of them may be there.
+    /// *Order:* does not matter, within a call or between calls.
+    /// *Durability:* with a [`barrier`](crate::Log::barrier) that began after the answer. After a crash a projection may
+    /// be older than before it, and `applied` says by how much.
+    /// *Repetition:* harmless.
+    fn write<'a>(&'a self, writes: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>>;
+}

@@ -1,0 +1,152 @@
+//! The data directory: who may open it, what is refused and what is told.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use futures_executor::block_on;
+use switchyard_store::embedded::{Embedded, OpenError, dump, verify};
+use switchyard_store::{Batch, Epochs, Log, RowRef};
+
+use crate::support::{append, batch, body, commit, key, open, options, rows, temp_dir};
+
+fn open_error(dir: &Path) -> OpenError {
+    Embedded::open(dir, options().0).err().expect("it does not open")
+}
+
+#[test]
+fn one_opener_at_a_time() {
+    let dir = temp_dir();
+    let store = open(dir.path());
+    for error in [open_error(dir.path()), verify(dir.path()).expect_err("it is open")] {
+        assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+        assert!(matches!(error, OpenError::Locked { pid: Some(_), .. }));
+    }
+    assert!(matches!(dump(dir.path(), key(1)), Err(OpenError::Locked { .. })));
+    drop(store);
+    open(dir.path());
+}
+
+#[test]
+fn directories_are_private() {
+    let dir = temp_dir();
+    let data = dir.path().join("a/b");
+    drop(open(&data));
+    for private in [data.clone(), data.join("store")] {
+        let mode = fs::metadata(&private).expect("it was made").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", private.display());
+    }
+}
+
+#[test]
+fn another_schema_is_refused() {
+    let dir = temp_dir();
+    commit(&open(dir.path()), batch(&key(1), 0, 3));
+    let path = dir.path().join("store/schema");
+    let ours = fs::read_to_string(&path).expect("a store has a schema");
+    let line = "switchyard store schema 2";
+    fs::write(&path, format!("{line} {:08x}\n", crc32c::crc32c(line.as_bytes()))).expect("it can be written");
+    let error = open_error(dir.path());
+    assert!(matches!(error, OpenError::Schema { found: 2, .. }), "{error}");
+    assert_eq!(error.to_string(), "the store has schema 2; this binary reads 1 to 1");
+    fs::write(&path, ours.replace('1', "2")).expect("it can be written");
+    assert!(matches!(open_error(dir.path()), OpenError::Corrupt(_)));
+    fs::write(&path, ours).expect("it can be written");
+    assert_eq!(rows(&open(dir.path()), &key(1)).expect("intact").len(), 3);
+}
+
+#[test]
+fn a_store_that_was_never_finished_is_made_anew() {
+    let dir = temp_dir();
+    fs::create_dir_all(dir.path().join("store.new/engine")).expect("it can be made");
+    fs::write(dir.path().join("store.new/engine/0.jnl"), b"half").expect("it can be written");
+    commit(&open(dir.path()), batch(&key(1), 0, 3));
+    assert!(!dir.path().join("store.new").exists());
+    assert_eq!(rows(&open(dir.path()), &key(1)).expect("intact").len(), 3);
+}
+
+#[test]
+fn missing_parts_are_noticed() {
+    for missing in ["schema", "engine/0.jnl", "engine/keyspaces/1", "engine/keyspaces/2/current", "engine/version"] {
+        let dir = temp_dir();
+        commit(&open(dir.path()), batch(&key(1), 0, 3));
+        let path = dir.path().join("store").join(missing);
+        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.expect("it was there");
+        let error = open_error(dir.path());
+        assert!(matches!(error, OpenError::Corrupt(_)), "{missing}: {error}");
+    }
+}
+
+#[test]
+fn tools_make_nothing() {
+    let dir = temp_dir();
+    assert!(matches!(verify(dir.path()), Err(OpenError::Absent(_))));
+    assert!(matches!(dump(dir.path(), key(1)), Err(OpenError::Absent(_))));
+    assert_eq!(fs::read_dir(dir.path()).expect("it is there").count(), 0);
+}
+
+#[test]
+fn verify_and_dump_tell_what_is_there() {
+    let dir = temp_dir();
+    {
+        let store = open(dir.path());
+        assert_eq!(block_on(store.open_epoch()), Ok(1));
+        for first in (0..600).step_by(100) {
+            commit(&store, batch(&key(1), first, 100));
+        }
+        commit(&store, batch(&key(2), 0, 1));
+        assert_eq!(block_on(store.trim(&key(1), 50)), Ok(50));
+    }
+    let report = verify(dir.path()).expect("it opens");
+    assert!(report.ok, "{report:?}");
+    assert_eq!((report.conversations, report.events, report.corrupt.len()), (2, 550, 0));
+    let dumped: Vec<_> = dump(dir.path(), key(1)).expect("it opens").map(|row| row.expect("intact")).collect();
+    assert_eq!(dumped.len(), 551);
+    for (seq, row) in &dumped {
+        assert_eq!(row.body, body(&key(1), *seq));
+    }
+    assert_eq!(dump(dir.path(), key(9)).expect("it opens").count(), 0);
+    // An epoch is durable by itself, and reading tools do not raise it.
+    assert_eq!(block_on(open(dir.path()).open_epoch()), Ok(2));
+}
+
+#[test]
+fn verify_finds_what_contradicts_itself() {
+    let dir = temp_dir();
+    {
+        let store = open(dir.path());
+        commit(&store, batch(&key(1), 0, 3));
+        commit(&store, batch(&key(1), 5, 3));
+        let odd = |seq, first, ordinal, epoch| {
+            let row = RowRef { epoch, first, ordinal, kind: 1, sender: "", client_id: "", time_ms: 0, body: b"" };
+            row.encode(&key(2), seq)
+        };
+        let rows = vec![odd(0, 0, 5, 3), odd(1, 1, 4, 3), odd(2, 2, 5, 2), odd(3, 9, 5, 3), odd(4, 2, 5, 3)];
+        append(&store, Batch { key: key(2), epoch: 3, first: 0, rows });
+        let mut blob = odd(0, 0, 0, 1).to_vec();
+        blob[7] ^= 4;
+        append(&store, Batch { key: key(3), epoch: 3, first: 0, rows: vec![blob.into()] });
+    }
+    let report = verify(dir.path()).expect("it opens");
+    assert!(!report.ok);
+    let found: Vec<_> = report
+        .corrupt
+        .iter()
+        .map(|corruption| {
+            let conversation = corruption.conversation.as_ref().expect("each is a row").conversation;
+            (conversation.as_bytes()[0], corruption.seq.expect("each is a row"), corruption.reason.as_str())
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (1, 3, "missing"),
+            (2, 1, "its ordinal falls"),
+            (2, 2, "its epoch falls"),
+            (2, 3, "its batch begins behind it"),
+            (2, 3, "it neither begins a batch nor continues the one before"),
+            (2, 4, "it neither begins a batch nor continues the one before"),
+            (3, 0, "checksum mismatch"),
+        ]
+    );
+}

@@ -1,0 +1,163 @@
+//! A full disk: sends are refused, reads go on, and it heals when there is room. A broken one ends all promises.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+
+use futures_executor::block_on;
+use switchyard_store::embedded::{Embedded, Options};
+use switchyard_store::{BarrierError, Epochs, Log, Outcome, ProjectionError, ProjectionWrite, Projections, Refusal};
+use tempfile::TempDir;
+
+use crate::support::{append, batch, commit, key, open, options, rows, temp_dir};
+
+#[test]
+fn below_the_reserve_nothing_is_stored_and_all_is_read() {
+    let dir = TempDir::new().expect("a temporary directory");
+    commit(&open(dir.path()), batch(&key(1), 0, 5));
+    let (wide, fatal) = options();
+    let store = Embedded::open(dir.path(), Options { free_bytes_min: u64::MAX, ..wide }).expect("the store opens");
+    assert_eq!(append(&store, batch(&key(1), 5, 1)), Outcome::Refused(Refusal::Full));
+    let record = ProjectionWrite::Conversation { key: key(1), at: 1, record: b"x"[..].into() };
+    assert_eq!(block_on(store.write(&[record])), Err(ProjectionError::Full));
+    assert_eq!(block_on(store.barrier()), Ok(()));
+    assert_eq!(rows(&store, &key(1)).expect("intact").len(), 5);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(rows(&store, &key(1)).expect("intact").len(), 5);
+    commit(&store, batch(&key(1), 5, 1));
+    assert!(fatal.0.lock().expect("no panic").is_empty());
+}
+
+/// A small file system in memory, where the machine lets us have one.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount(mib: u32) -> Option<Self> {
+        let dir = TempDir::new().expect("a temporary directory");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
+            .arg(dir.path())
+            .output()
+            .is_ok_and(|output| output.status.success());
+        if !mounted {
+            println!("no file system can be mounted here; the reserve alone is tested");
+        }
+        mounted.then_some(Self(dir))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_small_disk_fills_and_heals() {
+    let Some(disk) = SmallDisk::mount(64) else { return };
+    let data = disk.path().join("data");
+    let ballast = disk.path().join("ballast");
+    let (wide, fatal) = options();
+    let reserve = 16 << 20;
+    let small = Options { free_bytes_min: reserve, memtable_bytes: 1 << 20, ..wide };
+    let store = Embedded::open(&data, small.clone()).expect("the store opens");
+    fs::write(&ballast, vec![1; 16 << 20]).expect("there is room");
+    let mut next = 0;
+    let full = |next: &mut u64, store: &Embedded| {
+        for _ in 0..10_000 {
+            match append(store, batch(&key(1), *next, 50)) {
+                Outcome::Stored => *next += 50,
+                outcome => return outcome,
+            }
+            block_on(store.barrier()).expect("the disk works");
+        }
+        panic!("it never fills")
+    };
+    assert_eq!(full(&mut next, &store), Outcome::Refused(Refusal::Full));
+    assert_eq!(rows(&store, &key(1)).expect("intact").len() as u64, next);
+    fs::remove_file(&ballast).expect("it is there");
+    // What the engine still writes out by itself may take a moment to give its room back.
+    while append(&store, batch(&key(1), next, 50)) != Outcome::Stored {
+        std::thread::yield_now();
+    }
+    block_on(store.barrier()).expect("the disk works");
+    next += 50;
+    assert_eq!(full(&mut next, &store), Outcome::Refused(Refusal::Full));
+    drop(store);
+    let store = Embedded::open(&data, small).expect("a full disk does not keep it from opening");
+    assert_eq!(block_on(store.open_epoch()), Ok(1), "nor from being served");
+    assert_eq!(block_on(store.trim(&key(1), 100)), Ok(100), "nor from being trimmed");
+    assert_eq!(rows(&store, &key(1)).expect("intact").len() as u64, next - 99);
+    assert!(fatal.0.lock().expect("no panic").is_empty());
+}
+
+#[test]
+fn a_write_that_fails_is_never_confirmed() {
+    let Some(disk) = SmallDisk::mount(32) else { return };
+    let data = disk.path().join("data");
+    let ballast = disk.path().join("ballast");
+    let (without_reserve, fatal) = options();
+    let store = Embedded::open(&data, without_reserve).expect("the store opens");
+    let mut confirmed = 0;
+    commit(&store, batch(&key(1), 0, 50));
+    confirmed += 50;
+    // Fill the rest from outside, so that the store itself meets the full disk.
+    let free = rustix::fs::statvfs(disk.path()).map(|stat| stat.f_bavail * stat.f_frsize).expect("it is mounted");
+    fs::write(&ballast, vec![1; free as usize - 40_000]).expect("there is room");
+    let failed = loop {
+        let outcome = append(&store, batch(&key(1), confirmed, 50));
+        if outcome != Outcome::Stored {
+            break outcome;
+        }
+        match block_on(store.barrier()) {
+            Ok(()) => confirmed += 50,
+            Err(error) => {
+                assert!(matches!(error, BarrierError::Failed(_)));
+                break Outcome::Unknown;
+            }
+        }
+    };
+    assert_eq!(failed, Outcome::Unknown);
+    assert_eq!(fatal.0.lock().expect("no panic").len(), 1, "the process would have ended, once");
+    assert_eq!(append(&store, batch(&key(2), 0, 1)), Outcome::Refused(Refusal::Closed));
+    assert!(matches!(block_on(store.barrier()), Err(BarrierError::Failed(_))));
+    assert!(rows(&store, &key(1)).expect("intact").len() as u64 >= confirmed);
+    drop(store);
+    fs::remove_file(&ballast).expect("it is there");
+    let store = open(&data);
+    let found = rows(&store, &key(1)).expect("intact").len() as u64;
+    assert!(found == confirmed || found == confirmed + 50, "{found} rows, {confirmed} confirmed");
+    commit(&store, batch(&key(1), found, 50));
+}
+
+#[test]
+fn damage_met_in_the_background_ends_all_promises() {
+    let dir = temp_dir();
+    let (wide, fatal) = options();
+    let store = Embedded::open(dir.path(), Options { memtable_bytes: 40_000, ..wide }).expect("the store opens");
+    let tables = dir.path().join("store/engine/keyspaces/1/tables");
+    let mut first = 0;
+    // Every sorted file is damaged as soon as it is there, until the engine merges one of them.
+    while fatal.0.lock().expect("no panic").is_empty() {
+        for table in fs::read_dir(&tables).expect("a tree has tables") {
+            let path = table.expect("it can be listed").path();
+            if let Ok(file) = fs::File::options().write(true).open(path) {
+                file.write_all_at(&[0xa5; 64], 1_000).expect("it can be written");
+            }
+        }
+        match append(&store, batch(&key(1), first, 50)) {
+            Outcome::Stored => first += 50,
+            outcome => assert_eq!(outcome, Outcome::Refused(Refusal::Closed)),
+        }
+    }
+    assert_eq!(append(&store, batch(&key(1), first, 50)), Outcome::Refused(Refusal::Closed));
+    assert!(matches!(block_on(store.barrier()), Err(BarrierError::Failed(_))));
+    assert!(rows(&store, &key(1)).is_err());
+    assert_eq!(fatal.0.lock().expect("no panic").len(), 1);
+}
