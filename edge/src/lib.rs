@@ -1,1 +1,11 @@
 //! Terminates clients: WebSocket, sessions, local fan-out.
+
+pub mod admission;
+pub mod auth;
+pub mod config;
+pub mod door;
+mod fanout;
+pub mod metrics;
+pub mod session;
+pub mod wheel;
+pub mod ws;

@@ -1,0 +1,172 @@
+//! New connections: as many as come, some at a time, without spinning when the process has no descriptor left.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+use switchyard_cluster::link::EdgeLink;
+use switchyard_cluster::now::Now;
+
+use super::Door;
+use super::connection::{Connection, ConnectionId, Passage, Stage, moment, plain};
+use crate::admission::proxy::ProxyExpectation;
+use crate::metrics::{Ended, Refused};
+
+/// Connections accepted in one turn: a storm of them does not hold up those that are there.
+const ACCEPTS_PER_TURN_MAX: usize = 256;
+
+/// For how long nothing is accepted after the process ran out of descriptors. Until then, newcomers wait in the kernel.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Whether there may be somebody to accept, and from when on.
+#[derive(Debug, Default)]
+pub(super) struct Accepting {
+    ready: bool,
+    paused_until: Duration,
+}
+
+impl Accepting {
+    /// The poll says that somebody is there; it will not say so again before all are accepted.
+    pub(super) fn ready(&mut self) {
+        self.ready = true;
+    }
+
+    /// When to go on accepting.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.ready.then_some(self.paused_until)
+    }
+}
+
+impl<L: EdgeLink> Door<L> {
+    pub(super) fn accept(&mut self, now: Now) {
+        if !self.accepting.ready || self.accepting.paused_until > now.mono {
+            return;
+        }
+        for _ in 0..ACCEPTS_PER_TURN_MAX {
+            let Some(listener) = &self.listener else {
+                self.accepting.ready = false;
+                return;
+            };
+            match listener.accept() {
+                Ok((socket, peer)) => self.take_in(socket, peer, now),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.accepting.ready = false;
+                    return;
+                }
+                // The newcomer went before it was accepted.
+                Err(error) if is_newcomers(&error) => {}
+                Err(error) => {
+                    // Out of descriptors or memory. Trying again at once would only burn the processor.
+                    tracing::warn!(%error, "accepting connections pauses");
+                    self.metrics.accept_pauses.increment(1);
+                    self.accepting.paused_until = now.mono + PAUSE;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take_in(&mut self, mut socket: TcpStream, peer: SocketAddr, now: Now) {
+        self.metrics.accepted.increment(1);
+        let most = self.shared.config.room.connections_max;
+        if most > 0 && self.connections.len() >= most {
+            return self.metrics.refused(Refused::Full);
+        }
+        let peer = SocketAddr::new(plain(peer.ip()), peer.port());
+        let Some((passage, header)) = self.first_look(peer, now) else { return };
+        let entry = self.connections.vacant_entry();
+        let slot = entry.key();
+        let Ok(number) = u32::try_from(slot) else { return };
+        // All messages are written whole: waiting for more to join them would only delay them.
+        let prepared = socket
+            .set_nodelay(true)
+            .and_then(|()| self.registry.register(&mut socket, Token(slot), Interest::READABLE | Interest::WRITABLE));
+        if prepared.is_err() {
+            return;
+        }
+        let id = ConnectionId::new(self.next_serial, number);
+        self.next_serial = self.next_serial.wrapping_add(1);
+        let mut connection = Connection::new(socket, peer, id, now.mono);
+        connection.passage = passage;
+        if let Stage::Opening(opening) = &mut connection.stage
+            && header
+        {
+            opening.proxy_header = Some(Vec::new());
+        }
+        entry.insert(Box::new(connection));
+        self.half_open.push_back(id);
+        self.half_open_count += 1;
+        self.metrics.half_open.increment(1);
+        self.arm(number, now);
+        self.limit_half_open(now);
+    }
+
+    /// Whether a peer may begin its handshake, and whether a PROXY header is awaited. A trusted proxy's own address is
+    /// not counted: whom it speaks for is known later.
+    fn first_look(&mut self, peer: SocketAddr, now: Now) -> Option<(Passage, bool)> {
+        let config = &self.shared.config;
+        if config.proxy_protocol {
+            return match config.proxies.expect_header(peer.ip()) {
+                ProxyExpectation::Header => Some((Passage::None, true)),
+                ProxyExpectation::Refuse => {
+                    self.metrics.refused(Refused::Proxy);
+                    None
+                }
+            };
+        }
+        if config.proxies.trusts(peer.ip()) {
+            return Some((Passage::None, false));
+        }
+        match self.shared.admission.knock(peer.ip(), moment(now)) {
+            Ok(knocking) => Some((Passage::Knocking(knocking), false)),
+            Err(refusal) => {
+                self.metrics.over_budget(refusal.limit);
+                self.metrics.refused(Refused::Budget);
+                None
+            }
+        }
+    }
+
+    /// Lets the oldest go that have not said who they are, when there are too many of them.
+    fn limit_half_open(&mut self, now: Now) {
+        while self.half_open_count > self.shared.config.room.half_open_max {
+            let Some(oldest) = self.half_open.pop_front() else { return };
+            if self.find(oldest).is_some_and(|connection| connection.half_open) {
+                self.remove(oldest.slot(), Ended::HalfOpen, now);
+            }
+        }
+        // Most in the list have said who they are long ago.
+        if self.half_open.len() > 2 * self.half_open_count + ACCEPTS_PER_TURN_MAX {
+            let mut list = std::mem::take(&mut self.half_open);
+            list.retain(|id| self.find(*id).is_some_and(|connection| connection.half_open));
+            self.half_open = list;
+        }
+    }
+
+    /// It is known who this connection is, or it is gone.
+    pub(super) fn not_half_open(&mut self, slot: u32) {
+        if let Some(connection) = self.connections.get_mut(slot as usize)
+            && std::mem::take(&mut connection.half_open)
+        {
+            self.half_open_count -= 1;
+            self.metrics.half_open.decrement(1);
+        }
+    }
+}
+
+/// Errors of `accept` that are about one newcomer alone.
+fn is_newcomers(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::ConnectionRefused
+            | Kind::Interrupted
+            | Kind::TimedOut
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+    )
+}

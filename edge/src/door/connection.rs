@@ -1,0 +1,218 @@
+//! One connection: its socket, how far it has come, and what is counted for it. Small, for there are very many: what
+//! only a few need at a time lies behind a pointer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use switchyard_cluster::now::Now;
+
+use super::queue::Queue;
+use crate::admission::budget::Moment;
+use crate::admission::connection::ConnectionBudget;
+use crate::admission::door::{Entered, Inside, Knocking};
+use crate::config::EdgeConfig;
+use crate::session::Session;
+use crate::ws::Decoder;
+use crate::ws::handshake::HeadReader;
+
+/// The number of a connection, never used twice: its slot in the low half, a serial number in the high one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ConnectionId(u64);
+
+impl ConnectionId {
+    pub(super) fn new(serial: u32, slot: u32) -> Self {
+        Self(u64::from(serial) << 32 | u64::from(slot))
+    }
+
+    pub(super) fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+
+    pub(super) fn slot(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// See the module.
+pub(super) struct Connection {
+    pub(super) socket: TcpStream,
+    pub(super) id: ConnectionId,
+    pub(super) stage: Stage,
+    pub(super) queue: Queue,
+    pub(super) budget: ConnectionBudget,
+    pub(super) passage: Passage,
+    /// What is counted for its user.
+    pub(super) entered: Option<Entered>,
+    /// When this stage began.
+    pub(super) since: Duration,
+    /// When something was heard last.
+    pub(super) heard: Duration,
+    /// When its entry in the timer wheel fires; the largest value for none.
+    pub(super) armed: Duration,
+    /// Not to be read before.
+    pub(super) rest_until: Duration,
+    /// A ping was sent since something was heard.
+    pub(super) pinged: bool,
+    /// It stands in the list of sockets to write.
+    pub(super) dirty: bool,
+    /// The socket refused bytes and has not said since that it takes some.
+    pub(super) blocked: bool,
+    /// There may be more to read than was read.
+    pub(super) unread: bool,
+    /// To be dropped as soon as nothing waits to be written.
+    pub(super) leaving: bool,
+    /// Counted among those that have not said who they are.
+    pub(super) half_open: bool,
+}
+
+/// How far a connection has come.
+pub(super) enum Stage {
+    /// Before the upgrade.
+    Opening(Box<Opening>),
+    /// A WebSocket.
+    Open(Open),
+    /// The goodbye was said; what still comes is only looked at for the peer's.
+    Closing(Decoder),
+    /// An HTTP refusal was written; what still comes is thrown away.
+    Refused,
+}
+
+/// Before the upgrade.
+pub(super) struct Opening {
+    /// Where the client is, as far as is known.
+    pub(super) client: SocketAddr,
+    /// A PROXY header that is not whole.
+    pub(super) proxy_header: Option<Vec<u8>>,
+    pub(super) head: HeadReader,
+}
+
+/// A WebSocket.
+pub(super) struct Open {
+    pub(super) decoder: Decoder,
+    pub(super) session: Session,
+}
+
+/// What is counted for its address.
+pub(super) enum Passage {
+    /// Nothing (yet).
+    None,
+    /// A handshake.
+    Knocking(Knocking),
+    /// A connection.
+    Inside(#[expect(dead_code, reason = "held to be counted")] Inside),
+}
+
+impl Passage {
+    /// It is known who it is.
+    pub(super) fn establish(&mut self) {
+        *self = match std::mem::replace(self, Self::None) {
+            Self::Knocking(knocking) => Self::Inside(knocking.established()),
+            other => other,
+        };
+    }
+}
+
+/// What the timer found a connection to need.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Due {
+    /// Nothing yet.
+    Nothing,
+    /// The stage has lasted too long.
+    StageOver,
+    /// It takes nothing of what waits for it.
+    Slow,
+    /// Nothing was heard for too long.
+    Idle,
+    /// It should say that it is there.
+    Ping,
+    /// The session has something to do.
+    Session,
+    /// It may be read again.
+    Rested,
+}
+
+impl Connection {
+    pub(super) fn new(socket: TcpStream, peer: SocketAddr, id: ConnectionId, now: Duration) -> Self {
+        let opening = Opening { client: peer, proxy_header: None, head: HeadReader::new() };
+        Self {
+            socket,
+            id,
+            stage: Stage::Opening(Box::new(opening)),
+            queue: Queue::default(),
+            budget: ConnectionBudget::default(),
+            passage: Passage::None,
+            entered: None,
+            since: now,
+            heard: now,
+            armed: Duration::MAX,
+            rest_until: Duration::ZERO,
+            pinged: false,
+            dirty: false,
+            blocked: false,
+            unread: false,
+            leaving: false,
+            half_open: true,
+        }
+    }
+
+    /// When it needs something next, and what.
+    pub(super) fn due(&self, now: Now, config: &EdgeConfig) -> (Duration, Due) {
+        let timing = &config.timing;
+        let stage_over = |limit: Duration| (self.since + limit, Due::StageOver);
+        let mut next = match &self.stage {
+            Stage::Opening(_) => stage_over(timing.handshake),
+            Stage::Closing(_) | Stage::Refused => stage_over(timing.close),
+            Stage::Open(open) if open.session.is_greeting() => stage_over(timing.hello),
+            Stage::Open(open) => {
+                let silence =
+                    if self.pinged { (timing.idle, Due::Idle) } else { (timing.heartbeat.min(timing.idle), Due::Ping) };
+                let heard = (self.heard + silence.0, silence.1);
+                let session = open.session.deadline(now, &config.session).map(|at| (at, Due::Session));
+                session.into_iter().chain([heard]).min_by_key(|(at, _)| *at).unwrap_or(heard)
+            }
+        };
+        if !matches!(self.stage, Stage::Closing(_) | Stage::Refused) {
+            if let Some(since) = self.queue.blocked_since() {
+                next = earlier(next, (since + timing.slow, Due::Slow));
+            }
+            if self.rest_until > now.mono || (self.unread && self.rest_until > Duration::ZERO) {
+                next = earlier(next, (self.rest_until, Due::Rested));
+            }
+        }
+        if next.0 > now.mono { (next.0, Due::Nothing) } else { next }
+    }
+
+    /// Whether it is not to be read now.
+    pub(super) fn rests(&self, now: Duration, config: &EdgeConfig) -> bool {
+        self.rest_until > now || self.queue.bytes() > config.room.queue_bytes_max
+    }
+}
+
+fn earlier(a: (Duration, Due), b: (Duration, Due)) -> (Duration, Due) {
+    if b.0 < a.0 { b } else { a }
+}
+
+/// This moment, as budgets count.
+pub(super) fn moment(now: Now) -> Moment {
+    Moment::from_nanos(u64::try_from(now.mono.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// An address without the clothes of IPv6.
+pub(super) fn plain(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        eprintln!("connection {} stage {} session {} queue {} passage {} decoder {}", size_of::<Connection>(), size_of::<Stage>(), size_of::<Session>(), size_of::<Queue>(), size_of::<Passage>(), size_of::<Decoder>());
+    }
+}

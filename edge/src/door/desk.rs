@@ -1,0 +1,134 @@
+//! What a session's call needs of the door, kept in one place so that it can be lent beside the connections: the token
+//! verifier, budgets, and the list of effects.
+
+use std::sync::Arc;
+
+use switchyard_cluster::link::EdgeId;
+use switchyard_cluster::now::Now;
+
+use super::Shared;
+use super::connection::{ConnectionId, moment};
+use crate::admission::budget::{self, Limit, Moment};
+use crate::admission::connection::{ConnectionBudget, ConnectionRates};
+use crate::admission::door::Entered;
+use crate::auth::{Identity, Verifier};
+use crate::session::{Context, Effect, Gate};
+
+/// See the module.
+pub(super) struct Desk {
+    pub(super) shared: Arc<Shared>,
+    pub(super) edge: EdgeId,
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) rates: ConnectionRates,
+    /// What sessions want done and has not been done.
+    pub(super) effects: Vec<Effect>,
+    /// Limits of budgets that were met, for metrics.
+    pub(super) met: Vec<Limit>,
+}
+
+impl Desk {
+    pub(super) fn new(shared: Arc<Shared>, edge: EdgeId) -> Self {
+        Self {
+            edge,
+            verifier: shared.verifier.current(),
+            rates: ConnectionRates::new(&shared.config.budgets.connection),
+            effects: Vec::new(),
+            met: Vec::new(),
+            shared,
+        }
+    }
+
+    /// Lends all this to one connection's session.
+    pub(super) fn lend<'a>(
+        &'a mut self,
+        id: ConnectionId,
+        budget: &'a mut ConnectionBudget,
+        entered: &'a mut Option<Entered>,
+        now: Now,
+    ) -> Lent<'a> {
+        let account = Account {
+            shared: &self.shared,
+            rates: &self.rates,
+            met: &mut self.met,
+            budget,
+            entered,
+            moment: moment(now),
+        };
+        Lent { edge: self.edge, verifier: &self.verifier, effects: &mut self.effects, now, id, account }
+    }
+}
+
+/// The desk, with one connection's accounts on it.
+pub(super) struct Lent<'a> {
+    edge: EdgeId,
+    verifier: &'a Verifier,
+    effects: &'a mut Vec<Effect>,
+    now: Now,
+    id: ConnectionId,
+    account: Account<'a>,
+}
+
+impl Lent<'_> {
+    /// What a call of the session takes.
+    pub(super) fn call<R>(&mut self, call: impl FnOnce(&mut Context<'_>) -> R) -> R {
+        let mut cx = Context {
+            now: self.now,
+            edge: self.edge,
+            session: self.id.number(),
+            config: &self.account.shared.config.session,
+            verifier: self.verifier,
+            gate: &mut self.account,
+            fresh: &mut rand::random,
+            effects: self.effects,
+        };
+        call(&mut cx)
+    }
+
+    /// A ping, a pong or an empty message came; `false`: one too many.
+    pub(super) fn control_frame(&mut self) -> bool {
+        let Account { budget, rates, moment, .. } = &mut self.account;
+        let result = budget.control_frame(rates, *moment);
+        self.account.noting(result).is_ok()
+    }
+
+    /// Has something done as if the session had wanted it.
+    pub(super) fn want(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+}
+
+/// One connection's budgets.
+struct Account<'a> {
+    shared: &'a Shared,
+    rates: &'a ConnectionRates,
+    met: &'a mut Vec<Limit>,
+    budget: &'a mut ConnectionBudget,
+    entered: &'a mut Option<Entered>,
+    moment: Moment,
+}
+
+impl Account<'_> {
+    fn noting<T>(&mut self, result: Result<T, budget::Refusal>) -> Result<T, budget::Refusal> {
+        if let Err(refusal) = &result {
+            self.met.push(refusal.limit);
+        }
+        result
+    }
+}
+
+impl Gate for Account<'_> {
+    fn request(&mut self) -> Result<(), budget::Refusal> {
+        let mut result = self.budget.request(self.rates, self.moment);
+        if let (Ok(()), Some(entered)) = (&result, &*self.entered) {
+            result = self.shared.admission.request(entered, self.moment);
+        }
+        self.noting(result)
+    }
+
+    fn admit(&mut self, identity: &Identity) -> Result<(), budget::Refusal> {
+        let result = self.shared.admission.enter(&identity.tenant, &identity.user, self.moment);
+        let entered = self.noting(result)?;
+        *self.entered = Some(entered);
+        Ok(())
+    }
+}

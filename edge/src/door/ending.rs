@@ -1,0 +1,123 @@
+//! Goodbyes: the server's and the client's, the end of refused handshakes, and what is cleaned up after a connection.
+
+use std::net::Shutdown;
+
+use switchyard_cluster::link::EdgeLink;
+use switchyard_cluster::now::Now;
+use switchyard_protocol::code::CloseCode;
+use switchyard_protocol::id::ConversationKey;
+
+use super::Door;
+use super::connection::{Connection, Open, Passage, Stage};
+use crate::metrics::Ended;
+use crate::ws::Decoder;
+
+impl<L: EdgeLink> Door<L> {
+    /// Says goodbye with one of our codes.
+    pub(super) fn close_for(&mut self, slot: u32, code: CloseCode, now: Now) {
+        let why = match code {
+            CloseCode::Drain => Ended::Drain,
+            CloseCode::Slow => Ended::Slow,
+            CloseCode::Idle => Ended::Idle,
+            CloseCode::TokenExpired => Ended::TokenExpired,
+            CloseCode::Auth => Ended::Auth,
+            CloseCode::Protocol => Ended::Protocol,
+            CloseCode::TooMany => Ended::TooMany,
+            CloseCode::Overloaded | CloseCode::Moved | CloseCode::Suspended => Ended::Other,
+        };
+        self.close(slot, code.number(), code.reason(), why, now);
+    }
+
+    /// Says goodbye: the session ends now, the socket when its peer has answered, or soon.
+    pub(super) fn close(&mut self, slot: u32, code: u16, reason: &str, why: Ended, now: Now) {
+        let Some(decoder) = self.end_session(slot, why) else { return };
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        connection.stage = Stage::Closing(decoder);
+        connection.since = now.mono;
+        if why == Ended::Slow {
+            // It has not read what waits and will not; the goodbye at least is short.
+            self.metrics.tally.queue_bytes -= connection.queue.backlog_bytes();
+            connection.queue.cut();
+            self.metrics.tally.queue_bytes += connection.queue.backlog_bytes();
+        }
+        let goodbye = self.outbox.put_close(code, reason);
+        self.push(slot, goodbye);
+        self.arm(slot, now);
+    }
+
+    /// Answers a handshake that is no upgrade, and ends the connection once that has been read.
+    pub(super) fn refuse_with(&mut self, slot: u32, answer: &[u8], now: Now) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        connection.stage = Stage::Refused;
+        connection.since = now.mono;
+        let answer = self.outbox.put_raw(answer);
+        self.push(slot, answer);
+        self.arm(slot, now);
+    }
+
+    /// Both goodbyes were said: the connection goes when nothing waits to be written.
+    pub(super) fn leave_when_written(&mut self, slot: u32, now: Now) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        connection.leaving = true;
+        if connection.queue.is_empty() {
+            self.remove(slot, Ended::Client, now);
+        }
+    }
+
+    /// Ends a connection at once, without a word.
+    pub(super) fn remove(&mut self, slot: u32, why: Ended, _now: Now) {
+        if let Some(connection) = self.take_out(slot, why) {
+            // What the peer has not read of a last answer would be lost if its own bytes lay unread: this tells it that
+            // the end was meant.
+            let _ = connection.socket.shutdown(Shutdown::Write);
+        }
+    }
+
+    /// Takes a connection out of everything that knows it.
+    pub(super) fn take_out(&mut self, slot: u32, why: Ended) -> Option<Box<Connection>> {
+        match self.connections.get(slot as usize)?.stage {
+            Stage::Open(_) => drop(self.end_session(slot, why)),
+            Stage::Opening(_) => self.metrics.ended(why),
+            Stage::Refused => self.metrics.ended(Ended::Refused),
+            // Counted when the goodbye was said.
+            Stage::Closing(_) => {}
+        }
+        self.not_half_open(slot);
+        let connection = self.connections.try_remove(slot as usize)?;
+        self.metrics.tally.queue_bytes -= connection.queue.backlog_bytes();
+        if self.connections.is_empty() {
+            self.connections.shrink_to_fit();
+        }
+        Some(connection)
+    }
+
+    /// Ends a session: nothing is delivered to it any more, and its conversations are given up.
+    fn end_session(&mut self, slot: u32, why: Ended) -> Option<Decoder> {
+        let connection = self.connections.get_mut(slot as usize)?;
+        if !matches!(connection.stage, Stage::Open(_)) {
+            return None;
+        }
+        let Stage::Open(Open { decoder, session }) = std::mem::replace(&mut connection.stage, Stage::Refused) else {
+            return None;
+        };
+        connection.entered = None;
+        connection.passage = Passage::None;
+        self.metrics.ended(why);
+        self.metrics.active.decrement(1);
+        self.not_half_open(slot);
+        if let Some(tenant) = session.tenant() {
+            let key = |conversation| ConversationKey { tenant: tenant.clone(), conversation };
+            for conversation in session.subscriptions() {
+                let key = key(*conversation);
+                let upkeep = self.readers.remove(&key, slot);
+                self.keep_up(key, upkeep);
+            }
+            for conversation in session.awaited() {
+                let key = key(conversation);
+                let upkeep = self.readers.abandon(&key);
+                self.keep_up(key, upkeep);
+            }
+        }
+        Some(decoder)
+    }
+}

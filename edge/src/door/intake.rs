@@ -1,0 +1,268 @@
+//! Sockets to sessions: one read per ready socket and turn into the buffer that all share, its messages to the session,
+//! and what the session wants done.
+
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+
+use switchyard_cluster::link::{Answer, Ask, Asker, EdgeLink, Refusal, Request};
+use switchyard_cluster::now::Now;
+use switchyard_protocol::code::{CloseCode, ErrorCode};
+use switchyard_protocol::frame;
+use switchyard_protocol::id::{ConversationId, ConversationKey};
+use switchyard_protocol::shard::Shard;
+
+use super::connection::{Connection, Open, Stage, moment};
+use super::outbox::FrameId;
+use super::{Door, READ_BYTES};
+use crate::fanout::Upkeep;
+use crate::metrics::Ended;
+use crate::session::{Context, Effect, Session, Ticket};
+use crate::ws::{Incoming, Opcode, Violation};
+
+/// When a client is told to come again after the way to an owner was full.
+const LINK_FULL: Refusal = Refusal {
+    code: ErrorCode::Overloaded,
+    message: "the server has more requests than it can take",
+    retry_after_ms: Some(500),
+};
+
+/// What came of feeding a client's bytes.
+#[derive(Default)]
+struct Fed {
+    violation: Option<Violation>,
+    /// The client's goodbye came, with this code.
+    goodbye: Option<u16>,
+}
+
+impl<L: EdgeLink> Door<L> {
+    pub(super) fn on_writable(&mut self, slot: u32) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        if std::mem::take(&mut connection.blocked) && !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(slot);
+        }
+    }
+
+    /// `ended`: the poll will tell nothing more of this socket, so that a short read does not mean that it is drained.
+    pub(super) fn on_readable(&mut self, slot: u32, ended: bool, now: Now) {
+        self.read(slot, now);
+        if ended && let Some(connection) = self.connections.get_mut(slot as usize) {
+            connection.unread = true;
+            self.again.push(slot);
+        }
+    }
+
+    /// Reads a socket once.
+    pub(super) fn read(&mut self, slot: u32, now: Now) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        if matches!(connection.stage, Stage::Open(_)) && connection.rests(now.mono, &self.shared.config) {
+            // What it sends stays in the kernel, and TCP slows it down.
+            connection.unread = true;
+            return;
+        }
+        connection.unread = false;
+        let size = match connection.socket.read(&mut self.read_buffer) {
+            Ok(0) => return self.remove(slot, Ended::Lost, now),
+            Ok(size) => size,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.again.push(slot);
+                return;
+            }
+            Err(_) => return self.remove(slot, Ended::Lost, now),
+        };
+        connection.heard = now.mono;
+        connection.pinged = false;
+        if size == READ_BYTES {
+            connection.unread = true;
+            self.again.push(slot);
+        }
+        self.metrics.tally.received_bytes += size as u64;
+        match &mut connection.stage {
+            Stage::Opening(_) => self.on_opening(slot, size, now),
+            Stage::Open(_) => self.on_open(slot, size, now),
+            Stage::Refused => {}
+            Stage::Closing(decoder) => {
+                let input = self.read_buffer.get_mut(..size).unwrap_or_default();
+                let broken = decoder.feed(input, usize::MAX, |_| ControlFlow::Continue(())).is_err();
+                if broken || decoder.is_closed() {
+                    self.leave_when_written(slot, now);
+                }
+            }
+        }
+    }
+
+    fn on_open(&mut self, slot: u32, size: usize, now: Now) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        if let Some(rest) = connection.budget.received(&self.desk.rates, size, moment(now)) {
+            connection.rest_until = now.mono + rest;
+            self.arm(slot, now);
+        }
+        let fed = self.feed(slot, size, now);
+        self.carry_out(slot, now);
+        if let Some(violation) = fed.violation {
+            self.close(slot, violation.close_code(), &violation.to_string(), Ended::Violation, now);
+        } else if let Some(code) = fed.goodbye {
+            self.close(slot, code, "", Ended::Client, now);
+            self.leave_when_written(slot, now);
+        }
+    }
+
+    /// Hands every message in the read buffer to the session.
+    fn feed(&mut self, slot: u32, size: usize, now: Now) -> Fed {
+        let mut fed = Fed::default();
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return fed };
+        let Connection { stage, id, budget, entered, queue, dirty, .. } = &mut **connection;
+        let Stage::Open(Open { decoder, session }) = stage else { return fed };
+        let mut lent = self.desk.lend(*id, budget, entered, now);
+        let mut from = 0;
+        while from < size && !session.is_closing() {
+            let limit = session.frame_bytes_max();
+            let input = self.read_buffer.get_mut(from..size).unwrap_or_default();
+            let result = decoder.feed(input, limit, |incoming| {
+                match incoming {
+                    Incoming::Ping(_) | Incoming::Pong(_) | Incoming::Text("") | Incoming::Binary([])
+                        if !lent.control_frame() =>
+                    {
+                        session.stop();
+                        lent.want(Effect::Close(CloseCode::TooMany));
+                    }
+                    Incoming::Text(text) => lent.call(|cx| session.on_text(text, cx)),
+                    Incoming::Binary(bytes) => lent.call(|cx| session.on_binary(bytes, cx)),
+                    Incoming::Ping(payload) => {
+                        let pong = self.outbox.put(Opcode::Pong, payload);
+                        queue.push(pong, self.outbox.bytes(pong).len());
+                    }
+                    Incoming::Pong(_) => {}
+                    Incoming::Close(reason) => {
+                        session.stop();
+                        // A goodbye without a code is answered by the one that means nothing in particular.
+                        fed.goodbye = Some(reason.map_or(1000, |(code, _)| code));
+                    }
+                }
+                let go_on = !session.is_closing() && session.frame_bytes_max() == limit;
+                if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            match result {
+                Ok(consumed) => from += consumed,
+                Err(violation) => {
+                    session.stop();
+                    fed.violation = Some(violation);
+                }
+            }
+        }
+        if !queue.is_empty() && !*dirty {
+            *dirty = true;
+            self.dirty.push(slot);
+        }
+        fed
+    }
+
+    /// Calls a session outside of its input, and does what it wants done.
+    pub(super) fn with_session(&mut self, slot: u32, now: Now, call: impl FnOnce(&mut Session, &mut Context<'_>)) {
+        self.call_session(slot, now, call);
+        self.carry_out(slot, now);
+    }
+
+    fn call_session(&mut self, slot: u32, now: Now, call: impl FnOnce(&mut Session, &mut Context<'_>)) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let Connection { stage, id, budget, entered, .. } = &mut **connection;
+        let Stage::Open(open) = stage else { return };
+        self.desk.lend(*id, budget, entered, now).call(|cx| call(&mut open.session, cx));
+    }
+
+    /// Does what the session wants done; doing so may bring it something more to want.
+    fn carry_out(&mut self, slot: u32, now: Now) {
+        for limit in std::mem::take(&mut self.desk.met) {
+            self.metrics.over_budget(limit);
+        }
+        while !self.desk.effects.is_empty() {
+            let mut batch = std::mem::take(&mut self.desk.effects);
+            for effect in batch.drain(..) {
+                self.carry_out_one(slot, effect, now);
+            }
+            if self.desk.effects.is_empty() {
+                self.desk.effects = batch;
+            }
+        }
+        if self.outbox.is_full() {
+            self.write_dirty(now);
+        }
+    }
+
+    fn carry_out_one(&mut self, slot: u32, effect: Effect, now: Now) {
+        match effect {
+            Effect::Ask(request) => self.ask(slot, request, now),
+            Effect::Reply { id, kind, result } => {
+                self.metrics.answered(kind, &result);
+                self.tell(slot, &frame::reply(id, *result));
+            }
+            Effect::Event(event) => self.tell(slot, &frame::event(*event)),
+            Effect::Admitted => {
+                self.admitted(slot);
+                self.arm(slot, now);
+            }
+            Effect::Settled { conversation, head } => {
+                if let Some(key) = self.key(slot, conversation) {
+                    let upkeep = self.readers.settle(&key, slot, head);
+                    self.keep_up(key, upkeep);
+                }
+            }
+            Effect::Unsubscribed(conversation) => {
+                if let Some(key) = self.key(slot, conversation) {
+                    let upkeep = self.readers.remove(&key, slot);
+                    self.keep_up(key, upkeep);
+                }
+            }
+            Effect::TokenRefused(reason) => self.metrics.token_refused(reason),
+            Effect::Close(code) => self.close_for(slot, code, now),
+        }
+    }
+
+    fn ask(&mut self, slot: u32, request: Request, now: Now) {
+        let shard = Shard::of_conversation(&request.key);
+        let ticket = Ticket::unpack(request.from.request);
+        if matches!(request.ask, Ask::Subscribe(_)) {
+            self.readers.ask(&request.key);
+        }
+        if self.link.send(shard, request).is_err() {
+            // Every request is answered: this one by the edge itself.
+            self.call_session(slot, now, |session, cx| session.on_answer(ticket, Answer::Refused(LINK_FULL), cx));
+        }
+    }
+
+    /// A conversation of the session's tenant.
+    pub(super) fn key(&self, slot: u32, conversation: ConversationId) -> Option<ConversationKey> {
+        let Stage::Open(open) = &self.connections.get(slot as usize)?.stage else { return None };
+        Some(ConversationKey { tenant: open.session.tenant()?.clone(), conversation })
+    }
+
+    /// Tells the owner that nobody here reads a conversation any more, when that is so. If the way there is full, its
+    /// next event will remind us.
+    pub(super) fn keep_up(&mut self, key: ConversationKey, upkeep: Upkeep) {
+        if upkeep == Upkeep::Unsubscribe {
+            let from = Asker { edge: self.desk.edge, session: u64::MAX, request: 0 };
+            let shard = Shard::of_conversation(&key);
+            let user = self.nobody.clone();
+            let _ = self.link.send(shard, Request { from, key, user, ask: Ask::Unsubscribe });
+        }
+    }
+
+    /// Puts a server's frame into a session's queue.
+    pub(super) fn tell(&mut self, slot: u32, frame: &switchyard_protocol::v1::ServerFrame) {
+        let Some(connection) = self.connections.get(slot as usize) else { return };
+        let Stage::Open(open) = &connection.stage else { return };
+        let id = self.outbox.put_server_frame(open.session.form(), frame);
+        self.push(slot, id);
+    }
+
+    /// Puts a frame of this turn into a socket's queue.
+    pub(super) fn push(&mut self, slot: u32, frame: FrameId) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        connection.queue.push(frame, self.outbox.bytes(frame).len());
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(slot);
+        }
+    }
+}

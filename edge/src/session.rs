@@ -1,0 +1,283 @@
+//! A client's session as a pure state machine: frames, answers and time in, [effects](Effect) out. It owns no socket,
+//! reads no clock and has no source of randomness; what it needs of them comes with each call, in a [`Context`].
+//!
+//! Phases: **greeting** (nobody is known; only `hello` counts), then **live**. A request gets exactly one reply: at once,
+//! or when its owner has answered. Nothing is kept per request: the [`Ticket`] on it brings back what is needed.
+
+mod check;
+mod context;
+mod effect;
+mod flood;
+mod gather;
+mod hello;
+mod kind;
+mod live;
+mod ticket;
+
+#[cfg(test)]
+mod tests;
+
+pub use context::{Context, Gate, SessionConfig};
+pub use effect::Effect;
+pub use kind::RequestKind;
+pub use ticket::Ticket;
+
+use std::time::Duration;
+
+use switchyard_cluster::link::{Answer, Refusal};
+use switchyard_cluster::now::Now;
+use switchyard_protocol::code::{CloseCode, ErrorCode};
+use switchyard_protocol::frame::{self, DecodeError, Form};
+use switchyard_protocol::hot::{self, SendView};
+use switchyard_protocol::id::{ConversationId, TenantId, UserId};
+use switchyard_protocol::limits::{FRAME_BYTES_MAX, HELLO_BYTES_MAX, INTEGER_MAX};
+use switchyard_protocol::v1::client_frame::Request;
+
+use crate::auth::Identity;
+use flood::Flood;
+use live::Live;
+
+/// Frames that cannot be read at all, within [`BAD_FRAMES_WINDOW`], before a client is taken for one that does not speak
+/// this protocol. A person who tries it by hand makes fewer mistakes a minute.
+pub const BAD_FRAMES_MAX: u32 = 32;
+
+/// See [`BAD_FRAMES_MAX`].
+pub const BAD_FRAMES_WINDOW: Duration = Duration::from_secs(60);
+
+/// One client.
+#[derive(Debug)]
+pub struct Session {
+    form: Form,
+    /// Nothing more of the client counts: its connection is being closed.
+    closing: bool,
+    bad_frames: Flood,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Greeting,
+    Live(Live),
+}
+
+impl Session {
+    /// A session at the begin of its connection; with an identity if a token came before the first frame.
+    pub fn new(form: Form, identity: Option<&Identity>) -> Self {
+        let phase = identity.map_or(Phase::Greeting, |identity| Phase::Live(Live::new(identity)));
+        Self { form, closing: false, bad_frames: Flood::default(), phase }
+    }
+
+    /// The form of its frames.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Whether nobody is known yet.
+    pub fn is_greeting(&self) -> bool {
+        matches!(self.phase, Phase::Greeting)
+    }
+
+    /// Whether nothing more of the client counts.
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Bytes that a frame of the client may have at present.
+    pub fn frame_bytes_max(&self) -> usize {
+        if self.is_greeting() { HELLO_BYTES_MAX } else { FRAME_BYTES_MAX }
+    }
+
+    /// Who it is.
+    pub fn user(&self) -> Option<&UserId> {
+        self.live().map(|live| &live.user)
+    }
+
+    /// Whose data it may touch.
+    pub fn tenant(&self) -> Option<&TenantId> {
+        self.live().map(|live| &live.tenant)
+    }
+
+    /// Puts a shared copy of the tenant's id in place of its own.
+    pub fn share_tenant(&mut self, tenant: TenantId) {
+        if let Phase::Live(live) = &mut self.phase {
+            debug_assert_eq!(live.tenant, tenant);
+            live.tenant = tenant;
+        }
+    }
+
+    /// The conversations it reads.
+    pub fn subscriptions(&self) -> &[ConversationId] {
+        self.live().map_or(&[], |live| &live.subscriptions)
+    }
+
+    /// Conversations whose owners were asked for a subscription and have not answered.
+    pub fn awaited(&self) -> impl Iterator<Item = ConversationId> + '_ {
+        self.live().into_iter().flat_map(|live| live.gatherings.iter().flat_map(gather::Gathering::waiting))
+    }
+
+    /// It reads this conversation no more, for its user was put out.
+    pub fn forget(&mut self, conversation: ConversationId) {
+        if let Phase::Live(live) = &mut self.phase {
+            live.subscriptions.retain(|known| *known != conversation);
+        }
+    }
+
+    /// Takes a binary message of the client.
+    pub fn on_binary(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        if self.form != Form::Proto {
+            return self.on_bad_frame(&wrong_form("this connection speaks JSON, in text messages"), cx);
+        }
+        if let Some(view) = hot::decode_send(bytes) {
+            return self.on_send(&view, cx);
+        }
+        match frame::decode_client_proto(bytes) {
+            Ok((id, request)) => self.on_request(id, request, cx),
+            Err(error) => self.on_bad_frame(&error, cx),
+        }
+    }
+
+    /// Takes a text message of the client.
+    pub fn on_text(&mut self, text: &str, cx: &mut Context<'_>) {
+        if self.form != Form::Json {
+            return self.on_bad_frame(&wrong_form("this connection speaks protobuf, in binary messages"), cx);
+        }
+        match frame::decode_client_json(text) {
+            Ok((id, Request::Send(send))) => {
+                let view = SendView {
+                    id,
+                    conversation: &send.conversation,
+                    client_id: &send.client_id,
+                    kind: send.kind,
+                    text: &send.text,
+                    since: send.since,
+                };
+                self.on_send(&view, cx);
+            }
+            Ok((id, request)) => self.on_request(id, request, cx),
+            Err(error) => self.on_bad_frame(&error, cx),
+        }
+    }
+
+    /// Takes the answer to one of its requests.
+    pub fn on_answer(&mut self, ticket: Ticket, answer: Answer, cx: &mut Context<'_>) {
+        // Only a live session asks.
+        if let Phase::Live(live) = &mut self.phase {
+            live.on_answer(ticket, answer, cx);
+        }
+    }
+
+    /// One of its requests has been answered by the door itself.
+    pub fn finished(&mut self, kind: RequestKind) {
+        if let Phase::Live(live) = &mut self.phase {
+            live.finished(kind);
+        }
+    }
+
+    /// Does what time has brought.
+    pub fn on_time(&mut self, cx: &mut Context<'_>) {
+        if let Phase::Live(live) = &mut self.phase
+            && !self.closing
+            && live.on_time(cx)
+        {
+            self.close(CloseCode::TokenExpired, cx);
+        }
+    }
+
+    /// When [`on_time`](Self::on_time) has something to do next, on the monotonic clock.
+    pub fn deadline(&self, now: Now, config: &SessionConfig) -> Option<Duration> {
+        self.live().filter(|_| !self.closing).map(|live| live.deadline(now, config))
+    }
+
+    /// Nothing more of the client counts, whatever still arrives.
+    pub fn stop(&mut self) {
+        self.closing = true;
+    }
+
+    fn live(&self) -> Option<&Live> {
+        match &self.phase {
+            Phase::Live(live) => Some(live),
+            Phase::Greeting => None,
+        }
+    }
+
+    fn on_send(&mut self, view: &SendView<'_>, cx: &mut Context<'_>) {
+        if let Some(live) = self.begin(view.id, RequestKind::Send, cx) {
+            let checked = check::send(view);
+            live.ask_checked(view.id, RequestKind::Send, checked, cx);
+        }
+    }
+
+    fn on_request(&mut self, id: u64, request: Request, cx: &mut Context<'_>) {
+        let kind = RequestKind::of(&request);
+        let request = match request {
+            Request::Hello(hello) => return self.on_hello(id, hello, cx),
+            other => other,
+        };
+        let Some(live) = self.begin(id, kind, cx) else { return };
+        let checked = match request {
+            Request::Create(create) => check::create(create, &live.tenant, &live.user, &mut *cx.fresh),
+            Request::History(history) => check::history(&history),
+            Request::Members(members) => check::members(&members),
+            Request::Add(add) => check::add(&add),
+            Request::Remove(remove) => check::remove(&remove),
+            Request::Update(update) => check::update(update),
+            Request::Get(get) => check::conversation(&get.conversation).map(|id| (id, live::GET)),
+            Request::Leave(leave) => check::conversation(&leave.conversation).map(|id| (id, live::LEAVE)),
+            Request::Subscribe(subscribe) => return live.subscribe(id, &subscribe, cx),
+            Request::Resume(resume) => return live.resume(id, &resume, cx),
+            Request::Unsubscribe(unsubscribe) => return live.unsubscribe(id, &unsubscribe, cx),
+            Request::Renew(renew) => return live.renew(id, &renew, cx),
+            Request::Ping(_) => return live::pong(id, cx),
+            // Sends come in by their own way, and hello was taken out above.
+            Request::Send(_) | Request::Hello(_) => return,
+        };
+        live.ask_checked(id, kind, checked, cx);
+    }
+
+    /// Judges whether a request may be looked at. If not, it is answered.
+    fn begin(&mut self, id: u64, kind: RequestKind, cx: &mut Context<'_>) -> Option<&mut Live> {
+        if self.is_greeting() {
+            cx.refuse(id, kind, &Refusal::new(ErrorCode::AuthInvalid, "say hello with a token first"));
+            self.close(CloseCode::Auth, cx);
+            return None;
+        }
+        let Phase::Live(live) = &mut self.phase else { return None };
+        let refusal = if id > INTEGER_MAX {
+            Some(check::bad("integers are at most 2^53 - 1"))
+        } else {
+            live.refuse_for_load(kind, cx)
+        };
+        match refusal {
+            Some(refusal) => {
+                cx.refuse(id, kind, &refusal);
+                None
+            }
+            None => Some(live),
+        }
+    }
+
+    /// Answers what is not a request. The connection stays, unless such frames are all that comes.
+    fn on_bad_frame(&mut self, error: &DecodeError, cx: &mut Context<'_>) {
+        let kind = RequestKind::Unreadable;
+        // A request that is only unknown here, or has a wrong field, is an honest one and has its budget.
+        if error.id != 0 {
+            if self.begin(error.id, kind, cx).is_some() {
+                cx.refuse_saying(error.id, kind, ErrorCode::BadRequest, error.message.clone());
+            }
+            return;
+        }
+        cx.refuse_saying(error.id, kind, ErrorCode::BadRequest, error.message.clone());
+        if !self.bad_frames.count(cx.now.mono, BAD_FRAMES_WINDOW, BAD_FRAMES_MAX) {
+            self.close(CloseCode::Protocol, cx);
+        }
+    }
+
+    fn close(&mut self, code: CloseCode, cx: &mut Context<'_>) {
+        self.closing = true;
+        cx.effects.push(Effect::Close(code));
+    }
+}
+
+fn wrong_form(message: &str) -> DecodeError {
+    DecodeError { id: 0, message: message.to_owned() }
+}

@@ -1,0 +1,196 @@
+//! From a client's request to a question for the owner of its conversation: every limit is checked here, and nothing
+//! that fails it goes further. Pure; who asks is not decided here, but taken from the token.
+
+use switchyard_cluster::link::{Ask, CreateAsk, HistoryAsk, PageFrom, Refusal, SendAsk};
+use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::hot::SendView;
+use switchyard_protocol::id::{ConversationId, MessageId, TenantId, UserId};
+use switchyard_protocol::limits::{
+    AVATAR_BYTES_MAX, BODY_BYTES_MAX, CONTEXT_BYTES_MAX, ID_BYTES_MAX, INTEGER_MAX, MEMBERS_PAGE_MAX,
+    MEMBERS_PER_REQUEST_MAX, NAME_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX,
+};
+use switchyard_protocol::v1;
+
+/// The kind in the hash of a direct conversation's id.
+const DIRECT: &str = "direct";
+
+/// A question, and the conversation that it is about.
+pub(super) type Checked = Result<(ConversationId, Ask), Refusal>;
+
+pub(super) const fn bad(message: &'static str) -> Refusal {
+    Refusal::new(ErrorCode::BadRequest, message)
+}
+
+/// A conversation's id. One that this server cannot have given out is answered as one that does not exist.
+pub(super) fn conversation(text: &str) -> Result<ConversationId, Refusal> {
+    ConversationId::parse(text).map_err(|_| Refusal::NOT_FOUND)
+}
+
+pub(super) fn integer(value: u64) -> Result<u64, Refusal> {
+    if value > INTEGER_MAX { Err(bad("integers are at most 2^53 - 1")) } else { Ok(value) }
+}
+
+fn has_nul(text: &str) -> bool {
+    text.as_bytes().contains(&0)
+}
+
+fn user(text: &str) -> Result<UserId, Refusal> {
+    match UserId::new(text) {
+        Ok(user) if !has_nul(text) => Ok(user),
+        _ => Err(bad("a user's id has 1 to 128 bytes and no NUL")),
+    }
+}
+
+/// Users, each once, in the order of their ids.
+fn users(texts: &[String]) -> Result<Vec<UserId>, Refusal> {
+    if texts.len() > MEMBERS_PER_REQUEST_MAX {
+        return Err(bad("too many members in one request"));
+    }
+    let mut users = texts.iter().map(|text| user(text)).collect::<Result<Vec<_>, _>>()?;
+    users.sort_unstable();
+    users.dedup();
+    Ok(users)
+}
+
+fn optional(text: Option<String>, bytes_max: usize, problem: &'static str) -> Result<Option<String>, Refusal> {
+    match text {
+        Some(text) if text.len() > bytes_max || has_nul(&text) => Err(bad(problem)),
+        text => Ok(text),
+    }
+}
+
+fn name(text: Option<String>) -> Result<Option<String>, Refusal> {
+    match optional(text, NAME_BYTES_MAX, "a name has 1 to 256 bytes and no NUL")? {
+        Some(text) if text.is_empty() => Err(bad("a name has 1 to 256 bytes and no NUL")),
+        text => Ok(text),
+    }
+}
+
+fn avatar(text: Option<String>) -> Result<Option<String>, Refusal> {
+    optional(text, AVATAR_BYTES_MAX, "an avatar's address has at most 2048 bytes and no NUL")
+}
+
+/// A message to send.
+pub(super) fn send(view: &SendView<'_>) -> Checked {
+    let conversation = conversation(view.conversation)?;
+    if view.client_id.is_empty() || view.client_id.len() > ID_BYTES_MAX || has_nul(view.client_id) {
+        return Err(bad("client_id has 1 to 128 bytes and no NUL"));
+    }
+    if view.text.is_empty() {
+        return Err(bad("text is empty"));
+    }
+    if view.text.len() > BODY_BYTES_MAX {
+        return Err(bad("text has more than 65536 bytes"));
+    }
+    if has_nul(view.text) {
+        return Err(bad("text contains NUL"));
+    }
+    let kind = match v1::MessageKind::try_from(view.kind) {
+        Ok(v1::MessageKind::System) => {
+            return Err(Refusal::new(ErrorCode::Forbidden, "SYSTEM messages are the server's"));
+        }
+        Ok(kind) => kind,
+        Err(_) => return Err(bad("unknown kind of message")),
+    };
+    let since = view.since.map(integer).transpose()?;
+    Ok((conversation, Ask::Send(SendAsk::new(view.client_id, view.text, kind, since))))
+}
+
+/// A conversation to create; `fresh` gives a group its id.
+pub(super) fn create(
+    create: v1::Create,
+    tenant: &TenantId,
+    asker: &UserId,
+    fresh: impl FnOnce() -> [u8; 16],
+) -> Checked {
+    let kind = v1::ConversationKind::try_from(create.kind).map_err(|_| bad("unknown kind of conversation"))?;
+    let mut members = users(&create.members)?;
+    if let Err(at) = members.binary_search(asker) {
+        members.insert(at, asker.clone());
+    }
+    let name = name(create.name)?;
+    let avatar = avatar(create.avatar)?;
+    let context = optional(create.context, CONTEXT_BYTES_MAX, "a context has at most 256 bytes and no NUL")?;
+    let conversation = match kind {
+        v1::ConversationKind::Group => ConversationId::from_bytes(fresh()),
+        v1::ConversationKind::Direct => {
+            let [a, b] = members.as_slice() else {
+                return Err(bad("a direct conversation is with exactly one other user"));
+            };
+            if name.is_some() || avatar.is_some() {
+                return Err(bad("only a group has a name and an avatar"));
+            }
+            ConversationId::direct(tenant, DIRECT, context.as_deref().unwrap_or_default(), a, b)
+        }
+    };
+    Ok((conversation, Ask::Create(Box::new(CreateAsk { kind, members, name, avatar, context }))))
+}
+
+/// A page of a timeline.
+pub(super) fn history(history: &v1::History) -> Checked {
+    const ONE: Refusal = bad("a page has one position");
+    let limit = match history.limit as usize {
+        0 => PAGE_MESSAGES_DEFAULT,
+        limit => limit.min(PAGE_MESSAGES_MAX),
+    };
+    let positions = [
+        history.before.map(PageFrom::Before),
+        history.after.map(PageFrom::After),
+        history.before_time_ms.map(PageFrom::BeforeTime),
+        history.after_time_ms.map(PageFrom::AfterTime),
+    ];
+    for value in [history.before, history.after, history.before_time_ms, history.after_time_ms].into_iter().flatten() {
+        integer(value)?;
+    }
+    let mut given = positions.into_iter().flatten();
+    let (from, more) = (given.next(), given.next());
+    if more.is_some() {
+        return Err(ONE);
+    }
+    let (conversation, from) = match &history.id {
+        None => (conversation(&history.conversation)?, from.unwrap_or(PageFrom::Newest)),
+        Some(_) if from.is_some() => return Err(ONE),
+        Some(id) => {
+            let id = MessageId::parse(id).map_err(|_| Refusal::NOT_FOUND)?;
+            if !history.conversation.is_empty() && history.conversation != id.conversation.text().as_str() {
+                return Err(Refusal::NOT_FOUND);
+            }
+            (id.conversation, PageFrom::Before(id.seq))
+        }
+    };
+    Ok((conversation, Ask::History(HistoryAsk { from, limit })))
+}
+
+/// A page of members.
+pub(super) fn members(members: &v1::Members) -> Checked {
+    let limit = match members.limit as usize {
+        0 => MEMBERS_PAGE_MAX,
+        limit => limit.min(MEMBERS_PAGE_MAX),
+    };
+    let after = members.after.as_deref().map(user).transpose()?;
+    Ok((conversation(&members.conversation)?, Ask::Members { after, limit }))
+}
+
+/// Members to add.
+pub(super) fn add(add: &v1::Add) -> Checked {
+    let members = users(&add.members)?;
+    if members.is_empty() {
+        return Err(bad("nobody to add"));
+    }
+    Ok((conversation(&add.conversation)?, Ask::Add(members)))
+}
+
+/// A member to put out.
+pub(super) fn remove(remove: &v1::Remove) -> Checked {
+    let member = user(&remove.member)?;
+    Ok((conversation(&remove.conversation)?, Ask::Remove(member)))
+}
+
+/// A new name or avatar. An empty avatar means none.
+pub(super) fn update(update: v1::Update) -> Checked {
+    let ask = Ask::Update { name: name(update.name)?, avatar: avatar(update.avatar)? };
+    if matches!(ask, Ask::Update { name: None, avatar: None }) {
+        return Err(bad("nothing to update"));
+    }
+    Ok((conversation(&update.conversation)?, ask))
+}

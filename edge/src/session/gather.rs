@@ -1,0 +1,215 @@
+//! Requests that name many conversations: each conversation is asked for at its owner, and the client gets one reply
+//! when all owners have answered, in the order in which it asked.
+
+use prost::Message as _;
+use switchyard_cluster::link::{Refusal, SubscribeAsk};
+use switchyard_protocol::frame;
+use switchyard_protocol::id::ConversationId;
+use switchyard_protocol::limits::{PAGE_BYTES_MAX, RESUME_EVENTS_MAX};
+use switchyard_protocol::v1;
+
+use super::kind::RequestKind;
+
+/// Events that each conversation of a `resume` may bring at least, however many it names: so that one busy conversation
+/// does not take a round trip for every few events. What is too much in sum is cut when all are in.
+const RESUME_EVENTS_MIN: usize = 10;
+
+/// The same in bytes.
+const RESUME_BYTES_MIN: usize = 8 * 1024;
+
+/// Conversations of a `resume` whose answers count as one page, for the limit on what a session may make the server hold.
+const POSITIONS_PER_PAGE: usize = 16;
+
+/// Where one of the conversations stands.
+#[derive(Debug)]
+enum Outcome {
+    Waiting,
+    Subscribed { head: u64, missed: v1::ResumedConversation },
+    Refused(Refusal),
+}
+
+/// One of the conversations.
+#[derive(Debug)]
+struct Part {
+    /// As the client wrote it, where that is no id.
+    unknown: Option<Box<str>>,
+    conversation: ConversationId,
+    /// The client's position; of a `resume` alone.
+    after: u64,
+    /// The client has unsubscribed meanwhile.
+    cancelled: bool,
+    outcome: Outcome,
+}
+
+/// A request that waits for several answers.
+#[derive(Debug)]
+pub(super) struct Gathering {
+    /// Its number in the session.
+    pub(super) number: u32,
+    /// The client's id of it.
+    pub(super) id: u64,
+    /// Hello, subscribe or resume.
+    pub(super) kind: RequestKind,
+    waiting: u16,
+    parts: Vec<Part>,
+}
+
+/// What to tell the client once all is in.
+pub(super) struct Gathered {
+    /// Notices of dropped history, to be told before the reply.
+    pub(super) gaps: Vec<v1::Event>,
+    /// The conversations of a `resume`.
+    pub(super) resumed: Vec<v1::ResumedConversation>,
+    /// The conversations of `subscribe` and `hello`.
+    pub(super) subscribed: Vec<v1::SubscribedTo>,
+}
+
+impl Gathering {
+    /// A request without conversations yet.
+    pub(super) fn new(number: u32, id: u64, kind: RequestKind, size: usize) -> Self {
+        Self { number, id, kind, waiting: 0, parts: Vec::with_capacity(size) }
+    }
+
+    /// A conversation to ask for. Returns its place.
+    pub(super) fn ask(&mut self, conversation: ConversationId, after: u64) -> u16 {
+        self.waiting += 1;
+        self.push(None, conversation, after, Outcome::Waiting)
+    }
+
+    /// A conversation that need not be asked for; `text` is what the client called it.
+    pub(super) fn refuse(&mut self, text: &str, refusal: Refusal) {
+        self.push(Some(text.into()), ConversationId::from_bytes([0; 16]), 0, Outcome::Refused(refusal));
+    }
+
+    fn push(&mut self, unknown: Option<Box<str>>, conversation: ConversationId, after: u64, outcome: Outcome) -> u16 {
+        self.parts.push(Part { unknown, conversation, after, cancelled: false, outcome });
+        u16::try_from(self.parts.len() - 1).expect("a request names at most POSITIONS_MAX conversations")
+    }
+
+    /// What to ask an owner for: the budgets of one reply, shared.
+    pub(super) fn subscribe_ask(kind: RequestKind, after: u64, positions: usize) -> SubscribeAsk {
+        let share = |all: usize, least: usize| (all / positions.max(1)).max(least);
+        let resume = kind == RequestKind::Resume;
+        SubscribeAsk {
+            after: resume.then_some(after),
+            events_max: share(RESUME_EVENTS_MAX, RESUME_EVENTS_MIN),
+            bytes_max: share(PAGE_BYTES_MAX, RESUME_BYTES_MIN),
+        }
+    }
+
+    /// Pages that its answer may be; see [`RequestKind::pages`].
+    pub(super) fn pages(kind: RequestKind, positions: usize) -> u16 {
+        match kind {
+            RequestKind::Resume => u16::try_from(positions.div_ceil(POSITIONS_PER_PAGE)).unwrap_or(u16::MAX),
+            _ => 0,
+        }
+    }
+
+    /// How many conversations it names.
+    pub(super) fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Whether nothing is waited for.
+    pub(super) fn is_complete(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Takes an owner's answer. Returns the conversation and the head from which live events are wanted, if the part
+    /// was waiting.
+    pub(super) fn settle(
+        &mut self,
+        part: u16,
+        answer: Result<(u64, v1::ResumedConversation), Refusal>,
+    ) -> Option<(ConversationId, Option<u64>)> {
+        let part = self.parts.get_mut(usize::from(part)).filter(|part| matches!(part.outcome, Outcome::Waiting))?;
+        self.waiting -= 1;
+        let mut wanted = None;
+        part.outcome = match answer {
+            Ok((head, missed)) => {
+                wanted = Some(head).filter(|_| !part.cancelled);
+                Outcome::Subscribed { head, missed }
+            }
+            Err(refusal) => Outcome::Refused(refusal),
+        };
+        Some((part.conversation, wanted))
+    }
+
+    /// The client wants no live events of this conversation any more, whatever its owner will say.
+    pub(super) fn cancel(&mut self, conversation: ConversationId) {
+        for part in &mut self.parts {
+            part.cancelled |= part.conversation == conversation;
+        }
+    }
+
+    /// Conversations whose owners have not answered.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = ConversationId> + '_ {
+        self.parts.iter().filter(|part| matches!(part.outcome, Outcome::Waiting)).map(|part| part.conversation)
+    }
+
+    /// The reply, when all is in.
+    pub(super) fn finish(self) -> Gathered {
+        let mut gathered = Gathered { gaps: Vec::new(), resumed: Vec::new(), subscribed: Vec::new() };
+        let mut room = Room { events: RESUME_EVENTS_MAX, bytes: PAGE_BYTES_MAX, used: false };
+        for part in self.parts {
+            let conversation = match part.unknown {
+                Some(text) => text.into_string(),
+                None => part.conversation.to_string(),
+            };
+            let (head, mut missed, error) = match part.outcome {
+                Outcome::Subscribed { head, missed } => (head, missed, None),
+                Outcome::Refused(refusal) => (0, v1::ResumedConversation::default(), Some(told(&refusal))),
+                Outcome::Waiting => continue,
+            };
+            if self.kind != RequestKind::Resume {
+                gathered.subscribed.push(v1::SubscribedTo { conversation, head, error });
+                continue;
+            }
+            if missed.first_available > part.after.saturating_add(1) {
+                let gap = v1::Gap { first_available: missed.first_available, head: missed.head };
+                let body = Some(v1::event::Body::Gap(gap));
+                gathered.gaps.push(v1::Event { conversation: conversation.clone(), seq: 0, body });
+            }
+            room.cut(&mut missed);
+            missed.conversation = conversation;
+            missed.error = missed.error.or(error);
+            gathered.resumed.push(missed);
+        }
+        gathered
+    }
+}
+
+/// A refusal as it goes to a client.
+pub(super) fn told(refusal: &Refusal) -> v1::Error {
+    frame::error(refusal.code, refusal.message, refusal.retry_after_ms)
+}
+
+/// What one reply to `resume` still has room for.
+struct Room {
+    events: usize,
+    bytes: usize,
+    used: bool,
+}
+
+impl Room {
+    /// Leaves what fits; at least one event of the whole reply always does, so that a client gets on.
+    fn cut(&mut self, missed: &mut v1::ResumedConversation) {
+        let mut kept = 0;
+        for event in &missed.events {
+            let bytes = event.encoded_len();
+            if self.used && (self.events == 0 || self.bytes < bytes) {
+                break;
+            }
+            self.used = true;
+            self.events -= 1;
+            self.bytes = self.bytes.saturating_sub(bytes);
+            kept += 1;
+        }
+        if kept < missed.events.len() {
+            missed.events.truncate(kept);
+            missed.more = true;
+            // What comes behind in the order asked would only make the reply longer: it waits for the next.
+            self.events = 0;
+        }
+    }
+}

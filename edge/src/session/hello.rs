@@ -1,0 +1,88 @@
+//! The first frame: who is there. Also the one that may follow when a token came with the upgrade already.
+
+use switchyard_cluster::link::Refusal;
+use switchyard_protocol::code::{CloseCode, ErrorCode};
+use switchyard_protocol::limits::{ID_BYTES_MAX, POSITIONS_MAX};
+use switchyard_protocol::v1;
+
+use super::check::bad;
+use super::context::Context;
+use super::effect::Effect;
+use super::kind::RequestKind;
+use super::live::Live;
+use super::{Phase, Session};
+use crate::auth::{Identity, TokenRefusal};
+
+const KIND: RequestKind = RequestKind::Hello;
+
+/// What every refused token is answered: the reason is for metrics alone.
+const TOKEN_REFUSED: Refusal = Refusal::new(ErrorCode::AuthInvalid, "the token is missing or not valid");
+
+impl Session {
+    pub(super) fn on_hello(&mut self, id: u64, hello: v1::Hello, cx: &mut Context<'_>) {
+        if let Err(refusal) = self.check_hello(id, &hello) {
+            return cx.refuse(id, KIND, &refusal);
+        }
+        match &mut self.phase {
+            Phase::Greeting => match self.admit(&hello.token, cx) {
+                Ok(live) => self.phase = Phase::Live(live),
+                Err((refusal, code)) => {
+                    cx.refuse(id, KIND, &refusal);
+                    return self.close(code, cx);
+                }
+            },
+            // Who it is came with the upgrade; a second token must say the same.
+            Phase::Live(live) if !hello.token.is_empty() => {
+                if let Err(refusal) = live.take_token(&hello.token, cx) {
+                    cx.refuse(id, KIND, &refusal);
+                    return self.close(CloseCode::Auth, cx);
+                }
+            }
+            Phase::Live(_) => {}
+        }
+        if let Phase::Live(live) = &mut self.phase {
+            live.greeted = true;
+            live.welcome(id, &hello.subscribe.unwrap_or_default().conversations, cx);
+        }
+    }
+
+    fn check_hello(&self, id: u64, hello: &v1::Hello) -> Result<(), Refusal> {
+        super::check::integer(id)?;
+        if self.live().is_some_and(|live| live.greeted) {
+            return Err(bad("hello was said already"));
+        }
+        if hello.device.len() > ID_BYTES_MAX || hello.device.as_bytes().contains(&0) {
+            return Err(bad("a device's id has at most 128 bytes and no NUL"));
+        }
+        match &hello.subscribe {
+            Some(subscribe) if subscribe.all => Err(bad("subscribing to all comes with a later version: name them")),
+            Some(subscribe) if subscribe.conversations.len() > POSITIONS_MAX => {
+                Err(bad("too many conversations in one request"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn admit(&self, token: &str, cx: &mut Context<'_>) -> Result<Live, (Refusal, CloseCode)> {
+        let identity = verify(token, cx).map_err(|refusal| (refusal, CloseCode::Auth))?;
+        if let Err(refusal) = cx.gate.admit(&identity) {
+            let (message, retry_after_ms) = ("too many connections", refusal.retry_after_ms);
+            let refusal = Refusal { code: ErrorCode::RateLimited, message, retry_after_ms };
+            return Err((refusal, CloseCode::TooMany));
+        }
+        cx.effects.push(Effect::Admitted);
+        Ok(Live::new(&identity))
+    }
+}
+
+/// Checks a token, and that what it names can be a key in a store.
+pub(super) fn verify(token: &str, cx: &mut Context<'_>) -> Result<Identity, Refusal> {
+    let result = cx.verifier.verify(token, cx.now.wall_ms).and_then(|identity| {
+        let nul = [identity.user.as_str(), identity.tenant.as_str()].iter().any(|id| id.as_bytes().contains(&0));
+        if nul { Err(TokenRefusal::Claims) } else { Ok(identity) }
+    });
+    result.map_err(|reason| {
+        cx.effects.push(Effect::TokenRefused(reason));
+        TOKEN_REFUSED
+    })
+}

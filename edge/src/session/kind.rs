@@ -1,0 +1,112 @@
+//! Which request it is, small enough to travel with its answer. Names only; what a request means is read elsewhere.
+
+use switchyard_protocol::v1::client_frame::Request;
+
+/// The kinds of requests, and what could not be read as one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "each is the request of its name")]
+pub enum RequestKind {
+    /// Not a request, or none of this version.
+    Unreadable,
+    Hello,
+    Resume,
+    Create,
+    Send,
+    History,
+    Subscribe,
+    Unsubscribe,
+    Get,
+    Members,
+    Add,
+    Remove,
+    Leave,
+    Update,
+    Renew,
+    Ping,
+}
+
+impl RequestKind {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: [Self; 16] = [
+        Self::Unreadable,
+        Self::Hello,
+        Self::Resume,
+        Self::Create,
+        Self::Send,
+        Self::History,
+        Self::Subscribe,
+        Self::Unsubscribe,
+        Self::Get,
+        Self::Members,
+        Self::Add,
+        Self::Remove,
+        Self::Leave,
+        Self::Update,
+        Self::Renew,
+        Self::Ping,
+    ];
+
+    /// The kind of a request.
+    pub fn of(request: &Request) -> Self {
+        match request {
+            Request::Hello(_) => Self::Hello,
+            Request::Resume(_) => Self::Resume,
+            Request::Create(_) => Self::Create,
+            Request::Send(_) => Self::Send,
+            Request::History(_) => Self::History,
+            Request::Subscribe(_) => Self::Subscribe,
+            Request::Unsubscribe(_) => Self::Unsubscribe,
+            Request::Get(_) => Self::Get,
+            Request::Members(_) => Self::Members,
+            Request::Add(_) => Self::Add,
+            Request::Remove(_) => Self::Remove,
+            Request::Leave(_) => Self::Leave,
+            Request::Update(_) => Self::Update,
+            Request::Renew(_) => Self::Renew,
+            Request::Ping(_) => Self::Ping,
+        }
+    }
+
+    /// The value of the label `request` in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Hello => "hello",
+            Self::Resume => "resume",
+            Self::Create => "create",
+            Self::Send => "send",
+            Self::History => "history",
+            Self::Subscribe => "subscribe",
+            Self::Unsubscribe => "unsubscribe",
+            Self::Get => "get",
+            Self::Members => "members",
+            Self::Add => "add",
+            Self::Remove => "remove",
+            Self::Leave => "leave",
+            Self::Update => "update",
+            Self::Renew => "renew",
+            Self::Ping => "ping",
+        }
+    }
+
+    /// How many pages its answer may be, while it is awaited: what one session may make the server hold for it.
+    pub(super) fn pages(self) -> u16 {
+        match self {
+            Self::History | Self::Members => 1,
+            _ => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_places() {
+        for (at, kind) in RequestKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, at);
+        }
+    }
+}

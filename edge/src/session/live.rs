@@ -1,0 +1,347 @@
+//! A session whose user is known: its requests on their way, what it reads, and until when its token is good.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+use switchyard_cluster::link::{Answer, Ask, Asker, Refusal, Request};
+use switchyard_cluster::now::Now;
+use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
+use switchyard_protocol::limits::{
+    BODY_BYTES_MAX, FRAME_BYTES_MAX, MEMBERS_PER_REQUEST_MAX, PAGE_MESSAGES_MAX, POSITIONS_MAX, RESUME_EVENTS_MAX,
+    SUBSCRIPTIONS_MAX,
+};
+use switchyard_protocol::v1::{self, reply::Result as Reply};
+
+use super::check::{self, Checked, bad};
+use super::context::{Context, SessionConfig};
+use super::effect::Effect;
+use super::gather::{Gathered, Gathering};
+use super::hello;
+use super::kind::RequestKind;
+use super::ticket::Ticket;
+use crate::auth::Identity;
+
+pub(super) const GET: Ask = Ask::Get;
+pub(super) const LEAVE: Ask = Ask::Leave;
+
+/// When a client whose own requests are too many is told to come again: about a round trip later.
+const RETRY_IN_FLIGHT_MS: u64 = 50;
+
+const TOO_MANY_PAGES: Refusal = limited("too many pages are asked for at once", Some(RETRY_IN_FLIGHT_MS));
+
+const fn limited(message: &'static str, retry_after_ms: Option<u64>) -> Refusal {
+    Refusal { code: ErrorCode::RateLimited, message, retry_after_ms }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) tenant: TenantId,
+    pub(super) user: UserId,
+    pub(super) subscriptions: Vec<ConversationId>,
+    pub(super) gatherings: Vec<Gathering>,
+    pub(super) greeted: bool,
+    expires_at_ms: u64,
+    warned: bool,
+    in_flight: u16,
+    pages: u16,
+    next_gathering: u32,
+}
+
+impl Live {
+    pub(super) fn new(identity: &Identity) -> Self {
+        Self {
+            tenant: identity.tenant.clone(),
+            user: identity.user.clone(),
+            subscriptions: Vec::new(),
+            gatherings: Vec::new(),
+            greeted: false,
+            expires_at_ms: identity.expires_at_ms,
+            warned: false,
+            in_flight: 0,
+            pages: 0,
+            next_gathering: 0,
+        }
+    }
+
+    /// Why a further request of this kind is not looked at now.
+    pub(super) fn refuse_for_load(&self, kind: RequestKind, cx: &mut Context<'_>) -> Option<Refusal> {
+        if self.in_flight >= cx.config.requests_in_flight_max {
+            return Some(limited("too many requests wait for their answers", Some(RETRY_IN_FLIGHT_MS)));
+        }
+        if kind.pages() > 0 && self.pages + kind.pages() > cx.config.pages_in_flight_max {
+            return Some(TOO_MANY_PAGES);
+        }
+        cx.gate.request().err().map(|refusal| limited("too many requests", refusal.retry_after_ms))
+    }
+
+    /// Asks the owner, or answers what is wrong.
+    pub(super) fn ask_checked(&mut self, id: u64, kind: RequestKind, checked: Checked, cx: &mut Context<'_>) {
+        match checked {
+            Ok((conversation, ask)) => {
+                self.in_flight += 1;
+                self.pages += kind.pages();
+                self.ask(Ticket::Single { id, kind }, conversation, ask, cx);
+            }
+            Err(refusal) => cx.refuse(id, kind, &refusal),
+        }
+    }
+
+    fn ask(&self, ticket: Ticket, conversation: ConversationId, ask: Ask, cx: &mut Context<'_>) {
+        cx.effects.push(Effect::Ask(Request {
+            from: Asker { edge: cx.edge, session: cx.session, request: ticket.pack() },
+            key: ConversationKey { tenant: self.tenant.clone(), conversation },
+            user: self.user.clone(),
+            ask,
+        }));
+    }
+
+    /// A request has its answer.
+    pub(super) fn finished(&mut self, kind: RequestKind) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.pages = self.pages.saturating_sub(kind.pages());
+    }
+
+    pub(super) fn on_answer(&mut self, ticket: Ticket, answer: Answer, cx: &mut Context<'_>) {
+        match ticket {
+            Ticket::Single { id, kind } => {
+                self.finished(kind);
+                let result = match answer {
+                    Answer::Result(result) => *result,
+                    Answer::Sent { message, duplicate } => sent(message, duplicate),
+                    Answer::Refused(refusal) => Reply::Error(super::gather::told(&refusal)),
+                    Answer::Subscribed(_) => Reply::Error(super::gather::told(&unexpected())),
+                };
+                cx.reply(id, kind, result);
+            }
+            Ticket::Part { gathering, part } => self.on_part(gathering, part, answer, cx),
+        }
+    }
+
+    pub(super) fn subscribe(&mut self, id: u64, subscribe: &v1::Subscribe, cx: &mut Context<'_>) {
+        let wanted = subscribe.conversations.iter().map(|text| (text.as_str(), 0));
+        self.gather(id, RequestKind::Subscribe, wanted, cx);
+    }
+
+    pub(super) fn resume(&mut self, id: u64, resume: &v1::Resume, cx: &mut Context<'_>) {
+        if let Err(refusal) = resume.positions.iter().try_for_each(|position| check::integer(position.seq).map(drop)) {
+            return cx.refuse(id, RequestKind::Resume, &refusal);
+        }
+        let wanted = resume.positions.iter().map(|position| (position.conversation.as_str(), position.seq));
+        self.gather(id, RequestKind::Resume, wanted, cx);
+    }
+
+    /// Answers hello, once the conversations that it names are subscribed.
+    pub(super) fn welcome(&mut self, id: u64, conversations: &[String], cx: &mut Context<'_>) {
+        self.gather(id, RequestKind::Hello, conversations.iter().map(|text| (text.as_str(), 0)), cx);
+    }
+
+    fn gather<'a>(
+        &mut self,
+        id: u64,
+        kind: RequestKind,
+        wanted: impl ExactSizeIterator<Item = (&'a str, u64)>,
+        cx: &mut Context<'_>,
+    ) {
+        let size = wanted.len();
+        if size > POSITIONS_MAX {
+            return cx.refuse(id, kind, &bad("too many conversations in one request"));
+        }
+        let pages = Gathering::pages(kind, size);
+        if pages > 0 && self.pages > 0 && self.pages + pages > cx.config.pages_in_flight_max {
+            return cx.refuse(id, kind, &TOO_MANY_PAGES);
+        }
+        self.in_flight += 1;
+        self.pages += pages;
+        self.next_gathering = self.next_gathering.wrapping_add(1);
+        let number = self.next_gathering;
+        let mut gathering = Gathering::new(number, id, kind, size);
+        let mut room = self.room_for_subscriptions();
+        for (text, after) in wanted {
+            match check::conversation(text) {
+                Ok(conversation) => {
+                    // What it reads already may be asked for again at the limit too.
+                    if !self.subscriptions.contains(&conversation) {
+                        if room == 0 {
+                            gathering.refuse(text, bad("too many subscriptions in one session"));
+                            continue;
+                        }
+                        room -= 1;
+                    }
+                    let part = gathering.ask(conversation, after);
+                    let ask = Ask::Subscribe(Gathering::subscribe_ask(kind, after, size));
+                    self.ask(Ticket::Part { gathering: number, part }, conversation, ask, cx);
+                }
+                Err(refusal) => gathering.refuse(text, refusal),
+            }
+        }
+        if gathering.is_complete() {
+            self.finish(gathering, cx);
+        } else {
+            self.gatherings.push(gathering);
+        }
+    }
+
+    /// New subscriptions that may still be asked for.
+    fn room_for_subscriptions(&self) -> usize {
+        let awaited: usize = self.gatherings.iter().map(|gathering| gathering.waiting().count()).sum();
+        SUBSCRIPTIONS_MAX.saturating_sub(self.subscriptions.len() + awaited)
+    }
+
+    fn on_part(&mut self, number: u32, part: u16, answer: Answer, cx: &mut Context<'_>) {
+        let Some(at) = self.gatherings.iter().position(|gathering| gathering.number == number) else { return };
+        let Some(gathering) = self.gatherings.get_mut(at) else { return };
+        let answer = match answer {
+            Answer::Subscribed(answer) => Ok((answer.head, answer.missed)),
+            Answer::Refused(refusal) => Err(refusal),
+            Answer::Sent { .. } | Answer::Result(_) => Err(unexpected()),
+        };
+        let Some((conversation, head)) = gathering.settle(part, answer) else { return };
+        let complete = gathering.is_complete();
+        if head.is_some() && !self.subscriptions.contains(&conversation) {
+            self.subscriptions.push(conversation);
+        }
+        cx.effects.push(Effect::Settled { conversation, head });
+        if complete {
+            let gathering = self.gatherings.swap_remove(at);
+            if self.gatherings.is_empty() {
+                self.gatherings = Vec::new();
+            }
+            self.finish(gathering, cx);
+        }
+    }
+
+    fn finish(&mut self, gathering: Gathering, cx: &mut Context<'_>) {
+        let (id, kind) = (gathering.id, gathering.kind);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.pages = self.pages.saturating_sub(Gathering::pages(kind, gathering.len()));
+        let Gathered { gaps, resumed, subscribed } = gathering.finish();
+        for gap in gaps {
+            cx.effects.push(Effect::Event(Box::new(gap)));
+        }
+        let result = match kind {
+            RequestKind::Resume => Reply::Resumed(v1::Resumed { conversations: resumed }),
+            RequestKind::Hello => Reply::Welcome(self.greeting(subscribed, cx)),
+            _ => Reply::Subscribed(v1::Subscribed { subscribed }),
+        };
+        cx.reply(id, kind, result);
+    }
+
+    fn greeting(&self, subscribed: Vec<v1::SubscribedTo>, cx: &mut Context<'_>) -> v1::Welcome {
+        v1::Welcome {
+            session: ConversationId::from_bytes((cx.fresh)()).to_string(),
+            user: self.user.as_str().to_owned(),
+            tenant: self.tenant.as_str().to_owned(),
+            heartbeat_ms: cx.config.heartbeat_ms,
+            server_time_ms: cx.now.wall_ms,
+            limits: Some(limits(cx.config)),
+            subscribed,
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, id: u64, unsubscribe: &v1::Unsubscribe, cx: &mut Context<'_>) {
+        let kind = RequestKind::Unsubscribe;
+        if unsubscribe.conversations.len() > POSITIONS_MAX {
+            return cx.refuse(id, kind, &bad("too many conversations in one request"));
+        }
+        for conversation in unsubscribe.conversations.iter().filter_map(|text| check::conversation(text).ok()) {
+            for gathering in &mut self.gatherings {
+                gathering.cancel(conversation);
+            }
+            if let Some(at) = self.subscriptions.iter().position(|known| *known == conversation) {
+                self.subscriptions.swap_remove(at);
+                cx.effects.push(Effect::Unsubscribed(conversation));
+            }
+        }
+        cx.reply(id, kind, Reply::Done(v1::Done {}));
+    }
+
+    pub(super) fn renew(&mut self, id: u64, renew: &v1::Renew, cx: &mut Context<'_>) {
+        match self.take_token(&renew.token, cx) {
+            Ok(()) => {
+                cx.reply(id, RequestKind::Renew, Reply::Renewed(v1::Renewed { expires_at_ms: self.expires_at_ms }));
+            }
+            Err(refusal) => cx.refuse(id, RequestKind::Renew, &refusal),
+        }
+    }
+
+    /// A further token of the same user.
+    pub(super) fn take_token(&mut self, token: &str, cx: &mut Context<'_>) -> Result<(), Refusal> {
+        let identity = hello::verify(token, cx)?;
+        if identity.user != self.user || identity.tenant != self.tenant {
+            return Err(Refusal::new(ErrorCode::Forbidden, "the token is another user's"));
+        }
+        self.expires_at_ms = identity.expires_at_ms;
+        self.warned = false;
+        Ok(())
+    }
+
+    /// Warns of the token's end. `true`: it is over.
+    pub(super) fn on_time(&mut self, cx: &mut Context<'_>) -> bool {
+        let left = self.token_left(cx.now);
+        if left.is_zero() && cx.now.wall_ms >= self.expires_at_ms.saturating_add(millis(cx.config.token_grace)) {
+            return true;
+        }
+        if !self.warned && left <= cx.config.token_warning {
+            self.warned = true;
+            let body = v1::event::Body::TokenExpiring(v1::TokenExpiring { in_ms: millis(left) });
+            cx.effects.push(Effect::Event(Box::new(v1::Event {
+                conversation: String::new(),
+                seq: 0,
+                body: Some(body),
+            })));
+        }
+        false
+    }
+
+    pub(super) fn deadline(&self, now: Now, config: &SessionConfig) -> Duration {
+        let left = self.token_left(now);
+        if self.warned {
+            let over = Duration::from_millis(now.wall_ms.saturating_sub(self.expires_at_ms));
+            now.mono + left + config.token_grace.saturating_sub(over)
+        } else {
+            now.mono + left.saturating_sub(config.token_warning)
+        }
+    }
+
+    fn token_left(&self, now: Now) -> Duration {
+        Duration::from_millis(self.expires_at_ms.saturating_sub(now.wall_ms))
+    }
+}
+
+/// Answers a ping.
+pub(super) fn pong(id: u64, cx: &mut Context<'_>) {
+    let pong = v1::Pong { server_time_ms: cx.now.wall_ms };
+    cx.reply(id, RequestKind::Ping, Reply::Pong(pong));
+}
+
+fn sent(message: Bytes, duplicate: bool) -> Reply {
+    match v1::Message::decode(message) {
+        Ok(message) => Reply::Sent(v1::Sent { duplicate, message: Some(message) }),
+        Err(_) => Reply::Error(super::gather::told(&unexpected())),
+    }
+}
+
+/// An answer that does not fit its request is a fault of the server's.
+fn unexpected() -> Refusal {
+    Refusal::new(ErrorCode::Internal, "the owner's answer was not understood")
+}
+
+fn limits(config: &SessionConfig) -> v1::Limits {
+    v1::Limits {
+        body_bytes_max: BODY_BYTES_MAX as u64,
+        frame_bytes_max: FRAME_BYTES_MAX as u64,
+        page_messages_max: PAGE_MESSAGES_MAX as u64,
+        resume_events_max: RESUME_EVENTS_MAX as u64,
+        positions_max: POSITIONS_MAX as u64,
+        subscriptions_max: SUBSCRIPTIONS_MAX as u64,
+        members_per_request_max: MEMBERS_PER_REQUEST_MAX as u64,
+        requests_in_flight_max: u64::from(config.requests_in_flight_max),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

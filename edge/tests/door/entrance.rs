@@ -1,0 +1,158 @@
+//! Coming in: tokens by every way, what is no WebSocket, and those who never say who they are.
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::time::Duration;
+
+use switchyard_edge::admission::origin::OriginPolicy;
+use switchyard_edge::config::{EdgeConfig, Room, Timing};
+use switchyard_protocol::frame::Form;
+use switchyard_protocol::v1::{self, client_frame::Request, reply::Result as Reply};
+
+use super::site::{Client, Read1, Site, error_of, read_to_end, token};
+
+const GOOD: &str = "https://app.example";
+
+fn origins() -> EdgeConfig {
+    EdgeConfig { origins: OriginPolicy::new(&[GOOD]).expect("an origin"), ..EdgeConfig::default() }
+}
+
+#[test]
+fn hello_is_welcomed_in_both_forms() {
+    let site = Site::new();
+    for form in Form::ALL {
+        let welcome = site.stranger(form).hello("alice");
+        assert_eq!((welcome.user.as_str(), welcome.tenant.as_str()), ("alice", "default"));
+        assert_eq!(welcome.limits.expect("limits").requests_in_flight_max, 256);
+        assert_eq!(welcome.heartbeat_ms, 25_000);
+    }
+}
+
+#[test]
+fn a_bad_token_is_answered_and_closed() {
+    let site = Site::new();
+    for form in Form::ALL {
+        let mut client = site.stranger(form);
+        let hello = v1::Hello { token: format!("{}x", token("alice")), ..Default::default() };
+        assert_eq!(error_of(client.ask(Request::Hello(hello))).code, "AUTH_INVALID");
+        assert_eq!(client.closed(), Some(4501));
+    }
+}
+
+#[test]
+fn nothing_counts_before_hello() {
+    let site = Site::new();
+    let mut client = site.stranger(Form::Proto);
+    assert_eq!(error_of(client.ask(Request::Ping(v1::Ping {}))).code, "AUTH_INVALID");
+    assert_eq!(client.closed(), Some(4501));
+}
+
+#[test]
+fn a_token_may_come_with_the_upgrade() {
+    let site = Site::with(origins());
+    let token = token("alice");
+    let bearer = format!("Bearer {token}");
+    let subprotocols = format!("switchyard.v1.proto, bearer.{token}");
+    let cookie = format!("a=b; switchyard_token={token}");
+    let ways: [&[(&str, &str)]; 3] = [
+        &[("Authorization", &bearer)],
+        &[("Sec-WebSocket-Protocol", &subprotocols)],
+        &[("Cookie", &cookie), ("Origin", GOOD)],
+    ];
+    for fields in ways {
+        let mut client = Client::upgrade(site.tcp(), Form::Proto, fields).expect("an upgrade");
+        assert!(matches!(client.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)), "{fields:?}");
+        let welcome = client.ask(Request::Hello(v1::Hello::default()));
+        assert!(matches!(welcome, Reply::Welcome(welcome) if welcome.user == "alice"), "{fields:?}");
+        assert_eq!(error_of(client.ask(Request::Hello(v1::Hello::default()))).code, "BAD_REQUEST", "once");
+    }
+    let mut client = Client::upgrade(site.tcp(), Form::Proto, &[("Cookie", &cookie)]).expect("an upgrade");
+    let reply = client.ask(Request::Ping(v1::Ping {}));
+    assert_eq!(error_of(reply).code, "AUTH_INVALID", "a cookie without an allowed origin is none");
+}
+
+#[test]
+fn refused_upgrades_are_http_answers() {
+    let site = Site::with(origins());
+    let refused = |fields: &[(&str, &str)]| Client::upgrade(site.tcp(), Form::Json, fields).err();
+    assert_eq!(refused(&[("Authorization", "Bearer nonsense")]), Some(401));
+    assert_eq!(refused(&[("Origin", "https://app.example.evil")]), Some(403));
+    assert_eq!(refused(&[("Origin", "null")]), Some(403));
+    assert_eq!(refused(&[("Sec-WebSocket-Version", "12")]), Some(426));
+    assert_eq!(refused(&[("Sec-WebSocket-Protocol", "chat")]), Some(400));
+}
+
+#[test]
+fn other_http_is_handed_over_with_all_that_was_read() {
+    let site = Site::new();
+    let mut socket = site.tcp();
+    socket.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").expect("the door reads");
+    assert!(read_to_end(&socket).ends_with("other"));
+    let handed_over = site.handed_over.lock().expect("no panic").clone();
+    assert_eq!(handed_over, ["GET /health HTTP/1.1\r\nHost: a\r\n\r\n"]);
+}
+
+#[test]
+fn what_is_not_http_is_refused_and_cut() {
+    let site = Site::new();
+    let mut client = site.client("alice", Form::Json);
+    for junk in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"GET /v1/ws HTTP/1.1\nHost: a\n\n"] {
+        let mut socket = site.tcp();
+        socket.write_all(junk).expect("the door reads");
+        assert!(read_to_end(&socket).starts_with("HTTP/1.1 400 "));
+    }
+    assert!(matches!(client.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)), "others do not notice");
+}
+
+#[test]
+fn those_who_say_nothing_are_cut() {
+    let timing =
+        Timing { handshake: Duration::from_millis(300), hello: Duration::from_millis(300), ..Timing::default() };
+    let site = Site::with(EdgeConfig { timing, ..EdgeConfig::default() });
+    let mut begun = site.tcp();
+    begun.write_all(b"GET /v1/ws HT").expect("the door reads");
+    let silent = site.tcp();
+    let mut greeting = site.stranger(Form::Proto);
+    assert_eq!(read_to_end(&begun), "");
+    assert_eq!(read_to_end(&silent), "");
+    assert_eq!(greeting.closed(), Some(4004));
+}
+
+#[test]
+fn the_oldest_of_too_many_half_open_connections_goes() {
+    let room = Room { half_open_max: 3, ..Room::default() };
+    let site = Site::with(EdgeConfig { room, ..EdgeConfig::default() });
+    // Who has said hello is not half open.
+    let mut known = site.client("alice", Form::Proto);
+    let oldest = site.tcp();
+    let younger: Vec<_> = (0..3).map(|_| site.tcp()).collect();
+    assert_eq!(read_to_end(&oldest), "");
+    for mut socket in younger {
+        socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("the door reads");
+        assert!(read_to_end(&socket).ends_with("other"), "the younger ones are there");
+    }
+    assert!(matches!(known.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)));
+}
+
+#[test]
+fn a_first_frame_above_its_limit_is_refused_by_its_header() {
+    let site = Site::new();
+    let mut client = site.stranger(Form::Json);
+    client.socket.send(tungstenite::Message::text("x".repeat(8 * 1024 + 1))).expect("the door reads");
+    assert_eq!(client.closed(), Some(1009));
+}
+
+#[test]
+fn a_client_that_is_cut_in_the_middle_leaves_nothing() {
+    let site = Site::new();
+    let client = site.client("alice", Form::Proto);
+    client.socket.get_ref().shutdown(Shutdown::Both).expect("a socket");
+    let mut other = site.client("alice", Form::Json);
+    assert!(matches!(other.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)));
+    let Read1::Closed(_) = ({
+        let mut client = client;
+        client.read()
+    }) else {
+        panic!("it was cut")
+    };
+}

@@ -1,0 +1,213 @@
+//! A stand-in for the owners of conversations, in memory and without their rules: just enough for a door to have
+//! somebody to talk to. It tells the test which subscriptions it holds.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mio::Events;
+use prost::Message as _;
+use switchyard_cluster::link::{
+    Answer, Ask, Asker, Delivery, EdgeId, LiveEvent, PageFrom, Refusal, Request, RouterLink, SubscribeAsk,
+    SubscribedAnswer,
+};
+use switchyard_cluster::mesh::MeshRouter;
+use switchyard_cluster::now::Now;
+use switchyard_cluster::worker::Resident;
+use switchyard_protocol::frame;
+use switchyard_protocol::hot::{self, MessageView};
+use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::v1::{self, event::Body, reply::Result as Reply};
+
+/// What the edge did with its subscriptions.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Subscribed(ConversationKey),
+    Unsubscribed(ConversationKey),
+}
+
+#[derive(Default)]
+struct Conversation {
+    members: BTreeSet<UserId>,
+    events: Vec<v1::Event>,
+    client_ids: HashMap<String, usize>,
+    edges: Vec<EdgeId>,
+}
+
+pub(crate) struct Owner {
+    link: MeshRouter,
+    conversations: HashMap<ConversationKey, Conversation>,
+    seen: Sender<Seen>,
+    requests: Vec<Request>,
+}
+
+impl Owner {
+    pub(crate) fn new(link: MeshRouter, seen: Sender<Seen>) -> Self {
+        Self { link, conversations: HashMap::new(), seen, requests: Vec::new() }
+    }
+
+    fn answer(&mut self, to: Asker, answer: Answer) {
+        self.link.send(to.edge, Delivery::Answer { to, answer });
+    }
+
+    fn on_request(&mut self, request: Request, now: Now) {
+        let Request { from, key, user, ask } = request;
+        if let Ask::Create(create) = ask {
+            let mut conversation = Conversation::default();
+            conversation.members.extend(create.members);
+            self.conversations.entry(key.clone()).or_insert(conversation);
+            let detail = v1::Conversation { id: key.conversation.to_string(), ..Default::default() };
+            let created = v1::Created { conversation: Some(detail), created: true };
+            return self.answer(from, Answer::Result(Box::new(Reply::Created(created))));
+        }
+        let Some(conversation) = self.conversations.get_mut(&key).filter(|it| it.members.contains(&user)) else {
+            if matches!(ask, Ask::Unsubscribe) {
+                if let Some(conversation) = self.conversations.get_mut(&key) {
+                    conversation.edges.retain(|edge| *edge != from.edge);
+                }
+                let _ = self.seen.send(Seen::Unsubscribed(key));
+                return;
+            }
+            return self.answer(from, Answer::Refused(Refusal::NOT_FOUND));
+        };
+        match ask {
+            Ask::Send(send) => {
+                let known = conversation.client_ids.get(send.client_id()).copied();
+                let at = known.unwrap_or(conversation.events.len());
+                if known.is_none() {
+                    let message = v1::Message {
+                        id: format!("{}.{}", key.conversation, at + 1),
+                        conversation: key.conversation.to_string(),
+                        seq: at as u64 + 1,
+                        client_id: send.client_id().to_owned(),
+                        sender: user.to_string(),
+                        kind: send.kind as i32,
+                        text: send.text().to_owned(),
+                        time_ms: now.wall_ms,
+                        ordinal: at as u64 + 1,
+                    };
+                    conversation.client_ids.insert(send.client_id().to_owned(), at);
+                    self.publish(&key, Body::Message(message), Vec::new());
+                }
+                let stored = self.conversations.get(&key).and_then(|it| it.events.get(at));
+                let Some(Body::Message(message)) = stored.and_then(|event| event.body.clone()) else { return };
+                let sent = Answer::Sent { message: message.encode_to_vec().into(), duplicate: known.is_some() };
+                self.answer(from, sent);
+            }
+            Ask::Subscribe(ask) => {
+                if !conversation.edges.contains(&from.edge) {
+                    conversation.edges.push(from.edge);
+                }
+                let answer = subscribed(&key, &user, &conversation.events, ask);
+                let _ = self.seen.send(Seen::Subscribed(key));
+                self.answer(from, Answer::Subscribed(Box::new(answer)));
+            }
+            Ask::Add(members) => {
+                conversation.members.extend(members.iter().cloned());
+                let member = |user: &UserId| v1::Member { user: user.to_string(), role: 0 };
+                let added = members.iter().map(member).collect();
+                self.changed(from, &key, v1::MembersChanged { added, ..Default::default() }, Vec::new());
+            }
+            Ask::Remove(member) => {
+                conversation.members.remove(&member);
+                let changed = v1::MembersChanged { removed: vec![member.to_string()], ..Default::default() };
+                self.changed(from, &key, changed, vec![member]);
+            }
+            Ask::History(history) => {
+                assert_eq!(history.from, PageFrom::Newest, "this stand-in knows no other page");
+                let messages = conversation.events.iter().rev().filter_map(|event| match &event.body {
+                    Some(Body::Message(message)) => Some(message.clone()),
+                    _ => None,
+                });
+                let messages = messages.take(history.limit).collect();
+                let head = conversation.events.len() as u64;
+                let page = v1::Page { messages, first_available: 1, head };
+                self.answer(from, Answer::Result(Box::new(Reply::Page(page))));
+            }
+            Ask::Unsubscribe => {
+                conversation.edges.retain(|edge| *edge != from.edge);
+                let _ = self.seen.send(Seen::Unsubscribed(key));
+            }
+            other => panic!("this stand-in does not answer {other:?}"),
+        }
+    }
+
+    fn changed(&mut self, from: Asker, key: &ConversationKey, changed: v1::MembersChanged, removed: Vec<UserId>) {
+        let seq = self.publish(key, Body::Members(changed), removed);
+        let changed = v1::Changed { conversation: key.conversation.to_string(), seq };
+        self.answer(from, Answer::Result(Box::new(Reply::Changed(changed))));
+    }
+
+    /// Numbers an event and sends it to the edges that read.
+    fn publish(&mut self, key: &ConversationKey, body: Body, removed: Vec<UserId>) -> u64 {
+        let conversation = self.conversations.get_mut(key).expect("asked about");
+        let seq = conversation.events.len() as u64 + 1;
+        let event = v1::Event { conversation: key.conversation.to_string(), seq, body: Some(body) };
+        conversation.events.push(event.clone());
+        let frame: Bytes = match &event.body {
+            Some(Body::Message(message)) => hot_frame(key, message),
+            _ => frame::event(event).encode_to_vec().into(),
+        };
+        for edge in conversation.edges.clone() {
+            let event = LiveEvent { key: key.clone(), seq, frame: frame.clone(), removed: removed.clone() };
+            self.link.send(edge, Delivery::Event(event));
+        }
+        seq
+    }
+}
+
+/// A message's event as owners encode it.
+fn hot_frame(key: &ConversationKey, message: &v1::Message) -> Bytes {
+    let view = MessageView {
+        conversation: key.conversation,
+        seq: message.seq,
+        client_id: &message.client_id,
+        sender: &message.sender,
+        kind: v1::MessageKind::try_from(message.kind).expect("a kind"),
+        text: &message.text,
+        time_ms: message.time_ms,
+        ordinal: message.ordinal,
+    };
+    let mut encoded = Vec::new();
+    view.encode(&mut encoded);
+    let mut out = Vec::new();
+    hot::put_event_head(key.conversation, message.seq, encoded.len(), &mut out);
+    out.extend(encoded);
+    out.into()
+}
+
+fn subscribed(key: &ConversationKey, user: &UserId, events: &[v1::Event], ask: SubscribeAsk) -> SubscribedAnswer {
+    let head = events.len() as u64;
+    let mut missed = v1::ResumedConversation { head, first_available: 1, ..Default::default() };
+    if let Some(after) = ask.after {
+        missed.events = events.iter().filter(|event| event.seq > after).take(ask.events_max).cloned().collect();
+        missed.more = missed.events.last().is_some_and(|last| last.seq < head);
+    }
+    SubscribedAnswer { key: key.clone(), user: user.clone(), head, missed }
+}
+
+impl Resident for Owner {
+    fn intake(&mut self, _events: &Events, _now: Now) {}
+
+    fn turn(&mut self, now: Now) {
+        let mut requests = std::mem::take(&mut self.requests);
+        self.link.receive(&mut requests);
+        for request in requests.drain(..) {
+            self.on_request(request, now);
+        }
+        self.requests = requests;
+    }
+
+    fn flush(&mut self, _now: Now) {
+        self.link.flush();
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
+    fn done(&self) -> bool {
+        true
+    }
+}

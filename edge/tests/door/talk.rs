@@ -1,0 +1,226 @@
+//! Talking: both forms read the same, each event once, a removed member nothing more, and slow readers catch up.
+
+use std::time::Duration;
+
+use socket2::SockRef;
+use switchyard_edge::config::{EdgeConfig, Room, Timing};
+use switchyard_protocol::frame::{self, Form};
+use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId};
+use switchyard_protocol::v1::{self, client_frame::Request, event::Body, reply::Result as Reply};
+use tungstenite::Message;
+use tungstenite::protocol::frame::Frame;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use super::owner::Seen;
+use super::site::{Client, Read1, Site, error_of, text_message};
+
+fn key(conversation: &str) -> ConversationKey {
+    ConversationKey {
+        tenant: TenantId::new("default").expect("a valid id"),
+        conversation: ConversationId::parse(conversation).expect("an id of ours"),
+    }
+}
+
+#[test]
+fn both_forms_read_the_same_message() {
+    let site = Site::new();
+    let (mut alice, mut bob) = (site.client("alice", Form::Proto), site.client("bob", Form::Json));
+    let room = alice.group(&["bob"]);
+    assert_eq!((alice.subscribe(&room), bob.subscribe(&room)), (0, 0));
+    let from_alice = alice.send_text(&room, "a-1", "hej \u{1f44b}");
+    let from_bob = bob.send_text(&room, "b-1", "hello");
+    for client in [&mut alice, &mut bob] {
+        assert_eq!(client.message(1), from_alice);
+        assert_eq!(client.message(2), from_bob);
+    }
+    let again = bob.ask(Request::Send(text_message(&room, "b-1", "something else")));
+    assert!(matches!(again, Reply::Sent(sent) if sent.duplicate && sent.message.as_ref() == Some(&from_bob)));
+}
+
+#[test]
+fn a_fragmented_frame_is_one_request() {
+    let site = Site::new();
+    let mut client = site.client("alice", Form::Proto);
+    let room = client.group(&[]);
+    let bytes = frame::encode_client(Form::Proto, 99, Request::Send(text_message(&room, "c", "in pieces")));
+    let (first, rest) = bytes.split_at(10);
+    let (second, third) = rest.split_at(1);
+    let pieces = [(first, Data::Binary, false), (second, Data::Continue, false), (third, Data::Continue, true)];
+    for (piece, kind, last) in pieces {
+        let frame = Frame::message(piece.to_vec(), OpCode::Data(kind), last);
+        client.socket.send(Message::Frame(frame)).expect("the door reads");
+    }
+    let Read1::Reply(99, Reply::Sent(sent)) = client.read() else { panic!("not answered") };
+    assert_eq!(sent.message.expect("a message").text, "in pieces");
+}
+
+#[test]
+fn live_events_begin_where_the_answer_says() {
+    let site = Site::new();
+    let mut alice = site.client("alice", Form::Proto);
+    let room = alice.group(&[]);
+    alice.send_text(&room, "1", "before");
+    assert_eq!(alice.subscribe(&room), 1);
+    alice.send_text(&room, "2", "after");
+    assert_eq!(alice.message(2).text, "after");
+    let unsubscribe = v1::Unsubscribe { conversations: vec![room.clone()] };
+    assert!(matches!(alice.ask(Request::Unsubscribe(unsubscribe)), Reply::Done(_)));
+    site.wait_for(&Seen::Unsubscribed(key(&room)));
+    alice.send_text(&room, "3", "unheard");
+    assert_eq!(alice.subscribe(&room), 3);
+    alice.send_text(&room, "4", "heard");
+    assert_eq!(alice.message(4).text, "heard");
+}
+
+#[test]
+fn a_resume_brings_what_was_missed_then_what_is_new() {
+    let site = Site::new();
+    let mut alice = site.client("alice", Form::Json);
+    let room = alice.group(&[]);
+    for n in 1..=5 {
+        alice.send_text(&room, &format!("{n}"), &format!("text {n}"));
+    }
+    let position = |conversation: &str, seq| v1::Position { conversation: conversation.to_owned(), seq };
+    let stranger = ConversationId::from_bytes([9; 16]).to_string();
+    let positions = vec![position(&room, 2), position("no id at all", 1), position(&stranger, 1)];
+    let Reply::Resumed(resumed) = alice.ask(Request::Resume(v1::Resume { positions })) else { panic!("not resumed") };
+    let [own, malformed, foreign] = resumed.conversations.as_slice() else { panic!("as many as asked") };
+    assert_eq!(own.events.iter().map(|event| event.seq).collect::<Vec<_>>(), [3, 4, 5]);
+    assert_eq!((own.head, own.more, &own.error), (5, false, &None));
+    assert_eq!(malformed.conversation, "no id at all");
+    assert_eq!(malformed.error, foreign.error, "n15: what was made up is what does not exist");
+    assert_eq!(foreign.error.as_ref().expect("refused").code, "NOT_FOUND");
+    alice.send_text(&room, "6", "new");
+    assert_eq!(alice.message(6).text, "new");
+}
+
+#[test]
+fn n14_a_removed_member_gets_nothing_after_it() {
+    let site = Site::new();
+    let (mut alice, mut bob) = (site.client("alice", Form::Proto), site.client("bob", Form::Proto));
+    let room = alice.group(&["bob"]);
+    alice.subscribe(&room);
+    bob.subscribe(&room);
+    alice.send_text(&room, "1", "with bob");
+    let remove = v1::Remove { conversation: room.clone(), member: "bob".to_owned() };
+    assert!(matches!(alice.ask(Request::Remove(remove)), Reply::Changed(_)));
+    alice.send_text(&room, "2", "without bob");
+    assert_eq!(bob.message(1).text, "with bob");
+    assert!(matches!(bob.event().body, Some(Body::Members(changed)) if changed.removed == ["bob"]));
+    let pong = bob.ask(Request::Ping(v1::Ping {}));
+    assert!(matches!(pong, Reply::Pong(_)) && bob.events.is_empty(), "nothing came between");
+    let subscribe = v1::Subscribe { conversations: vec![room] };
+    let Reply::Subscribed(subscribed) = bob.ask(Request::Subscribe(subscribe)) else { panic!("answered") };
+    assert_eq!(subscribed.subscribed[0].error.as_ref().expect("refused").code, "NOT_FOUND");
+}
+
+#[test]
+fn wrong_requests_are_answered_and_the_connection_stays() {
+    let site = Site::new();
+    let mut client = site.client("alice", Form::Json);
+    let room = client.group(&[]);
+    let too_long = "x".repeat(64 * 1024 + 1);
+    for (send, code) in [
+        (text_message(&room, "c", ""), "BAD_REQUEST"),
+        (text_message(&room, "c", "a\0b"), "BAD_REQUEST"),
+        (text_message(&room, "", "text"), "BAD_REQUEST"),
+        (text_message(&room, "c", &too_long), "BAD_REQUEST"),
+        (text_message("01234", "c", "text"), "NOT_FOUND"),
+        (text_message(&ConversationId::from_bytes([3; 16]).to_string(), "c", "text"), "NOT_FOUND"),
+        (v1::Send { since: Some(1 << 53), ..text_message(&room, "c", "text") }, "BAD_REQUEST"),
+        (v1::Send { kind: v1::MessageKind::System as i32, ..text_message(&room, "c", "text") }, "FORBIDDEN"),
+    ] {
+        assert_eq!(error_of(client.ask(Request::Send(send))).code, code);
+    }
+    client.socket.send(Message::text("{\"id\":77,\"edit\":{}}")).expect("the door reads");
+    let Read1::Reply(77, Reply::Error(error)) = client.read() else { panic!("not answered") };
+    assert!(error.code == "BAD_REQUEST" && error.message.contains("'edit'"));
+    client.send_text(&room, "c", "still here");
+}
+
+#[test]
+fn n20_a_frame_beyond_the_limit_is_closed_and_one_within_it_answered() {
+    let site = Site::new();
+    let mut client = site.client("alice", Form::Proto);
+    let room = client.group(&[]);
+    let send = text_message(&room, "c", &"x".repeat(128 * 1024 - 200));
+    assert_eq!(error_of(client.ask(Request::Send(send))).code, "BAD_REQUEST");
+    client.socket.send(Message::binary(vec![0; 128 * 1024 + 1])).expect("the door reads its header");
+    assert_eq!(client.closed(), Some(1009));
+}
+
+/// A door with short queues, and a reader whose kernel takes little.
+fn narrow(slow: Duration) -> (Site, Client, String, Client) {
+    let room = Room { queue_bytes_max: 128 * 1024, ..Room::default() };
+    let timing = Timing { slow, close: Duration::from_millis(100), ..Timing::default() };
+    let site = Site::with_send_buffer(EdgeConfig { room, timing, ..EdgeConfig::default() }, KERNEL_BYTES);
+    let mut writer = site.client("writer", Form::Proto);
+    let conversation = writer.group(&["reader"]);
+    let socket = site.tcp();
+    SockRef::from(&socket).set_recv_buffer_size(KERNEL_BYTES).expect("a socket");
+    let mut reader = Client::upgrade(socket, Form::Proto, &[]).expect("an upgrade");
+    reader.hello("reader");
+    reader.subscribe(&conversation);
+    (site, writer, conversation, reader)
+}
+
+/// What the kernel is asked to keep at each end; it takes twice as much.
+const KERNEL_BYTES: usize = 128 * 1024;
+
+/// Messages of 60 KiB: more than the kernel keeps at both ends and the queue beside it.
+const FLOOD: u64 = 40;
+
+#[test]
+fn n26_a_slow_reader_is_told_where_the_timeline_stands() {
+    let (_site, mut writer, conversation, mut reader) = narrow(Duration::from_secs(60));
+    let text = "x".repeat(60 * 1024);
+    for n in 1..=FLOOD {
+        writer.send_text(&conversation, &format!("{n}"), &text);
+    }
+    let (mut reached, mut holes) = (0, Vec::new());
+    while reached < FLOOD {
+        let event = reader.event();
+        match event.body {
+            Some(Body::Message(_)) => {
+                assert_eq!(event.seq, reached + 1, "no hole without a mark");
+                reached += 1;
+            }
+            Some(Body::Head(head)) => {
+                assert!(head.head > reached, "a mark tells of something that gave way");
+                holes.push(reached);
+                reached = head.head;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let first = *holes.first().expect("something gave way, or this proves nothing");
+    let next = writer.send_text(&conversation, "after", "live again");
+    assert_eq!(reader.message(FLOOD + 1), next);
+    let position = v1::Position { conversation, seq: first };
+    let Reply::Resumed(resumed) = reader.ask(Request::Resume(v1::Resume { positions: vec![position] })) else {
+        panic!("not resumed")
+    };
+    assert_eq!(resumed.conversations[0].events[0].seq, first + 1, "what gave way is in the timeline");
+}
+
+#[test]
+fn n26_a_reader_that_never_reads_is_closed_and_others_are_unharmed() {
+    let (site, mut writer, conversation, mut reader) = narrow(Duration::from_millis(300));
+    // When the reader's session ends, nobody reads this one any more.
+    let witness = reader.group(&[]);
+    reader.subscribe(&witness);
+    let mut other = site.client("reader", Form::Json);
+    other.subscribe(&conversation);
+    let text = "x".repeat(60 * 1024);
+    let mut sent = 0;
+    while !site.has_seen(&Seen::Unsubscribed(key(&witness))) {
+        sent += 1;
+        writer.send_text(&conversation, &format!("{sent}"), &text);
+        assert_eq!(other.message(sent).text.len(), text.len(), "the other reads all");
+    }
+    let mut seen = 0;
+    while let Read1::Event(_) = reader.read() {
+        seen += 1;
+    }
+    assert!(seen < sent, "it was closed with events waiting");
+}
