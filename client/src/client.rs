@@ -1,0 +1,374 @@
+//! The application's handle: every request as a method, and the queue of events.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use switchyard_protocol::v1::{self, MessageKind, reply};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+
+use crate::config::ClientConfig;
+use crate::core::{Call, From};
+use crate::driver::{Channels, Command, Driver};
+use crate::error::{Closed, Error};
+use crate::event::{Event, State};
+use crate::socket::Address;
+
+/// A user's connection to Switchyard, which mends itself. Cheap to clone; when the last clone is gone, it closes without
+/// waiting for what is unsent. [`Client::close`] waits.
+#[derive(Clone, Debug)]
+pub struct Client {
+    commands: mpsc::Sender<Command>,
+    state: watch::Receiver<State>,
+    events: Arc<Mutex<mpsc::Receiver<Event>>>,
+    close_timeout: Duration,
+}
+
+/// A message to send. [`Draft::text`] makes one that needs nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// Where to.
+    pub conversation: String,
+    /// The sender's own id for it: sent twice under one id, it is stored once. A random one if there is none.
+    pub client_id: Option<String>,
+    /// What it is.
+    pub kind: MessageKind,
+    /// Its body.
+    pub text: String,
+    /// For a message that was sent before and whose outcome is [`Error::Unknown`]: the `since` of that error. Else none.
+    pub since: Option<u64>,
+    /// When to give up. Without it, the message is kept until the server has answered or the client is closed.
+    pub timeout: Option<Duration>,
+}
+
+/// A stored message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// As it is stored.
+    pub message: v1::Message,
+    /// It was stored by an earlier attempt already.
+    pub duplicate: bool,
+}
+
+/// The answer to a [`Draft`] that was posted. Dropping it does not take the message back.
+#[derive(Debug)]
+pub struct PendingSend {
+    client_id: String,
+    answer: Answer,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Awaited(oneshot::Receiver<Result<reply::Result, Error>>),
+    Refused(Option<Error>),
+}
+
+/// The events of all subscriptions. All readers of one client share one queue: each event goes to one of them.
+#[derive(Debug, Clone)]
+pub struct Events {
+    queue: Arc<Mutex<mpsc::Receiver<Event>>>,
+}
+
+impl Draft {
+    /// A text message under a random id.
+    pub fn text(conversation: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            conversation: conversation.into(),
+            client_id: None,
+            kind: MessageKind::Text,
+            text: text.into(),
+            since: None,
+            timeout: None,
+        }
+    }
+
+    /// The same under this id.
+    pub fn client_id(self, id: impl Into<String>) -> Self {
+        Self { client_id: Some(id.into()), ..self }
+    }
+}
+
+impl Client {
+    /// Starts a client in the present tokio runtime. It connects by itself; requests wait until it has.
+    pub fn connect(config: ClientConfig) -> Result<Self, Error> {
+        let address = Address::new(&config.url, config.form)?;
+        // The task takes commands at once; for one that gets no turn, the limit is that of what may wait anyway.
+        let (commands, commands_end) = mpsc::channel(config.settings.pending_max.max(1));
+        let (events_end, events) = mpsc::channel(config.events_max.max(1));
+        let (state_end, state) = watch::channel(State::Connecting);
+        let close_timeout = config.close_timeout;
+        let channels = Channels { commands: commands_end, events: events_end, state: state_end };
+        // The task ends by itself when the client is closed or its last handle is gone.
+        tokio::spawn(Driver::new(config, address, channels).run());
+        Ok(Self { commands, state, events: Arc::new(Mutex::new(events)), close_timeout })
+    }
+
+    /// Waits until the server knows who is here, or until it is clear that it never will.
+    pub async fn ready(&self) -> Result<v1::Welcome, Error> {
+        let mut state = self.state.clone();
+        loop {
+            match &*state.borrow_and_update() {
+                State::Online(welcome) => return Ok(welcome.clone()),
+                State::Closed(closed) => return Err(Error::Closed(closed.clone())),
+                State::Connecting => {}
+            }
+            if state.changed().await.is_err() {
+                return Err(self.closed());
+            }
+        }
+    }
+
+    /// How the connection is, now and from now on.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// The queue of events. Something must read it if anything is subscribed: an unread queue holds up all subscriptions
+    /// (nothing is lost by it, it comes when there is room).
+    pub fn events(&self) -> Events {
+        Events { queue: Arc::clone(&self.events) }
+    }
+
+    /// Gets or makes the one direct conversation with this user in this context.
+    pub async fn create_direct(&self, user: &str, context: Option<&str>) -> Result<Created, Error> {
+        self.create(v1::Create {
+            kind: v1::ConversationKind::Direct.into(),
+            members: vec![user.to_owned()],
+            context: context.map(str::to_owned),
+            ..v1::Create::default()
+        })
+        .await
+    }
+
+    /// Makes a group of the asker, who is its admin, and these members. After [`Error::Unknown`] it may exist already.
+    pub async fn create_group(&self, name: &str, members: &[&str]) -> Result<Created, Error> {
+        self.create(v1::Create {
+            kind: v1::ConversationKind::Group.into(),
+            members: owned(members),
+            name: Some(name.to_owned()),
+            ..v1::Create::default()
+        })
+        .await
+    }
+
+    /// Makes a conversation with all that can be said of one.
+    pub async fn create(&self, create: v1::Create) -> Result<Created, Error> {
+        match self.call(Call::Create(create)).await? {
+            reply::Result::Created(v1::Created { conversation: Some(conversation), created }) => {
+                Ok(Created { conversation, created })
+            }
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
+    /// Sends a text message; gives it as stored.
+    pub async fn send(&self, conversation: &str, text: &str) -> Result<Sent, Error> {
+        self.post(Draft::text(conversation, text)).await
+    }
+
+    /// Sends a message, under an id of the caller's own for instance.
+    pub async fn send_with(&self, draft: Draft) -> Result<Sent, Error> {
+        self.post(draft).await
+    }
+
+    /// Queues a message now, in the order of these calls, and gives its answer to be awaited later or never. The message
+    /// is kept and sent again, across reconnects, until it has a final answer.
+    pub fn post(&self, draft: Draft) -> PendingSend {
+        let client_id = draft.client_id.unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
+        let send = v1::Send {
+            conversation: draft.conversation,
+            client_id: client_id.clone(),
+            kind: draft.kind.into(),
+            text: draft.text,
+            since: draft.since,
+        };
+        let (waiter, answer) = oneshot::channel();
+        let command = Command::Submit { call: Call::Send(send), timeout: draft.timeout, waiter };
+        let answer = match self.commands.try_send(command) {
+            Ok(()) => Answer::Awaited(answer),
+            Err(mpsc::error::TrySendError::Full(_)) => Answer::Refused(Some(Error::TooManyPending)),
+            Err(mpsc::error::TrySendError::Closed(_)) => Answer::Refused(Some(self.closed())),
+        };
+        PendingSend { client_id, answer }
+    }
+
+    /// A page of messages; the request's fields say which.
+    pub async fn history(&self, history: v1::History) -> Result<v1::Page, Error> {
+        match self.call(Call::History(history)).await? {
+            reply::Result::Page(page) => Ok(page),
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
+    /// The conversation as the asker sees it.
+    pub async fn get(&self, conversation: &str) -> Result<v1::Conversation, Error> {
+        match self.call(Call::Get(v1::Get { conversation: conversation.to_owned() })).await? {
+            reply::Result::Detail(v1::Detail { conversation: Some(conversation) }) => Ok(conversation),
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
+    /// A page of members in the order of their ids, after one of them; `limit` 0 for as many as the server likes.
+    pub async fn members(&self, conversation: &str, after: Option<&str>, limit: u32) -> Result<v1::MemberPage, Error> {
+        let members = v1::Members { conversation: conversation.to_owned(), after: after.map(str::to_owned), limit };
+        match self.call(Call::Members(members)).await? {
+            reply::Result::Members(page) => Ok(page),
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
+    /// Adds members.
+    pub async fn add(&self, conversation: &str, members: &[&str]) -> Result<v1::Changed, Error> {
+        self.change(Call::Add(v1::Add { conversation: conversation.to_owned(), members: owned(members) })).await
+    }
+
+    /// Puts a member out.
+    pub async fn remove(&self, conversation: &str, member: &str) -> Result<v1::Changed, Error> {
+        let remove = v1::Remove { conversation: conversation.to_owned(), member: member.to_owned() };
+        self.change(Call::Remove(remove)).await
+    }
+
+    /// Leaves.
+    pub async fn leave(&self, conversation: &str) -> Result<v1::Changed, Error> {
+        self.change(Call::Leave(v1::Leave { conversation: conversation.to_owned() })).await
+    }
+
+    /// Gives the conversation another name or avatar; what is none stays.
+    pub async fn update(
+        &self,
+        conversation: &str,
+        name: Option<&str>,
+        avatar: Option<&str>,
+    ) -> Result<v1::Changed, Error> {
+        self.change(Call::Update(v1::Update {
+            conversation: conversation.to_owned(),
+            name: name.map(str::to_owned),
+            avatar: avatar.map(str::to_owned),
+        }))
+        .await
+    }
+
+    /// Events of this conversation from now on go into [`Client::events`]: all that follow `after` (0 for everything
+    /// that is kept), or from the present end if there is none. Gives the conversation's last number. Waits until the
+    /// server has confirmed it, however long that takes; dropping the future does not take the subscription back.
+    pub async fn subscribe(&self, conversation: &str, after: Option<u64>) -> Result<u64, Error> {
+        let from = after.map_or(From::Now, From::After);
+        let conversation = conversation.to_owned();
+        match self.ask(|waiter| Command::Subscribe { conversation, from, waiter }).await? {
+            reply::Result::Subscribed(mut subscribed) => {
+                subscribed.subscribed.pop().map(|one| one.head).ok_or(Error::BadAnswer)
+            }
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
+    /// No more events of this conversation; those already in the queue stay there.
+    pub async fn unsubscribe(&self, conversation: &str) -> Result<(), Error> {
+        let conversation = conversation.to_owned();
+        self.ask(|waiter| Command::Unsubscribe { conversation, waiter }).await.map(drop)
+    }
+
+    /// The server's time, in milliseconds since 1970.
+    pub async fn ping(&self) -> Result<u64, Error> {
+        match self.call(Call::Ping(v1::Ping {})).await? {
+            reply::Result::Pong(pong) => Ok(pong.server_time_ms),
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
+    /// Sends what is unsent, for at most [`ClientConfig::close_timeout`], and closes. Requests without an answer by then
+    /// fail, each with what is known of it.
+    pub async fn close(&self) -> Closed {
+        self.close_within(self.close_timeout).await
+    }
+
+    /// The same with another limit.
+    pub async fn close_within(&self, patience: Duration) -> Closed {
+        // If the task is gone, it is closed already.
+        let _ = self.commands.send(Command::Close { patience }).await;
+        let mut state = self.state.clone();
+        let _ = state.wait_for(|state| matches!(state, State::Closed(_))).await;
+        match &*state.borrow() {
+            State::Closed(closed) => closed.clone(),
+            _ => Closed::Application,
+        }
+    }
+
+    async fn change(&self, call: Call) -> Result<v1::Changed, Error> {
+        match self.call(call).await? {
+            reply::Result::Changed(changed) => Ok(changed),
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
+    async fn call(&self, call: Call) -> Result<reply::Result, Error> {
+        self.ask(|waiter| Command::Submit { call, timeout: None, waiter }).await
+    }
+
+    async fn ask(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<reply::Result, Error>>) -> Command,
+    ) -> Result<reply::Result, Error> {
+        let (waiter, answer) = oneshot::channel();
+        if self.commands.send(command(waiter)).await.is_err() {
+            return Err(self.closed());
+        }
+        answer.await.unwrap_or_else(|_| Err(self.closed()))
+    }
+
+    fn closed(&self) -> Error {
+        match &*self.state.borrow() {
+            State::Closed(closed) => Error::Closed(closed.clone()),
+            _ => Error::Closed(Closed::Application),
+        }
+    }
+}
+
+/// A conversation that was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Created {
+    /// As the asker sees it.
+    pub conversation: v1::Conversation,
+    /// It is new.
+    pub created: bool,
+}
+
+impl PendingSend {
+    /// The id under which the message is stored: what to send it again under if its outcome stays unknown.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+}
+
+impl Future for PendingSend {
+    type Output = Result<Sent, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = match &mut self.answer {
+            Answer::Awaited(answer) => std::task::ready!(Pin::new(answer).poll(context)),
+            Answer::Refused(error) => return Poll::Ready(Err(error.take().unwrap_or(Error::TooManyPending))),
+        };
+        Poll::Ready(match answer {
+            Ok(Ok(reply::Result::Sent(v1::Sent { message: Some(message), duplicate }))) => {
+                Ok(Sent { message, duplicate })
+            }
+            Ok(Ok(_)) => Err(Error::BadAnswer),
+            Ok(Err(error)) => Err(error),
+            // The task was stopped from outside, and did not say what became of it.
+            Err(_) => Err(Error::Unknown { since: None }),
+        })
+    }
+}
+
+impl Events {
+    /// The next event; none once the client is closed and everything is read.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.queue.lock().await.recv().await
+    }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}

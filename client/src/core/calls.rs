@@ -1,0 +1,268 @@
+//! The application's requests: sent when there is a connection and a place among those in flight, repeated where that
+//! helps and harms nobody, and answered exactly once each.
+
+use std::time::Duration;
+
+use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::v1::{self, client_frame::Request, reply};
+
+use super::flights::Purpose;
+use super::io::{Call, Repeat, Ticket};
+use super::limits::{HEADS_MAX, IN_FLIGHT_RESERVED, RETRY_BASE, RETRY_CAP};
+use super::link::{Link, is_retry};
+use super::outbox::{Attempts, Pending, Since};
+use super::timers::Timer;
+use super::{Core, Name};
+use crate::error::{Closed, Error};
+
+impl Core {
+    pub(super) fn submit(&mut self, ticket: Ticket, call: Call, timeout: Option<Duration>) {
+        if let Err(error) = self.admissible(&call) {
+            return self.complete(ticket, Err(error));
+        }
+        let timeout = match call {
+            Call::Send(_) => timeout,
+            _ => Some(timeout.unwrap_or(self.settings.request_timeout)),
+        };
+        let deadline = timeout.map(|timeout| self.after(timeout));
+        if let Some(at) = deadline {
+            self.timers.set(Timer::Deadline(ticket), at);
+        }
+        self.outbox.admit(ticket, Pending::new(call, deadline));
+    }
+
+    fn admissible(&self, call: &Call) -> Result<(), Error> {
+        if let Link::Closed(closed) = &self.link {
+            return Err(Error::Closed(closed.clone()));
+        }
+        if self.closing {
+            return Err(Error::Closed(Closed::Application));
+        }
+        if matches!(call, Call::Send(send) if send.text.len() > self.server.body_bytes_max) {
+            return Err(Error::TooLarge);
+        }
+        let full = self.outbox.len() >= self.settings.pending_max
+            || self.outbox.bytes() + call.weight() > self.settings.pending_bytes_max;
+        if full { Err(Error::TooManyPending) } else { Ok(()) }
+    }
+
+    /// So many requests may be in flight before a place is kept for the client's own.
+    pub(super) fn calls_in_flight_max(&self) -> usize {
+        self.server.in_flight_max.saturating_sub(IN_FLIGHT_RESERVED).max(1)
+    }
+
+    pub(super) fn pump_calls(&mut self) {
+        while self.flights.len() < self.calls_in_flight_max() && self.outbox.has_ready() {
+            let Some((ticket, pending)) = self.outbox.fly(self.next_id) else { return };
+            if let Call::Send(send) = &mut pending.call
+                && pending.since == Since::Core
+                && !pending.tried
+            {
+                let timeline = self.timelines.get(&*send.conversation);
+                let subscribed = timeline.and_then(|timeline| timeline.position.map(|seen| seen.max(timeline.head)));
+                send.since = subscribed.or_else(|| self.heads.get(&*send.conversation).copied());
+            }
+            pending.tried = true;
+            let request = pending.call.request();
+            self.request(request, Purpose::Call(ticket));
+        }
+    }
+
+    pub(super) fn on_answer(&mut self, ticket: Ticket, id: u64, result: Option<reply::Result>) {
+        match result {
+            Some(reply::Result::Error(error)) => self.on_refusal(ticket, id, &error),
+            Some(result) => {
+                if let Some(pending) = self.settle(ticket, true) {
+                    self.learn_head(&pending.call, &result);
+                    self.complete(ticket, Ok(result));
+                }
+            }
+            None => {
+                if self.settle(ticket, false).is_some() {
+                    self.complete(ticket, Err(Error::BadAnswer));
+                }
+            }
+        }
+    }
+
+    fn on_refusal(&mut self, ticket: Ticket, id: u64, error: &v1::Error) {
+        let Some(pending) = self.outbox.get_mut(ticket) else { return };
+        let current = pending.flying == Some(id);
+        if !is_retry(error) {
+            if current {
+                self.on_final_refusal(ticket, error);
+            }
+            return;
+        }
+        // These two say that nothing was done; the others leave it open.
+        let done_nothing = [ErrorCode::RateLimited, ErrorCode::Overloaded].map(ErrorCode::number);
+        let definite = done_nothing.contains(&error.number);
+        if !definite {
+            pending.attempts = Attempts::Doubt;
+        }
+        if !current {
+            return;
+        }
+        let at_least = Duration::from_millis(error.retry_after_ms.unwrap_or_default());
+        match (pending.lane().cloned(), pending.call.repeat()) {
+            (Some(lane), _) => self.send_again_later(ticket, &lane, at_least),
+            (None, Repeat::Counts) if !definite => {
+                self.fail(ticket, Error::rejected(error));
+            }
+            (None, _) => {
+                let failures = pending.failures;
+                pending.failures = failures.saturating_add(1);
+                self.outbox.land(ticket);
+                let pause = self.jitter.pause(RETRY_BASE, RETRY_CAP, failures);
+                self.timers.set(Timer::Retry(ticket), self.after(at_least.saturating_add(pause)));
+            }
+        }
+    }
+
+    fn on_final_refusal(&mut self, ticket: Ticket, error: &v1::Error) {
+        let Some(pending) = self.outbox.get_mut(ticket) else { return };
+        let expired = error.number == ErrorCode::IdExpired.number();
+        if let (Call::Send(send), Attempts::NotDone, Since::Core, true) =
+            (&pending.call, pending.attempts, pending.since, expired)
+        {
+            // What this client knew was too old, but the message was never stored: it may go out with the present head.
+            let get = v1::Get { conversation: send.conversation.clone() };
+            let lane = Name::from(&*send.conversation);
+            self.outbox.wait_again(ticket);
+            self.outbox.hold(&lane);
+            return self.request(Request::Get(get), Purpose::Head(lane));
+        }
+        // After an attempt in doubt, a refusal speaks of this attempt alone. Only 'expired' says itself what to do.
+        if pending.attempts == Attempts::Doubt && !expired {
+            self.fail(ticket, Error::rejected(error));
+        } else if self.settle(ticket, false).is_some() {
+            self.complete(ticket, Err(Error::rejected(error)));
+        }
+    }
+
+    /// The head of a conversation whose sends were refused for an old `since`.
+    pub(super) fn on_head_known(&mut self, name: &Name, result: Option<reply::Result>) {
+        match result {
+            Some(reply::Result::Detail(v1::Detail { conversation: Some(conversation) })) => {
+                self.remember_head(name, conversation.head);
+                if let Some(pending) = self.outbox.first_waiting(name).and_then(|ticket| self.outbox.get_mut(ticket))
+                    && let Call::Send(send) = &mut pending.call
+                    && (pending.since, pending.attempts) == (Since::Core, Attempts::NotDone)
+                {
+                    send.since = Some(conversation.head);
+                }
+                self.outbox.release(name);
+            }
+            Some(reply::Result::Error(error)) if !is_retry(&error) => {
+                if let Some(ticket) = self.outbox.first_waiting(name) {
+                    self.fail(ticket, Error::rejected(&error));
+                }
+                self.outbox.release(name);
+            }
+            _ => self.hold_lane(name, Duration::ZERO),
+        }
+    }
+
+    /// An answer did not come in time, on a connection that lives.
+    pub(super) fn on_late(&mut self, ticket: Ticket, id: u64) {
+        let Some(pending) = self.outbox.get_mut(ticket).filter(|pending| pending.flying == Some(id)) else { return };
+        match (pending.lane().cloned(), pending.call.repeat()) {
+            (Some(lane), _) => {
+                pending.attempts = Attempts::Doubt;
+                self.send_again_later(ticket, &lane, Duration::ZERO);
+            }
+            (None, Repeat::Harmless) => self.outbox.wait_again(ticket),
+            (None, Repeat::Counts) => {}
+        }
+    }
+
+    /// The connection ended before the answer.
+    pub(super) fn on_cut_off(&mut self, ticket: Ticket, id: u64) {
+        let Some(pending) = self.outbox.get_mut(ticket).filter(|pending| pending.flying == Some(id)) else { return };
+        pending.attempts = Attempts::Doubt;
+        match pending.call.repeat() {
+            Repeat::Harmless => self.outbox.wait_again(ticket),
+            Repeat::Counts => self.fail(ticket, Error::TimedOut),
+        }
+    }
+
+    /// The time that the application gave it is over.
+    pub(super) fn give_up(&mut self, ticket: Ticket) {
+        self.fail(ticket, Error::TimedOut);
+    }
+
+    /// Ends a request without a result: with `error` if it was surely not carried out, else with 'unknown'.
+    pub(super) fn fail(&mut self, ticket: Ticket, error: Error) {
+        let Some(pending) = self.settle(ticket, false) else { return };
+        let doubt = pending.attempts == Attempts::Doubt || pending.flying.is_some();
+        let error = match (&pending.call, pending.call.repeat()) {
+            (Call::Send(send), _) if doubt => Error::Unknown { since: send.since },
+            (_, Repeat::Counts) if doubt => Error::Unknown { since: None },
+            _ => error,
+        };
+        self.complete(ticket, Err(error));
+    }
+
+    /// The driver could not send it at all.
+    pub(super) fn on_unsendable(&mut self, id: u64) {
+        let Some(flight) = self.flights.remove(id) else { return };
+        match flight.purpose {
+            Purpose::Call(ticket) => {
+                self.outbox.land(ticket);
+                self.fail(ticket, Error::TooLarge);
+            }
+            Purpose::Hello => self.finish(Closed::Token("the token is larger than a frame".to_owned())),
+            _ => {}
+        }
+    }
+
+    fn send_again_later(&mut self, ticket: Ticket, lane: &Name, at_least: Duration) {
+        self.outbox.wait_again(ticket);
+        self.hold_lane(lane, at_least);
+    }
+
+    fn hold_lane(&mut self, lane: &Name, at_least: Duration) {
+        let failures = self.outbox.hold(lane);
+        let pause = self.jitter.pause(RETRY_BASE, RETRY_CAP, failures.saturating_sub(1));
+        self.timers.set(Timer::Lane(lane.clone()), self.after(at_least.saturating_add(pause)));
+    }
+
+    fn settle(&mut self, ticket: Ticket, went_well: bool) -> Option<Pending> {
+        let pending = self.outbox.settle(ticket, went_well)?;
+        if pending.deadline.is_some() {
+            self.timers.cancel(&Timer::Deadline(ticket));
+        }
+        if pending.failures > 0 {
+            self.timers.cancel(&Timer::Retry(ticket));
+        }
+        Some(pending)
+    }
+
+    /// Keeps how far the conversation goes, for the `since` of later sends.
+    fn learn_head(&mut self, call: &Call, result: &reply::Result) {
+        let (name, head) = match (call, result) {
+            (_, reply::Result::Sent(v1::Sent { message: Some(message), .. })) => (&message.conversation, message.seq),
+            (_, reply::Result::Created(v1::Created { conversation: Some(conversation), .. }))
+            | (_, reply::Result::Detail(v1::Detail { conversation: Some(conversation) })) => {
+                (&conversation.id, conversation.head)
+            }
+            (_, reply::Result::Changed(changed)) => (&changed.conversation, changed.seq),
+            (Call::History(history), reply::Result::Page(page)) => (&history.conversation, page.head),
+            _ => return,
+        };
+        if !self.timelines.contains_key(&**name) {
+            self.remember_head(&Name::from(&**name), head);
+        }
+    }
+
+    pub(super) fn remember_head(&mut self, name: &Name, head: u64) {
+        if let Some(known) = self.heads.get_mut(name) {
+            *known = head.max(*known);
+            return;
+        }
+        if self.heads.len() >= HEADS_MAX {
+            self.heads.pop_first();
+        }
+        self.heads.insert(name.clone(), head);
+    }
+}

@@ -1,0 +1,184 @@
+//! What goes into the core and what comes out of it. Plain values only.
+
+use std::time::Duration;
+
+use switchyard_protocol::v1::{self, ClientFrame, ServerFrame, client_frame::Request};
+
+use crate::error::Error;
+use crate::event::{Event, State};
+
+/// The driver's name for something that it wants an answer to. Lower ones were submitted earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Which connection something belongs to: what is said of an earlier one comes too late to matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Connection(pub u64);
+
+/// A request of the application's. What belongs to the connection itself (hello, resume, renew) the core asks alone.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "each is the request of its name")]
+pub enum Call {
+    Create(v1::Create),
+    Send(v1::Send),
+    History(v1::History),
+    Get(v1::Get),
+    Members(v1::Members),
+    Add(v1::Add),
+    Remove(v1::Remove),
+    Leave(v1::Leave),
+    Update(v1::Update),
+    Ping(v1::Ping),
+}
+
+/// Whether a request may be carried out twice without harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// Asked twice, it is as if asked once.
+    Harmless,
+    /// A second time is another deed, or is refused because of the first.
+    Counts,
+}
+
+impl Call {
+    pub(crate) fn request(&self) -> Request {
+        match self.clone() {
+            Self::Create(body) => Request::Create(body),
+            Self::Send(body) => Request::Send(body),
+            Self::History(body) => Request::History(body),
+            Self::Get(body) => Request::Get(body),
+            Self::Members(body) => Request::Members(body),
+            Self::Add(body) => Request::Add(body),
+            Self::Remove(body) => Request::Remove(body),
+            Self::Leave(body) => Request::Leave(body),
+            Self::Update(body) => Request::Update(body),
+            Self::Ping(body) => Request::Ping(body),
+        }
+    }
+
+    pub(crate) fn repeat(&self) -> Repeat {
+        match self {
+            Self::Create(create) if create.kind() == v1::ConversationKind::Group => Repeat::Counts,
+            Self::Add(_) | Self::Remove(_) | Self::Leave(_) | Self::Update(_) => Repeat::Counts,
+            Self::Create(_) | Self::Send(_) | Self::History(_) | Self::Get(_) | Self::Members(_) | Self::Ping(_) => {
+                Repeat::Harmless
+            }
+        }
+    }
+
+    /// Bytes that it keeps while it waits, near enough for a limit.
+    pub(crate) fn weight(&self) -> usize {
+        let text = match self {
+            Self::Send(send) => send.text.len() + send.conversation.len() + send.client_id.len(),
+            Self::Create(create) => create.members.iter().map(String::len).sum(),
+            Self::Add(add) => add.members.iter().map(String::len).sum(),
+            _ => 0,
+        };
+        text + std::mem::size_of::<Self>()
+    }
+}
+
+/// Where a subscription begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// With what happens from now on.
+    Now,
+    /// With what follows this number; 0 for everything that is still kept.
+    After(u64),
+}
+
+/// How a connection ended or failed to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loss {
+    /// The server closed it with this code.
+    Closed {
+        /// The close code.
+        code: u16,
+        /// Its reason.
+        reason: String,
+    },
+    /// The upgrade was answered with this HTTP status.
+    Http(u16),
+    /// It broke, or could not be made.
+    Broken,
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoToken {
+    /// Not now; ask again.
+    Later,
+    /// Never; the words say why.
+    Never(String),
+}
+
+/// Something that happened outside the core.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Begin to connect. Once, first.
+    Open,
+    /// Time has passed; due by [`Effect::WakeAt`].
+    Tick,
+    /// The token provider's answer.
+    Token(Result<String, NoToken>),
+    /// The connection is made.
+    Connected(Connection),
+    /// The connection is over, or could not be made.
+    Disconnected(Connection, Loss),
+    /// A frame came.
+    Received(Connection, ServerFrame),
+    /// Something other than a frame came (a ping): the other side lives.
+    Heard(Connection),
+    /// The frame of this request id is larger than the server takes and was not sent.
+    Unsendable(u64),
+    /// The application asks for something.
+    Submit {
+        /// Under which to answer.
+        ticket: Ticket,
+        /// What it asks for.
+        call: Call,
+        /// When to give up, counted from now. Without it, a send is kept until it is answered.
+        timeout: Option<Duration>,
+    },
+    /// The application wants a conversation's events. Answered when the server has confirmed it.
+    Subscribe {
+        /// Under which to answer.
+        ticket: Ticket,
+        /// Which conversation.
+        conversation: String,
+        /// From where on.
+        from: From,
+    },
+    /// The application wants no more of them. Answered at once.
+    Unsubscribe {
+        /// Under which to answer.
+        ticket: Ticket,
+        /// Which conversation.
+        conversation: String,
+    },
+    /// So many more events the application's queue has room for.
+    Room(usize),
+    /// Send what waits, for at most so long, then end.
+    Close(Duration),
+}
+
+/// Something that the driver is to do, in the order given.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Ask the token provider.
+    RequestToken,
+    /// Make a connection under this name.
+    Connect(Connection),
+    /// Send a frame.
+    SendFrame(Connection, ClientFrame),
+    /// Close the connection, with code 1000; nothing more of it is awaited.
+    Disconnect(Connection),
+    /// Hand an event to the application.
+    Deliver(Event),
+    /// Answer a ticket.
+    Complete(Ticket, Result<v1::reply::Result, Error>),
+    /// The connection's state changed.
+    State(State),
+    /// Give [`Input::Tick`] at this time, at the latest; replaces an earlier wish.
+    WakeAt(Duration),
+}

@@ -1,0 +1,96 @@
+//! What the application is told without asking.
+
+use switchyard_protocol::v1;
+
+use crate::error::{Closed, Error};
+
+/// Something that happened in a subscribed conversation. Numbered kinds arrive in the order of their numbers, each once.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Numbered. A message was stored.
+    Message(v1::Message),
+    /// Numbered. Members came, went or got another role.
+    Members {
+        /// Where.
+        conversation: String,
+        /// Its number.
+        seq: u64,
+        /// Who.
+        change: v1::MembersChanged,
+    },
+    /// Numbered. The conversation's name or avatar changed.
+    Changed {
+        /// Where.
+        conversation: String,
+        /// Its number.
+        seq: u64,
+        /// The fields with a new value.
+        change: v1::ConversationChanged,
+    },
+    /// Numbered. Something that this version of the SDK does not know; its number is used up all the same.
+    Other {
+        /// Where.
+        conversation: String,
+        /// Its number.
+        seq: u64,
+    },
+    /// Numbers `missed_from` to `first_available - 1` were not seen and are no longer kept.
+    Gap {
+        /// Where.
+        conversation: String,
+        /// The first number that was missed.
+        missed_from: u64,
+        /// The oldest number that still exists; events go on from it.
+        first_available: u64,
+    },
+    /// No more events come from this conversation.
+    Ended {
+        /// Which.
+        conversation: String,
+        /// Why.
+        reason: Ended,
+    },
+}
+
+impl Event {
+    /// The conversation that it belongs to.
+    pub fn conversation(&self) -> &str {
+        match self {
+            Self::Message(message) => &message.conversation,
+            Self::Members { conversation, .. }
+            | Self::Changed { conversation, .. }
+            | Self::Other { conversation, .. }
+            | Self::Gap { conversation, .. }
+            | Self::Ended { conversation, .. } => conversation,
+        }
+    }
+
+    /// Its number, for the numbered kinds: what to store and to pass to `subscribe` after a restart.
+    pub fn seq(&self) -> Option<u64> {
+        match self {
+            Self::Message(message) => Some(message.seq),
+            Self::Members { seq, .. } | Self::Changed { seq, .. } | Self::Other { seq, .. } => Some(*seq),
+            Self::Gap { .. } | Self::Ended { .. } => None,
+        }
+    }
+}
+
+/// Why a subscription ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The user left or was removed; the event that says so went before.
+    Removed,
+    /// The server refused to go on.
+    Refused(Error),
+}
+
+/// How the connection is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    /// No connection yet, or the last one is lost and another one is sought.
+    Connecting,
+    /// The server knows who is here.
+    Online(v1::Welcome),
+    /// It will not come back.
+    Closed(Closed),
+}
