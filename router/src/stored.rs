@@ -78,6 +78,14 @@ pub(crate) struct MembersEvent {
     pub(crate) promoted: Vec<StoredMember>,
 }
 
+impl MembersEvent {
+    /// Everybody whom it touched.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &str> {
+        let members = self.added.iter().chain(&self.promoted).map(|member| &*member.user);
+        members.chain(self.removed.iter().map(String::as_str))
+    }
+}
+
 /// Body of [`RowKind::Change`].
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(crate) struct ChangeEvent {

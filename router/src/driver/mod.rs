@@ -2,7 +2,7 @@
 //! thread and the readers post; its effects go to the link, the commit thread and the readers. It never blocks.
 
 mod commit;
-mod reader;
+pub mod reader;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -159,7 +159,7 @@ fn take(shared: &Shared) -> Option<(Completions, Job)> {
 }
 
 /// Logs a failed read where it happened, and says as much of it as a client may know.
-fn failed(error: &ReadError) -> ReadFailed {
+pub fn failed(error: &ReadError) -> ReadFailed {
     match error {
         ReadError::Corrupt { .. } => {
             tracing::error!(%error, "stored data is damaged; run `switchyard verify`");
@@ -173,7 +173,7 @@ fn failed(error: &ReadError) -> ReadFailed {
 }
 
 /// Reads what a conversation comes to; nothing if it does not exist.
-fn load(store: &dyn Timelines, key: &ConversationKey, seed: u64) -> Result<Option<Box<Replay>>, ReadError> {
+pub fn load(store: &dyn Timelines, key: &ConversationKey, seed: u64) -> Result<Option<Box<Replay>>, ReadError> {
     let unavailable = |error: ProjectionError| ReadError::Unavailable(error.to_string());
     let record = block_on(store.load(key)).map_err(unavailable)?;
     let known = record.as_ref().map_or(0, |record| record.applied);
@@ -215,7 +215,8 @@ fn decode(key: &ConversationKey, seq: Seq, blob: &Bytes) -> Result<Row, ReadErro
     Row::decode(key, seq, blob).map_err(|reason| ReadError::Corrupt { key: key.clone(), seq, reason })
 }
 
-fn read(store: &dyn Timelines, key: &ConversationKey, plan: ReadPlan) -> Result<ReadResult, ReadError> {
+/// Reads what a plan asks for.
+pub fn read(store: &dyn Timelines, key: &ConversationKey, plan: ReadPlan) -> Result<ReadResult, ReadError> {
     match plan {
         ReadPlan::Messages { from, limit, first, head } => {
             messages(store, key, from, limit, first, head).map(ReadResult::Messages)
@@ -313,8 +314,14 @@ fn first_at_or_after(
     Ok(low)
 }
 
-/// Members before the record that says that they are there; then the rows that nothing needs any more.
-fn project(store: &dyn Timelines, key: &ConversationKey, projection: Box<Projection>) -> Result<u64, Box<Projection>> {
+/// Writes members before the record that says that they are there; then drops the rows that nothing needs any more.
+///
+/// `Err` gives the writes back, to be repeated.
+pub fn project(
+    store: &dyn Timelines,
+    key: &ConversationKey,
+    projection: Box<Projection>,
+) -> Result<u64, Box<Projection>> {
     let write = || {
         if !projection.members.is_empty() {
             block_on(store.write(&projection.members))?;

@@ -8,8 +8,9 @@ use switchyard_protocol::v1::{self, ConversationKind, Role};
 use switchyard_store::ProjectionWrite;
 
 use super::members::{Member, Members};
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, Projecting};
 use super::recent::{IdHash, Recent};
+use super::{Effect, Projection};
 use crate::stored::{
     self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, StoredMember, stored_user,
 };
@@ -185,8 +186,28 @@ impl Conversation {
         Self { state, edges, pipeline: None, recorded, touched: now }
     }
 
+    /// Writes again what membership events above the record changed in the listings: their owner may have died in between.
+    pub(crate) fn relist(&mut self, key: &ConversationKey, touched: &[(String, u64)], out: &mut Vec<Effect>) {
+        if touched.is_empty() {
+            return;
+        }
+        let through = self.state.head();
+        let members = touched.iter().filter_map(|(user, at)| self.state.member_record(key, user, *at)).collect();
+        let projection = Projection { members, record: self.state.record(key), through, trim_below: None };
+        out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
+        self.pipeline().projecting.push(Projecting { seq: through, asker: None, created: false });
+    }
+
     pub(crate) fn pipeline(&mut self) -> &mut Pipeline {
         self.pipeline.get_or_insert_default()
+    }
+
+    /// An edge has no reader here any more, nor waits for one.
+    pub(crate) fn unsubscribe(&mut self, edge: EdgeId) {
+        self.edges.retain(|other| *other != edge);
+        if let Some(pipeline) = &mut self.pipeline {
+            pipeline.subscribing.retain(|asker| asker.edge != edge);
+        }
     }
 
     /// Gives back what the last burst needed once nothing is under way.

@@ -17,7 +17,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, PageFrom, Refusal, Request};
+use switchyard_cluster::link::{Answer, Ask, Asker, EdgeId, LiveEvent, PageFrom, Refusal, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
@@ -27,6 +27,7 @@ use switchyard_store::{Batch, ProjectionWrite};
 use crate::config::RouterConfig;
 use conversation::{Conversation, State};
 pub use read::Ticket;
+use replay::Replayed;
 pub use replay::{Replay, ReplayError};
 
 /// Requests that may wait for one conversation to be loaded.
@@ -256,6 +257,17 @@ pub struct Machine {
     busy: usize,
 }
 
+/// What a machine keeps in memory, counted: a test tells by it that nothing is left behind.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Held {
+    /// Conversations that are loaded, being loaded or parked.
+    pub conversations: usize,
+    /// Conversations with work under way.
+    pub busy: usize,
+    /// Places in the queue of those that are looked at for eviction.
+    pub idle: usize,
+}
+
 /// Work that the store did not take.
 #[derive(Debug)]
 enum Repeat {
@@ -346,6 +358,16 @@ impl Machine {
         self.repeats.is_empty() && self.busy == 0
     }
 
+    /// What is in memory. Walks all conversations.
+    pub fn held(&self) -> Held {
+        let busy = self.slots.values().filter(|slot| match slot {
+            Slot::Loading { .. } => true,
+            Slot::Loaded(conversation) => conversation.pipeline.as_ref().is_some_and(|pipeline| !pipeline.idle()),
+            Slot::Parked(_) => false,
+        });
+        Held { conversations: self.slots.len(), busy: busy.count(), idle: self.idle.len() }
+    }
+
     /// Messages committed since the start.
     pub fn messages_created(&self) -> u64 {
         self.created
@@ -416,7 +438,7 @@ impl Machine {
         let replay = match result {
             Ok(replay) => replay,
             Err(failed) => {
-                for request in waiting {
+                for request in waiting.into_iter().filter(|request| !matches!(request.ask, Ask::Unsubscribe)) {
                     refuse(request.from, read_refusal(failed), out);
                 }
                 if !edges.is_empty() {
@@ -425,11 +447,13 @@ impl Machine {
                 return;
             }
         };
-        let (state, recorded) = match replay {
+        let replayed = match replay {
             Some(replay) => replay.finish(),
-            None => (State::unborn(), 0),
+            None => Replayed { state: State::unborn(), recorded: 0, touched: Vec::new() },
         };
-        self.put_loaded(now, key.clone(), Conversation::new(state, edges, recorded, now.mono));
+        let mut conversation = Conversation::new(replayed.state, edges, replayed.recorded, now.mono);
+        conversation.relist(&key, &replayed.touched, out);
+        self.put_loaded(now, key.clone(), conversation);
         for request in waiting {
             self.request(now, request, out);
         }

@@ -80,12 +80,14 @@ pub(crate) struct InFlight {
     pub(crate) unknown: bool,
 }
 
-/// A committed event whose asker is answered once its listing rows are written.
+/// A projection under way. Until it is written, the conversation stays in memory and nothing else is projected.
 #[derive(Debug)]
 pub(crate) struct Projecting {
+    /// The number that it reaches.
     pub(crate) seq: u64,
-    pub(crate) asker: Option<Asker>,
-    pub(crate) user: UserId,
+    /// Who waits for it.
+    pub(crate) asker: Option<(Asker, UserId)>,
+    /// Whether the event founded the conversation.
     pub(crate) created: bool,
 }
 
@@ -100,12 +102,18 @@ pub(crate) struct Pipeline {
     queued: bool,
     /// Sends whose client id is being looked up in the log.
     pub(crate) looking_up: usize,
+    /// Subscribers whose missed events are being read. An edge that gives the conversation up meanwhile is taken out.
+    pub(crate) subscribing: Vec<Asker>,
 }
 
 impl Pipeline {
     /// Whether there is nothing to do.
     pub(crate) fn idle(&self) -> bool {
-        self.waiting.is_empty() && self.in_flight.is_none() && self.projecting.is_empty() && self.looking_up == 0
+        self.waiting.is_empty()
+            && self.in_flight.is_none()
+            && self.projecting.is_empty()
+            && self.looking_up == 0
+            && self.subscribing.is_empty()
     }
 
     /// Whether a batch is to be made at the end of the turn and is not yet known to be.

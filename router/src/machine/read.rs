@@ -7,7 +7,7 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::{self, reply};
 
 use super::write::Lookup;
-use super::{Effect, Machine, ReadFailed, ReadPlan, ReadResult, read_refusal, refuse, succeed};
+use super::{Effect, Machine, ReadFailed, ReadPlan, ReadResult, busy, read_refusal, refuse, succeed};
 
 /// What a read was for; given back with its result.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ impl Machine {
             _ => return self.subscribed(to, key, user, ask.after.unwrap_or(head), Vec::new(), out),
         };
         let from = (after + 1).max(conversation.state.first_available);
+        conversation.pipeline().subscribing.push(to);
         let plan = ReadPlan::Events { from, to: head, events_max: ask.events_max, bytes_max: ask.bytes_max };
         let ticket = Box::new(Ticket::Missed { to, key: key.clone(), user, after });
         out.push(Effect::Read { key: key.clone(), ticket, plan });
@@ -123,15 +124,32 @@ impl Machine {
                 succeed(to, reply::Result::Page(v1::Page { messages, first_available, head }), out);
             }
             (Ticket::Missed { to, key, user, after }, Ok(ReadResult::Events(events))) => {
-                if self.still_reading(to, &key, &user, out).is_some() {
+                let wanted = self.still_subscribing(to, &key);
+                if self.still_reading(to, &key, &user, out).is_none() {
+                    return;
+                }
+                if wanted {
                     self.subscribed(to, &key, user, after, events, out);
+                } else {
+                    // Its edge would never give up what it does not know it has.
+                    refuse(to, busy("the subscription was given up"), out);
                 }
             }
-            (Ticket::History { to, .. } | Ticket::Missed { to, .. }, Err(failed)) => {
+            (Ticket::Missed { to, key, .. }, Err(failed)) => {
+                self.still_subscribing(to, &key);
                 refuse(to, read_refusal(failed), out);
             }
+            (Ticket::History { to, .. }, Err(failed)) => refuse(to, read_refusal(failed), out),
             (ticket, Ok(_)) => unreachable!("the driver answers a read with what was asked: {ticket:?}"),
         }
+    }
+
+    /// Ends the wait for missed events; whether the asker's edge has wanted them all the time.
+    fn still_subscribing(&mut self, to: Asker, key: &ConversationKey) -> bool {
+        let pipeline = self.loaded_mut(key).and_then(|conversation| conversation.pipeline.as_mut());
+        let Some(pipeline) = pipeline else { return false };
+        let place = pipeline.subscribing.iter().position(|asker| *asker == to);
+        place.map(|at| pipeline.subscribing.swap_remove(at)).is_some()
     }
 
     /// The first available number, if the asker may still read; else they are answered as a stranger.

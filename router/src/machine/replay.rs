@@ -16,9 +16,22 @@ use crate::timeline::damaged;
 pub struct Replay {
     state: State,
     seed: u64,
-    recorded: u64,
+    /// What the stored record says of itself; nothing if there is none.
+    recorded: Option<u64>,
     /// The number of the row that is expected next.
     expected: Seq,
+    /// Users whom events above the record touched, and the event's number: their listing rows may never have been written.
+    touched: Vec<(String, Seq)>,
+}
+
+/// A conversation that was rebuilt.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    pub(crate) state: State,
+    /// The number up to which the stored projections are.
+    pub(crate) recorded: u64,
+    /// Users whose listing rows are to be written again, and the number that they follow from.
+    pub(crate) touched: Vec<(String, Seq)>,
 }
 
 /// Why a conversation could not be rebuilt.
@@ -27,7 +40,7 @@ pub type ReplayError = ReadError;
 impl Replay {
     /// From the founding row on: there is no record.
     pub fn from_founding(seed: u64) -> Self {
-        Self { state: State::unborn(), seed, recorded: 0, expected: 0 }
+        Self { state: State::unborn(), seed, recorded: None, expected: 0, touched: Vec::new() }
     }
 
     /// From a record and the members; the log is to be read from [`Record::applied`] on, that row included.
@@ -51,7 +64,7 @@ impl Replay {
         }
         state.next = record.applied;
         state.recent = Recent::after(record.applied);
-        Ok(Self { state, seed, recorded: record.applied, expected: record.applied })
+        Ok(Self { state, seed, recorded: Some(record.applied), expected: record.applied, touched: Vec::new() })
     }
 
     /// The number of the first row to read.
@@ -69,10 +82,11 @@ impl Replay {
         let kind = RowKind::parse(row.kind).map(|(kind, _)| kind);
         if kind == Some(RowKind::Founding) {
             let founding: Founding = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
-            if self.recorded == 0 {
-                self.state.found(&founding, row.time_ms);
+            self.state.found(&founding, row.time_ms);
+            if self.recorded.is_none() {
+                self.touched.extend(founding.members.into_iter().map(|member| (member.user, seq)));
             }
-        } else if seq == self.recorded && seq > 0 {
+        } else if Some(seq) == self.recorded {
             // The record has what this event did; from the row come its place and time.
             self.state.next = seq + 1;
         } else {
@@ -93,6 +107,7 @@ impl Replay {
             Some(RowKind::Members) => {
                 let event: MembersEvent = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
                 self.state.commit_members(&event, row.time_ms);
+                self.touched.extend(event.users().map(|user| (user.to_owned(), seq)));
             }
             Some(RowKind::Change) => {
                 let event: ChangeEvent = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
@@ -104,7 +119,7 @@ impl Replay {
         Ok(())
     }
 
-    pub(crate) fn finish(self) -> (State, u64) {
-        (self.state, self.recorded)
+    pub(crate) fn finish(self) -> Replayed {
+        Replayed { state: self.state, recorded: self.recorded.unwrap_or(0), touched: self.touched }
     }
 }

@@ -17,8 +17,10 @@ impl Machine {
             Some(Slot::Loading { waiting, edges }) => {
                 if matches!(request.ask, Ask::Unsubscribe) {
                     edges.retain(|edge| *edge != request.from.edge);
+                    // It takes its turn behind the subscriptions that it is to end; the last one of an edge is enough.
                     waiting
                         .retain(|other| other.from.edge != request.from.edge || !matches!(other.ask, Ask::Unsubscribe));
+                    waiting.push(request);
                 } else if waiting.len() >= LOADING_REQUESTS_MAX {
                     refuse(request.from, busy("too many requests wait for this conversation"), out);
                 } else {
@@ -60,7 +62,7 @@ impl Machine {
             Ask::Send(send) => return self.send(now, from, &key, user, send, out),
             Ask::History(ask) => return self.history(from, &key, user, ask, out),
             Ask::Subscribe(ask) => return self.subscribe(from, &key, user, ask, out),
-            Ask::Unsubscribe => return conversation.edges.retain(|edge| *edge != from.edge),
+            Ask::Unsubscribe => return conversation.unsubscribe(from.edge),
             Ask::Get => {
                 let detail = v1::Detail { conversation: Some(conversation.state.detail(&key, role)) };
                 return succeed(from, reply::Result::Detail(detail), out);
@@ -91,7 +93,7 @@ impl Machine {
         let Request { from, key, user, ask } = request;
         let Some(conversation) = self.loaded_mut(&key) else { return };
         match ask {
-            Ask::Unsubscribe => conversation.edges.retain(|edge| *edge != from.edge),
+            Ask::Unsubscribe => conversation.unsubscribe(from.edge),
             Ask::Create(ask) if !conversation.state.born() => {
                 let pending = Pending {
                     asker: from,

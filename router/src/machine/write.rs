@@ -44,7 +44,14 @@ pub struct Lookup {
     through: u64,
     /// The lowest number that matters.
     floor: u64,
+    /// Whether memory said that it lies at `through`.
+    seen: bool,
 }
+
+const ID_EXPIRED: Refusal = Refusal::new(
+    ErrorCode::IdExpired,
+    "the message is older than the server can tell apart: look for it in the history",
+);
 
 impl Machine {
     pub(super) fn send(
@@ -67,7 +74,7 @@ impl Machine {
             Some(since) => since + 1,
             None => (head + 1).saturating_sub(DEDUPE_RECENT).max(1),
         };
-        let lookup = Lookup { key: key.clone(), asker, user, send, hash, through: floor - 1, floor };
+        let lookup = Lookup { key: key.clone(), asker, user, send, hash, through: floor - 1, floor, seen: false };
         self.look_up(now, lookup, out);
     }
 
@@ -90,10 +97,17 @@ impl Machine {
         // reach of `since` nothing can be told; that is said once everything before was looked through.
         let reach = lookup.floor.saturating_add(DEDUPE_SINCE_MAX - 1);
         let unread = (state.recent.from() - 1).min(reach).min(head);
-        let range = match state.recent.find(lookup.hash, next) {
+        let seen = state.recent.find(lookup.hash, next);
+        let range = match seen {
             Some(seq) => Some((seq, seq)),
             None => (next <= unread).then_some((next, unread)),
         };
+        // Where retention was, nothing can be told any more.
+        let first = state.first_available;
+        if lookup.seen && lookup.through < first || seen.is_some_and(|seq| seq < first) {
+            return refuse(lookup.asker, ID_EXPIRED, out);
+        }
+        lookup.seen = seen.is_some();
         if let Some((from, to)) = range {
             let sender = lookup.user.clone();
             let client_id = lookup.send.client_id().to_owned();
@@ -107,9 +121,9 @@ impl Machine {
             out.push(Effect::Read { key, ticket: Box::new(Ticket::Lookup(lookup)), plan });
             return;
         }
-        if head >= lookup.floor.saturating_add(DEDUPE_SINCE_MAX) {
-            let message = "the message is older than the server can tell apart: look for it in the history";
-            return refuse(lookup.asker, Refusal::new(ErrorCode::IdExpired, message), out);
+        let too_far = head >= lookup.floor.saturating_add(DEDUPE_SINCE_MAX);
+        if too_far || lookup.send.since.is_some() && lookup.floor < first {
+            return refuse(lookup.asker, ID_EXPIRED, out);
         }
         let work = Work::Message { send: lookup.send, hash: lookup.hash };
         let pending = Pending {
@@ -282,8 +296,8 @@ impl Machine {
         for done in std::mem::take(&mut pipeline.projecting) {
             if done.seq > through {
                 pipeline.projecting.push(done);
-            } else if let Some(asker) = done.asker {
-                answer_done(key, state, asker, &done.user, done.seq, done.created, out);
+            } else if let Some((asker, user)) = done.asker {
+                answer_done(key, state, asker, &user, done.seq, done.created, out);
             }
         }
         self.ready(key);
@@ -428,8 +442,8 @@ fn project(
     let members = touched.iter().filter_map(|user| state.member_record(key, user, seq)).collect();
     let projection = Projection { members, record: state.record(key), through: seq, trim_below: None };
     out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
-    let asker = (!pending.told_unknown).then_some(pending.asker);
-    conversation.pipeline().projecting.push(Projecting { seq, asker, user: pending.user, created });
+    let asker = (!pending.told_unknown).then_some((pending.asker, pending.user));
+    conversation.pipeline().projecting.push(Projecting { seq, asker, created });
 }
 
 /// Gives numbers to events and makes their rows and frames.

@@ -1,0 +1,288 @@
+//! The clients: who they are and what they ask next. They break no rule that an edge enforces, and otherwise do as they
+//! please: all at once, again, too late, in conversations that are not theirs.
+
+use switchyard_cluster::link::{CreateAsk, EdgeId, HistoryAsk, PageFrom, SendAsk, SubscribeAsk};
+use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
+use switchyard_protocol::v1::{ConversationKind, MessageKind};
+
+use crate::ask::What;
+use crate::oracle::Oracle;
+use crate::rng::Rng;
+use crate::timeline::user;
+
+/// Users who come to be members of conversations.
+pub(crate) const USERS: [&str; 5] = ["ana", "ben", "cleo", "dan", "eva"];
+
+/// A user who never is.
+pub(crate) const STRANGER: &str = "mallory";
+
+/// One connection of a user.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) user: UserId,
+    pub(crate) edge: EdgeId,
+    /// Never used twice.
+    pub(crate) session: u64,
+    next_request: u64,
+}
+
+impl Session {
+    pub(crate) fn next_request(&mut self) -> u64 {
+        self.next_request += 1;
+        self.next_request
+    }
+}
+
+/// A conversation that the clients talk about.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) key: ConversationKey,
+    /// Who would create it, and with whom.
+    create: Option<CreateAsk>,
+}
+
+pub(crate) fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).expect("a valid id")
+}
+
+/// Conversations: two direct ones, two groups, an old group, one that nobody creates, and the first group's id with
+/// another tenant.
+pub(crate) fn places() -> Vec<Place> {
+    let own = tenant("t");
+    let direct = |a: &str, b: &str| {
+        let (a, b) = (user(a), user(b));
+        let conversation = ConversationId::direct(&own, "direct", "", &a, &b);
+        let create = CreateAsk {
+            kind: ConversationKind::Direct,
+            members: vec![a, b],
+            name: None,
+            avatar: None,
+            context: Some("order 7".into()),
+        };
+        Place { key: ConversationKey { tenant: own.clone(), conversation }, create: Some(create) }
+    };
+    let group = |byte: u8, members: &[&str]| {
+        let create = CreateAsk {
+            kind: ConversationKind::Group,
+            members: members.iter().map(|name| user(name)).collect(),
+            name: Some("a group".into()),
+            avatar: None,
+            context: None,
+        };
+        let conversation = ConversationId::from_bytes([byte; 16]);
+        Place { key: ConversationKey { tenant: own.clone(), conversation }, create: Some(create) }
+    };
+    let nobodys = |tenant_name: &str, byte: u8| {
+        let conversation = ConversationId::from_bytes([byte; 16]);
+        Place { key: ConversationKey { tenant: tenant(tenant_name), conversation }, create: None }
+    };
+    vec![
+        direct("ana", "ben"),
+        direct("cleo", "ben"),
+        group(1, &["ana", "ben", "cleo"]),
+        group(2, &["dan", "ana"]),
+        Place { create: None, ..group(OLD, &[]) },
+        nobodys("t", 9),
+        nobodys("x", 1),
+    ]
+}
+
+/// The first byte of the old group's id.
+pub(crate) const OLD: u8 = 3;
+
+/// Where the old group stands among the places.
+const OLD_AT: usize = 4;
+
+/// Whether this user is one to create the conversation.
+fn creates(place: &Place, user: &UserId) -> bool {
+    place.create.as_ref().is_some_and(|create| match create.kind {
+        ConversationKind::Direct => create.members.contains(user),
+        ConversationKind::Group => create.members.first() == Some(user),
+    })
+}
+
+pub(crate) fn sessions() -> Vec<Session> {
+    let all = [("ana", 0), ("ana", 1), ("ben", 1), ("ben", 1), ("cleo", 0), ("dan", 2), ("eva", 2), (STRANGER, 0)];
+    let session = |(at, (name, edge)): (usize, &(&str, u16))| Session {
+        user: user(name),
+        edge: EdgeId(*edge),
+        session: at as u64,
+        next_request: 0,
+    };
+    all.iter().enumerate().map(session).collect()
+}
+
+/// What a client does next.
+#[derive(Debug)]
+pub(crate) enum Deed {
+    Ask(ConversationKey, Vec<What>),
+    /// Reads this conversation no more.
+    Unread(ConversationKey),
+    /// The connection breaks, and another one takes its place.
+    Reconnect,
+}
+
+/// Chooses what to do.
+pub(crate) struct Chooser<'a> {
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) oracle: &'a Oracle,
+    pub(crate) places: &'a [Place],
+    pub(crate) wall_ms: u64,
+    pub(crate) large: bool,
+    /// Makes client ids and texts that were not there before.
+    pub(crate) fresh: &'a mut u64,
+}
+
+impl Chooser<'_> {
+    pub(crate) fn deed(&mut self, user: &UserId) -> Deed {
+        let mut place = self.place();
+        // Most of the time about something that is there, or may come to be.
+        for _ in 0..3 {
+            if self.oracle.known.contains_key(&place.key) || creates(&place, user) {
+                break;
+            }
+            place = self.place();
+        }
+        let key = place.key.clone();
+        let known = self.oracle.known.get(&key).copied();
+        if creates(&place, user) && (known.is_none() && self.rng.chance(700) || self.rng.chance(30)) {
+            let create = place.create.clone().expect("there is a creator");
+            return Deed::Ask(key, vec![What::Create(create); 1 + self.rng.below(2) as usize]);
+        }
+        let head = known.unwrap_or(0);
+        let what = match self.rng.below(100) {
+            0..45 => self.send(&key, user, head),
+            45..48 => return self.burst(key, user, head),
+            48..60 => What::History(self.history(head)),
+            60..72 => self.subscribe(head),
+            72..76 => return Deed::Unread(key),
+            76..80 => What::Get,
+            80..83 => What::Members { after: self.rng.chance(500).then(|| self.user()), limit: self.rng.within(1, 4) as usize },
+            83..89 => What::Add((0..self.rng.within(1, 3)).map(|_| self.user()).collect()),
+            89..91 => What::Remove(self.user()),
+            91..93 => What::Leave,
+            93..97 => self.update(),
+            _ => return Deed::Reconnect,
+        };
+        Deed::Ask(key, vec![what])
+    }
+
+    fn place(&mut self) -> Place {
+        let old = self.oracle.known.contains_key(&self.places[OLD_AT].key);
+        let at = match self.rng.below(20) {
+            _ if old && self.rng.chance(600) => OLD_AT,
+            0 => self.rng.below(self.places.len() as u64) as usize,
+            1..5 => 0,
+            5..7 => 1,
+            7..14 => 2,
+            _ => 3,
+        };
+        self.places[at].clone()
+    }
+
+    fn user(&mut self) -> UserId {
+        user(self.rng.pick::<&str>(&USERS))
+    }
+
+    fn send(&mut self, key: &ConversationKey, user: &UserId, head: u64) -> What {
+        let used = || self.oracle.ids.keys().filter(|(used, _, _)| used == key);
+        if self.rng.chance(400) {
+            // Again, under an id of one's own; now and then an id of somebody else's.
+            let foreign = self.rng.chance(150);
+            let ids: Vec<_> = used().filter(|(_, sender, _)| foreign || sender == user).collect();
+            if !ids.is_empty() {
+                let (_, _, client_id) = (*self.rng.pick(&ids)).clone();
+                return self.attempt(key, user, &client_id, head);
+            }
+        }
+        let client_id = if key.conversation.as_bytes()[0] == OLD && self.rng.chance(300) {
+            format!("old{}", self.rng.below(head + 1))
+        } else if self.rng.chance(100) {
+            format!("c{}", self.rng.below(5))
+        } else {
+            *self.fresh += 1;
+            format!("n{}", self.fresh)
+        };
+        self.attempt(key, user, &client_id, head)
+    }
+
+    fn attempt(&mut self, key: &ConversationKey, user: &UserId, client_id: &str, head: u64) -> What {
+        let first = self.oracle.first_attempt(key, user, client_id);
+        let since = match first {
+            // What the first attempt said, or would have said.
+            Some((since, text)) => {
+                let since = self.rng.chance(600).then_some(since);
+                if self.rng.chance(600) {
+                    return What::Send(SendAsk::new(client_id, &text, MessageKind::Text, since));
+                }
+                since
+            }
+            None if self.rng.chance(10) => Some(head + self.rng.within(1, 5)),
+            None => self.rng.chance(600).then(|| head - self.rng.below(head.min(3) + 1)),
+        };
+        *self.fresh += 1;
+        let mut text = format!("text {} of {user}", self.fresh);
+        if self.large && self.rng.chance(300) {
+            text.push_str(&"x".repeat(self.rng.within(10_000, 65_000) as usize));
+        }
+        let kind = *self.rng.pick(&[MessageKind::Text, MessageKind::Text, MessageKind::File, MessageKind::Audio]);
+        What::Send(SendAsk::new(client_id, &text, kind, since))
+    }
+
+    fn burst(&mut self, key: ConversationKey, user: &UserId, head: u64) -> Deed {
+        let count = if self.rng.chance(100) { 150 } else { self.rng.within(2, 12) };
+        let mut asks: Vec<What> = Vec::new();
+        for _ in 0..count {
+            let next = self.send(&key, user, head);
+            // Whatever says the same id at once says the same head.
+            let clashes = |other: &What| match (other, &next) {
+                (What::Send(a), What::Send(b)) => a.client_id() == b.client_id() && a.since != b.since,
+                _ => false,
+            };
+            if !asks.iter().any(clashes) {
+                asks.push(next);
+            }
+        }
+        Deed::Ask(key, asks)
+    }
+
+    fn history(&mut self, head: u64) -> HistoryAsk {
+        let seq = self.position(head);
+        let back = self.rng.below(5_000);
+        let from = match self.rng.below(6) {
+            0 | 1 => PageFrom::Newest,
+            2 => PageFrom::Before(seq),
+            3 => PageFrom::After(seq),
+            4 => PageFrom::BeforeTime(self.wall_ms.saturating_sub(back)),
+            _ => PageFrom::AfterTime(self.wall_ms.saturating_sub(back)),
+        };
+        HistoryAsk { from, limit: *self.rng.pick(&[1, 2, 5, 50, 200]) }
+    }
+
+    /// A number, mostly of an event.
+    fn position(&mut self, head: u64) -> u64 {
+        match self.rng.below(30) {
+            0 => u64::MAX,
+            1 => head + self.rng.within(1, 3),
+            2 => 0,
+            _ => self.rng.below(head + 1),
+        }
+    }
+
+    fn subscribe(&mut self, head: u64) -> What {
+        let after = self.rng.chance(600).then(|| self.position(head));
+        let events_max = *self.rng.pick(&[1, 3, 500]);
+        let bytes_max = *self.rng.pick(&[1, 1_000, 262_144]);
+        What::Subscribe(SubscribeAsk { after, events_max, bytes_max })
+    }
+
+    fn update(&mut self) -> What {
+        *self.fresh += 1;
+        let text = if self.rng.chance(200) { String::new() } else { format!("name {}", self.fresh) };
+        match self.rng.below(3) {
+            0 => What::Update { name: Some(text), avatar: None },
+            1 => What::Update { name: None, avatar: Some(text) },
+            _ => What::Update { name: Some(text.clone()), avatar: Some(text) },
+        }
+    }
+}

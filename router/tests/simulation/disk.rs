@@ -1,0 +1,394 @@
+//! The simulated store: what is written, what of it a power cut keeps, and what is still on its way. It obeys the
+//! contract of `switchyard_store` and no more; a caller that breaks its own part of it is found out here.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::Bytes;
+use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_router::driver::reader;
+use switchyard_router::machine::Projection;
+use switchyard_store::{BATCH_BYTES_MAX, BUCKET_ROWS, Batch, Outcome, ProjectionWrite, ROWS_MAX, Refusal, Row, Seq};
+
+use crate::profile::Faults;
+use crate::rng::Rng;
+
+/// How an append ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fate {
+    Stored,
+    Refused(Refusal),
+    /// The caller learns nothing, and the rows are there.
+    UnknownStored,
+    /// The caller learns nothing, and the rows come later.
+    UnknownLate,
+    /// The caller learns nothing, and nothing comes.
+    UnknownNever,
+}
+
+/// Something that will be done to the store at a moment that is not settled yet.
+#[derive(Debug)]
+pub(crate) enum Mutation {
+    Append(Batch, Fate),
+    Late(Batch),
+    Project(ConversationKey, Box<Projection>),
+}
+
+/// What it came to.
+#[derive(Debug)]
+pub(crate) enum Done {
+    Append(Batch, Outcome, bool),
+    Late,
+    Project(ConversationKey, Result<u64, Box<Projection>>),
+}
+
+/// Rows of one conversation.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    /// All that were ever stored, trimmed ones included: the tests look at them.
+    pub(crate) blobs: Vec<Bytes>,
+    /// So many are certain to survive a power cut.
+    pub(crate) durable: u64,
+    /// The lowest number above the founding row that is still there.
+    pub(crate) first: Seq,
+    /// The caller waits for the outcome of a batch.
+    in_flight: bool,
+    /// Bytes whose outcome the caller does not know: no others may take their numbers.
+    open: Option<(Seq, Vec<Bytes>)>,
+    ordinal: u64,
+    time_ms: u64,
+}
+
+/// How to take back a projection write or a trim that was not yet durable.
+#[derive(Debug)]
+enum Undo {
+    Record(ConversationKey, Option<(Seq, Bytes)>),
+    Member(ConversationKey, UserId, Option<(Seq, Option<Bytes>)>),
+    Trim(ConversationKey, Seq),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Inner {
+    pub(crate) rows: BTreeMap<ConversationKey, Rows>,
+    pub(crate) records: BTreeMap<ConversationKey, (Seq, Bytes)>,
+    pub(crate) members: BTreeMap<(ConversationKey, UserId), (Seq, Option<Bytes>)>,
+    undo: Vec<Undo>,
+    /// What is on its way, and what became of it if it was done before its time.
+    pub(crate) pending: BTreeMap<u64, Mutation>,
+    pub(crate) done: BTreeMap<u64, Done>,
+    pub(crate) faults: Faults,
+    pub(crate) rng: Option<Rng>,
+    pub(crate) violations: Vec<String>,
+    /// Keeps early steps from causing each other.
+    busy: bool,
+    next_mutation: u64,
+}
+
+/// The store.
+#[derive(Debug, Default)]
+pub(crate) struct Disk(Mutex<Inner>);
+
+impl Disk {
+    pub(crate) fn new(rng: Rng, faults: Faults) -> Self {
+        Self(Mutex::new(Inner { rng: Some(rng), faults, ..Inner::default() }))
+    }
+
+    pub(crate) fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().expect("nothing panics under this lock")
+    }
+
+    /// Puts something on its way; it is done by [`settle`](Self::settle) at the latest.
+    pub(crate) fn begin(&self, mutation: Mutation) -> u64 {
+        let mut inner = self.inner();
+        let id = inner.next_mutation;
+        inner.next_mutation += 1;
+        inner.pending.insert(id, mutation);
+        id
+    }
+
+    /// Does what is on its way, unless it was done before.
+    pub(crate) fn settle(&self, id: u64) -> Option<Done> {
+        self.execute(id);
+        self.inner().done.remove(&id)
+    }
+
+    fn execute(&self, id: u64) {
+        let Some(mutation) = self.inner().pending.remove(&id) else { return };
+        let done = match mutation {
+            Mutation::Append(batch, fate) => {
+                let (outcome, late) = self.inner().append(&batch, fate);
+                Done::Append(batch, outcome, late)
+            }
+            Mutation::Late(batch) => {
+                self.inner().put_rows(&batch);
+                Done::Late
+            }
+            Mutation::Project(key, projection) => {
+                let result = reader::project(self, &key, projection);
+                Done::Project(key, result)
+            }
+        };
+        self.inner().done.insert(id, done);
+    }
+
+    /// Other threads go on while a read is between two of its steps.
+    pub(crate) fn meanwhile(&self) {
+        let id = {
+            let mut inner = self.inner();
+            let count = inner.pending.len() as u64;
+            let Some(rng) = inner.rng.as_mut() else { return };
+            if count == 0 || !rng.chance(150) {
+                return;
+            }
+            let at = rng.below(count) as usize;
+            if inner.busy {
+                return;
+            }
+            inner.busy = true;
+            inner.pending.keys().nth(at).copied()
+        };
+        if let Some(id) = id {
+            self.execute(id);
+        }
+        self.inner().busy = false;
+    }
+
+    /// The power is cut. What was durable stays; of the rest any part that the contract allows.
+    pub(crate) fn crash(&self, rng: &mut Rng) {
+        // What was on its way may have come to be done.
+        let ids: Vec<u64> = self.inner().pending.keys().copied().collect();
+        for id in ids {
+            if rng.chance(300) {
+                self.execute(id);
+            }
+        }
+        let mut inner = self.inner();
+        inner.pending.clear();
+        inner.done.clear();
+        inner.busy = false;
+        // Projections come back to some moment between the last barrier and now.
+        let keep = rng.below(inner.undo.len() as u64 + 1) as usize;
+        let lost = inner.undo.split_off(keep);
+        for undo in lost.into_iter().rev() {
+            inner.undo(undo);
+        }
+        inner.undo.clear();
+        for rows in inner.rows.values_mut() {
+            // At most one batch of each conversation is not confirmed.
+            if rng.chance(500) {
+                rows.blobs.truncate(rows.durable as usize);
+            }
+            rows.reopen();
+        }
+        inner.rows.retain(|_, rows| !rows.blobs.is_empty());
+        for (key, rows) in &mut inner.rows {
+            rows.recount(key);
+        }
+    }
+}
+
+impl Rows {
+    /// Rows that were there before the run.
+    pub(crate) fn begin_with(&mut self, key: &ConversationKey, blobs: &[Bytes]) {
+        self.blobs = blobs.to_vec();
+        self.reopen();
+        self.recount(key);
+    }
+
+    fn reopen(&mut self) {
+        self.durable = self.blobs.len() as u64;
+        self.open = None;
+        self.in_flight = false;
+        self.first = self.first.max(1);
+    }
+
+    fn recount(&mut self, key: &ConversationKey) {
+        let seq = self.blobs.len() as u64 - 1;
+        let row = Row::decode(key, seq, &self.blobs[seq as usize]).expect("it was checked when it was stored");
+        (self.ordinal, self.time_ms) = (row.ordinal, row.time_ms);
+    }
+}
+
+impl Inner {
+    pub(crate) fn violate(&mut self, what: String) {
+        self.violations.push(what);
+    }
+
+    pub(crate) fn fails(&mut self, in_thousand: impl Fn(&Faults) -> u64) -> bool {
+        let chance = in_thousand(&self.faults);
+        chance > 0 && self.rng.as_mut().is_some_and(|rng| rng.chance(chance))
+    }
+
+    /// The caller hands a batch over: its part of the contract is checked.
+    pub(crate) fn hand_over(&mut self, batch: &Batch) {
+        let rows = self.rows.entry(batch.key.clone()).or_default();
+        let mut wrong = Vec::new();
+        if rows.in_flight {
+            wrong.push("a second batch of a conversation is in flight".to_owned());
+        }
+        rows.in_flight = true;
+        rows.first = rows.first.max(1);
+        if let Some((first, blobs)) = &rows.open
+            && (*first != batch.first || *blobs != batch.rows)
+        {
+            wrong.push(format!("numbers from {} are used while {first} is unknown", batch.first));
+        }
+        let bytes: usize = batch.rows.iter().map(Bytes::len).sum();
+        if batch.rows.is_empty() || batch.rows.len() > ROWS_MAX || bytes > BATCH_BYTES_MAX {
+            wrong.push(format!("a batch of {} rows and {bytes} bytes", batch.rows.len()));
+        }
+        let last = batch.first + batch.rows.len() as u64 - 1;
+        if batch.first / BUCKET_ROWS != last / BUCKET_ROWS {
+            wrong.push(format!("a batch {}..={last} crosses a bucket", batch.first));
+        }
+        self.violations.extend(wrong);
+    }
+
+    /// The caller was told what became of it.
+    pub(crate) fn told(&mut self, key: &ConversationKey) {
+        if let Some(rows) = self.rows.get_mut(key) {
+            rows.in_flight = false;
+        }
+    }
+
+    /// The outcome, and whether the rows will come later.
+    fn append(&mut self, batch: &Batch, fate: Fate) -> (Outcome, bool) {
+        match fate {
+            Fate::Refused(refusal) => (Outcome::Refused(refusal), false),
+            Fate::Stored => {
+                self.put_rows(batch);
+                (Outcome::Stored, false)
+            }
+            Fate::UnknownStored | Fate::UnknownLate | Fate::UnknownNever => {
+                if fate == Fate::UnknownStored {
+                    self.put_rows(batch);
+                }
+                self.open(batch);
+                (Outcome::Unknown, fate == Fate::UnknownLate)
+            }
+        }
+    }
+
+    fn open(&mut self, batch: &Batch) {
+        if let Some(rows) = self.rows.get_mut(&batch.key) {
+            rows.open = Some((batch.first, batch.rows.clone()));
+        }
+    }
+
+    /// A barrier: `Ok` makes the batch and all projections so far durable.
+    pub(crate) fn barrier(&mut self, batch: &Batch, confirmed: bool) {
+        if !confirmed {
+            return self.open(batch);
+        }
+        if let Some(rows) = self.rows.get_mut(&batch.key) {
+            rows.open = None;
+            rows.durable = rows.durable.max(batch.first + batch.rows.len() as u64);
+        }
+        self.undo.clear();
+    }
+
+    fn put_rows(&mut self, batch: &Batch) {
+        let rows = self.rows.entry(batch.key.clone()).or_default();
+        let mut wrong = Vec::new();
+        for (at, blob) in batch.rows.iter().enumerate() {
+            let seq = batch.first + at as u64;
+            if let Some(stored) = rows.blobs.get(seq as usize) {
+                if stored != blob {
+                    wrong.push(format!("row {seq} is overwritten with other bytes"));
+                }
+                continue;
+            }
+            match Row::decode(&batch.key, seq, blob) {
+                Ok(row) => wrong.extend(rows.misfit(batch, seq, &row)),
+                Err(damage) => wrong.push(format!("row {seq}: {damage}")),
+            }
+            rows.blobs.push(blob.clone());
+        }
+        self.violations.extend(wrong);
+    }
+
+    /// All that was written so far is durable.
+    pub(crate) fn settle(&mut self) {
+        self.undo.clear();
+    }
+
+    fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Record(key, before) => {
+                match before {
+                    Some(before) => self.records.insert(key, before),
+                    None => self.records.remove(&key),
+                };
+            }
+            Undo::Member(key, user, before) => {
+                match before {
+                    Some(before) => self.members.insert((key, user), before),
+                    None => self.members.remove(&(key, user)),
+                };
+            }
+            Undo::Trim(key, first) => {
+                if let Some(rows) = self.rows.get_mut(&key) {
+                    rows.first = first;
+                }
+            }
+        }
+    }
+
+    /// One projection write, by the rule that the higher number stays.
+    pub(crate) fn put(&mut self, write: &ProjectionWrite) {
+        match write {
+            ProjectionWrite::Conversation { key, at, record } => {
+                let before = self.records.get(key).cloned();
+                if before.as_ref().is_none_or(|(stored, _)| stored < at) {
+                    self.records.insert(key.clone(), (*at, record.clone()));
+                    self.undo.push(Undo::Record(key.clone(), before));
+                }
+            }
+            ProjectionWrite::Member { key, user, at, value } => {
+                let entry = (key.clone(), user.clone());
+                let before = self.members.get(&entry).cloned();
+                if before.as_ref().is_none_or(|(stored, _)| stored < at) {
+                    self.members.insert(entry, (*at, value.clone()));
+                    self.undo.push(Undo::Member(key.clone(), user.clone(), before));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn trim(&mut self, key: &ConversationKey, below: Seq) -> Seq {
+        let Some(rows) = self.rows.get_mut(key) else { return 1 };
+        let before = rows.first;
+        let below = below.min(rows.blobs.len() as u64 - 1).max(before);
+        if below > before {
+            rows.first = below;
+            self.undo.push(Undo::Trim(key.clone(), before));
+        }
+        below
+    }
+}
+
+impl Rows {
+    /// What is wrong with a row that is to follow those that are there.
+    fn misfit(&mut self, batch: &Batch, seq: Seq, row: &Row) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let next = self.blobs.len() as u64;
+        if seq != next {
+            wrong.push(format!("row {seq} is stored where {next} is next"));
+        }
+        if (row.epoch, row.first) != (batch.epoch, batch.first) {
+            wrong.push(format!("row {seq} says epoch {} and first {}", row.epoch, row.first));
+        }
+        let ordinal = self.ordinal + u64::from(row.kind >= 16);
+        if row.ordinal != ordinal {
+            wrong.push(format!("row {seq} has ordinal {} instead of {ordinal}", row.ordinal));
+        }
+        if row.time_ms < self.time_ms {
+            wrong.push(format!("row {seq} is older than the one before it"));
+        }
+        if (row.kind == 1) != (seq == 0) {
+            wrong.push(format!("row {seq} has kind {}", row.kind));
+        }
+        (self.ordinal, self.time_ms) = (row.ordinal, row.time_ms);
+        wrong
+    }
+}

@@ -1,0 +1,153 @@
+//! The simulated store behind the store's traits, so that the router's own readers run on it. Every future is ready at
+//! once; time is given to it by the world.
+
+use bytes::Bytes;
+use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
+use switchyard_store::{
+    BarrierError, Batch, BoxFuture, Damage, Direction, Log, Membership, Outcome, ProjectionError, ProjectionWrite,
+    Projections, ReadError, ReadRange, Record, Seq, StoredMember,
+};
+
+use crate::disk::Disk;
+
+fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
+    Box::pin(std::future::ready(value))
+}
+
+fn unavailable() -> ReadError {
+    ReadError::Unavailable("simulated".into())
+}
+
+impl Disk {
+    fn page(&self, key: &ConversationKey, range: ReadRange) -> Result<Vec<(Seq, Bytes)>, ReadError> {
+        self.meanwhile();
+        let mut inner = self.inner();
+        if inner.fails(|faults| faults.read) {
+            return Err(unavailable());
+        }
+        let Some(rows) = inner.rows.get(key) else { return Ok(Vec::new()) };
+        let end = rows.blobs.len() as u64;
+        let events = range.from.max(rows.first)..=range.to.min(end.saturating_sub(1));
+        let founding = (range.from == 0 && end > 0).then_some(0);
+        let seqs: Vec<Seq> = match range.direction {
+            Direction::Forward => founding.into_iter().chain(events).take(range.rows_max).collect(),
+            Direction::Backward => events.rev().chain(founding).take(range.rows_max).collect(),
+        };
+        let mut page: Vec<(Seq, Bytes)> = Vec::new();
+        let mut left = range.bytes_max;
+        for seq in seqs {
+            let blob = &rows.blobs[seq as usize];
+            if !page.is_empty() && blob.len() > left {
+                break;
+            }
+            left = left.saturating_sub(blob.len());
+            page.push((seq, blob.clone()));
+        }
+        Ok(page)
+    }
+
+    fn top(&self, key: &ConversationKey, at_least: Seq) -> Result<Option<Seq>, ReadError> {
+        self.meanwhile();
+        let mut inner = self.inner();
+        if inner.fails(|faults| faults.read) {
+            return Err(unavailable());
+        }
+        let head = inner.rows.get(key).and_then(|rows| (rows.blobs.len() as u64).checked_sub(1));
+        if at_least > head.unwrap_or(0) {
+            return Err(ReadError::Corrupt { key: key.clone(), seq: at_least, reason: Damage::Missing });
+        }
+        Ok(head)
+    }
+
+    fn write_some(&self, writes: &[ProjectionWrite]) -> Result<(), ProjectionError> {
+        let mut inner = self.inner();
+        let fails = inner.fails(|faults| faults.project);
+        for write in writes {
+            let ahead = match write {
+                ProjectionWrite::Conversation { key, at, .. } | ProjectionWrite::Member { key, at, .. } => {
+                    inner.rows.get(key).is_none_or(|rows| *at >= rows.durable)
+                }
+            };
+            if ahead {
+                inner.violate(format!("a projection runs ahead of what is committed: {write:?}"));
+            }
+            let skipped = fails && inner.rng.as_mut().is_some_and(|rng| rng.chance(500));
+            if !skipped {
+                inner.put(write);
+            }
+        }
+        if fails { Err(ProjectionError::Unavailable("simulated".into())) } else { Ok(()) }
+    }
+}
+
+impl Log for Disk {
+    fn append<'a>(&'a self, batches: &'a [Batch]) -> BoxFuture<'a, Vec<Outcome>> {
+        unreachable!("the world appends by steps of its own: {batches:?}")
+    }
+
+    fn barrier(&self) -> BoxFuture<'_, Result<(), BarrierError>> {
+        unreachable!("the world confirms by steps of its own")
+    }
+
+    fn read<'a>(
+        &'a self,
+        key: &'a ConversationKey,
+        range: ReadRange,
+    ) -> BoxFuture<'a, Result<Vec<(Seq, Bytes)>, ReadError>> {
+        ready(self.page(key, range))
+    }
+
+    fn head<'a>(&'a self, key: &'a ConversationKey, at_least: Seq) -> BoxFuture<'a, Result<Option<Seq>, ReadError>> {
+        ready(self.top(key, at_least))
+    }
+
+    fn trim<'a>(&'a self, key: &'a ConversationKey, below: Seq) -> BoxFuture<'a, Result<Seq, ReadError>> {
+        let mut inner = self.inner();
+        if inner.fails(|faults| faults.project) {
+            return ready(Err(unavailable()));
+        }
+        ready(Ok(inner.trim(key, below)))
+    }
+}
+
+impl Projections for Disk {
+    fn load<'a>(&'a self, key: &'a ConversationKey) -> BoxFuture<'a, Result<Option<Record>, ProjectionError>> {
+        self.meanwhile();
+        let mut inner = self.inner();
+        if inner.fails(|faults| faults.read) {
+            return ready(Err(ProjectionError::Unavailable("simulated".into())));
+        }
+        let record = inner.records.get(key).map(|(applied, fields)| Record { applied: *applied, fields: fields.clone() });
+        ready(Ok(record))
+    }
+
+    fn members<'a>(&'a self, key: &'a ConversationKey) -> BoxFuture<'a, Result<Vec<StoredMember>, ProjectionError>> {
+        self.meanwhile();
+        let mut inner = self.inner();
+        if inner.fails(|faults| faults.read) {
+            return ready(Err(ProjectionError::Unavailable("simulated".into())));
+        }
+        let of_key = inner.members.iter().filter(|((conversation, _), _)| conversation == key);
+        let present = of_key.filter_map(|((_, user), (at, value))| {
+            value.clone().map(|value| StoredMember { user: user.clone(), at: *at, value })
+        });
+        ready(Ok(present.collect()))
+    }
+
+    fn conversations_of<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        user: &'a UserId,
+    ) -> BoxFuture<'a, Result<Vec<Membership>, ProjectionError>> {
+        let inner = self.inner();
+        let of_user = inner.members.iter().filter(|((key, member), _)| key.tenant == *tenant && member == user);
+        let present = of_user.filter_map(|((key, _), (at, value))| {
+            value.clone().map(|value| Membership { conversation: key.conversation, at: *at, value })
+        });
+        ready(Ok(present.collect()))
+    }
+
+    fn write<'a>(&'a self, writes: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>> {
+        ready(self.write_some(writes))
+    }
+}

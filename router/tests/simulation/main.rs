@@ -1,0 +1,19 @@
+//! The shard machine in virtual time: clients that do as they please, a store that fails and delays each step, a process
+//! that is killed; everything by one seed, and a judge that knows the promises.
+//!
+//! `SWITCHYARD_SEEDS=100000` runs more seeds, `SWITCHYARD_SEED=7` runs one and prints all that happens.
+
+#![allow(clippy::unwrap_used, reason = "a test may end at once")]
+
+mod ask;
+mod clients;
+mod disk;
+mod disk_traits;
+mod edges;
+mod old;
+mod oracle;
+mod profile;
+mod rng;
+mod run;
+mod timeline;
+mod world;

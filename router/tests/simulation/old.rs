@@ -1,0 +1,90 @@
+//! A group with a long past: rows that were stored before a run begins.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use prost::Message as _;
+use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::v1::{ConversationKind, Role};
+use switchyard_store::{ProjectionWrite, RowRef};
+
+use crate::clients::{OLD, places};
+use crate::disk::Disk;
+use crate::rng::Rng;
+use crate::timeline::{FOUNDING, MESSAGE, form, user};
+
+/// Members of the group: an admin, a moderator and a plain member.
+pub(crate) const MEMBERS: [(&str, Role); 3] =
+    [("ana", Role::Admin), ("ben", Role::Moderator), ("cleo", Role::Member)];
+
+/// The most rows that a run begins with.
+pub(crate) const ROWS_MAX: u64 = 12_200;
+
+const SINCE_MS: u64 = 1_600_000_000_000;
+
+pub(crate) fn key() -> ConversationKey {
+    let all = places();
+    let old = all.iter().find(|place| place.key.conversation.as_bytes()[0] == OLD);
+    old.expect("it is among them").key.clone()
+}
+
+fn rows() -> &'static [Bytes] {
+    static ALL: OnceLock<Vec<Bytes>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let key = key();
+        let members = MEMBERS.iter().map(|(name, role)| form::Member { user: (*name).into(), role: *role as i32 });
+        let founding = form::Founding {
+            kind: ConversationKind::Group as i32,
+            members: members.collect(),
+            name: Some("old".into()),
+            ..form::Founding::default()
+        };
+        let founding = founding.encode_to_vec();
+        let row = |seq: u64| {
+            let client_id = format!("old{seq}");
+            let text = format!("old text {seq}");
+            let (kind, sender) = if seq == 0 { (FOUNDING, "ana") } else { (MESSAGE, MEMBERS[seq as usize % 3].0) };
+            RowRef {
+                epoch: 0,
+                first: seq,
+                ordinal: seq,
+                kind,
+                sender,
+                client_id: if seq == 0 { "" } else { &client_id },
+                time_ms: SINCE_MS + seq,
+                body: if seq == 0 { &founding } else { text.as_bytes() },
+            }
+            .encode(&key, seq)
+        };
+        (0..=ROWS_MAX).map(row).collect()
+    })
+}
+
+/// Puts the group on the disk, with its listings and a record as of some event.
+pub(crate) fn put(disk: &Disk, head: u64, rng: &mut Rng) {
+    let key = key();
+    let mut inner = disk.inner();
+    let stored = inner.rows.entry(key.clone()).or_default();
+    stored.begin_with(&key, &rows()[..=head as usize]);
+    // Soon to be written again, or just written, or never since the founding.
+    let applied = match rng.below(5) {
+        0..3 => head.saturating_sub(1_000 - rng.below(30)),
+        3 => head - rng.below(head.min(30) + 1),
+        _ if head < 2_500 => 0,
+        _ => head,
+    };
+    for (name, role) in MEMBERS {
+        let value = form::MemberRecord { role: role as i32, joined: 0 }.encode_to_vec().into();
+        inner.put(&ProjectionWrite::Member { key: key.clone(), user: user(name), at: 0, value: Some(value) });
+    }
+    let record = form::Record {
+        kind: ConversationKind::Group as i32,
+        name: Some("old".into()),
+        created_ms: SINCE_MS,
+        first_available: 1,
+        ..form::Record::default()
+    };
+    let record = record.encode_to_vec().into();
+    inner.put(&ProjectionWrite::Conversation { key, at: applied, record });
+    inner.settle();
+}

@@ -1,0 +1,215 @@
+//! Answers other than pages and refusals.
+
+use std::collections::BTreeMap;
+
+use prost::Message as _;
+use switchyard_cluster::link::{Answer, Asker};
+use switchyard_protocol::v1::{self, Role, reply};
+use switchyard_store::Seq;
+
+use super::Oracle;
+use crate::ask::{Asked, What};
+use crate::timeline::{CHANGE, MEMBERS, message, touched};
+
+impl Oracle {
+    pub(super) fn answer(&mut self, to: Asker, answer: &Answer) {
+        let Some(asked) = self.asked.remove(&(to.session, to.request)) else {
+            return self.violate(format!("{to:?} is answered without a question, or twice: {answer:?}"));
+        };
+        if asked.handed == 0 {
+            self.violate(format!("{to:?} is answered before its question arrived"));
+        }
+        self.sync(&asked.key);
+        let problems = match answer {
+            Answer::Sent { message, duplicate } => self.sent(&asked, message, *duplicate),
+            Answer::Subscribed(answer) => self.subscribed(to, &asked, answer),
+            Answer::Refused(refusal) => self.refused(&asked, refusal),
+            Answer::Result(result) => self.result(&asked, result),
+        };
+        for problem in problems {
+            self.violate(format!("{asked:?} -> {answer:?}: {problem}"));
+        }
+    }
+
+    fn sent(&mut self, asked: &Asked, bytes: &[u8], duplicate: bool) -> Vec<String> {
+        let What::Send(send) = &asked.what else { return vec!["nothing was sent".into()] };
+        let Ok(answer) = v1::Message::decode(bytes) else { return vec!["no message".into()] };
+        let seq = answer.seq;
+        self.saw(if duplicate { "sent again" } else { "sent" });
+        let durable = self.head(&asked.key);
+        let Some(entry) = self.entry(&asked.key, seq) else { return vec!["there is no such row".into()] };
+        if entry.row.client_id() != send.client_id() || entry.row.sender() != asked.user.as_str() {
+            return vec!["another message".into()];
+        }
+        let before = seq.checked_sub(1).and_then(|before| self.entry(&asked.key, before));
+        let mut problems = Vec::new();
+        let mut check = |right: bool, problem: &str| {
+            if !right {
+                problems.push(problem.to_owned());
+            }
+        };
+        check(durable >= Some(seq), "acknowledged before it is certain to be kept");
+        check(answer == message(&asked.key, seq, &entry.row), "not what is stored");
+        check(before.is_some_and(|before| before.role(&asked.user).is_some()), "not a member when it was stored");
+        if !duplicate {
+            check(answer.text == send.text() && answer.kind == i32::from(send.kind), "another body");
+            check(asked.low < Some(seq), "a number that was told before it was sent");
+        }
+        let places = &self.timelines[&asked.key].ids[&(asked.user.clone(), send.client_id().to_owned())];
+        let once = places.len() == 1;
+        let attempts = self.attempts(asked, send.client_id());
+        attempts.open -= 1;
+        check(attempts.stored.is_none_or(|stored| stored == seq) || !once, "not the first result");
+        check(duplicate || attempts.stored.is_none() || !once, "new a second time");
+        check(!duplicate || attempts.made > 1, "a duplicate of nothing");
+        check(seq > attempts.low, "numbered below what was told before its first attempt");
+        attempts.stored = Some(seq);
+        self.tell(&asked.key, seq);
+        problems
+    }
+
+    fn result(&mut self, asked: &Asked, result: &reply::Result) -> Vec<String> {
+        match (result, &asked.what) {
+            (reply::Result::Detail(detail), What::Get) => self.detail(asked, detail.conversation.as_ref()),
+            (reply::Result::Created(created), What::Create(_)) => {
+                let mut problems = self.detail(asked, created.conversation.as_ref());
+                self.saw(if created.created { "created" } else { "created already" });
+                if created.created {
+                    let by = self.entry(&asked.key, 0).is_some_and(|entry| entry.row.sender() == asked.user.as_str());
+                    if !by {
+                        problems.push("created by somebody else".into());
+                    }
+                    problems.extend(self.listed(asked, 0));
+                }
+                problems
+            }
+            (reply::Result::Members(page), What::Members { after, limit }) => {
+                let right = self.at_some_time(asked, |at| {
+                    let Some((_, entry)) = at else { return false };
+                    let rest = entry.members.iter().filter(|(user, _)| after.as_ref().is_none_or(|after| *user > after));
+                    let mut all: Vec<v1::Member> =
+                        rest.map(|(user, (role, _))| v1::Member { user: user.to_string(), role: (*role).into() }).collect();
+                    let more = all.len() > *limit;
+                    all.truncate(*limit);
+                    entry.role(&asked.user).is_some() && page.members == all && page.more == more
+                });
+                self.saw("members");
+                if right { Vec::new() } else { vec!["never the members".into()] }
+            }
+            (reply::Result::Changed(changed), _) => self.changed(asked, changed.seq),
+            (reply::Result::Page(page), What::History(ask)) => self.page(asked, *ask, page),
+            _ => vec!["not an answer to this".into()],
+        }
+    }
+
+    fn detail(&mut self, asked: &Asked, detail: Option<&v1::Conversation>) -> Vec<String> {
+        let Some(detail) = detail else { return vec!["no detail".into()] };
+        self.saw("detail");
+        let mut problems = self.fresh(asked, detail.head, detail.first_available);
+        let Some(entry) = self.entry(&asked.key, detail.head) else { return vec!["beyond the log".into()] };
+        let expected = v1::Conversation {
+            id: asked.key.conversation.to_string(),
+            kind: entry.profile.kind,
+            name: entry.profile.name.clone(),
+            avatar: entry.profile.avatar.clone(),
+            context: entry.profile.context.clone(),
+            head: detail.head,
+            first_available: detail.first_available,
+            member_count: entry.members.len() as u64,
+            role: entry.role(&asked.user).unwrap_or(Role::Member).into(),
+            created_ms: entry.profile.created_ms,
+        };
+        if entry.role(&asked.user).is_none() {
+            problems.push("told to somebody who is no member".into());
+        }
+        if *detail != expected {
+            problems.push(format!("should be {expected:?}"));
+        }
+        self.tell(&asked.key, detail.head);
+        problems
+    }
+
+    /// What every answer with a head has to keep.
+    pub(super) fn fresh(&mut self, asked: &Asked, head: Seq, first_available: Seq) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.head(&asked.key) < Some(head) {
+            problems.push("a head that is not certain to be kept".into());
+        }
+        if asked.low > Some(head) {
+            problems.push("a head older than what was told before".into());
+        }
+        if first_available > self.may_be_gone_below(&asked.key) {
+            problems.push("more is said to be gone than may be".into());
+        }
+        if self.disk.inner().rows.get(&asked.key).is_some_and(|rows| rows.first > first_available) {
+            problems.push("what is gone is said to be there".into());
+        }
+        problems
+    }
+
+    fn changed(&mut self, asked: &Asked, seq: Seq) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.head(&asked.key) < Some(seq) {
+            problems.push("acknowledged before it is certain to be kept".to_owned());
+        }
+        let mine = self.entry(&asked.key, seq).is_some_and(|entry| {
+            let kind = if matches!(asked.what, What::Update { .. }) { CHANGE } else { MEMBERS };
+            entry.row.kind == kind && entry.row.sender() == asked.user.as_str()
+        });
+        if mine && asked.low < Some(seq) {
+            self.saw("changed");
+            let (Some(before), Some(after)) = (self.entry(&asked.key, seq - 1), self.entry(&asked.key, seq)) else {
+                return vec!["no such row".into()];
+            };
+            problems.extend(effect(asked, &before.members, &after.members));
+            problems.extend(self.listed(asked, seq));
+        } else {
+            self.saw("already");
+            let already = match &asked.what {
+                What::Add(users) => self.at_some_time(asked, |at| {
+                    at.is_some_and(|(at, entry)| at == seq && users.iter().all(|user| entry.role(user).is_some()))
+                }),
+                _ => false,
+            };
+            if !already {
+                problems.push("nothing of the kind happened".into());
+            }
+        }
+        self.tell(&asked.key, seq);
+        problems
+    }
+
+    /// Create and add are acknowledged when their listing rows are written.
+    fn listed(&self, asked: &Asked, seq: Seq) -> Vec<String> {
+        let Some(entry) = self.entry(&asked.key, seq) else { return vec!["no such row".into()] };
+        let inner = self.disk.inner();
+        let mut missing = Vec::new();
+        for user in touched(&entry.row) {
+            if inner.members.get(&(asked.key.clone(), user.clone())).is_none_or(|(at, _)| *at < seq) {
+                missing.push(format!("the listing of {user} is not written"));
+            }
+        }
+        missing
+    }
+}
+
+type Members = BTreeMap<switchyard_protocol::id::UserId, (Role, Seq)>;
+
+/// Whether the event did what was asked.
+fn effect(asked: &Asked, before: &Members, after: &Members) -> Option<String> {
+    let gone = |user| before.contains_key(user) && !after.contains_key(user);
+    let right = match &asked.what {
+        What::Add(users) => users.iter().all(|user| after.contains_key(user)) && after.len() > before.len(),
+        What::Remove(user) => gone(user) && after.len() + 1 == before.len(),
+        What::Leave => gone(&asked.user) && after.len() + 1 == before.len(),
+        What::Update { .. } => before == after,
+        _ => false,
+    };
+    // A group with members always has an admin.
+    let headless = !after.is_empty() && !after.values().any(|(role, _)| *role == Role::Admin);
+    match (right, headless) {
+        (false, _) => Some(format!("it made {after:?} of {before:?}")),
+        (true, true) => Some(format!("nobody is admin of {after:?}")),
+        (true, false) => None,
+    }
+}

@@ -1,0 +1,182 @@
+//! Runs of seeds.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use switchyard_cluster::link::{HistoryAsk, PageFrom};
+
+use crate::ask::What;
+use crate::clients::STRANGER;
+use crate::disk::Disk;
+use crate::old;
+use crate::oracle::Oracle;
+use crate::profile::Profile;
+use crate::rng::Rng;
+use crate::world::World;
+
+/// Seeds of a usual run: as many as take some seconds without optimisation.
+const SEEDS: u64 = 2_000;
+
+/// So much of each broken promise is printed: bodies may be long.
+const CHARS_PRINTED: usize = 1_000;
+
+/// What a run came to.
+struct Outcome {
+    violations: Vec<String>,
+    seen: BTreeMap<&'static str, u64>,
+    hash: u64,
+}
+
+/// The world of a seed.
+fn world(seed: u64) -> World {
+    let mut rng = Rng::new(seed);
+    let profile = Profile::of(&mut rng);
+    let disk = Arc::new(Disk::new(rng.fork(), profile.faults.clone()));
+    let mut oracle = Oracle::new(Arc::clone(&disk), &profile);
+    if profile.old_rows > 0 {
+        old::put(&disk, profile.old_rows, &mut rng);
+        oracle.given(&old::key(), profile.old_rows);
+    }
+    World::new(rng, profile, disk, oracle)
+}
+
+fn simulate(seed: u64, traced: bool, verbose: bool) -> Outcome {
+    let mut world = world(seed);
+    world.hash = traced.then(DefaultHasher::new);
+    world.verbose = verbose;
+    if verbose {
+        println!("{:?}", world.profile);
+    }
+    live(&mut world);
+    let hash = world.hash.as_ref().map_or(0, Hasher::finish);
+    Outcome { violations: world.oracle.violations, seen: world.oracle.seen, hash }
+}
+
+/// A life: clients and crashes, then quiet, then a last crash and a look at everything.
+fn live(world: &mut World) -> bool {
+    let lives = world.profile.crashes + 1;
+    let requests = world.profile.requests;
+    world.left = 0;
+    for life in 0..lives {
+        world.left += requests / lives;
+        world.start_clients();
+        let last = life + 1 == lives;
+        if last {
+            if !world.run_clients() {
+                return false;
+            }
+            world.heal();
+            if !world.run() {
+                return false;
+            }
+        } else {
+            if !world.run_clients() {
+                return false;
+            }
+            world.crash();
+        }
+    }
+    world.oracle.quiet();
+    world.oracle.records();
+    world.end_streams();
+    if !world.run_out() {
+        return false;
+    }
+    world.oracle.quiet();
+    world.check_empty();
+    world.crash();
+    look_at_everything(world) && world.run_out()
+}
+
+fn look_at_everything(world: &mut World) -> bool {
+    let keys: Vec<_> = world.places.iter().map(|place| place.key.clone()).collect();
+    for key in &keys {
+        world.oracle.sync(key);
+        let members = world.oracle.members(key);
+        for at in 0..world.sessions.len() {
+            let user = world.sessions[at].user.clone();
+            if user.as_str() != STRANGER && !members.iter().any(|(member, _)| *member == user) {
+                continue;
+            }
+            world.ask(at, key, What::Get);
+            world.ask(at, key, What::Members { after: None, limit: 100 });
+            world.ask(at, key, What::History(HistoryAsk { from: PageFrom::Newest, limit: 200 }));
+            world.ask(at, key, What::History(HistoryAsk { from: PageFrom::After(0), limit: 200 }));
+        }
+    }
+    if !world.run() {
+        return false;
+    }
+    world.oracle.quiet();
+    world.oracle.records();
+    world.oracle.listings(&keys);
+    world.oracle.violations.is_empty()
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Runs seeds on all cores; returns what was seen.
+fn run_seeds(seeds: std::ops::Range<u64>) -> BTreeMap<&'static str, u64> {
+    let next = AtomicU64::new(seeds.start);
+    let seen = Mutex::new(BTreeMap::new());
+    let failed = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || failed.lock().unwrap().len() > 4 {
+                        return;
+                    }
+                    let outcome = catch_unwind(AssertUnwindSafe(|| simulate(seed, false, false)));
+                    let Ok(outcome) = outcome else {
+                        failed.lock().unwrap().push((seed, vec!["it panicked".to_owned()]));
+                        continue;
+                    };
+                    if !outcome.violations.is_empty() {
+                        failed.lock().unwrap().push((seed, outcome.violations));
+                    }
+                    let mut seen = seen.lock().unwrap();
+                    for (what, times) in outcome.seen {
+                        *seen.entry(what).or_default() += times;
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    for (seed, violations) in &failed {
+        let shortened: Vec<String> = violations.iter().map(|what| what.chars().take(CHARS_PRINTED).collect()).collect();
+        println!("SWITCHYARD_SEED={seed}: {}", shortened.join("\n    "));
+    }
+    assert!(failed.is_empty(), "promises are broken; run one seed alone to see all that happened");
+    seen.into_inner().unwrap()
+}
+
+#[test]
+fn promises_hold_whatever_fails() {
+    if let Some(seed) = number("SWITCHYARD_SEED") {
+        let outcome = simulate(seed, false, true);
+        assert!(outcome.violations.is_empty(), "seed {seed}: {:#?}", outcome.violations);
+        return;
+    }
+    let seeds = number("SWITCHYARD_SEEDS").unwrap_or(SEEDS);
+    let seen = run_seeds(1..seeds + 1);
+    println!("{seeds} seeds: {seen:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in [3, 4, 5] {
+        let (first, second) = (simulate(seed, true, false), simulate(seed, true, false));
+        assert_eq!(first.hash, second.hash, "seed {seed}");
+        assert_ne!(first.hash, simulate(seed + 10, true, false).hash, "another seed gives another trace");
+    }
+}

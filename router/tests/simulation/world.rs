@@ -1,0 +1,491 @@
+//! The world: virtual time, the way of a request to the machine and of an effect to the store and back, and the process
+//! that is killed. It does what the driver does, one step at a time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash};
+use std::sync::Arc;
+use std::time::Duration;
+
+use switchyard_cluster::link::{Answer, Asker, EdgeId, Request};
+use switchyard_cluster::now::Now;
+use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_router::driver::reader;
+use switchyard_router::machine::{CommitOutcome, Effect, Held, Input, Machine, ReadPlan, Ticket};
+use switchyard_store::{Batch, Outcome, Refusal};
+
+use crate::ask::What;
+use crate::clients::{Chooser, Deed, Place, Session};
+use crate::disk::{Disk, Done, Fate, Mutation};
+use crate::edges::Edges;
+use crate::oracle::Oracle;
+use crate::profile::{Faults, Profile};
+use crate::rng::Rng;
+
+/// Something that happens at a time.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A client does something.
+    Client(usize),
+    /// A request arrives.
+    Request(Request),
+    /// The store does what it was asked.
+    Mutation(u64),
+    /// A barrier ends.
+    Confirm(Batch),
+    Load(ConversationKey),
+    Read(ConversationKey, Box<Ticket>, ReadPlan),
+    Decoy(ConversationKey, Asker),
+    /// A completion arrives.
+    Complete(Input),
+    /// The worker takes its turn.
+    Turn,
+}
+
+/// When the clock of the wall starts.
+const WALL_MS: u64 = 1_700_000_000_000;
+
+/// Steps after which a run is taken to go round in circles.
+const STEPS_MAX: u64 = 400_000;
+
+/// One run.
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) profile: Profile,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) machine: Machine,
+    pub(crate) oracle: Oracle,
+    pub(crate) places: Vec<Place>,
+    pub(crate) sessions: Vec<Session>,
+    edges: Edges,
+    now_us: u64,
+    wall_back_ms: u64,
+    events: BTreeMap<(u64, u64), Event>,
+    order: u64,
+    /// Events other than turns that are to come.
+    live: usize,
+    /// What each edge sends arrives in order.
+    arrives_us: BTreeMap<EdgeId, u64>,
+    inputs: Vec<Input>,
+    requests: VecDeque<Request>,
+    next_turn: Option<u64>,
+    effects: Vec<Effect>,
+    epoch: u64,
+    machine_seed: u64,
+    fresh: u64,
+    next_session: u64,
+    /// Requests that the clients will still make.
+    pub(crate) left: u64,
+    steps: u64,
+    pub(crate) hash: Option<DefaultHasher>,
+    pub(crate) verbose: bool,
+}
+
+impl World {
+    pub(crate) fn new(mut rng: Rng, profile: Profile, disk: Arc<Disk>, oracle: Oracle) -> Self {
+        let machine_seed = rng.next();
+        let machine = Machine::new(profile.config.clone(), 1, machine_seed);
+        Self {
+            left: profile.requests,
+            places: crate::clients::places(),
+            sessions: crate::clients::sessions(),
+            edges: Edges::default(),
+            now_us: 0,
+            wall_back_ms: 0,
+            events: BTreeMap::new(),
+            order: 0,
+            live: 0,
+            arrives_us: BTreeMap::new(),
+            inputs: Vec::new(),
+            requests: VecDeque::new(),
+            next_turn: None,
+            effects: Vec::new(),
+            epoch: 1,
+            machine_seed,
+            fresh: 0,
+            next_session: 100,
+            steps: 0,
+            hash: None,
+            verbose: false,
+            rng,
+            profile,
+            disk,
+            machine,
+            oracle,
+        }
+    }
+
+    fn now(&self) -> Now {
+        let wall_ms = WALL_MS + self.now_us / 1_000 - self.wall_back_ms;
+        Now { mono: Duration::from_micros(self.now_us), wall_ms }
+    }
+
+    fn at(&mut self, in_us: u64, event: Event) {
+        self.order += 1;
+        if !matches!(event, Event::Turn) {
+            self.live += 1;
+        }
+        self.events.insert((self.now_us + in_us, self.order), event);
+    }
+
+    fn note(&mut self, what: impl FnOnce() -> String) {
+        if self.hash.is_none() && !self.verbose {
+            return;
+        }
+        let line = format!("{:>12} {}", self.now_us, what());
+        if self.verbose {
+            println!("{line}");
+        }
+        if let Some(hash) = &mut self.hash {
+            line.hash(hash);
+        }
+    }
+
+    pub(crate) fn start_clients(&mut self) {
+        for at in 0..self.sessions.len() {
+            let pause = self.rng.below(self.profile.pause_us_max);
+            self.at(pause, Event::Client(at));
+        }
+    }
+
+    /// Goes on until nothing is under way but time. False if a promise was broken.
+    pub(crate) fn run(&mut self) -> bool {
+        loop {
+            let idle = self.live == 0 && self.inputs.is_empty() && self.requests.is_empty();
+            if idle && self.machine.at_rest() {
+                return self.intact();
+            }
+            if !self.step() {
+                self.oracle.violations.push("nothing will happen any more, and the machine is not at rest".into());
+                return false;
+            }
+            if !self.intact() {
+                return false;
+            }
+        }
+    }
+
+    /// Goes on until the clients have done what they wanted; what they asked last is still under way.
+    pub(crate) fn run_clients(&mut self) -> bool {
+        while self.left > 0 {
+            if !self.step() || !self.intact() {
+                return self.intact();
+            }
+        }
+        true
+    }
+
+    /// All sessions go away.
+    pub(crate) fn end_streams(&mut self) {
+        for at in 0..self.sessions.len() {
+            self.reconnect(at);
+        }
+    }
+
+    /// Nothing is left in memory when everything was left alone for long enough.
+    pub(crate) fn check_empty(&mut self) {
+        let held = self.machine.held();
+        if held != Held::default() || self.machine.loaded_conversations() != 0 || !self.machine.at_rest() {
+            self.oracle.violations.push(format!("left in memory: {held:?}"));
+        }
+    }
+
+    /// Goes on until nothing will happen any more.
+    pub(crate) fn run_out(&mut self) -> bool {
+        while self.intact() {
+            if !self.step() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn intact(&mut self) -> bool {
+        let mut found = std::mem::take(&mut self.disk.inner().violations);
+        self.oracle.violations.append(&mut found);
+        if self.steps > STEPS_MAX {
+            self.oracle.violations.push("it goes round in circles".into());
+        }
+        self.oracle.violations.is_empty()
+    }
+
+    fn step(&mut self) -> bool {
+        let Some(((at, _), event)) = self.events.pop_first() else { return false };
+        self.steps += 1;
+        self.now_us = at;
+        if !matches!(event, Event::Turn) {
+            self.live -= 1;
+        }
+        match event {
+            Event::Client(at) => self.client(at),
+            Event::Request(request) => {
+                self.requests.push_back(request);
+                self.wake();
+            }
+            Event::Mutation(id) => self.mutation(id),
+            Event::Confirm(batch) => self.confirm(batch),
+            Event::Load(key) => {
+                let seed = self.machine_seed;
+                let result = reader::load(&*self.disk, &key, seed).map_err(|error| reader::failed(&error));
+                self.complete(Input::Loaded { key, result });
+            }
+            Event::Read(key, ticket, plan) => {
+                let result = reader::read(&*self.disk, &key, plan).map_err(|error| reader::failed(&error));
+                self.complete(Input::Read { ticket, result });
+            }
+            Event::Decoy(key, to) => {
+                let _ = reader::load(&*self.disk, &key, 0);
+                self.complete(Input::Decoyed { to });
+            }
+            Event::Complete(input) => {
+                self.inputs.push(input);
+                self.wake();
+            }
+            Event::Turn => self.turn(at),
+        }
+        true
+    }
+
+    fn complete(&mut self, input: Input) {
+        let delay = self.rng.within(1, 200);
+        self.at(delay, Event::Complete(input));
+    }
+
+    fn wake(&mut self) {
+        let delay = self.rng.below(100);
+        self.turn_at(self.now_us + delay);
+    }
+
+    fn turn_at(&mut self, at: u64) {
+        let at = at.max(self.now_us);
+        if self.next_turn.is_none_or(|turn| turn > at) {
+            self.next_turn = Some(at);
+            self.at(at - self.now_us, Event::Turn);
+        }
+    }
+
+    /// One turn of the worker, in the order of the driver: completions, requests, tick.
+    fn turn(&mut self, at: u64) {
+        if self.next_turn != Some(at) {
+            return;
+        }
+        self.next_turn = None;
+        let now = self.now();
+        for input in std::mem::take(&mut self.inputs) {
+            let committed = self.before_commit(&input);
+            self.feed(now, input);
+            if let Some((key, head)) = committed {
+                self.oracle.hand_commit(&key, head);
+            }
+        }
+        while let Some(request) = self.requests.pop_front() {
+            self.oracle.hand(&request);
+            self.feed(now, Input::Request(request));
+        }
+        let from = self.effects.len();
+        self.machine.tick(now, &mut self.effects);
+        self.observe(from);
+        for effect in std::mem::take(&mut self.effects) {
+            self.act(effect);
+        }
+        if let Some(deadline) = self.machine.deadline() {
+            let at = u64::try_from(deadline.as_nanos().div_ceil(1_000)).expect("a run is short");
+            // A deadline that has passed means another turn at once, as in the worker's loop.
+            self.turn_at(at.max(self.now_us + 1));
+        }
+    }
+
+    fn before_commit(&self, input: &Input) -> Option<(ConversationKey, u64)> {
+        let Input::Committed { key, outcome } = input else { return None };
+        let mut inner = self.disk.inner();
+        inner.told(key);
+        let durable = inner.rows.get(key).map_or(0, |rows| rows.durable);
+        matches!(outcome, CommitOutcome::Committed).then(|| (key.clone(), durable - 1))
+    }
+
+    fn feed(&mut self, now: Now, input: Input) {
+        self.note(|| format!("<- {input:?}"));
+        let from = self.effects.len();
+        self.machine.handle(now, input, &mut self.effects);
+        self.observe(from);
+    }
+
+    fn observe(&mut self, from: usize) {
+        for at in from..self.effects.len() {
+            let line = (self.verbose || self.hash.is_some()).then(|| format!("-> {:?}", self.effects[at]));
+            if let Some(line) = line {
+                self.note(|| line);
+            }
+        }
+        self.oracle.observe(&self.effects[from..]);
+    }
+
+    fn act(&mut self, effect: Effect) {
+        let delay = self.profile.delay_us(&mut self.rng);
+        match effect {
+            Effect::Append(batch) => {
+                self.disk.inner().hand_over(&batch);
+                let fate = self.fate();
+                let id = self.disk.begin(Mutation::Append(batch, fate));
+                self.at(delay, Event::Mutation(id));
+            }
+            Effect::Project { key, projection } => {
+                let id = self.disk.begin(Mutation::Project(key, projection));
+                self.at(delay, Event::Mutation(id));
+            }
+            Effect::Load { key } => self.at(delay, Event::Load(key)),
+            Effect::Read { key, ticket, plan } => self.at(delay, Event::Read(key, ticket, plan)),
+            Effect::Decoy { key, to } => self.at(delay, Event::Decoy(key, to)),
+            Effect::Answer { to, answer } => self.answered(to, &answer),
+            Effect::Publish { .. } => {}
+        }
+    }
+
+    fn fate(&mut self) -> Fate {
+        let Faults { refused, unknown, .. } = self.profile.faults;
+        if self.rng.chance(refused) {
+            return Fate::Refused(*self.rng.pick(&[Refusal::Full, Refusal::Closed]));
+        }
+        if self.rng.chance(unknown) {
+            return *self.rng.pick(&[Fate::UnknownStored, Fate::UnknownLate, Fate::UnknownNever]);
+        }
+        Fate::Stored
+    }
+
+    fn mutation(&mut self, id: u64) {
+        match self.disk.settle(id) {
+            Some(Done::Append(batch, outcome, late)) => {
+                if late {
+                    let delay = self.profile.delay_us(&mut self.rng) * self.rng.within(1, 20);
+                    let id = self.disk.begin(Mutation::Late(batch.clone()));
+                    self.at(delay, Event::Mutation(id));
+                }
+                let key = batch.key.clone();
+                let outcome = match outcome {
+                    Outcome::Stored => {
+                        let delay = self.profile.delay_us(&mut self.rng);
+                        return self.at(delay, Event::Confirm(batch));
+                    }
+                    Outcome::Refused(refusal) => CommitOutcome::Refused { full: refusal == Refusal::Full, batch },
+                    Outcome::Unknown => CommitOutcome::Unknown(batch),
+                };
+                self.complete(Input::Committed { key, outcome });
+            }
+            Some(Done::Project(key, result)) => self.complete(Input::Projected { key, result }),
+            Some(Done::Late) | None => {}
+        }
+    }
+
+    fn confirm(&mut self, batch: Batch) {
+        let confirmed = !self.rng.chance(self.profile.faults.barrier);
+        self.disk.inner().barrier(&batch, confirmed);
+        let key = batch.key.clone();
+        let outcome = if confirmed { CommitOutcome::Committed } else { CommitOutcome::Unknown(batch) };
+        self.complete(Input::Committed { key, outcome });
+    }
+
+    fn answered(&mut self, to: Asker, answer: &Answer) {
+        let granted = matches!(answer, Answer::Subscribed(_));
+        if let Some(key) = self.edges.answered(to, granted) {
+            self.unsubscribe(to.edge, key);
+        }
+    }
+
+    fn client(&mut self, at: usize) {
+        if self.left == 0 {
+            return;
+        }
+        let user = self.sessions[at].user.clone();
+        let mut chooser = Chooser {
+            wall_ms: WALL_MS + self.now_us / 1_000 - self.wall_back_ms,
+            rng: &mut self.rng,
+            oracle: &self.oracle,
+            places: &self.places,
+            large: self.profile.large,
+            fresh: &mut self.fresh,
+        };
+        match chooser.deed(&user) {
+            Deed::Ask(key, asks) => {
+                for what in asks {
+                    self.ask(at, &key, what);
+                }
+            }
+            Deed::Unread(key) => {
+                let (edge, session) = (self.sessions[at].edge, self.sessions[at].session);
+                if self.edges.unread(edge, &key, session) {
+                    self.unsubscribe(edge, key);
+                }
+            }
+            Deed::Reconnect => self.reconnect(at),
+        }
+        if self.rng.chance(5) {
+            // Somebody sets the clock.
+            self.wall_back_ms = self.rng.below(60_000);
+        }
+        let pause = self.rng.below(self.profile.pause_us_max);
+        self.at(pause, Event::Client(at));
+    }
+
+    fn reconnect(&mut self, at: usize) {
+        let (edge, session) = (self.sessions[at].edge, self.sessions[at].session);
+        for key in self.edges.closed(edge, session) {
+            self.unsubscribe(edge, key);
+        }
+        self.sessions[at].session = self.next_session;
+        self.next_session += 1;
+    }
+
+    /// A client asks.
+    pub(crate) fn ask(&mut self, at: usize, key: &ConversationKey, what: What) {
+        self.left = self.left.saturating_sub(1);
+        let session = &mut self.sessions[at];
+        let from = Asker { edge: session.edge, session: session.session, request: session.next_request() };
+        let user = session.user.clone();
+        if matches!(what, What::Subscribe(_)) {
+            self.edges.asked(from, key);
+        }
+        self.send(from, key, user, what);
+    }
+
+    fn unsubscribe(&mut self, edge: EdgeId, key: ConversationKey) {
+        let from = Asker { edge, session: 0, request: 0 };
+        let user = self.sessions[0].user.clone();
+        self.send(from, &key, user, What::Unsubscribe);
+    }
+
+    fn send(&mut self, from: Asker, key: &ConversationKey, user: UserId, what: What) {
+        let ask = what.to_ask();
+        self.oracle.ask(from, key, &user, what);
+        let delay = self.rng.within(1, 300);
+        let arrives = self.arrives_us.entry(from.edge).or_default();
+        *arrives = (*arrives).max(self.now_us + delay);
+        let in_us = *arrives - self.now_us;
+        self.at(in_us, Event::Request(Request { from, key: key.clone(), user, ask }));
+    }
+
+    /// From here on nothing fails.
+    pub(crate) fn heal(&mut self) {
+        self.profile.faults = Faults::default();
+        self.disk.inner().faults = Faults::default();
+    }
+
+    /// The process is killed, the power cut, and another process starts on what is there.
+    pub(crate) fn crash(&mut self) {
+        self.note(|| "crash".into());
+        self.disk.crash(&mut self.rng);
+        self.epoch += 1;
+        self.machine_seed = self.rng.next();
+        self.machine = Machine::new(self.profile.config.clone(), self.epoch, self.machine_seed);
+        self.inputs.clear();
+        self.requests.clear();
+        self.effects.clear();
+        self.next_turn = None;
+        self.events.clear();
+        self.live = 0;
+        self.edges = Edges::default();
+        for session in &mut self.sessions {
+            session.session = self.next_session;
+            self.next_session += 1;
+        }
+        self.oracle.crash();
+    }
+}
