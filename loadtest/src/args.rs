@@ -1,0 +1,169 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+
+/// What to measure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scenario {
+    /// Connections that do nothing, after one message each way: memory and idle CPU.
+    Idle,
+    /// Pairs of users, one of each sending to the other.
+    Pairs,
+    /// One group, everybody connected.
+    Room,
+    /// Everybody connects, is cut off at once and comes back.
+    Reconnect,
+    /// A long timeline and a short one, then pages of both at random positions.
+    Fill,
+    /// Raw TCP with batched writes and no promises: the least that pairs or a room can cost on this machine.
+    Floor,
+    /// The server side of `floor`, which starts it by itself.
+    #[value(hide = true)]
+    FloorServe,
+}
+
+/// The form of frames on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FormArg {
+    /// Protobuf in binary messages.
+    #[default]
+    Proto,
+    /// JSON in text messages.
+    Json,
+}
+
+impl From<FormArg> for switchyard_protocol::frame::Form {
+    fn from(form: FormArg) -> Self {
+        match form {
+            FormArg::Proto => Self::Proto,
+            FormArg::Json => Self::Json,
+        }
+    }
+}
+
+/// Measures a Switchyard from outside and checks what it promised.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "loadtest", version, after_help = EXIT_CODES)]
+pub struct Args {
+    /// What to measure.
+    #[arg(value_enum)]
+    pub scenario: Scenario,
+    /// The server, as ws://HOST:PORT/v1/ws.
+    #[arg(long, default_value = "ws://127.0.0.1:7400/v1/ws")]
+    pub target: String,
+    /// Sign tokens with the secret in this file (HS256).
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// Sign tokens with the private key in this PEM file (EdDSA).
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_file")]
+    pub key_file: Option<PathBuf>,
+    /// The key's name in the server's key set.
+    #[arg(long, requires = "key_file")]
+    pub kid: Option<String>,
+    /// Ask this command for each token, as COMMAND --user ID [--tenant T].
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["secret_file", "key_file"])]
+    pub token_command: Option<String>,
+    /// The tenant that tokens name; none unless given.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// The issuer that signed tokens name; none unless given.
+    #[arg(long)]
+    pub issuer: Option<String>,
+    /// Connections (idle, reconnect).
+    #[arg(long, default_value_t = 1_000)]
+    pub connections: usize,
+    /// Pairs of users (pairs, floor).
+    #[arg(long, default_value_t = 200)]
+    pub pairs: usize,
+    /// Members of the room (room; floor, then in place of pairs).
+    #[arg(long)]
+    pub members: Option<usize>,
+    /// Members of the room that send, in turns.
+    #[arg(long, default_value_t = 8)]
+    pub publishers: usize,
+    /// Messages of the long timeline (fill).
+    #[arg(long, default_value_t = 100_000)]
+    pub messages: u64,
+    /// Pages that are read of each timeline (fill).
+    #[arg(long, default_value_t = 10_000)]
+    pub pages: u64,
+    /// Messages a second in all, whatever becomes of them.
+    #[arg(long, conflicts_with = "window")]
+    pub rate: Option<f64>,
+    /// Messages under way in each conversation; the next one follows an ack.
+    #[arg(long)]
+    pub window: Option<usize>,
+    /// A message is under way until its last reader has it.
+    #[arg(long)]
+    pub by_delivery: bool,
+    /// Bytes of a body.
+    #[arg(long, default_value_t = 200)]
+    pub size: usize,
+    /// Seconds before measuring begins.
+    #[arg(long, default_value_t = 2.0)]
+    pub warm: f64,
+    /// Seconds of measuring.
+    #[arg(long, default_value_t = 5.0)]
+    pub secs: f64,
+    /// Bodies and choices follow from it.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The form of frames.
+    #[arg(long, value_enum, default_value_t)]
+    pub form: FormArg,
+    /// The server's processes, for their CPU and memory.
+    #[arg(long, value_name = "PID[+PID]", value_delimiter = '+')]
+    pub server_pid: Vec<u32>,
+    /// Where the result goes as JSON; - is standard output.
+    #[arg(long, value_name = "FILE|-")]
+    pub json: Option<String>,
+    /// No progress line and no table.
+    #[arg(long)]
+    pub quiet: bool,
+    /// What must hold, such as cpu_us_per_msg<=10 or acked_per_s>=80000; may be given more than once.
+    #[arg(long, value_name = "FIELD<=N|FIELD>=N")]
+    pub limit: Vec<String>,
+    /// Seconds that the last acks and deliveries may take after sending has ended.
+    #[arg(long, default_value_t = 30.0)]
+    pub drain: f64,
+    /// Messages that each reader has missed when it comes back (reconnect).
+    #[arg(long, default_value_t = 3)]
+    pub behind: u64,
+    /// Connections in their handshake at once: 256 while a run is set up, 1000 in a reconnect storm.
+    #[arg(long)]
+    pub handshakes: Option<usize>,
+    /// The core that the floor's server runs on.
+    #[arg(long)]
+    pub server_core: Option<usize>,
+}
+
+const EXIT_CODES: &str = "Exit: 0 ok; 1 the run failed; 2 usage; 3 the oracle found a violation; \
+4 the generator itself was saturated; 5 a limit was missed.";
+
+/// A command line that makes no sense in a way that its parser does not see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub &'static str);
+
+impl Args {
+    /// Time before measuring.
+    pub fn warm(&self) -> Duration {
+        Duration::from_secs_f64(self.warm.max(0.0))
+    }
+
+    /// Time of measuring.
+    pub fn secs(&self) -> Duration {
+        Duration::from_secs_f64(self.secs.max(0.0))
+    }
+
+    /// Time for what is under way at the end.
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs_f64(self.drain.max(0.0))
+    }
+}

@@ -1,0 +1,142 @@
+//! What was wrong: a count for each kind of fault, and the first few in words.
+
+use serde::Serialize;
+
+/// Faults told in words; the counts go on.
+const FIRST_MAX: usize = 10;
+
+/// The kinds of fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// Acknowledged or delivered, but not in the timeline.
+    Lost,
+    /// The same message or number twice: in a timeline, at a reader, or answered twice.
+    Duplicate,
+    /// A number that is not above one acknowledged before the message was sent, or a list that falls.
+    OutOfOrder,
+    /// A number that a reader never got, or an ordinal that a timeline does not have.
+    Gap,
+    /// Two accounts of one number differ, or a message is not as it was sent.
+    Altered,
+    /// An answer that lacks what had been acknowledged before it was asked for.
+    Stale,
+    /// A message of a conversation that is not the reader's.
+    Foreign,
+    /// Refused with a definite error, and yet in the timeline.
+    RefusedVisible,
+    /// In the timeline, and never sent.
+    Invented,
+}
+
+/// Counts by kind; all zero is a pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Nothing was wrong, and every timeline was read.
+    pub ok: bool,
+    /// Acknowledged messages looked for in the timelines.
+    pub acked_checked: u64,
+    /// See [`Fault::Lost`]; the following likewise.
+    pub lost: u64,
+    /// Messages or numbers that came twice.
+    pub duplicates: u64,
+    /// Numbers against the order of acks.
+    pub out_of_order: u64,
+    /// Numbers missing.
+    pub gaps: u64,
+    /// Contents that differ.
+    pub altered: u64,
+    /// Answers that lag.
+    pub stale: u64,
+    /// Deliveries to the wrong reader.
+    pub foreign: u64,
+    /// Refused and there.
+    pub refused_visible: u64,
+    /// There and never sent.
+    pub invented: u64,
+    /// Live deliveries checked.
+    pub deliveries_checked: u64,
+    /// Timelines read from 1 to their end.
+    pub timelines_read: u64,
+    /// Timelines of the run.
+    pub timelines: u64,
+    /// Messages beyond the ledger's room, whose numbers were not kept.
+    pub unrecorded: u64,
+    /// Rows that the run's ledgers have, against [`super::RECORDS_MAX`].
+    #[serde(skip)]
+    pub(super) rows: u64,
+    /// The first few faults in words.
+    pub first: Vec<String>,
+}
+
+impl Verdict {
+    /// Of a run with so many timelines, none of them read yet.
+    pub fn of(timelines: usize) -> Self {
+        Self { timelines: timelines as u64, ..Self::default() }
+    }
+
+    /// Counts `count` faults of a kind.
+    pub fn add(&mut self, fault: Fault, count: u64, words: impl FnOnce() -> String) {
+        if count == 0 {
+            return;
+        }
+        let (counter, name) = match fault {
+            Fault::Lost => (&mut self.lost, "lost"),
+            Fault::Duplicate => (&mut self.duplicates, "duplicate"),
+            Fault::OutOfOrder => (&mut self.out_of_order, "out of order"),
+            Fault::Gap => (&mut self.gaps, "gap"),
+            Fault::Altered => (&mut self.altered, "altered"),
+            Fault::Stale => (&mut self.stale, "stale"),
+            Fault::Foreign => (&mut self.foreign, "foreign"),
+            Fault::RefusedVisible => (&mut self.refused_visible, "refused and visible"),
+            Fault::Invented => (&mut self.invented, "invented"),
+        };
+        *counter += count;
+        if self.first.len() < FIRST_MAX {
+            self.first.push(format!("{name}: {}", words()));
+        }
+    }
+
+    /// Takes back a gap that was filled late.
+    pub(super) fn fill_gap(&mut self) {
+        self.gaps = self.gaps.saturating_sub(1);
+    }
+
+    /// Faults of all kinds.
+    pub fn faults(&self) -> u64 {
+        self.lost
+            + self.duplicates
+            + self.out_of_order
+            + self.gaps
+            + self.altered
+            + self.stale
+            + self.foreign
+            + self.refused_visible
+            + self.invented
+    }
+
+    /// Takes another run's counts in.
+    pub fn absorb(&mut self, other: Self) {
+        self.ok &= other.ok;
+        self.acked_checked += other.acked_checked;
+        self.lost += other.lost;
+        self.duplicates += other.duplicates;
+        self.out_of_order += other.out_of_order;
+        self.gaps += other.gaps;
+        self.altered += other.altered;
+        self.stale += other.stale;
+        self.foreign += other.foreign;
+        self.refused_visible += other.refused_visible;
+        self.invented += other.invented;
+        self.deliveries_checked += other.deliveries_checked;
+        self.timelines_read += other.timelines_read;
+        self.timelines += other.timelines;
+        self.unrecorded += other.unrecorded;
+        let room = FIRST_MAX.saturating_sub(self.first.len());
+        self.first.extend(other.first.into_iter().take(room));
+    }
+
+    /// Draws the line: whether all was well.
+    pub fn close(&mut self) {
+        self.ok = self.faults() == 0 && self.timelines_read == self.timelines;
+    }
+}

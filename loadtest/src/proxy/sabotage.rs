@@ -1,0 +1,176 @@
+//! One deed to one message: what a server that loses, repeats, confuses or changes messages would do.
+
+use switchyard_protocol::v1::{self, ServerFrame, event, reply, server_frame};
+
+use super::Mutator;
+
+/// Where a message is when something happens to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Spot {
+    /// In the answer to its sender.
+    Ack,
+    /// In a live event.
+    Event,
+    /// In a page of history.
+    Page,
+    /// Among the events of a resume.
+    Resume,
+}
+
+/// What happens to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Deed {
+    /// It does not arrive.
+    Drop,
+    /// It arrives twice.
+    Double,
+    /// It changes places with the one after it. Acks, which have no order, exchange what they say.
+    Swap,
+    /// A letter of its body is another.
+    AlterBody,
+    /// Its client id is another.
+    AlterClientId,
+    /// Its sender is another.
+    AlterSender,
+    /// It is said to be of another conversation.
+    Misplace,
+    /// The page that it is in says that the timeline ends earlier.
+    Age,
+}
+
+/// Does one deed, to the `nth` message (from 0) that is seen at the spot, over all connections.
+#[derive(Debug)]
+pub struct Sabotage {
+    spot: Spot,
+    deed: Deed,
+    nth: u64,
+    seen: u64,
+    /// A frame that waits for the one after it on its connection.
+    held: Option<(usize, ServerFrame)>,
+}
+
+impl Sabotage {
+    /// That deed, there, to that message.
+    pub fn new(spot: Spot, deed: Deed, nth: u64) -> Self {
+        Self { spot, deed, nth, seen: 0, held: None }
+    }
+
+    /// Whether it is the message's turn.
+    fn is_now(&mut self) -> bool {
+        self.seen += 1;
+        self.seen == self.nth + 1
+    }
+
+    fn frame(&mut self, link: usize, mut frame: ServerFrame) -> Vec<ServerFrame> {
+        if let Some((_, first)) = self.held.take_if(|(holder, _)| *holder == link) {
+            return swap(first, frame);
+        }
+        if !self.is_now() {
+            return vec![frame];
+        }
+        match self.deed {
+            Deed::Drop => Vec::new(),
+            Deed::Double => vec![frame.clone(), frame],
+            Deed::Swap => {
+                self.held = Some((link, frame));
+                Vec::new()
+            }
+            deed => {
+                if let Some(message) = message_mut(&mut frame) {
+                    alter(deed, message);
+                }
+                if let (Deed::Misplace, Some(server_frame::Frame::Event(event))) = (deed, &mut frame.frame) {
+                    event.conversation = elsewhere();
+                }
+                vec![frame]
+            }
+        }
+    }
+
+    /// The same within a list; `message` finds the message in an item.
+    fn list<T: Clone>(&mut self, items: &mut Vec<T>, message: impl Fn(&mut T) -> Option<&mut v1::Message>) {
+        let before = self.seen;
+        self.seen += items.len() as u64;
+        let Some(at) = self.nth.checked_sub(before).map(|at| at as usize).filter(|&at| at < items.len()) else {
+            return;
+        };
+        match self.deed {
+            Deed::Drop => drop(items.remove(at)),
+            Deed::Double => items.insert(at, items[at].clone()),
+            Deed::Swap => {
+                let last = items.len() - 1;
+                items.swap(at, (at + 1).min(last));
+            }
+            deed => {
+                if let Some(message) = message(&mut items[at]) {
+                    alter(deed, message);
+                }
+            }
+        }
+    }
+}
+
+impl Mutator for Sabotage {
+    fn mutate(&mut self, link: usize, mut frame: ServerFrame) -> Vec<ServerFrame> {
+        use reply::Result as R;
+        use server_frame::Frame;
+        let spot = match &mut frame.frame {
+            Some(Frame::Reply(v1::Reply { result: Some(R::Sent(_)), .. })) => Spot::Ack,
+            Some(Frame::Event(v1::Event { body: Some(event::Body::Message(_)), .. })) => Spot::Event,
+            Some(Frame::Reply(v1::Reply { result: Some(R::Page(page)), .. })) if self.spot == Spot::Page => {
+                if self.deed == Deed::Age {
+                    page.head -= u64::from(self.is_now());
+                } else {
+                    self.list(&mut page.messages, |message| Some(message));
+                }
+                return vec![frame];
+            }
+            Some(Frame::Reply(v1::Reply { result: Some(R::Resumed(resumed)), .. })) if self.spot == Spot::Resume => {
+                for conversation in &mut resumed.conversations {
+                    self.list(&mut conversation.events, |event| match &mut event.body {
+                        Some(event::Body::Message(message)) => Some(message),
+                        _ => None,
+                    });
+                }
+                return vec![frame];
+            }
+            _ => return vec![frame],
+        };
+        if spot == self.spot { self.frame(link, frame) } else { vec![frame] }
+    }
+}
+
+fn message_mut(frame: &mut ServerFrame) -> Option<&mut v1::Message> {
+    match frame.frame.as_mut()? {
+        server_frame::Frame::Reply(v1::Reply { result: Some(reply::Result::Sent(sent)), .. }) => sent.message.as_mut(),
+        server_frame::Frame::Event(v1::Event { body: Some(event::Body::Message(message)), .. }) => Some(message),
+        _ => None,
+    }
+}
+
+/// Events change places; acks exchange their messages, each under its own request.
+fn swap(mut first: ServerFrame, mut second: ServerFrame) -> Vec<ServerFrame> {
+    let is_ack = matches!(first.frame, Some(server_frame::Frame::Reply(_)));
+    if let (true, Some(a), Some(b)) = (is_ack, message_mut(&mut first), message_mut(&mut second)) {
+        std::mem::swap(a, b);
+        return vec![first, second];
+    }
+    vec![second, first]
+}
+
+fn elsewhere() -> String {
+    "0".repeat(switchyard_protocol::id::CONVERSATION_TEXT_LEN)
+}
+
+fn alter(deed: Deed, message: &mut v1::Message) {
+    match deed {
+        Deed::AlterBody => {
+            let last = message.text.pop().unwrap_or(' ');
+            message.text.push(if last == 'x' { 'y' } else { 'x' });
+        }
+        Deed::AlterClientId => message.client_id.push('x'),
+        Deed::AlterSender => message.sender.push('x'),
+        Deed::Misplace => message.conversation = elsewhere(),
+        Deed::Drop | Deed::Double | Deed::Swap | Deed::Age => {}
+    }
+}

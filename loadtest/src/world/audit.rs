@@ -1,0 +1,114 @@
+//! After the run: every timeline read from 1 by a member, through history.
+
+use switchyard_protocol::limits::PAGE_MESSAGES_MAX;
+use switchyard_protocol::v1::{self, client_frame::Request};
+
+use crate::frame::MessageRef;
+use crate::net::Net;
+use crate::oracle::{Audit, Fault, Place};
+
+use super::session::Control;
+use super::{State, World};
+
+/// Timelines that are read at once: enough to keep the server busy, few enough that their pages stay small.
+const AUDITS_AT_ONCE: usize = 64;
+
+impl World {
+    /// Begins to read the timelines.
+    pub fn start_audit(&mut self, net: &mut Net) {
+        while self.audits < AUDITS_AT_ONCE && self.next_audit < self.conversations.len() {
+            let conversation = &mut self.conversations[self.next_audit];
+            let auditor = conversation.members.end - 1;
+            conversation.audit = Some(Audit::default());
+            self.next_audit += 1;
+            self.audits += 1;
+            self.audit_next_page(auditor, net);
+        }
+    }
+
+    /// Whether every timeline was read.
+    pub fn is_audited(&self) -> bool {
+        self.audits == 0 && self.next_audit == self.conversations.len()
+    }
+
+    pub(super) fn audit_next_page(&mut self, slot: usize, net: &mut Net) {
+        let session = &self.sessions[slot];
+        let conversation = &self.conversations[session.conversation];
+        let Some(audit) = conversation.audit.as_ref() else { return };
+        if session.state != State::Joined || session.control.is_some() || slot != conversation.members.end - 1 {
+            return;
+        }
+        let history = v1::History {
+            conversation: conversation.id.clone(),
+            after: Some(audit.position()),
+            limit: PAGE_MESSAGES_MAX as u32,
+            ..v1::History::default()
+        };
+        self.request(slot, Control::History, Request::History(history), net);
+    }
+
+    pub(super) fn on_page(&mut self, slot: usize, page: &v1::Page, net: &mut Net) {
+        let number = self.sessions[slot].conversation;
+        let Some(mut audit) = self.conversations[number].audit.take() else { return };
+        let before = audit.position();
+        for message in &page.messages {
+            self.audit_message(slot, number, &mut audit, message);
+        }
+        let conversation = &mut self.conversations[number];
+        audit.head(page.head, &conversation.ledger, &conversation.id, &mut self.verdict);
+        if audit.position() > before && audit.position() < page.head {
+            conversation.audit = Some(audit);
+            self.advance(slot, net);
+            return;
+        }
+        self.check_readers(number, page.head);
+        let conversation = &mut self.conversations[number];
+        audit.finish(&mut conversation.ledger, &conversation.id, &mut self.verdict);
+        self.audits -= 1;
+        self.start_audit(net);
+    }
+
+    fn audit_message(&mut self, slot: usize, number: usize, audit: &mut Audit, message: &v1::Message) {
+        let message = MessageRef::from(message);
+        let (key, flaw) = self.identify(number, &message);
+        if let Some(flaw) = flaw {
+            self.blame(flaw, slot, message.seq, &message);
+        }
+        let conversation = &mut self.conversations[number];
+        let mut found = None;
+        if let Some(key) = key {
+            let sender = &mut self.sessions[key.sender() as usize];
+            let since =
+                sender.outbox.as_mut().and_then(|outbox| outbox.get_mut(key.count())).map(|flight| flight.since);
+            let behind = u64::from(since.is_some_and(|since| message.seq <= since));
+            self.verdict.add(Fault::OutOfOrder, behind, || {
+                format!("number {} is of a message sent after {since:?} was acknowledged", message.seq)
+            });
+            found = Some(&mut sender.found);
+        }
+        let place = Place { seq: message.seq, ordinal: message.ordinal };
+        audit.message(place, key, flaw.is_none(), &mut conversation.ledger, found, &mut self.verdict);
+    }
+
+    /// Readers that are connected have all that the timeline has.
+    fn check_readers(&mut self, number: usize, head: u64) {
+        for slot in self.conversations[number].members.clone() {
+            let session = &self.sessions[slot];
+            if session.reads && session.state == State::Joined {
+                let position = session.reader.position();
+                let missing = head.saturating_sub(position);
+                self.verdict
+                    .add(Fault::Gap, missing, || format!("reader {slot} has nothing after {position} of {head}"));
+            }
+        }
+    }
+
+    /// Draws the line: messages without an outcome, and whether refused ones are to be seen.
+    pub fn close_books(&mut self) {
+        for &key in &self.refused {
+            let seen = self.sessions[key.sender() as usize].found.has(key.count());
+            self.verdict.add(Fault::RefusedVisible, u64::from(seen), || format!("{key:?} was refused"));
+        }
+        self.verdict.close();
+    }
+}

@@ -1,0 +1,71 @@
+//! The program as scripts see it: exit codes, and the names in its result.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn loadtest(words: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args(words.split_whitespace())
+        .output()
+        .expect("the program was built for this test")
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+const FLOOR: &str = "floor --pairs 2 --warm 0 --secs 0.1 --json - --quiet";
+
+#[test]
+fn the_floor_reports_in_the_fixed_form() {
+    let output = loadtest(FLOOR);
+    assert_eq!(code(&output), Some(0), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!(report["schema"], "switchyard.loadtest/1");
+    assert_eq!(report["scenario"], "floor");
+    assert_eq!(report["oracle"], Value::Null);
+    for name in ["target", "transport", "form", "params", "seed", "version", "commit", "machine"] {
+        assert!(report.get(name).is_some(), "{name}");
+    }
+    let metrics = report["metrics"].as_object().expect("an object");
+    let mut names: Vec<String> = [
+        "sent acked unacked unknown refused disconnects retries acked_per_s deliveries_per_s connects_per_s all_back_s",
+        "latency_from server_cpu_s cpu_us_per_msg cpu_us_per_delivery cpu_ms_per_connect idle_cpu_ms_per_s",
+        "rss_mb_empty rss_mb rss_peak_mb rss_kb_per_conn client_cpu_pct client_lag_p99_ms other_cpu_pct",
+        "generator_saturated",
+    ]
+    .iter()
+    .flat_map(|names| names.split(' '))
+    .map(str::to_owned)
+    .collect();
+    for what in ["ack", "delivery", "connect", "back"] {
+        names.extend(["p50", "p99", "p999", "max"].map(|part| format!("{what}_{part}_ms")));
+    }
+    for name in names {
+        assert!(metrics.contains_key(&name), "{name}");
+    }
+    assert!(metrics["acked"].as_u64() > Some(0) && metrics["cpu_us_per_msg"].is_f64());
+}
+
+#[test]
+fn the_floor_of_a_room_delivers_to_all() {
+    let output = loadtest("floor --members 10 --window 4 --by-delivery --warm 0 --secs 0.1 --json - --quiet");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let (acked, unacked) = (&report["metrics"]["acked"], &report["metrics"]["unacked"]);
+    assert!(acked.as_u64() > Some(0), "{acked}");
+    assert_eq!(unacked.as_u64(), Some(0));
+}
+
+#[test]
+fn exit_codes_say_what_happened() {
+    assert_eq!(code(&loadtest("no-such-scenario")), Some(2));
+    assert_eq!(code(&loadtest(&format!("{FLOOR} --limit acked_per_s=5"))), Some(2));
+    assert_eq!(code(&loadtest(&format!("{FLOOR} --rate 5 --window 5"))), Some(2));
+    assert_eq!(code(&loadtest("pairs")), Some(2), "no way to get tokens");
+    assert_eq!(code(&loadtest("pairs --target http://127.0.0.1:1/ --token-command x")), Some(2));
+    assert_eq!(code(&loadtest("--help")), Some(0));
+    assert_eq!(code(&loadtest("pairs --token-command /no/such/program --target ws://127.0.0.1:1/v1/ws")), Some(1));
+    assert_eq!(code(&loadtest(&format!("{FLOOR} --limit acked_per_s>=1e12"))), Some(5));
+    assert_eq!(code(&loadtest(&format!("{FLOOR} --limit acked_per_s>=1"))), Some(0));
+}

@@ -1,0 +1,198 @@
+//! The oracle finds nothing wrong with a good server, and every fault that a bad one has, with its exact count.
+
+mod support;
+
+use clap::Parser as _;
+use switchyard_loadtest::args::Args;
+use switchyard_loadtest::oracle::Verdict;
+use switchyard_loadtest::proxy::{Deed, Proxy, Sabotage, Spot};
+use switchyard_loadtest::scenario::{self, Outcome};
+
+use support::{Habits, Server};
+
+/// The message that something happens to: not the first, and far from the last.
+const NTH: u64 = 10;
+
+fn run(url: &str, words: &str) -> Outcome {
+    let secret = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(secret.path(), "0123456789abcdef0123456789abcdef\n").expect("it is ours");
+    let secret = secret.path().to_str().expect("a path");
+    let line = format!("loadtest {words} --target {url} --secret-file {secret} --quiet --warm 0");
+    let args = Args::try_parse_from(line.split_whitespace()).expect("a good command line");
+    scenario::run(&args).expect("the run goes to its end")
+}
+
+fn good(outcome: &Outcome) -> &Verdict {
+    let verdict = outcome.verdict.as_ref().expect("an oracle's verdict");
+    assert!(verdict.ok, "{verdict:?}");
+    assert_eq!((verdict.faults(), verdict.timelines_read), (0, verdict.timelines));
+    assert!(verdict.acked_checked > 0);
+    assert_eq!(Some(verdict.acked_checked), outcome.metrics.acked);
+    verdict
+}
+
+#[test]
+fn pairs_of_a_good_server() {
+    let server = Server::start(Habits::default());
+    for form in ["proto", "json"] {
+        let outcome = run(&server.url(), &format!("pairs --pairs 5 --window 3 --secs 0.2 --form {form}"));
+        let verdict = good(&outcome);
+        assert_eq!(verdict.timelines_read, 5);
+        assert_eq!(verdict.deliveries_checked, verdict.acked_checked);
+    }
+}
+
+#[test]
+fn pairs_at_a_rate() {
+    let server = Server::start(Habits::default());
+    let outcome = run(&server.url(), "pairs --pairs 5 --rate 200 --secs 0.3");
+    good(&outcome);
+    assert_eq!(outcome.metrics.latency_from, Some("intended"));
+    assert!(outcome.metrics.client_lag_p99_ms.is_some());
+}
+
+#[test]
+fn a_room_of_a_good_server() {
+    let server = Server::start(Habits::default());
+    let outcome = run(&server.url(), "room --members 20 --publishers 3 --window 5 --by-delivery --secs 0.2");
+    let verdict = good(&outcome);
+    assert_eq!(verdict.deliveries_checked, 20 * verdict.acked_checked);
+}
+
+#[test]
+fn idle_says_one_thing_each_way() {
+    let server = Server::start(Habits::default());
+    let outcome = run(&server.url(), "idle --connections 20 --secs 0.1");
+    assert_eq!(good(&outcome).acked_checked, 20);
+}
+
+#[test]
+fn everybody_comes_back_and_has_what_was_missed() {
+    let server = Server::start(Habits::default());
+    let outcome = run(&server.url(), "reconnect --connections 20 --behind 4 --secs 0");
+    // Four messages in each of ten conversations, to two readers, once more after the cut.
+    assert_eq!(good(&outcome).deliveries_checked, 2 * 4 * 10 * 2);
+    assert!(outcome.metrics.all_back_s.is_some() && outcome.metrics.back_p50_ms.is_some());
+    assert_eq!(outcome.metrics.disconnects, Some(0), "a cut of our own is no lost connection");
+}
+
+#[test]
+fn filled_timelines_are_read_by_pages() {
+    let server = Server::start(Habits::default());
+    let outcome = run(&server.url(), "fill --messages 300 --pages 20");
+    assert_eq!(good(&outcome).timelines_read, 2);
+    assert!(outcome.metrics.page_p50_ms.is_some());
+}
+
+#[test]
+fn messages_outlive_lost_connections() {
+    let server = Server::start(Habits { hang_up_after: 40, ..Habits::default() });
+    let outcome = run(&server.url(), "pairs --pairs 3 --window 4 --secs 1");
+    good(&outcome);
+    assert!(outcome.metrics.disconnects > Some(3), "{:?}", outcome.metrics.disconnects);
+    assert_eq!(outcome.metrics.unacked, Some(0));
+}
+
+#[test]
+fn refused_messages_must_not_be_seen() {
+    let server = Server::start(Habits { refuse_every: 5, ..Habits::default() });
+    let outcome = run(&server.url(), "pairs --pairs 2 --window 3 --secs 0.2");
+    good(&outcome);
+    assert!(outcome.metrics.refused > Some(0));
+
+    let server = Server::start(Habits { refuse_every: 5, store_refused: true, ..Habits::default() });
+    let outcome = run(&server.url(), "pairs --pairs 2 --window 3 --secs 0.2");
+    let verdict = outcome.verdict.expect("a verdict");
+    assert!(!verdict.ok);
+    assert_eq!(Some(verdict.refused_visible), outcome.metrics.refused);
+    assert_eq!(verdict.faults(), verdict.refused_visible);
+}
+
+/// What a deed to one message is counted as; all that is not named is zero.
+fn caught(spot: Spot, deed: Deed) -> Verdict {
+    let server = Server::start(Habits::default());
+    let proxy = Proxy::start(&server.url(), Sabotage::new(spot, deed, NTH)).expect("a free port");
+    let words = match spot {
+        Spot::Resume => "reconnect --connections 2 --behind 14 --drain 0.2".to_owned(),
+        // One page's worth of messages, so that the timeline's last page is its first.
+        Spot::Page => "pairs --pairs 1 --rate 150 --secs 0.4 --drain 5".to_owned(),
+        Spot::Ack | Spot::Event => "pairs --pairs 1 --window 3 --secs 0.2 --drain 0.2".to_owned(),
+    };
+    let outcome = run(&proxy.url(), &words);
+    let verdict = outcome.verdict.expect("a verdict");
+    assert!(outcome.metrics.sent > Some(NTH + 2), "{:?}", outcome.metrics.sent);
+    assert_eq!(verdict.ok, verdict.faults() == 0);
+    assert!(verdict.first.len() as u64 >= verdict.faults().min(10), "each fault is told: {:?}", verdict.first);
+    verdict
+}
+
+/// Lost, duplicates, out of order, gaps, altered, stale, foreign.
+fn counts(verdict: &Verdict) -> [u64; 7] {
+    let v = verdict;
+    assert_eq!((v.refused_visible, v.invented), (0, 0), "{v:?}");
+    [v.lost, v.duplicates, v.out_of_order, v.gaps, v.altered, v.stale, v.foreign]
+}
+
+macro_rules! caught {
+    ($($name:ident: $spot:ident $deed:ident => $counts:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            let verdict = caught(Spot::$spot, Deed::$deed);
+            assert_eq!(counts(&verdict), $counts, "{:?}", verdict.first);
+        }
+    )*};
+}
+
+caught! {
+    // An ack that is lost leaves an outcome unknown, which is no fault.
+    an_ack_that_is_dropped: Ack Drop => [0; 7];
+    an_ack_that_comes_twice: Ack Double => [0, 1, 0, 0, 0, 0, 0];
+    acks_that_are_exchanged: Ack Swap => [0, 0, 0, 0, 2, 0, 0];
+    an_ack_with_another_body: Ack AlterBody => [0, 0, 0, 0, 1, 0, 0];
+    an_ack_with_another_id: Ack AlterClientId => [0, 0, 0, 0, 1, 0, 0];
+    an_ack_with_another_sender: Ack AlterSender => [0, 0, 0, 0, 1, 0, 0];
+    an_ack_of_another_conversation: Ack Misplace => [0, 0, 0, 0, 0, 0, 1];
+
+    an_event_that_is_dropped: Event Drop => [0, 0, 0, 1, 0, 0, 0];
+    an_event_that_comes_twice: Event Double => [0, 1, 0, 0, 0, 0, 0];
+    events_that_change_places: Event Swap => [0, 0, 1, 0, 0, 0, 0];
+    an_event_with_another_body: Event AlterBody => [0, 0, 0, 0, 1, 0, 0];
+    an_event_with_another_id: Event AlterClientId => [0, 0, 0, 0, 1, 0, 0];
+    an_event_with_another_sender: Event AlterSender => [0, 0, 0, 0, 1, 0, 0];
+    // Somebody else's, and the number that it should have had is missing.
+    an_event_of_another_conversation: Event Misplace => [0, 0, 0, 1, 0, 0, 1];
+
+    // Not there, and a hole in the ordinals.
+    a_row_that_is_dropped: Page Drop => [1, 0, 0, 1, 0, 0, 0];
+    a_row_that_comes_twice: Page Double => [0, 1, 0, 0, 0, 0, 0];
+    rows_that_change_places: Page Swap => [0, 0, 1, 0, 0, 0, 0];
+    a_row_with_another_body: Page AlterBody => [0, 0, 0, 0, 1, 0, 0];
+    a_row_with_another_id: Page AlterClientId => [0, 0, 0, 0, 1, 0, 0];
+    a_row_with_another_sender: Page AlterSender => [0, 0, 0, 0, 1, 0, 0];
+    a_row_of_another_conversation: Page Misplace => [0, 0, 0, 0, 0, 0, 1];
+
+    a_missed_event_that_is_dropped: Resume Drop => [0, 0, 0, 1, 0, 0, 0];
+    a_missed_event_that_comes_twice: Resume Double => [0, 1, 0, 0, 0, 0, 0];
+    missed_events_that_change_places: Resume Swap => [0, 0, 1, 0, 0, 0, 0];
+    a_missed_event_with_another_body: Resume AlterBody => [0, 0, 0, 0, 1, 0, 0];
+}
+
+#[test]
+fn a_timeline_that_ends_before_what_was_acknowledged() {
+    let server = Server::start(Habits::default());
+    let proxy = Proxy::start(&server.url(), Sabotage::new(Spot::Page, Deed::Age, 0)).expect("a free port");
+    let outcome = run(&proxy.url(), "pairs --pairs 1 --rate 100 --secs 0.2");
+    let verdict = outcome.verdict.expect("a verdict");
+    assert_eq!(counts(&verdict), [0, 0, 0, 0, 0, 1, 0], "{:?}", verdict.first);
+}
+
+#[test]
+fn the_last_event_is_missed_too() {
+    let server = Server::start(Habits::default());
+    let messages = 20;
+    let proxy = Proxy::start(&server.url(), Sabotage::new(Spot::Event, Deed::Drop, messages - 1)).expect("a free port");
+    let outcome = run(&proxy.url(), "idle --connections 10 --secs 0 --drain 0.3");
+    let verdict = outcome.verdict.expect("a verdict");
+    assert_eq!(verdict.gaps, 1, "{:?}", verdict.first);
+    assert_eq!(verdict.faults(), 1, "{:?}", verdict.first);
+}
