@@ -1,2 +1,41 @@
-//! Checks of the repository.
-fn main() {}
+//! Checks of the repository: `cargo xtask test` is what a contributor runs and what the continuous build runs; `cargo
+//! xtask tidy` is the part of it that knows this repository's own rules. No task changes a tracked file.
+
+mod stages;
+mod tidy;
+mod tools;
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Checks of the repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+enum Task {
+    /// Install what the tests need, then run every check and every test
+    Test,
+    /// Install what the tests need
+    Tools,
+    /// Check the repository's own rules: file headers, dependency arrows, sizes
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository");
+    env::set_current_dir(root).expect("the repository is there");
+    let done = match Task::parse() {
+        Task::Test => stages::run_all(),
+        Task::Tools => tools::install(),
+        Task::Tidy => tidy::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

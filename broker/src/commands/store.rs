@@ -1,0 +1,141 @@
+//! The commands that look into a store at rest: `migrate`, `verify` and `dump`. They take its lock, so they refuse while
+//! a broker runs on it.
+
+use std::path::{Path, PathBuf};
+
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId};
+use switchyard_store::embedded::{self, Corruption, OpenError, Report};
+use switchyard_store::{Row, Seq};
+
+use super::print_line;
+use crate::cli::{DumpArgs, StoreArgs, VerifyArgs};
+use crate::config::{Config, Overrides, Problems, Settings, Source};
+use crate::exit::Failure;
+
+/// Brings the schema up to this version. The embedded store has had one schema so far.
+pub fn migrate(args: StoreArgs) -> Result<(), Failure> {
+    let overrides = Overrides { data: args.data, ..Overrides::default() };
+    let settings = Settings::resolve(&Source::of_process(args.config), &overrides)?;
+    let data = &settings.config.server.data;
+    // Opening checks the schema; whose conversation is asked for does not matter.
+    let nobody = ConversationKey { tenant: tenant(None)?, conversation: ConversationId::from_bytes([0; 16]) };
+    match embedded::dump(data, nobody) {
+        Ok(_) => print_line(&format!("{}: the store has this version's schema; nothing to do", data.display())),
+        Err(OpenError::Absent(_)) => {
+            print_line(&format!("{}: there is no store yet; the first start makes one", data.display()))
+        }
+        Err(error) => Err(open_failure(data, &error)),
+    }
+}
+
+/// Reads everything and reports what is damaged.
+pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
+    let data = data_dir(args.data.clone());
+    let report = match embedded::verify(&data) {
+        Ok(report) => report,
+        Err(OpenError::Corrupt(reason)) => {
+            let whole = Corruption { conversation: None, seq: None, reason };
+            Report { ok: false, corrupt: vec![whole], ..Report::default() }
+        }
+        Err(error) => return Err(open_failure(&data, &error)),
+    };
+    if args.json {
+        print_line(&report_json(&report).to_string())?;
+    } else {
+        for found in &report.corrupt {
+            print_line(&corruption_line(found))?;
+        }
+        print_line(&format!("{} conversations, {} events", report.conversations, report.events))?;
+    }
+    if report.ok {
+        return Ok(());
+    }
+    let text =
+        format!("{}: what is stored is damaged; restore it from a copy before it is served again", data.display());
+    Err(Failure::Store(text))
+}
+
+/// Prints a conversation's rows, a line of JSON each.
+pub fn dump(args: &DumpArgs) -> Result<(), Failure> {
+    let data = data_dir(args.data.clone());
+    let mut problems = Problems::default();
+    let conversation = ConversationId::parse(&args.conversation);
+    let conversation = conversation.map_err(|e| problems.add("--conversation", e.to_string())).ok();
+    let tenant = tenant(args.tenant.as_deref()).map_err(|found| problems.0.extend(found.0)).ok();
+    let (Some(conversation), Some(tenant)) = (conversation, tenant) else { return Err(problems.into()) };
+    let key = ConversationKey { tenant, conversation };
+    for row in embedded::dump(&data, key.clone()).map_err(|error| open_failure(&data, &error))? {
+        let (seq, row) = row.map_err(|error| Failure::Store(error.to_string()))?;
+        print_line(&row_json(&key, seq, &row).to_string())?;
+    }
+    Ok(())
+}
+
+fn data_dir(given: Option<PathBuf>) -> PathBuf {
+    given.unwrap_or_else(|| Config::default().server.data)
+}
+
+fn tenant(given: Option<&str>) -> Result<TenantId, Problems> {
+    let default = Config::default().auth.tenant;
+    let mut problems = Problems::default();
+    let tenant = TenantId::new(given.unwrap_or(&default)).map_err(|e| problems.add("--tenant", e.to_string()));
+    tenant.map_err(|()| problems)
+}
+
+fn report_json(report: &Report) -> Value {
+    let corrupt: Vec<Value> = report
+        .corrupt
+        .iter()
+        .map(|found| {
+            let key = found.conversation.as_ref();
+            json!({
+                "tenant": key.map(|key| key.tenant.as_str()),
+                "conversation": key.map(|key| key.conversation.to_string()),
+                "seq": found.seq,
+                "reason": found.reason,
+            })
+        })
+        .collect();
+    json!({"ok": report.ok, "conversations": report.conversations, "events": report.events, "corrupt": corrupt})
+}
+
+fn corruption_line(found: &Corruption) -> String {
+    let seq = found.seq.map(|seq| format!(" {seq}")).unwrap_or_default();
+    match &found.conversation {
+        Some(key) => format!("{} {}{seq}: {}", key.tenant, key.conversation, found.reason),
+        None => format!("store{seq}: {}", found.reason),
+    }
+}
+
+/// A row as it is stored. A body that is text is shown as text, another one as base 64.
+fn row_json(key: &ConversationKey, seq: Seq, row: &Row) -> Value {
+    let (text, base64) = match std::str::from_utf8(&row.body) {
+        Ok(text) => (Some(text), None),
+        Err(_) => (None, Some(BASE64.encode(&row.body))),
+    };
+    json!({
+        "conversation": key.conversation.to_string(),
+        "seq": seq,
+        "row_kind": row.kind,
+        "sender": row.sender(),
+        "client_id": row.client_id(),
+        "time_ms": row.time_ms,
+        "epoch": row.epoch,
+        "text": text,
+        "base64": base64,
+    })
+}
+
+/// What to tell of a store that does not open, and the exit code for it.
+pub fn open_failure(data: &Path, error: &OpenError) -> Failure {
+    let next = match error {
+        OpenError::Locked { .. } => "stop that process, or name another directory with --data",
+        OpenError::Schema { .. } => "run a version of switchyard that reads it, or name another directory with --data",
+        OpenError::Corrupt(_) => "nothing was changed; see `switchyard verify --json`, and restore it from a copy",
+        OpenError::Absent(_) => "name the data directory of a broker with --data",
+        OpenError::Io { .. } => "make sure that this directory can be read and written",
+    };
+    Failure::Store(format!("{}: {error}; {next}", data.display()))
+}

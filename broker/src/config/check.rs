@@ -1,0 +1,85 @@
+//! Whether a configuration makes sense: what types cannot say. Adds to the problems and never stops at the first.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use switchyard_edge::admission::origin::OriginPolicy;
+use switchyard_edge::admission::proxy::TrustedProxies;
+use switchyard_protocol::limits::FRAME_BYTES_MAX;
+use tracing_subscriber::EnvFilter;
+
+use super::problem::Problems;
+use super::sections::Config;
+
+/// Checks everything but `[auth]`, which is [`super::tokens`]'.
+pub fn check(config: &Config, dev: bool, problems: &mut Problems) {
+    if dev {
+        loopback("server.listen", config.server.listen, problems);
+        loopback("server.ops_listen", config.server.ops_listen, problems);
+    }
+    let (listen, ops) = (config.server.listen, config.server.ops_listen);
+    if listen == ops && listen.port() != 0 {
+        problems.add("server.ops_listen", format!("{ops} is server.listen already; take another port"));
+    }
+    positive("server.drain_deadline", config.server.drain_deadline.0, problems);
+    admission(config, problems);
+    sessions(config, problems);
+    positive("conversations.idle_after", config.conversations.idle_after.0, problems);
+    positive("conversations.unknown_after", config.conversations.unknown_after.0, problems);
+    if let Err(error) = EnvFilter::try_new(&config.log.level) {
+        problems.add("log.level", format!("{error}; write error, warn, info, debug or trace"));
+    }
+}
+
+fn sessions(config: &Config, problems: &mut Problems) {
+    let sessions = &config.sessions;
+    positive("sessions.handshake_timeout", sessions.handshake_timeout.0, problems);
+    positive("sessions.heartbeat", sessions.heartbeat.0, problems);
+    positive("sessions.hello_timeout", sessions.hello_timeout.0, problems);
+    positive("sessions.slow_timeout", sessions.slow_timeout.0, problems);
+    if sessions.idle_timeout.0 <= 2 * sessions.heartbeat.0 {
+        problems.add("sessions.idle_timeout", "must be more than two heartbeats, or a lost probe ends a connection");
+    }
+    if sessions.half_open_max == 0 {
+        problems.add("sessions.half_open_max", "must be at least 1, or nobody could come in");
+    }
+    let least = FRAME_BYTES_MAX as u64;
+    if sessions.queue_bytes_max.0 < least {
+        problems.add("sessions.queue_bytes_max", format!("must be at least {least} bytes, so that one frame fits"));
+    }
+}
+
+fn loopback(key: &str, address: SocketAddr, problems: &mut Problems) {
+    if !address.ip().is_loopback() {
+        let text = format!(
+            "{address} is not loopback, and without a configuration nothing else is served; write one with \
+             `switchyard default-config > switchyard.toml`, put a secret of your own in it and name it with --config"
+        );
+        problems.add(key, text);
+    }
+}
+
+fn positive(key: &str, duration: Duration, problems: &mut Problems) {
+    if duration.is_zero() {
+        problems.add(key, "must be more than nothing");
+    }
+}
+
+/// Origins and proxies are read by the edge, which names the entries that it cannot use.
+fn admission(config: &Config, problems: &mut Problems) {
+    if let Err(errors) = OriginPolicy::new(&config.origins.allow) {
+        errors.iter().for_each(|error| problems.add("origins.allow", error.to_string()));
+    }
+    if let Err(errors) = TrustedProxies::new(&config.proxies.trusted) {
+        errors.iter().for_each(|error| problems.add("proxies.trusted", error.to_string()));
+    }
+    if config.proxies.proxy_protocol && config.proxies.trusted.is_empty() {
+        problems.add("proxies.proxy_protocol", "names no proxy to be believed; list their networks in proxies.trusted");
+    }
+    for error in config.budgets.errors() {
+        problems.add(format!("budgets.{}", error.key), error.problem);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! What types cannot say: addresses, time-outs, origins, secrets and issuers, each reported by its key.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use crate::config::{Overrides, Settings, Source, secret};
+
+fn resolve(text: Option<&str>, env: &[(&str, &str)], overrides: &Overrides) -> Result<Settings, Vec<String>> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = text.map(|text| {
+        let path = dir.path().join("switchyard.toml");
+        fs::write(&path, text).expect("it is written");
+        path
+    });
+    let env = env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+    let settings = Settings::resolve(&Source { file, env }, overrides);
+    settings.map_err(|problems| problems.0.iter().map(ToString::to_string).collect())
+}
+
+fn problems(text: &str) -> Vec<String> {
+    resolve(Some(text), &[], &Overrides::default()).map(|_| ()).expect_err("it is refused")
+}
+
+fn keys(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(|line| line.split(": ").next().unwrap_or(line)).collect()
+}
+
+#[test]
+fn without_a_configuration_it_is_development_on_loopback() {
+    let settings = resolve(None, &[("SWITCHYARD__SERVER__WORKERS", "1")], &Overrides::default()).expect("it will do");
+    assert!(settings.dev);
+    let outside = Overrides { listen: Some(([0, 0, 0, 0], 7400).into()), ..Overrides::default() };
+    let refused = resolve(None, &[], &outside).expect_err("not loopback");
+    assert_eq!(keys(&refused), ["server.listen"]);
+    assert!(refused[0].contains("default-config"), "{refused:?}");
+}
+
+#[test]
+fn a_key_for_tokens_in_the_environment_is_a_configuration() {
+    let env = [("SWITCHYARD__AUTH__SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c")];
+    let outside = Overrides { listen: Some(([0, 0, 0, 0], 7400).into()), ..Overrides::default() };
+    assert!(!resolve(None, &env, &outside).expect("it has a key").dev);
+    let short = resolve(None, &[("SWITCHYARD__AUTH__SECRET", "short")], &Overrides::default());
+    assert_eq!(keys(&short.expect_err("too short")), ["auth.secret"]);
+}
+
+#[test]
+fn missing_short_and_example_secrets_say_what_to_do_next() {
+    for text in [
+        String::new(),
+        "[auth]\nsecret = \"too-short\"".to_owned(),
+        format!("[auth]\nsecret = {:?}", secret::EXAMPLE),
+        "[auth]\nsecret = \"a-secret-of-forty-bytes-but-change-me-okay\"".to_owned(),
+        crate::config::DEFAULT_TOML.to_owned(),
+    ] {
+        let lines = problems(&text);
+        assert_eq!(keys(&lines), ["auth.secret"], "{lines:?}");
+        assert!(lines[0].contains("openssl rand -hex 32"), "{lines:?}");
+    }
+}
+
+#[test]
+fn everything_that_makes_no_sense_is_reported_at_once() {
+    let lines = problems(
+        r#"
+        [server]
+        ops_listen = "127.0.0.1:7400"
+        drain_deadline = "0s"
+        [auth]
+        secret = "short"
+        tenant = ""
+        [auth.claims]
+        user = ""
+        [[auth.issuers]]
+        issuer = "https://login.example"
+        tenant = "t"
+        [[auth.issuers]]
+        issuer = "https://login.example"
+        secret_file = "/no/such/file"
+        [origins]
+        allow = ["https://app.example.com", "*", "app.example.com"]
+        [proxies]
+        proxy_protocol = true
+        [budgets.user]
+        requests_burst = 0
+        [sessions]
+        idle_timeout = "30s"
+        queue_bytes_max = "1KiB"
+        [log]
+        level = "x=y=z"
+        "#,
+    );
+    let mut found = keys(&lines);
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            "auth.claims.user",
+            "auth.issuers[0].jwks_file",
+            "auth.issuers[1].issuer",
+            "auth.issuers[1].secret_file",
+            "auth.issuers[1].tenant",
+            "auth.secret",
+            "auth.tenant",
+            "budgets.user.requests_burst",
+            "log.level",
+            "origins.allow",
+            "origins.allow",
+            "proxies.proxy_protocol",
+            "server.drain_deadline",
+            "server.ops_listen",
+            "sessions.idle_timeout",
+            "sessions.queue_bytes_max",
+        ]
+    );
+}
+
+#[test]
+fn secrets_and_keys_come_from_files_too() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name);
+    let write = |name: &str, text: &str| fs::write(path(name), text).expect("it is written");
+    let (new, old) = ("9d41c7".repeat(8), "5e02ba".repeat(8));
+    write("secrets", &format!("{new}\n{old}\n"));
+    write("empty", "\n");
+    write("jwks", "{}");
+    let config = |file: &Path| format!("[auth]\nsecret_file = {file:?}\n");
+    let settings = resolve(Some(&config(&path("secrets"))), &[], &Overrides::default()).expect("it will do");
+    let tokens = settings.tokens().expect("they are configured");
+    assert_eq!(tokens.signing.expect("the own secret").expose(), new.as_bytes(), "the first line signs");
+
+    assert_eq!(keys(&problems(&config(&path("empty")))), ["auth.secret_file"]);
+    assert_eq!(keys(&problems(&config(&path("none")))), ["auth.secret_file"]);
+    let both = format!("{}secret = {new:?}\n", config(&path("secrets")));
+    assert_eq!(keys(&problems(&both)), ["auth.secret_file"]);
+    let jwks = format!("[[auth.issuers]]\nissuer = \"i\"\ntenant = \"t\"\njwks_file = {:?}\n", path("jwks"));
+    assert_eq!(keys(&problems(&jwks)), ["auth.issuers.jwks_file"], "the edge refuses a file without keys");
+}
+
+#[test]
+fn nothing_that_a_configuration_says_shows_a_secret() {
+    let secret = "4f7ac1".repeat(8);
+    let settings = resolve(Some(&format!("[auth]\nsecret = {secret:?}\n")), &[], &Overrides::default());
+    let settings = settings.expect("it will do");
+    assert!(!format!("{settings:?}").contains(&secret), "Debug shows the secret");
+}

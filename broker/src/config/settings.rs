@@ -1,0 +1,85 @@
+//! What a process runs with: the configuration, the command line's options over it, checked as a whole. Whoever holds one
+//! need not check again.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use switchyard_edge::admission::config::Budgets;
+use switchyard_edge::auth::AuthConfig;
+
+use super::load::{Loaded, Source, load};
+use super::problem::Problems;
+use super::sections::{Config, LogFormat};
+use super::tokens::{Tokens, tokens};
+use super::{check, secret};
+use crate::cli::RunArgs;
+
+/// Options of the command line that go before the configuration.
+#[derive(Clone, Default, Debug)]
+pub struct Overrides {
+    /// For `server.data`.
+    pub data: Option<PathBuf>,
+    /// For `server.listen`.
+    pub listen: Option<SocketAddr>,
+    /// For `server.ops_listen`.
+    pub ops_listen: Option<SocketAddr>,
+    /// For `log.format`.
+    pub log_format: Option<LogFormat>,
+}
+
+impl From<&RunArgs> for Overrides {
+    fn from(args: &RunArgs) -> Self {
+        Self { data: args.data.clone(), listen: args.listen, ops_listen: args.ops_listen, log_format: args.log_format }
+    }
+}
+
+/// A configuration that makes sense.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// All sections, with the command line's options in them.
+    pub config: Config,
+    /// Whether this is development: no file, and no key for tokens in the environment.
+    pub dev: bool,
+    /// How tokens are checked and signed; nothing yet in development, see [`Settings::tokens`].
+    configured: Option<Tokens>,
+}
+
+impl Settings {
+    /// Reads and checks everything, and reports every problem at once.
+    pub fn resolve(source: &Source, overrides: &Overrides) -> Result<Self, Problems> {
+        let Loaded { mut config, given, mut problems } = load(source);
+        let Overrides { data, listen, ops_listen, log_format } = overrides.clone();
+        config.server.data = data.unwrap_or(config.server.data);
+        config.server.listen = listen.unwrap_or(config.server.listen);
+        config.server.ops_listen = ops_listen.unwrap_or(config.server.ops_listen);
+        config.log.format = log_format.unwrap_or(config.log.format);
+
+        let keyed = ["auth.secret", "auth.secret_file", "auth.issuers"].iter().any(|key| given.contains(*key));
+        let dev = source.file.is_none() && !keyed;
+        check::check(&config, dev, &mut problems);
+        // A section that could not be read as it was meant is not judged any further.
+        let readable = !problems.0.iter().any(|problem| problem.key == "--config" || problem.key.starts_with("auth"));
+        let configured = if dev || !readable { None } else { tokens(&config.auth, &mut problems) };
+        problems.or(Self { config, dev, configured })
+    }
+
+    /// How much clients may ask for. Development is generous, unless it was told a budget.
+    pub fn budgets(&self) -> Budgets {
+        if self.dev && self.config.budgets == Budgets::default() {
+            Budgets::development()
+        } else {
+            self.config.budgets.clone()
+        }
+    }
+
+    /// How tokens are checked and signed. In development the secret of the data directory is made if there is none.
+    pub fn tokens(&self) -> Result<Tokens, Problems> {
+        match &self.configured {
+            Some(tokens) => Ok(tokens.clone()),
+            None => {
+                let secret = secret::make_dev(&self.config.server.data)?;
+                Ok(Tokens { config: AuthConfig::development(secret.clone()), signing: Some(secret) })
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Operations: the thread that serves health and metrics and catches signals, apart from the roles, so that it answers
+//! however busy they are. It reports; it changes nothing.
+
+pub mod exporter;
+pub mod http;
+pub mod process;
+pub mod readiness;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::runtime::Builder;
+use tokio::time::{MissedTickBehavior, interval};
+
+pub use exporter::Exporter;
+pub use readiness::Readiness;
+
+use crate::ready::ReadyFile;
+use crate::signals::{Event, Signals};
+
+/// How often histograms that nobody scrapes give their samples back, so that they do not pile up.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// What the operations thread is given.
+#[derive(Debug)]
+pub struct Ops {
+    /// The bound operations port.
+    pub listener: TcpListener,
+    /// Renders the metrics.
+    pub exporter: Exporter,
+    /// Whether clients may come.
+    pub readiness: Readiness,
+    /// Where signals go.
+    pub events: Sender<Event>,
+    /// From the first SIGTERM to the end.
+    pub drain_deadline: Duration,
+    /// Removed when the process ends in a hurry.
+    pub ready_file: Arc<ReadyFile>,
+}
+
+impl Ops {
+    /// Starts the thread; when this returns, signals are caught and the port answers. The thread lives as long as the
+    /// process: it is what still answers while everything else ends.
+    pub fn start(self) -> anyhow::Result<()> {
+        let (started, outcome) = mpsc::channel();
+        thread::Builder::new()
+            .name("ops".to_owned())
+            .spawn(move || self.serve(&started))
+            .context("the operations thread cannot be started")?;
+        outcome.recv().context("the operations thread ended")?
+    }
+
+    fn serve(self, started: &Sender<anyhow::Result<()>>) {
+        let runtime = match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let _ = started.send(Err(error.into()));
+                return;
+            }
+        };
+        runtime.block_on(async {
+            let bound = tokio::net::TcpListener::from_std(self.listener);
+            let (listener, signals) = match bound.and_then(|bound| Ok((bound, Signals::catch()?))) {
+                Ok(both) => both,
+                Err(error) => {
+                    let _ = started.send(Err(error.into()));
+                    return;
+                }
+            };
+            let _ = started.send(Ok(()));
+            let router = http::ops_router(self.readiness, self.exporter.clone());
+            tokio::join!(
+                signals.watch(self.events, self.drain_deadline, self.ready_file),
+                upkeep(self.exporter),
+                async {
+                    if let Err(error) = axum::serve(listener, router).await {
+                        tracing::error!(%error, "the operations port is closed");
+                    }
+                }
+            );
+        });
+    }
+}
+
+async fn upkeep(exporter: Exporter) {
+    let mut ticks = interval(UPKEEP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        exporter.run_upkeep();
+    }
+}

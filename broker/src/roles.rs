@@ -1,0 +1,212 @@
+//! Wires the roles of one process together and starts them: the only place that knows them all. On each worker thread
+//! live an edge's door and a router; beside the workers run the commit thread, the readers and the HTTP server.
+
+mod http;
+mod parts;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use switchyard_cluster::link::EdgeId;
+use switchyard_cluster::mailbox::Bell;
+use switchyard_cluster::mesh::{self, MeshEdge, MeshRouter};
+use switchyard_cluster::now::Clock;
+use switchyard_cluster::worker::{Resident, Worker};
+use switchyard_edge::auth::SharedVerifier;
+use switchyard_edge::door::{Door, Drain, Listeners, Shared};
+use switchyard_router::config::RouterConfig;
+use switchyard_router::driver::{Commits, Readers, Router, Timelines};
+use switchyard_store::Epochs;
+
+use crate::config::{Settings, Tokens};
+use crate::exit::Failure;
+use crate::listen::BindError;
+use crate::ops::Readiness;
+use crate::ops::http::public_router;
+use crate::signals::Event;
+use http::Http;
+
+/// Part of the drain's time that clients have for moving by themselves; the rest is for what is in flight.
+const MOVING_SHARE: u32 = 2;
+
+/// What the roles are made of.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// The configuration.
+    pub settings: &'a Settings,
+    /// How tokens are checked.
+    pub tokens: &'a Tokens,
+    /// Where a role says that clients should stay away.
+    pub readiness: Readiness,
+    /// Where a role says that it cannot go on.
+    pub events: Sender<Event>,
+}
+
+/// The running roles.
+pub struct Roles {
+    public: SocketAddr,
+    doors: Arc<Shared>,
+    verifier: Arc<SharedVerifier>,
+    stop: Arc<AtomicBool>,
+    bells: Vec<Arc<Bell>>,
+    workers: Vec<JoinHandle<()>>,
+    commits: Commits,
+    readers: Readers,
+    store_threads: Vec<JoinHandle<()>>,
+    http: Http,
+}
+
+/// What a worker thread is given to make its residents of; they are made on their own thread.
+struct Seat {
+    worker: Worker,
+    edge_link: MeshEdge,
+    router_link: MeshRouter,
+    listener: std::net::TcpListener,
+    edge: EdgeId,
+}
+
+/// What all routers of the process share.
+#[derive(Clone)]
+struct RouterParts {
+    config: RouterConfig,
+    epoch: u64,
+    seed: u64,
+    commits: Commits,
+    readers: Readers,
+}
+
+impl Roles {
+    /// Their names, for the ready line.
+    pub const NAMES: &'static [&'static str] = &["edge", "router"];
+
+    /// Binds and starts them; when this returns, clients may come.
+    pub fn start(parts: Parts<'_>) -> Result<Self, Failure> {
+        let config = &parts.settings.config;
+        let store = Arc::new(parts::open_store(config)?);
+        let epoch = futures_executor::block_on(store.open_epoch()).context("the store gives out no epoch")?;
+
+        let count = match config.server.workers {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        };
+        let bind_error = |error| BindError { address: config.server.listen, option: "--listen", error };
+        let Listeners { address: public, sockets } =
+            switchyard_edge::door::bind(config.server.listen, count).map_err(bind_error)?;
+
+        let verifier = Arc::new(SharedVerifier::new(parts::verifier(parts.tokens)?));
+        let http = Http::start(public_router(parts.readiness)).context("the HTTP server cannot start")?;
+        let edge_config = parts::edge_config(parts.settings, public)?;
+        let doors = Shared::new(edge_config, Arc::clone(&verifier), http.handover());
+
+        let timelines: Arc<dyn Timelines> = store;
+        let router_config = parts::router_config(config);
+        let (commits, committing) = Commits::start(Arc::clone(&timelines)).context("the commit thread")?;
+        let (readers, mut store_threads) =
+            Readers::start(timelines, router_config.readers).context("the reader threads")?;
+        store_threads.push(committing);
+        let router = RouterParts {
+            config: router_config,
+            epoch,
+            seed: rand::random(),
+            commits: commits.clone(),
+            readers: readers.clone(),
+        };
+
+        let stop = Arc::new(AtomicBool::new(false));
+        let (seats, bells) = seats(sockets)?;
+        let mut workers = Vec::new();
+        for seat in seats {
+            workers.push(start_worker(seat, &doors, &router, &stop, &parts.events)?);
+        }
+        Ok(Self { public, doors, verifier, stop, bells, workers, commits, readers, store_threads, http })
+    }
+
+    /// Where clients connect, as it was really bound.
+    pub fn public_address(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// Puts new secrets in force.
+    pub fn reload(&self, _settings: &Settings, tokens: &Tokens) {
+        match parts::verifier(tokens) {
+            Ok(verifier) => self.verifier.replace(verifier),
+            Err(error) => tracing::error!(%error, "the keys stay as they were"),
+        }
+    }
+
+    /// Ends them, edges first: clients are asked to move, what is in flight is finished, then the store is closed. The
+    /// deadline itself is kept by `signals`.
+    pub fn drain(self, until: Instant) -> Result<(), Failure> {
+        let left = until.saturating_duration_since(Instant::now());
+        let moving = left / MOVING_SHARE;
+        self.doors.control().drain(Drain {
+            after_min: Duration::ZERO,
+            after_max: moving.mul_f32(0.8),
+            deadline: moving,
+        });
+        self.stop.store(true, Ordering::Relaxed);
+        self.bells.iter().for_each(|bell| bell.ring());
+        join("a worker", self.workers)?;
+        self.readers.stop();
+        self.commits.stop();
+        // The last handles to the store end with these threads; a commit or projection under way is finished.
+        join("a store thread", self.store_threads)?;
+        self.http.stop()
+    }
+}
+
+fn join(what: &str, threads: Vec<JoinHandle<()>>) -> Result<(), Failure> {
+    for thread in threads {
+        thread.join().map_err(|_| anyhow::anyhow!("{what} panicked"))?;
+    }
+    Ok(())
+}
+
+fn seats(sockets: Vec<std::net::TcpListener>) -> Result<(Vec<Seat>, Vec<Arc<Bell>>), Failure> {
+    let clock = Clock::start();
+    let workers: Vec<Worker> =
+        sockets.iter().map(|_| Worker::new(clock)).collect::<Result<_, _>>().context("a worker's poll")?;
+    let bells: Vec<Arc<Bell>> = workers.iter().map(Worker::bell).collect();
+    let links = mesh::join(&bells);
+    let seats = workers.into_iter().zip(links).zip(sockets).zip(0_u16..).map(
+        |(((worker, (edge_link, router_link)), listener), at)| Seat {
+            worker,
+            edge_link,
+            router_link,
+            listener,
+            edge: EdgeId(at),
+        },
+    );
+    Ok((seats.collect(), bells))
+}
+
+fn start_worker(
+    seat: Seat,
+    doors: &Arc<Shared>,
+    router: &RouterParts,
+    stop: &Arc<AtomicBool>,
+    events: &Sender<Event>,
+) -> Result<JoinHandle<()>, Failure> {
+    let (doors, router, stop, events) = (Arc::clone(doors), router.clone(), Arc::clone(stop), events.clone());
+    let name = format!("worker-{}", seat.edge.0);
+    let thread = thread::Builder::new().name(name).spawn(move || {
+        if let Err(error) = work(seat, doors, router, &stop) {
+            let _ = events.send(Event::Failed(anyhow::Error::from(error).context("a worker").into()));
+        }
+    });
+    Ok(thread.context("a worker thread")?)
+}
+
+fn work(seat: Seat, doors: Arc<Shared>, router: RouterParts, stop: &AtomicBool) -> std::io::Result<()> {
+    let Seat { worker, edge_link, router_link, listener, edge } = seat;
+    let door = Door::new(doors, edge, &worker, listener, edge_link)?;
+    let RouterParts { config, epoch, seed, commits, readers } = router;
+    let router = Router::new(config, epoch, seed, Box::new(router_link), commits, readers, worker.bell());
+    let mut residents: Vec<Box<dyn Resident>> = vec![Box::new(door), Box::new(router)];
+    worker.run(&mut residents, stop)
+}

@@ -1,0 +1,103 @@
+//! The public port's plain HTTP: connections that the edges' doors took and that are no WebSocket are served here, on one
+//! thread with a runtime of its own, with the bytes that were read of them already.
+
+use std::io::Cursor;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use switchyard_edge::door::HttpHandover;
+use tokio::io::AsyncReadExt;
+use tokio::runtime::Builder;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::exit::Failure;
+
+/// Connections handed over and not yet looked at; beyond it they are closed.
+const HANDED_OVER_MAX: usize = 1_024;
+
+/// Connections served at once; the others wait for a place. Health checks and pages are short.
+const SERVED_MAX: usize = 1_024;
+
+/// From one request's end to the next one's head, at most.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest a connection lives: enough for any page, too little to hold a place.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
+
+type Handed = (TcpStream, Vec<u8>, SocketAddr);
+
+/// The running server.
+pub(super) struct Http {
+    connections: mpsc::Sender<Handed>,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Http {
+    /// Starts its thread.
+    pub(super) fn start(router: Router) -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (connections, handed) = mpsc::channel(HANDED_OVER_MAX);
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
+            runtime.block_on(serve(router, handed, stopped));
+        })?;
+        Ok(Self { connections, stop, thread })
+    }
+
+    /// What the doors call.
+    pub(super) fn handover(&self) -> HttpHandover {
+        let connections = self.connections.clone();
+        Arc::new(move |socket, read, client| {
+            if connections.try_send((socket, read, client)).is_err() {
+                tracing::debug!(%client, "an HTTP connection was closed: too many wait");
+            }
+        })
+    }
+
+    /// Ends it; requests under way are cut, as health checks can bear.
+    pub(super) fn stop(self) -> Result<(), Failure> {
+        let _ = self.stop.send(());
+        self.thread.join().map_err(|_| anyhow::anyhow!("the HTTP thread panicked"))?;
+        Ok(())
+    }
+}
+
+/// Inputs: connections, and the word to stop. Tasks end with the runtime.
+async fn serve(router: Router, mut handed: mpsc::Receiver<Handed>, mut stopped: oneshot::Receiver<()>) {
+    let places = Arc::new(Semaphore::new(SERVED_MAX));
+    loop {
+        let next = tokio::select! {
+            next = handed.recv() => next,
+            _ = &mut stopped => return,
+        };
+        let Some((socket, read, client)) = next else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let router = router.clone();
+        tokio::spawn(async move {
+            match tokio::time::timeout(CONNECTION_TIMEOUT, connection(router, socket, read)).await {
+                Ok(Ok(())) | Err(_) => {}
+                Ok(Err(error)) => tracing::debug!(%client, error, "an HTTP connection failed"),
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn connection(router: Router, socket: TcpStream, read: Vec<u8>) -> Result<(), String> {
+    let socket = tokio::net::TcpStream::from_std(socket).map_err(|error| error.to_string())?;
+    let (reader, writer) = socket.into_split();
+    let stream = tokio::io::join(Cursor::new(read).chain(reader), writer);
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await
+        .map_err(|error| error.to_string())
+}

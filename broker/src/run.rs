@@ -1,0 +1,141 @@
+//! One run of the broker, in order: configuration, logs, what is bound, the roles, the ready line; then it waits for
+//! signals and ends with a drain. The order is all that is decided here.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::Instant;
+
+use anyhow::Context;
+use switchyard_protocol::id::UserId;
+
+use crate::cli::RunArgs;
+use crate::commands::print_line;
+use crate::config::{LogFormat, Overrides, Problem, Settings, Source, Tokens};
+use crate::exit::Failure;
+use crate::listen::listen;
+use crate::logs::{self, LogLevel};
+use crate::ops::{Exporter, Ops, Readiness, process};
+use crate::ready::{Ready, ReadyFile};
+use crate::roles::{Parts, Roles};
+use crate::signals::Event;
+use crate::version::{COMMIT, VERSION};
+
+/// For whom development mode prints a token.
+const DEV_USER: &str = "dev";
+
+/// Runs every role until it is told to end. Errors of the configuration and of addresses come before anything is served.
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    let source = Source::of_process(args.config.clone());
+    let overrides = Overrides::from(args);
+    let settings = Settings::resolve(&source, &overrides)?;
+    let level = logs::start(&settings.config.log)?;
+    let exporter = Exporter::install()?;
+    process::set_start_time();
+    let open_files_max = process::raise_open_files();
+    tracing::info!(version = VERSION, commit = COMMIT, dev = settings.dev, open_files_max, "starting");
+
+    let ops_listener = listen(settings.config.server.ops_listen, "--ops-listen")?;
+    let ops_address = ops_listener.local_addr().context("the operations port has no address")?;
+    let tokens = settings.tokens()?;
+    let readiness = Readiness::default();
+    readiness.not_ready("start", "the roles are starting");
+    let (events, inbox) = mpsc::channel();
+    let ready_file = Arc::new(ReadyFile::default());
+    Ops {
+        listener: ops_listener,
+        exporter,
+        readiness: readiness.clone(),
+        events: events.clone(),
+        drain_deadline: settings.config.server.drain_deadline.0,
+        ready_file: Arc::clone(&ready_file),
+    }
+    .start()?;
+
+    let roles = Roles::start(Parts { settings: &settings, tokens: &tokens, readiness: readiness.clone(), events })?;
+    readiness.ready("start");
+    let data = &settings.config.server.data;
+    let ready = Ready::new(settings.dev, Roles::NAMES.to_vec(), data, roles.public_address(), ops_address);
+    tell(&settings, &tokens, &ready)?;
+    if let Some(path) = &args.ready_file {
+        let failed = |e| Problem::new("--ready-file", format!("cannot write {}: {e}", path.display()));
+        ready_file.write(path, &ready).map_err(|e| Failure::Usage(failed(e).into()))?;
+    }
+    print_line(&ready.line())?;
+
+    let ended = wait(&inbox, &roles, &Reload { source, overrides, level });
+    readiness.not_ready("drain", "the process is ending");
+    let until = Instant::now() + settings.config.server.drain_deadline.0;
+    let drained = roles.drain(until);
+    ready_file.remove();
+    tracing::info!("ended");
+    ended.and(drained)
+}
+
+/// What a reload needs.
+struct Reload {
+    source: Source,
+    overrides: Overrides,
+    level: LogLevel,
+}
+
+/// Serves until a drain is asked for (`Ok`) or a role fails.
+fn wait(inbox: &Receiver<Event>, roles: &Roles, reload: &Reload) -> Result<(), Failure> {
+    loop {
+        match inbox.recv() {
+            Ok(Event::Reload) => reload.apply(roles),
+            Ok(Event::Failed(failure)) => {
+                tracing::error!(%failure, "a role has failed");
+                return Err(failure);
+            }
+            Ok(Event::Drain) => {
+                tracing::info!("asked to end; draining");
+                return Ok(());
+            }
+            Err(_) => return Err(anyhow::anyhow!("the operations thread has ended").into()),
+        }
+    }
+}
+
+impl Reload {
+    /// Puts a new level and new secrets in force, or, when anything is wrong with them, nothing at all.
+    fn apply(&self, roles: &Roles) {
+        let read = Settings::resolve(&self.source, &self.overrides)
+            .and_then(|settings| settings.tokens().map(|tokens| (settings, tokens)));
+        let (settings, tokens) = match read {
+            Ok(both) => both,
+            Err(problems) => {
+                for problem in &problems.0 {
+                    tracing::error!(%problem, "not reloaded");
+                }
+                return;
+            }
+        };
+        if let Err(error) = self.level.set(&settings.config.log.level) {
+            tracing::error!(%error, "the log level stays as it was");
+        }
+        roles.reload(&settings, &tokens);
+        tracing::info!("reloaded certificates, secrets and the log level");
+    }
+}
+
+/// Says where it is served; in development also how to come in at once. Whoever reads JSON gets events alone, and
+/// a token is never one.
+fn tell(settings: &Settings, tokens: &Tokens, ready: &Ready) -> Result<(), Failure> {
+    tracing::info!(clients = ready.ws(), operations = ready.ops(), "ready");
+    if !settings.dev || settings.config.log.format == LogFormat::Json {
+        return Ok(());
+    }
+    let user = UserId::new(DEV_USER).expect("the constant is a valid id");
+    let token = crate::commands::dev_token(tokens, user)?;
+    let data = settings.config.server.data.display();
+    eprintln!();
+    eprintln!("  Switchyard {VERSION} in development mode: loopback only, everything kept in {data}");
+    eprintln!("  clients      {}", ready.ws());
+    eprintln!("  operations   {}/metrics", ready.ops());
+    eprintln!("  a token      {token}");
+    eprintln!(
+        "               for user `{DEV_USER}`, good for 15 minutes; others: switchyard token --user NAME --data {data}"
+    );
+    eprintln!();
+    Ok(())
+}

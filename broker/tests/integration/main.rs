@@ -1,0 +1,6 @@
+//! The integration tests of the broker, in one binary. A test belongs in a module named after what it shows.
+
+mod commands;
+mod power_cut;
+mod process;
+mod start;

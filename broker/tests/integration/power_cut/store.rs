@@ -1,0 +1,45 @@
+//! The embedded store under power cuts: what its barrier confirmed is there, byte for byte, after any number of them.
+
+mod campaign;
+mod child;
+
+use campaign::{Campaign, Target, Verdict};
+
+use super::disk::Survival;
+
+/// Cuts under load in a row, on one data directory.
+const CUTS: u32 = 20;
+
+/// The same when journals are changed. Each takes a while to fill.
+const CUTS_AROUND_JOURNALS: u32 = 8;
+
+#[test]
+fn what_was_confirmed_survives_on_a_disk_that_forgets_all_else() {
+    child::run_if_asked();
+    all_is_there(&Campaign::new(CUTS, Survival::Nothing, Target::Anywhere));
+}
+
+#[test]
+fn what_was_confirmed_survives_on_a_disk_that_keeps_pieces_of_the_rest() {
+    all_is_there(&Campaign::new(CUTS, Survival::Pieces, Target::Anywhere));
+}
+
+#[test]
+fn what_was_confirmed_survives_cuts_while_journals_change() {
+    all_is_there(&Campaign::new(CUTS_AROUND_JOURNALS, Survival::PiecesWithNamesInOrder, Target::Journals));
+}
+
+fn all_is_there(campaign: &Campaign) {
+    let result = campaign.run().unwrap_or_else(|error| panic!("{campaign:?}: {error:?}"));
+    assert_eq!(result.verdict, Verdict::AllThere, "{campaign:?}: {result:?}");
+    assert_eq!(result.cuts_under_load, campaign.cuts);
+    assert!(result.confirmed > 0 && result.changes_lost > 0, "{campaign:?}: {result:?}");
+}
+
+/// Shows that the tests above can fail: the same store that does not sync.
+#[test]
+fn without_syncs_the_same_test_finds_confirmed_rows_missing() {
+    let campaign = Campaign::new(CUTS, Survival::Nothing, Target::Anywhere).without_syncs();
+    let result = campaign.run().unwrap_or_else(|error| panic!("{campaign:?}: {error:?}"));
+    assert!(matches!(result.verdict, Verdict::Missing { rows: 1.., .. }), "{campaign:?}: {result:?}");
+}

@@ -1,0 +1,152 @@
+//! Starting and ending: the ready line, both ports, the development secret, signals, and what is said when it cannot start.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::process::{Broker, get, refused, said};
+
+#[test]
+fn it_says_when_it_is_ready_and_ends_when_asked() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (data, file) = (dir.path().join("data"), dir.path().join("ready.json"));
+    let file_name = file.to_str().expect("text");
+    let mut broker = Broker::start(&data, &["--ready-file", file_name]);
+
+    let written: Value = serde_json::from_str(&fs::read_to_string(&file).expect("it is there")).expect("JSON");
+    assert_eq!(written, broker.ready, "the file has what stdout has");
+    assert_eq!((&written["ready"], &written["dev"], &written["quic"]), (&true.into(), &true.into(), &Value::Null));
+    assert_eq!(written["data_dir"], data.to_str().expect("text"));
+    assert_eq!(written["roles"], serde_json::json!(["edge", "router"]));
+    let banner = broker.wait_for("a token");
+    assert_eq!(banner.matches('.').count(), 2, "a token stands in {banner}");
+
+    for port in ["page", "ops"] {
+        assert_eq!(get(&broker.address(port), "/healthz").0, 200);
+        assert_eq!(get(&broker.address(port), "/readyz").0, 200);
+    }
+    assert_eq!(get(&broker.address("page"), "/health").0, 200);
+    assert_eq!(get(&broker.address("page"), "/metrics").0, 404, "metrics are not for the public");
+    let (status, metrics) = get(&broker.address("ops"), "/metrics");
+    assert_eq!(status, 200);
+    assert!(metrics.contains("switchyard_build_info{"), "{metrics}");
+
+    let mode = fs::metadata(data.join("dev-secret")).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let data_name = data.to_str().expect("text");
+    assert_eq!(said(&["token", "--user", "ann", "--data", data_name]).trim_end().matches('.').count(), 2);
+
+    broker.signal(Signal::TERM);
+    let (status, told) = broker.end();
+    assert_eq!(status.code(), Some(0), "{told}");
+    assert!(!file.exists(), "the ready file goes with the process");
+}
+
+#[test]
+fn json_logs_are_json_alone_and_hold_no_token() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let broker = Broker::start(&dir.path().join("data"), &["--log-format", "json"]);
+    broker.signal(Signal::INT);
+    let (status, told) = broker.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(told.lines().count() >= 3, "{told}");
+    for line in told.lines() {
+        let line: Value = serde_json::from_str(line).expect("a line is an object");
+        assert!(line["level"].is_string() && line["message"].is_string(), "{line}");
+    }
+    assert!(!told.contains("eyJ"), "no token in the logs: {told}");
+}
+
+#[test]
+fn a_port_in_use_exits_3_and_says_what_to_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let broker = Broker::start(&dir.path().join("one"), &[]);
+    let data = dir.path().join("other");
+    for (name, option, other) in [("page", "--listen", "--ops-listen"), ("ops", "--ops-listen", "--listen")] {
+        let address = broker.address(name);
+        let (code, told) = refused(&[option, &address, other, "127.0.0.1:0", "--data", data.to_str().expect("text")]);
+        assert_eq!(code, 3, "{told}");
+        let expected = format!("cannot listen on {address}: in use; stop the other process or use {option}");
+        assert!(told.lines().any(|line| line == expected), "{told}");
+    }
+}
+
+#[test]
+fn a_hang_up_reads_the_log_level_again_and_keeps_the_old_when_it_is_wrong() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("switchyard.toml");
+    let write = |level: &str| {
+        let text = format!("[auth]\nsecret = \"{}\"\n[log]\nlevel = {level:?}\n", "7b2e".repeat(16));
+        fs::write(&file, text).expect("it is written");
+    };
+    write("warn");
+    let mut broker = Broker::start(&dir.path().join("data"), &["--config", file.to_str().expect("text")]);
+    assert_eq!(broker.ready["dev"], false);
+    write("x=y=z");
+    broker.signal(Signal::HUP);
+    assert!(broker.wait_for("not reloaded").contains("log.level"));
+    write("info");
+    broker.signal(Signal::HUP);
+    broker.wait_for("reloaded certificates");
+    broker.signal(Signal::TERM);
+    let (status, told) = broker.end();
+    assert_eq!(status.code(), Some(0), "{told}");
+    assert!(told.contains("asked to end"), "information is logged now: {told}");
+}
+
+#[test]
+fn a_directory_in_use_exits_4_and_says_what_to_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let broker = Broker::start(dir.path(), &[]);
+    let data = dir.path().to_str().expect("text");
+    let (code, told) = refused(&["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data", data]);
+    assert_eq!(code, 4, "{told}");
+    let pid = broker.ready["pid"].to_string();
+    assert!(told.contains("in use") && told.contains(&pid) && told.contains("--data"), "{told}");
+}
+
+#[test]
+fn a_client_that_stays_holds_up_a_drain_until_a_second_signal() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("ready.json");
+    let mut broker = Broker::start(dir.path(), &["--ready-file", file.to_str().expect("text")]);
+    let token = said(&["token", "--user", "ann", "--data", dir.path().to_str().expect("text")]);
+    let mut client = open_session(&broker.address("ws"), token.trim_end());
+    broker.signal(Signal::TERM);
+    broker.wait_for("draining");
+    broker.signal(Signal::TERM);
+    let (status, told) = broker.end();
+    assert_eq!(status.code(), Some(1), "{told}");
+    assert!(told.contains("a second time"), "{told}");
+    assert!(!file.exists(), "the ready file goes with the process");
+    let mut rest = Vec::new();
+    let _ = client.read_to_end(&mut rest);
+    assert!(String::from_utf8_lossy(&rest).contains("drain"), "it was asked to move");
+}
+
+/// A WebSocket session in JSON form, on a bare socket that never says goodbye.
+fn open_session(address: &str, token: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let head = format!(
+        "GET /v1/ws HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: switchyard.v1.json\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    let hello = br#"{"id":1,"hello":{"device":"phone","subscribe":"all"}}"#;
+    let length = u8::try_from(hello.len()).expect("a short frame");
+    // A final text frame, masked with zeros.
+    let mut frame = vec![0x81, 0x80 | length, 0, 0, 0, 0];
+    frame.extend_from_slice(hello);
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&frame)).expect("it reads");
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(b"\"ok\":true") {
+        stream.read_exact(&mut byte).unwrap_or_else(|e| panic!("{e} after {}", String::from_utf8_lossy(&answer)));
+        answer.extend(byte);
+    }
+    stream
+}
