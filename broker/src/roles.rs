@@ -2,7 +2,6 @@
 //! live an edge's door and a router; beside the workers run the commit thread, the readers and the HTTP server.
 
 mod http;
-mod parts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,13 +16,15 @@ use switchyard_cluster::mailbox::Bell;
 use switchyard_cluster::mesh::{self, MeshEdge, MeshRouter};
 use switchyard_cluster::now::Clock;
 use switchyard_cluster::worker::{Resident, Worker};
-use switchyard_edge::auth::SharedVerifier;
+use switchyard_edge::auth::{SharedVerifier, Verifier};
 use switchyard_edge::door::{Door, Drain, Listeners, Shared};
 use switchyard_router::config::RouterConfig;
 use switchyard_router::driver::{Commits, Readers, Router, Timelines};
 use switchyard_store::Epochs;
+use switchyard_store::embedded::Embedded;
 
-use crate::config::{Settings, Tokens};
+use crate::commands::open_failure;
+use crate::config::{Problem, Problems, Settings, Tokens};
 use crate::exit::Failure;
 use crate::listen::BindError;
 use crate::ops::Readiness;
@@ -86,25 +87,22 @@ impl Roles {
 
     /// Binds and starts them; when this returns, clients may come.
     pub fn start(parts: Parts<'_>) -> Result<Self, Failure> {
-        let config = &parts.settings.config;
-        let store = Arc::new(parts::open_store(config)?);
+        let Parts { settings, tokens, readiness, events } = parts;
+        let data = &settings.config.server.data;
+        let store = Embedded::open(data, settings.store()).map_err(|error| open_failure(data, &error))?;
+        let store = Arc::new(store);
         let epoch = futures_executor::block_on(store.open_epoch()).context("the store gives out no epoch")?;
 
-        let count = match config.server.workers {
-            0 => thread::available_parallelism().map_or(1, usize::from),
-            workers => workers,
-        };
-        let bind_error = |error| BindError { address: config.server.listen, option: "--listen", error };
-        let Listeners { address: public, sockets } =
-            switchyard_edge::door::bind(config.server.listen, count).map_err(bind_error)?;
+        let address = settings.config.server.listen;
+        let Listeners { address: public, sockets } = switchyard_edge::door::bind(address, settings.workers())
+            .map_err(|error| BindError { address, option: "--listen", error })?;
 
-        let verifier = Arc::new(SharedVerifier::new(parts::verifier(parts.tokens)?));
-        let http = Http::start(public_router(parts.readiness)).context("the HTTP server cannot start")?;
-        let edge_config = parts::edge_config(parts.settings, public)?;
-        let doors = Shared::new(edge_config, Arc::clone(&verifier), http.handover());
+        let verifier = Arc::new(SharedVerifier::new(verifier(tokens)?));
+        let http = Http::start(public_router(readiness)).context("the HTTP server cannot start")?;
+        let doors = Shared::new(settings.edge(public.port())?, Arc::clone(&verifier), http.handover());
 
         let timelines: Arc<dyn Timelines> = store;
-        let router_config = parts::router_config(config);
+        let router_config = settings.router();
         let (commits, committing) = Commits::start(Arc::clone(&timelines)).context("the commit thread")?;
         let (readers, mut store_threads) =
             Readers::start(timelines, router_config.readers).context("the reader threads")?;
@@ -121,7 +119,7 @@ impl Roles {
         let (seats, bells) = seats(sockets)?;
         let mut workers = Vec::new();
         for seat in seats {
-            workers.push(start_worker(seat, &doors, &router, &stop, &parts.events)?);
+            workers.push(start_worker(seat, &doors, &router, &stop, &events)?);
         }
         Ok(Self { public, doors, verifier, stop, bells, workers, commits, readers, store_threads, http })
     }
@@ -133,7 +131,7 @@ impl Roles {
 
     /// Puts new secrets in force.
     pub fn reload(&self, _settings: &Settings, tokens: &Tokens) {
-        match parts::verifier(tokens) {
+        match verifier(tokens) {
             Ok(verifier) => self.verifier.replace(verifier),
             Err(error) => tracing::error!(%error, "the keys stay as they were"),
         }
@@ -158,6 +156,14 @@ impl Roles {
         join("a store thread", self.store_threads)?;
         self.http.stop()
     }
+}
+
+/// What checks tokens. The configuration was checked when it was read; a key file may have changed since.
+fn verifier(tokens: &Tokens) -> Result<Verifier, Failure> {
+    Verifier::new(&tokens.config).map_err(|errors| {
+        let problems = errors.iter().map(|error| Problem::new("auth", error.to_string()));
+        Failure::Usage(Problems(problems.collect()))
+    })
 }
 
 fn join(what: &str, threads: Vec<JoinHandle<()>>) -> Result<(), Failure> {

@@ -1,7 +1,8 @@
 //! Batches between threads: a [`Mailbox`] takes whole batches under one short lock, and its worker's [`Bell`] is rung at
 //! most once per batch, with a system call only if that worker sleeps.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Wakes one worker.
@@ -12,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub struct Bell {
     rung: AtomicBool,
+    /// The worker rang for itself.
+    own: AtomicBool,
     asleep: AtomicBool,
     waker: mio::Waker,
 }
@@ -19,7 +22,7 @@ pub struct Bell {
 impl Bell {
     /// A bell that wakes the poll to which `waker` belongs.
     pub fn new(waker: mio::Waker) -> Self {
-        Self { rung: AtomicBool::new(false), asleep: AtomicBool::new(false), waker }
+        Self { rung: AtomicBool::new(false), own: AtomicBool::new(false), asleep: AtomicBool::new(false), waker }
     }
 
     /// Makes the worker look at its mailboxes soon.
@@ -31,10 +34,21 @@ impl Bell {
         }
     }
 
+    /// Like [`ring`](Self::ring), by the worker itself: it is awake, and if what it posted is taken in the same turn, no
+    /// other one follows for it.
+    pub fn ring_own(&self) {
+        self.own.store(true, Relaxed);
+    }
+
+    /// What the worker posted to itself so far in this turn is taken in its next step.
+    pub(crate) fn own_is_taken(&self) {
+        self.own.store(false, Relaxed);
+    }
+
     /// The worker says that it is about to sleep. `false`: it was rung meanwhile and must not.
     pub(crate) fn may_sleep(&self) -> bool {
         self.asleep.store(true, SeqCst);
-        if self.rung.swap(false, SeqCst) {
+        if self.own.load(Relaxed) || self.rung.swap(false, SeqCst) {
             self.asleep.store(false, SeqCst);
             return false;
         }
@@ -45,6 +59,17 @@ impl Bell {
     pub(crate) fn awake(&self) {
         self.asleep.store(false, SeqCst);
         self.rung.store(false, SeqCst);
+        self.own.store(false, Relaxed);
+    }
+}
+
+/// Items of room that an empty queue may keep after a burst; more is given back.
+pub const ROOM_KEPT_MAX: usize = 1_024;
+
+/// Gives back what an empty batch kept from a burst.
+pub fn keep_little<T>(batch: &mut Vec<T>) {
+    if batch.is_empty() && batch.capacity() > ROOM_KEPT_MAX {
+        *batch = Vec::new();
     }
 }
 
@@ -68,8 +93,21 @@ impl<T> Mailbox<T> {
 
     /// Moves a whole batch in, in order, and wakes the worker. An empty batch costs nothing.
     pub fn post(&self, batch: &mut Vec<T>) {
+        if self.put(batch) {
+            self.bell.ring();
+        }
+    }
+
+    /// The same, by the mailbox's own worker.
+    pub fn post_own(&self, batch: &mut Vec<T>) {
+        if self.put(batch) {
+            self.bell.ring_own();
+        }
+    }
+
+    fn put(&self, batch: &mut Vec<T>) -> bool {
         if batch.is_empty() {
-            return;
+            return false;
         }
         {
             let mut queue = self.queue();
@@ -79,14 +117,18 @@ impl<T> Mailbox<T> {
                 queue.append(batch);
             }
         }
-        self.bell.ring();
+        keep_little(batch);
+        true
     }
 
-    /// Takes everything out, in order. `into` must be empty; its room is kept for the next batch.
+    /// Takes everything out, in order. `into` must be empty; its room is kept for the next batch, within reason.
     pub fn take(&self, into: &mut Vec<T>) {
         debug_assert!(into.is_empty());
+        keep_little(into);
         let mut queue = self.queue();
-        if !queue.is_empty() {
+        if queue.is_empty() {
+            keep_little(&mut queue);
+        } else {
             std::mem::swap(&mut *queue, into);
         }
     }

@@ -85,9 +85,14 @@ impl EdgeLink for MeshEdge {
     }
 
     fn flush(&mut self) {
-        for (hub, batch) in self.hubs.iter().zip(&mut self.outgoing) {
+        for (at, (hub, batch)) in self.hubs.iter().zip(&mut self.outgoing).enumerate() {
             // Kept here while the router is behind: then `send` refuses once this part is full too.
-            if !batch.is_empty() && hub.requests.len() < REQUESTS_WAITING_MAX {
+            if batch.is_empty() || hub.requests.len() >= REQUESTS_WAITING_MAX {
+                continue;
+            }
+            if at == self.at {
+                hub.requests.post_own(batch);
+            } else {
                 hub.requests.post(batch);
             }
         }
@@ -125,7 +130,11 @@ impl RouterLink for MeshRouter {
                 self.outgoing[at].push(Delivery::Head { key, head });
             }
             hub.event_bytes.fetch_add(std::mem::take(&mut self.outgoing_bytes[at]), Relaxed);
-            hub.deliveries.post(&mut self.outgoing[at]);
+            if at == self.at {
+                hub.deliveries.post_own(&mut self.outgoing[at]);
+            } else {
+                hub.deliveries.post(&mut self.outgoing[at]);
+            }
         }
     }
 }

@@ -90,6 +90,8 @@ impl Worker {
             for resident in &mut *residents {
                 resident.turn(now);
             }
+            // Requests of this turn's intake were taken just now; its answers and events are in what follows.
+            self.bell.own_is_taken();
             for resident in &mut *residents {
                 resident.flush(now);
             }

@@ -4,20 +4,20 @@
 //! One turn: sockets that are ready are read into one buffer that all share ([`intake`](Resident::intake)); then, when
 //! the routers on this thread have worked, what came over the link is put into queues and every socket that has
 //! something is written once ([`flush`](Resident::flush)). No task, channel, timer or heap of its own per session: one
-//! timer wheel, one read buffer, one [`outbox`].
+//! timer wheel, one read buffer, one `outbox`.
 //!
 //! | part | does |
 //! |---|---|
-//! | [`listen`] | listening sockets that workers share |
-//! | [`accept`] | new connections |
-//! | [`opening`] | from the first byte to the upgrade, or to another server |
-//! | [`intake`] | reads sockets, feeds sessions, carries out their effects |
-//! | [`desk`] | what a session's call needs |
-//! | [`deliver`] | answers and events from the link to queues |
-//! | [`outbox`], [`queue`] | frames, each made once; what waits for a socket |
-//! | [`ending`] | goodbyes, and what is cleaned up after a connection |
-//! | [`timers`] | deadlines |
-//! | [`control`] | the order to go |
+//! | `listen` | listening sockets that workers share |
+//! | `accept` | new connections |
+//! | `opening` | from the first byte to the upgrade, or to another server |
+//! | `intake` | reads sockets, feeds sessions, carries out their effects |
+//! | `desk` | what a session's call needs |
+//! | `deliver` | answers and events from the link to queues |
+//! | `outbox`, `queue` | frames, each made once; what waits for a socket |
+//! | `ending` | goodbyes, and what is cleaned up after a connection |
+//! | `timers` | deadlines |
+//! | `control` | the order to go |
 
 mod accept;
 mod connection;
@@ -82,7 +82,8 @@ pub struct Shared {
 
 impl Shared {
     /// With this configuration. `verifier` may be replaced while doors run.
-    pub fn new(config: EdgeConfig, verifier: Arc<SharedVerifier>, handover: HttpHandover) -> Arc<Self> {
+    pub fn new(mut config: EdgeConfig, verifier: Arc<SharedVerifier>, handover: HttpHandover) -> Arc<Self> {
+        config.session.heartbeat_ms = u64::try_from(config.timing.heartbeat.as_millis()).unwrap_or(u64::MAX);
         let admission = Admission::new(&config.budgets);
         Arc::new(Self { config, verifier, admission, handover, control: Control::default() })
     }
@@ -239,5 +240,18 @@ impl<L: EdgeLink> Resident for Door<L> {
 
     fn done(&self) -> bool {
         self.draining.is_some() && self.connections.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A door may be made on one thread and live on another.
+    #[test]
+    fn a_door_can_be_moved_to_its_worker() {
+        fn is_send<T: Send>() {}
+        is_send::<Door<switchyard_cluster::mesh::MeshEdge>>();
+        is_send::<Worker>();
     }
 }

@@ -112,7 +112,7 @@ impl Session {
 
     /// Conversations whose owners were asked for a subscription and have not answered.
     pub fn awaited(&self) -> impl Iterator<Item = ConversationId> + '_ {
-        self.live().into_iter().flat_map(|live| live.gatherings.iter().flat_map(gather::Gathering::waiting))
+        self.live().into_iter().flat_map(Live::awaited)
     }
 
     /// It reads this conversation no more, for its user was put out.

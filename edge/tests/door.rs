@@ -12,3 +12,5 @@ mod endings;
 mod entrance;
 #[path = "door/talk.rs"]
 mod talk;
+#[path = "door/wrong.rs"]
+mod wrong;

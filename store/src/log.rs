@@ -27,7 +27,7 @@ pub struct Batch {
     pub epoch: u64,
     /// The number of the first row; the others follow it without a hole.
     pub first: Seq,
-    /// The rows as [`Row::encode`](crate::Row::encode) made them for exactly these numbers.
+    /// The rows as [`RowRef::encode`](crate::RowRef::encode) made them for exactly these numbers.
     pub rows: Vec<Bytes>,
 }
 

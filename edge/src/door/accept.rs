@@ -20,11 +20,16 @@ const ACCEPTS_PER_TURN_MAX: usize = 256;
 /// For how long nothing is accepted after the process ran out of descriptors. Until then, newcomers wait in the kernel.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How often a shortage of descriptors is worth a line in the log.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
 /// Whether there may be somebody to accept, and from when on.
 #[derive(Debug, Default)]
 pub(super) struct Accepting {
     ready: bool,
     paused_until: Duration,
+    /// No further warning before: at worst there is a pause five times a second.
+    silent_until: Duration,
 }
 
 impl Accepting {
@@ -59,7 +64,10 @@ impl<L: EdgeLink> Door<L> {
                 Err(error) if is_newcomers(&error) => {}
                 Err(error) => {
                     // Out of descriptors or memory. Trying again at once would only burn the processor.
-                    tracing::warn!(%error, "accepting connections pauses");
+                    if now.mono >= self.accepting.silent_until {
+                        tracing::warn!(%error, "accepting connections pauses");
+                        self.accepting.silent_until = now.mono + WARN_EVERY;
+                    }
                     self.metrics.accept_pauses.increment(1);
                     self.accepting.paused_until = now.mono + PAUSE;
                     return;

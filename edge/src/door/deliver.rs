@@ -68,7 +68,10 @@ impl<L: EdgeLink> Door<L> {
             let Some(connection) = self.connections.get_mut(reader.slot as usize) else { continue };
             let Stage::Open(open) = &connection.stage else { continue };
             let Some((frame, bytes)) = forms.get(open.session.form(), &mut self.outbox) else { continue };
-            if connection.queue.bytes() + bytes > queue_bytes_max || connection.queue.is_behind() {
+            let tight = connection.queue.bytes() + bytes > queue_bytes_max || connection.queue.is_behind();
+            // Who is put out by it hears that in any case: nobody else would tell.
+            let about = !event.removed.is_empty() && open.session.user().is_some_and(|it| event.removed.contains(it));
+            if tight && !about {
                 let conversation = event.key.conversation;
                 let tally = &mut self.metrics.tally;
                 if !make_room(connection, &mut self.outbox, conversation, bytes, queue_bytes_max, now, tally) {
@@ -164,12 +167,12 @@ impl<L: EdgeLink> Door<L> {
             Ok(Written::All(marks)) => {
                 if was_blocked {
                     // That it takes what waited shows that it is there.
-                    connection.heard = now.mono;
+                    connection.heard = now.mono.into();
                 }
                 if connection.leaving {
                     return self.remove(slot, Ended::Client, now);
                 }
-                if matches!(connection.stage, Stage::Refused) {
+                if matches!(connection.stage, Stage::Lingering) {
                     // The peer sees the end at once; the socket stays until it has read the answer.
                     let _ = connection.socket.shutdown(std::net::Shutdown::Write);
                 }

@@ -33,7 +33,7 @@ impl<L: EdgeLink> Door<L> {
         let Some(decoder) = self.end_session(slot, why) else { return };
         let Some(connection) = self.connections.get_mut(slot as usize) else { return };
         connection.stage = Stage::Closing(decoder);
-        connection.since = now.mono;
+        connection.since = now.mono.into();
         if why == Ended::Slow {
             // It has not read what waits and will not; the goodbye at least is short.
             self.metrics.tally.queue_bytes -= connection.queue.backlog_bytes();
@@ -48,11 +48,20 @@ impl<L: EdgeLink> Door<L> {
     /// Answers a handshake that is no upgrade, and ends the connection once that has been read.
     pub(super) fn refuse_with(&mut self, slot: u32, answer: &[u8], now: Now) {
         let Some(connection) = self.connections.get_mut(slot as usize) else { return };
-        connection.stage = Stage::Refused;
-        connection.since = now.mono;
+        connection.stage = Stage::Lingering;
+        self.metrics.ended(Ended::Refused);
+        connection.since = now.mono.into();
         let answer = self.outbox.put_raw(answer);
         self.push(slot, answer);
         self.arm(slot, now);
+    }
+
+    /// The goodbye just said is to a client whose own would not be understood: its bytes are thrown away until it goes, for
+    /// closing a socket with unread bytes in it could take the goodbye back.
+    pub(super) fn linger(&mut self, slot: u32) {
+        if let Some(connection) = self.connections.get_mut(slot as usize) {
+            connection.stage = Stage::Lingering;
+        }
     }
 
     /// Both goodbyes were said: the connection goes when nothing waits to be written.
@@ -78,9 +87,8 @@ impl<L: EdgeLink> Door<L> {
         match self.connections.get(slot as usize)?.stage {
             Stage::Open(_) => drop(self.end_session(slot, why)),
             Stage::Opening(_) => self.metrics.ended(why),
-            Stage::Refused => self.metrics.ended(Ended::Refused),
-            // Counted when the goodbye was said.
-            Stage::Closing(_) => {}
+            // Counted when the last word was said.
+            Stage::Closing(_) | Stage::Lingering => {}
         }
         self.not_half_open(slot);
         let connection = self.connections.try_remove(slot as usize)?;
@@ -97,7 +105,7 @@ impl<L: EdgeLink> Door<L> {
         if !matches!(connection.stage, Stage::Open(_)) {
             return None;
         }
-        let Stage::Open(Open { decoder, session }) = std::mem::replace(&mut connection.stage, Stage::Refused) else {
+        let Stage::Open(Open { decoder, session }) = std::mem::replace(&mut connection.stage, Stage::Lingering) else {
             return None;
         };
         connection.entered = None;

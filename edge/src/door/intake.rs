@@ -5,10 +5,12 @@ use std::io::{self, Read};
 use std::ops::ControlFlow;
 
 use switchyard_cluster::link::{Answer, Ask, Asker, EdgeLink, Refusal, Request};
+use switchyard_cluster::mailbox::keep_little;
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::{CloseCode, ErrorCode};
 use switchyard_protocol::frame;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
+use switchyard_protocol::limits::FRAME_BYTES_MAX;
 use switchyard_protocol::shard::Shard;
 
 use super::connection::{Connection, Open, Stage, moment};
@@ -71,7 +73,7 @@ impl<L: EdgeLink> Door<L> {
             }
             Err(_) => return self.remove(slot, Ended::Lost, now),
         };
-        connection.heard = now.mono;
+        connection.heard = now.mono.into();
         connection.pinged = false;
         if size == READ_BYTES {
             connection.unread = true;
@@ -81,11 +83,12 @@ impl<L: EdgeLink> Door<L> {
         match &mut connection.stage {
             Stage::Opening(_) => self.on_opening(slot, size, now),
             Stage::Open(_) => self.on_open(slot, size, now),
-            Stage::Refused => {}
+            Stage::Lingering => {}
             Stage::Closing(decoder) => {
                 let input = self.read_buffer.get_mut(..size).unwrap_or_default();
-                let broken = decoder.feed(input, usize::MAX, |_| ControlFlow::Continue(())).is_err();
-                if broken || decoder.is_closed() {
+                // What it says is of no interest, and if it is nonsense it goes when its time is over.
+                let _ = decoder.feed(input, FRAME_BYTES_MAX, |_| ControlFlow::Continue(()));
+                if decoder.is_closed() {
                     self.leave_when_written(slot, now);
                 }
             }
@@ -95,13 +98,14 @@ impl<L: EdgeLink> Door<L> {
     fn on_open(&mut self, slot: u32, size: usize, now: Now) {
         let Some(connection) = self.connections.get_mut(slot as usize) else { return };
         if let Some(rest) = connection.budget.received(&self.desk.rates, size, moment(now)) {
-            connection.rest_until = now.mono + rest;
+            connection.rest_until = (now.mono + rest).into();
             self.arm(slot, now);
         }
         let fed = self.feed(slot, size, now);
         self.carry_out(slot, now);
         if let Some(violation) = fed.violation {
             self.close(slot, violation.close_code(), &violation.to_string(), Ended::Violation, now);
+            self.linger(slot);
         } else if let Some(code) = fed.goodbye {
             self.close(slot, code, "", Ended::Client, now);
             self.leave_when_written(slot, now);
@@ -182,6 +186,7 @@ impl<L: EdgeLink> Door<L> {
                 self.carry_out_one(slot, effect, now);
             }
             if self.desk.effects.is_empty() {
+                keep_little(&mut batch);
                 self.desk.effects = batch;
             }
         }

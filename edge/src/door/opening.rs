@@ -155,7 +155,7 @@ impl<L: EdgeLink> Door<L> {
         let Some(connection) = self.connections.get_mut(slot as usize) else { return };
         let session = Session::new(upgrade.form(), identity.as_ref());
         connection.stage = Stage::Open(Open { decoder: Decoder::new(), session });
-        connection.since = now.mono;
+        connection.since = now.mono.into();
         self.metrics.active.increment(1);
         let answer = self.outbox.put_raw(&upgrade.accept());
         self.push(slot, answer);

@@ -27,8 +27,14 @@ const LARGE_BYTES: usize = 16 * 1024;
 /// Bytes in the arena from which on the turn's sockets are written early, so that a burst does not grow it.
 const ARENA_BYTES_HIGH: usize = 1024 * 1024;
 
-/// Bytes of room that are kept between turns.
-const ARENA_BYTES_KEPT: usize = 2 * ARENA_BYTES_HIGH;
+/// The same in frames, for a burst of small ones.
+const FRAMES_HIGH: usize = 16 * 1024;
+
+/// Bytes of room that are kept however little is used.
+const ARENA_BYTES_KEPT: usize = 64 * 1024;
+
+/// Turns in a row that used little of the room before it is given back.
+const QUIET_TURNS: u8 = 16;
 
 /// A frame of this turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +53,7 @@ pub(super) struct Outbox {
     gathered: Vec<u8>,
     /// The frames that lie in `gathered`. Readers of one room often get the same.
     gathered_ids: Vec<FrameId>,
+    quiet_turns: u8,
 }
 
 impl Outbox {
@@ -144,17 +151,26 @@ impl Outbox {
 
     /// Whether the sockets should be written before more is made.
     pub(super) fn is_full(&self) -> bool {
-        self.arena.len() >= ARENA_BYTES_HIGH
+        self.arena.len() >= ARENA_BYTES_HIGH || self.frames.len() >= FRAMES_HIGH
     }
 
     /// Ends the turn: no number of it is good any more.
     pub(super) fn clear(&mut self) {
+        self.keep_little();
         self.arena.clear();
         self.frames.clear();
         self.gathered_ids.clear();
-        if self.arena.capacity() > ARENA_BYTES_KEPT {
-            self.arena = Vec::new();
-            self.frames = Vec::new();
+    }
+
+    /// Gives room back that a burst needed and the last turns did not.
+    fn keep_little(&mut self) {
+        if self.arena.capacity() <= ARENA_BYTES_KEPT || self.arena.len() > self.arena.capacity() / 4 {
+            self.quiet_turns = 0;
+            return;
+        }
+        self.quiet_turns += 1;
+        if self.quiet_turns >= QUIET_TURNS {
+            *self = Self::default();
         }
     }
 

@@ -115,7 +115,10 @@ impl Queue {
             }
             if self.fresh_bytes <= WRITE_BYTES || self.fresh.len() == 1 {
                 let bytes = outbox.gather(&self.fresh);
-                let written = write_once(&mut socket, bytes)?.unwrap_or(0);
+                let Some(written) = write_once(&mut socket, bytes)? else {
+                    self.put_off(outbox, now);
+                    return Ok(Written::Blocked);
+                };
                 *sent_bytes += written as u64;
                 if written == bytes.len() {
                     self.clear_fresh();

@@ -11,7 +11,7 @@ use switchyard_protocol::frame;
 use switchyard_protocol::v1;
 
 use super::Door;
-use super::connection::{ConnectionId, Due, Stage};
+use super::connection::{ConnectionId, Due, Stage, Stamp};
 use super::control::Drain;
 use crate::metrics::Ended;
 use crate::ws::Opcode;
@@ -37,8 +37,8 @@ impl<L: EdgeLink> Door<L> {
     pub(super) fn arm(&mut self, slot: u32, now: Now) {
         let Some(connection) = self.connections.get_mut(slot as usize) else { return };
         let (at, _) = connection.due(now, &self.shared.config);
-        if at < connection.armed {
-            connection.armed = at;
+        if Stamp::from(at) < connection.armed {
+            connection.armed = at.into();
             self.wheel.schedule(self.origin + at, connection.id);
         }
     }
@@ -61,18 +61,17 @@ impl<L: EdgeLink> Door<L> {
 
     fn on_timer(&mut self, id: ConnectionId, now: Now) {
         let slot = id.slot();
-        let Some(connection) = self.find(id) else { return };
-        if connection.armed > now.mono {
+        let Some(connection) = self.connections.get_mut(slot as usize).filter(|connection| connection.id == id) else {
+            return;
+        };
+        if connection.armed.time() > now.mono {
             // An older entry: a sooner one was made beside it and has done its work.
             return;
         }
-        connection.armed = Duration::MAX;
-        let greeting = matches!(&connection.stage, Stage::Open(_));
-        let config = &self.shared.config;
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
-        match connection.due(now, config).1 {
+        connection.armed = Stamp::NEVER;
+        match connection.due(now, &self.shared.config).1 {
             Due::Nothing => {}
-            Due::StageOver if greeting => {
+            Due::StageOver if matches!(connection.stage, Stage::Open(_)) => {
                 self.close(slot, CloseCode::Idle.number(), "no hello", Ended::HandshakeTimeout, now);
             }
             Due::StageOver => return self.remove(slot, Ended::HandshakeTimeout, now),
@@ -87,7 +86,7 @@ impl<L: EdgeLink> Door<L> {
             }
             Due::Session => self.with_session(slot, now, |session, cx| session.on_time(cx)),
             Due::Rested => {
-                connection.rest_until = Duration::ZERO;
+                connection.rest_until = Stamp::LONG_AGO;
                 if connection.unread {
                     self.again.push(slot);
                 }
@@ -125,7 +124,7 @@ impl<L: EdgeLink> Door<L> {
                 Stage::Open(open) if !open.session.is_greeting() => self.tell(slot, &notice),
                 Stage::Open(_) => self.close_for(slot, CloseCode::Drain, now),
                 Stage::Opening(_) => self.remove(slot, Ended::Drain, now),
-                Stage::Closing(_) | Stage::Refused => {}
+                Stage::Closing(_) | Stage::Lingering => {}
             }
         }
     }

@@ -33,7 +33,7 @@ pub struct SessionConfig {
     /// Pages (history, members, parts of a resume) that one session may wait for: with 256 KiB each, what it can make
     /// the server hold for it at once.
     pub pages_in_flight_max: u16,
-    /// How often an idle connection is probed, as clients are told.
+    /// How often an idle connection is probed, as clients are told. The door sets it to what it does.
     pub heartbeat_ms: u64,
     /// How long before its token's end a client is warned.
     pub token_warning: Duration,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
+use smallvec::SmallVec;
 use switchyard_cluster::link::{Answer, Ask, Asker, Refusal, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
@@ -35,19 +36,34 @@ const fn limited(message: &'static str, retry_after_ms: Option<u64>) -> Refusal 
     Refusal { code: ErrorCode::RateLimited, message, retry_after_ms }
 }
 
+/// Requests that wait for several answers; seldom there.
+#[derive(Debug, Default)]
+struct Gatherings {
+    list: Vec<Gathering>,
+    /// The number of the next. All are answered before this begins anew.
+    next: u32,
+}
+
+impl Gatherings {
+    fn add(&mut self, gathering: Gathering) {
+        self.list.push(gathering);
+        self.next = self.next.wrapping_add(1);
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) tenant: TenantId,
     pub(super) user: UserId,
-    pub(super) subscriptions: Vec<ConversationId>,
-    pub(super) gatherings: Vec<Gathering>,
+    /// Most sessions of a device read one conversation at a time.
+    pub(super) subscriptions: SmallVec<[ConversationId; 1]>,
+    gatherings: Option<Box<Gatherings>>,
     pub(super) greeted: bool,
     expires_at_ms: u64,
     warned: bool,
     in_flight: u16,
     pages: u16,
-    next_gathering: u32,
 }
 
 impl Live {
@@ -55,14 +71,13 @@ impl Live {
         Self {
             tenant: identity.tenant.clone(),
             user: identity.user.clone(),
-            subscriptions: Vec::new(),
-            gatherings: Vec::new(),
+            subscriptions: SmallVec::new(),
+            gatherings: None,
             greeted: false,
             expires_at_ms: identity.expires_at_ms,
             warned: false,
             in_flight: 0,
             pages: 0,
-            next_gathering: 0,
         }
     }
 
@@ -155,8 +170,7 @@ impl Live {
         }
         self.in_flight += 1;
         self.pages += pages;
-        self.next_gathering = self.next_gathering.wrapping_add(1);
-        let number = self.next_gathering;
+        let number = self.gatherings.as_ref().map_or(0, |gatherings| gatherings.next);
         let mut gathering = Gathering::new(number, id, kind, size);
         let mut room = self.room_for_subscriptions();
         for (text, after) in wanted {
@@ -180,35 +194,39 @@ impl Live {
         if gathering.is_complete() {
             self.finish(gathering, cx);
         } else {
-            self.gatherings.push(gathering);
+            self.gatherings.get_or_insert_default().add(gathering);
         }
     }
 
     /// New subscriptions that may still be asked for.
     fn room_for_subscriptions(&self) -> usize {
-        let awaited: usize = self.gatherings.iter().map(|gathering| gathering.waiting().count()).sum();
-        SUBSCRIPTIONS_MAX.saturating_sub(self.subscriptions.len() + awaited)
+        SUBSCRIPTIONS_MAX.saturating_sub(self.subscriptions.len() + self.awaited().count())
+    }
+
+    /// Conversations whose owners were asked for a subscription and have not answered.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = ConversationId> + '_ {
+        self.gatherings.iter().flat_map(|gatherings| gatherings.list.iter().flat_map(Gathering::waiting))
     }
 
     fn on_part(&mut self, number: u32, part: u16, answer: Answer, cx: &mut Context<'_>) {
-        let Some(at) = self.gatherings.iter().position(|gathering| gathering.number == number) else { return };
-        let Some(gathering) = self.gatherings.get_mut(at) else { return };
+        let Some(gatherings) = &mut self.gatherings else { return };
+        let Some(at) = gatherings.list.iter().position(|gathering| gathering.number == number) else { return };
+        let Some(gathering) = gatherings.list.get_mut(at) else { return };
         let answer = match answer {
             Answer::Subscribed(answer) => Ok((answer.head, answer.missed)),
             Answer::Refused(refusal) => Err(refusal),
             Answer::Sent { .. } | Answer::Result(_) => Err(unexpected()),
         };
         let Some((conversation, head)) = gathering.settle(part, answer) else { return };
-        let complete = gathering.is_complete();
+        let complete = gathering.is_complete().then(|| gatherings.list.swap_remove(at));
+        if gatherings.list.is_empty() {
+            self.gatherings = None;
+        }
         if head.is_some() && !self.subscriptions.contains(&conversation) {
             self.subscriptions.push(conversation);
         }
         cx.effects.push(Effect::Settled { conversation, head });
-        if complete {
-            let gathering = self.gatherings.swap_remove(at);
-            if self.gatherings.is_empty() {
-                self.gatherings = Vec::new();
-            }
+        if let Some(gathering) = complete {
             self.finish(gathering, cx);
         }
     }
@@ -247,7 +265,7 @@ impl Live {
             return cx.refuse(id, kind, &bad("too many conversations in one request"));
         }
         for conversation in unsubscribe.conversations.iter().filter_map(|text| check::conversation(text).ok()) {
-            for gathering in &mut self.gatherings {
+            for gathering in self.gatherings.iter_mut().flat_map(|gatherings| &mut gatherings.list) {
                 gathering.cancel(conversation);
             }
             if let Some(at) = self.subscriptions.iter().position(|known| *known == conversation) {

@@ -5,7 +5,7 @@
 //! | 63 | 0 | 1 |
 //! | 53-56 | its kind | |
 //! | 0-52 | the client's id | |
-//! | 16-47 | | the number of the [gathering](super::gather) |
+//! | 16-47 | | the number of the gathering |
 //! | 0-15 | | the part |
 
 use switchyard_protocol::limits::INTEGER_MAX;

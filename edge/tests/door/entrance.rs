@@ -4,7 +4,9 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::time::Duration;
 
+use switchyard_edge::admission::config::{AddressBudgets, Budgets};
 use switchyard_edge::admission::origin::OriginPolicy;
+use switchyard_edge::admission::proxy::TrustedProxies;
 use switchyard_edge::config::{EdgeConfig, Room, Timing};
 use switchyard_protocol::frame::Form;
 use switchyard_protocol::v1::{self, client_frame::Request, reply::Result as Reply};
@@ -48,7 +50,7 @@ fn nothing_counts_before_hello() {
 }
 
 #[test]
-fn a_token_may_come_with_the_upgrade() {
+fn n02_a_token_may_come_with_the_upgrade_and_a_cookie_from_own_pages_alone() {
     let site = Site::with(origins());
     let token = token("alice");
     let bearer = format!("Bearer {token}");
@@ -72,12 +74,15 @@ fn a_token_may_come_with_the_upgrade() {
 }
 
 #[test]
-fn refused_upgrades_are_http_answers() {
+fn n01_foreign_pages_and_bad_upgrades_are_refused_by_http() {
     let site = Site::with(origins());
     let refused = |fields: &[(&str, &str)]| Client::upgrade(site.tcp(), Form::Json, fields).err();
     assert_eq!(refused(&[("Authorization", "Bearer nonsense")]), Some(401));
     assert_eq!(refused(&[("Origin", "https://app.example.evil")]), Some(403));
     assert_eq!(refused(&[("Origin", "null")]), Some(403));
+    let cookie = format!("switchyard_token={}", token("alice"));
+    let foreign = [("Cookie", cookie.as_str()), ("Origin", "https://evil.example")];
+    assert_eq!(refused(&foreign), Some(403), "n02: a cookie from a foreign page");
     assert_eq!(refused(&[("Sec-WebSocket-Version", "12")]), Some(426));
     assert_eq!(refused(&[("Sec-WebSocket-Protocol", "chat")]), Some(400));
 }
@@ -89,7 +94,41 @@ fn other_http_is_handed_over_with_all_that_was_read() {
     socket.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").expect("the door reads");
     assert!(read_to_end(&socket).ends_with("other"));
     let handed_over = site.handed_over.lock().expect("no panic").clone();
-    assert_eq!(handed_over, ["GET /health HTTP/1.1\r\nHost: a\r\n\r\n"]);
+    let client = socket.local_addr().expect("connected");
+    assert_eq!(handed_over, [(client, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n".to_owned())]);
+}
+
+fn behind_proxies() -> EdgeConfig {
+    let proxies = TrustedProxies::new(&["127.0.0.1"]).expect("an address");
+    let address = AddressBudgets { connections: 1, ..AddressBudgets::default() };
+    EdgeConfig { proxies, budgets: Budgets { address, ..Budgets::default() }, ..EdgeConfig::default() }
+}
+
+#[test]
+fn a_trusted_proxy_says_whose_budget_it_is() {
+    let site = Site::with(behind_proxies());
+    let from = |client: &str| Client::upgrade(site.tcp(), Form::Proto, &[("X-Forwarded-For", client)]);
+    let first = from("203.0.113.1").map_err(|status| format!("refused with {status}"));
+    assert_eq!(from("203.0.113.1").err(), Some(429), "one connection of each address here");
+    let other = from("203.0.113.2").map_err(|status| format!("refused with {status}"));
+    let (mut first, mut other) = (first.expect("the first"), other.expect("another address"));
+    assert_eq!(first.hello("alice").user, "alice");
+    assert_eq!(other.hello("alice").user, "alice");
+}
+
+#[test]
+fn a_proxy_header_comes_first_where_it_is_configured() {
+    let site = Site::with(EdgeConfig { proxy_protocol: true, ..behind_proxies() });
+    let mut socket = site.tcp();
+    socket.write_all(b"PROXY TCP4 203.0.113.7 127.0.0.1 5000 7400\r\nGET / HT").expect("the door reads");
+    socket.write_all(b"TP/1.1\r\nHost: a\r\n\r\n").expect("the door reads");
+    assert!(read_to_end(&socket).ends_with("other"));
+    let handed_over = site.handed_over.lock().expect("no panic").clone();
+    let client = "203.0.113.7:5000".parse().expect("an address");
+    assert_eq!(handed_over, [(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned())]);
+    let mut without = site.tcp();
+    without.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("the door reads");
+    assert_eq!(read_to_end(&without), "", "whoever has none has no business here");
 }
 
 #[test]
@@ -105,7 +144,7 @@ fn what_is_not_http_is_refused_and_cut() {
 }
 
 #[test]
-fn those_who_say_nothing_are_cut() {
+fn n25_those_who_say_nothing_are_cut() {
     let timing =
         Timing { handshake: Duration::from_millis(300), hello: Duration::from_millis(300), ..Timing::default() };
     let site = Site::with(EdgeConfig { timing, ..EdgeConfig::default() });

@@ -38,7 +38,7 @@ pub(crate) struct Site {
     pub(crate) shared: Arc<Shared>,
     pub(crate) seen: Receiver<Seen>,
     /// What was handed over to another server.
-    pub(crate) handed_over: Arc<Mutex<Vec<String>>>,
+    pub(crate) handed_over: Arc<Mutex<Vec<(SocketAddr, String)>>>,
     stop: Arc<AtomicBool>,
     worker: Option<JoinHandle<()>>,
 }
@@ -61,10 +61,10 @@ impl Site {
         let verifier = Verifier::new(&AuthConfig::development(Secret::new(SECRET))).expect("a good configuration");
         let handed_over = Arc::new(Mutex::new(Vec::new()));
         let list = Arc::clone(&handed_over);
-        let handover = move |mut socket: TcpStream, bytes: Vec<u8>, _: SocketAddr| {
+        let handover = move |mut socket: TcpStream, bytes: Vec<u8>, client: SocketAddr| {
             socket.set_nonblocking(false).expect("a socket");
             let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nother");
-            list.lock().expect("no panic").push(String::from_utf8(bytes).expect("text"));
+            list.lock().expect("no panic").push((client, String::from_utf8(bytes).expect("text")));
         };
         let shared = Shared::new(config, Arc::new(SharedVerifier::new(verifier)), Arc::new(handover));
         let mut listeners = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("a free port");

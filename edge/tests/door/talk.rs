@@ -1,8 +1,10 @@
 //! Talking: both forms read the same, each event once, a removed member nothing more, and slow readers catch up.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use socket2::SockRef;
+use switchyard_edge::admission::config::{Budgets, ConnectionBudgets};
 use switchyard_edge::config::{EdgeConfig, Room, Timing};
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId};
@@ -201,6 +203,41 @@ fn n26_a_slow_reader_is_told_where_the_timeline_stands() {
         panic!("not resumed")
     };
     assert_eq!(resumed.conversations[0].events[0].seq, first + 1, "what gave way is in the timeline");
+}
+
+#[test]
+fn who_does_not_read_its_answers_is_not_read_either_and_gets_them_all() {
+    let (_site, mut writer, conversation, mut reader) = narrow(Duration::from_secs(60));
+    let unsubscribe = v1::Unsubscribe { conversations: vec![conversation.clone()] };
+    assert!(matches!(reader.ask(Request::Unsubscribe(unsubscribe)), Reply::Done(_)));
+    for n in 0..4 {
+        writer.send_text(&conversation, &format!("{n}"), &"x".repeat(60 * 1024));
+    }
+    let history = v1::History { conversation, limit: 4, ..Default::default() };
+    let mut awaited: HashSet<u64> = (0..10).map(|_| reader.send(Request::History(history.clone()))).collect();
+    awaited.extend((0..400).map(|_| reader.send(Request::Ping(v1::Ping {}))));
+    while !awaited.is_empty() {
+        let Read1::Reply(to, reply) = reader.read() else { panic!("replies to {awaited:?}") };
+        assert!(awaited.remove(&to), "{to} is answered once");
+        assert!(matches!(reply, Reply::Page(_) | Reply::Pong(_)), "{reply:?}");
+    }
+}
+
+#[test]
+fn who_sends_too_many_bytes_is_read_later_and_answered() {
+    let connection =
+        ConnectionBudgets { bytes_per_second: 2_000_000, bytes_burst: 140_000, ..ConnectionBudgets::default() };
+    let budgets = Budgets { connection, ..Budgets::default() };
+    let site = Site::with(EdgeConfig { budgets, ..EdgeConfig::default() });
+    let mut client = site.client("alice", Form::Proto);
+    let room = client.group(&[]);
+    let text = "x".repeat(60_000);
+    let ids: Vec<u64> =
+        (0..12).map(|n| client.send(Request::Send(text_message(&room, &format!("{n}"), &text)))).collect();
+    for id in ids {
+        let Read1::Reply(to, Reply::Sent(_)) = client.read() else { panic!("an answer to {id}") };
+        assert_eq!(to, id);
+    }
 }
 
 #[test]

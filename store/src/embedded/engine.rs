@@ -63,6 +63,11 @@ impl Engine {
         }
     }
 
+    /// All trees.
+    pub(super) fn trees(&self) -> Vec<Keyspace> {
+        [&self.log, &self.conversations, &self.members, &self.users, &self.meta].map(Keyspace::clone).into()
+    }
+
     fn open_trees(path: &Path, options: &Options, expect: Expect) -> fjall::Result<Option<Self>> {
         let db = Database::builder(path)
             .cache_size(options.cache_bytes)

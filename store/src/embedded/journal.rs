@@ -132,3 +132,73 @@ impl<R: Read> Reader<R> {
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(bytes: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+        bytes.extend([ITEM, 0, 0]);
+        bytes.extend(1_u64.to_le_bytes());
+        bytes.extend((key.len() as u16).to_le_bytes());
+        bytes.extend((value.len() as u32).to_le_bytes());
+        bytes.extend((value.len() as u32).to_le_bytes());
+        bytes.extend(key);
+        bytes.extend(value);
+    }
+
+    fn batch(number: u64) -> Vec<u8> {
+        let mut items = Vec::new();
+        item(&mut items, witness::KEY, &Witness { number, synced: 0, engine_number: 7 }.encode());
+        item(&mut items, b"key", b"value of a row");
+        let mut bytes = vec![START];
+        bytes.extend(2_u32.to_le_bytes());
+        bytes.extend(7_u64.to_le_bytes());
+        bytes.extend(&items);
+        bytes.push(END);
+        bytes.extend(xxhash_rust::xxh3::xxh3_64(&items).to_le_bytes());
+        bytes.extend(TRAILER);
+        bytes
+    }
+
+    #[test]
+    fn intact_batches_are_read_one_by_one() {
+        let bytes = [batch(4), batch(5)].concat();
+        let mut reader = Reader::new(&bytes[..]);
+        for number in [4, 5] {
+            let batch = reader.batch().expect("it is intact").expect("it is there");
+            assert_eq!((batch.engine_number, batch.witness.map(|witness| witness.number)), (7, Some(number)));
+        }
+        assert_eq!(reader.pos(), bytes.len() as u64);
+        assert!(reader.batch().expect("an end is no fault").is_none());
+    }
+
+    #[test]
+    fn a_million_altered_journals_end_in_a_fault_or_intact() {
+        let intact = [batch(4), batch(5)].concat();
+        let mut state = 1_u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        let mut faults = 0;
+        for _ in 0..1_000_000 {
+            let mut bytes = intact.clone();
+            let at = random(bytes.len());
+            bytes[at] = random(256) as u8;
+            bytes.truncate(bytes.len() - random(2) * random(60));
+            let mut reader = Reader::new(&bytes[..]);
+            let fault = loop {
+                match reader.batch() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break None,
+                    Err(fault) => break Some(fault),
+                }
+            };
+            faults += usize::from(fault.is_some());
+        }
+        assert!(faults > 900_000, "{faults} faults");
+    }
+}

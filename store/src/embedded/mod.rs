@@ -1,6 +1,6 @@
 //! The embedded store: one directory on one machine, on the fjall engine. The only folder that may name that engine.
 //!
-//! One write lock orders everything that is stored: a write batch of the engine holds whole [`Batch`](crate::Batch)es and
+//! One write lock orders everything that is stored: a write batch of the engine holds whole [`Batch`]es and
 //! begins with a witness (see `recovery.rs`). Nothing is synced by itself but the barrier. Every method works within its
 //! first poll and may block on the disk.
 //!
@@ -74,7 +74,7 @@ impl Embedded {
         let space = Space::new(dir.into(), options.free_bytes_min);
         let committer = Arc::new(Committer::new(&opened.engine, opened.journal_number, space, &options)?);
         let failing = committer.clone();
-        let watch = Watch::start(opened.engine.db.clone(), move |reason| failing.fail(reason))?;
+        let watch = Watch::start(opened.engine.db.clone(), opened.engine.trees(), move |reason| failing.fail(reason))?;
         Ok(Self {
             _watch: watch,
             committer,
