@@ -51,7 +51,7 @@ pub enum Error {
     BadUrl(String),
     /// The client is closed, and this request was never sent.
     #[error("closed: {0}")]
-    Closed(#[from] Closed),
+    Closed(Closed),
 }
 
 /// Why a client stopped for good.

@@ -146,24 +146,62 @@ pub struct Args {
 const EXIT_CODES: &str = "Exit: 0 ok; 1 the run failed; 2 usage; 3 the oracle found a violation; \
 4 the generator itself was saturated; 5 a limit was missed.";
 
+/// Seconds of any phase: a day.
+const SECS_MAX: f64 = 86_400.0;
+
+/// Members of a room unless told otherwise.
+const MEMBERS: usize = 1_000;
+
+/// Messages under way in a conversation unless told otherwise.
+const WINDOW: usize = 4;
+
+/// The same while a timeline is filled; the server may allow fewer.
+const WINDOW_FILL: usize = 200;
+
 /// A command line that makes no sense in a way that its parser does not see.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub &'static str);
 
 impl Args {
+    /// What the parser cannot see.
+    pub fn check(&self) -> Result<(), UsageError> {
+        if self.rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
+            return Err(UsageError("--rate is a number above 0"));
+        }
+        if self.pairs == 0 || self.connections == 0 || self.members == Some(0) {
+            return Err(UsageError("--pairs, --connections and --members are at least 1"));
+        }
+        let times = [self.warm, self.secs, self.drain];
+        if times.iter().any(|secs| !(0.0..=SECS_MAX).contains(secs)) {
+            return Err(UsageError("--warm, --secs and --drain are at most a day"));
+        }
+        Ok(())
+    }
+
+    /// Members of the room.
+    pub fn room_members(&self) -> usize {
+        self.members.unwrap_or(MEMBERS)
+    }
+
+    /// Messages under way in a conversation; none with a rate.
+    pub fn window_or_default(&self) -> Option<usize> {
+        let usual = if self.scenario == Scenario::Fill { WINDOW_FILL } else { WINDOW };
+        self.rate.is_none().then(|| self.window.unwrap_or(usual).max(1))
+    }
+
     /// Time before measuring.
     pub fn warm(&self) -> Duration {
-        Duration::from_secs_f64(self.warm.max(0.0))
+        Duration::from_secs_f64(self.warm)
     }
 
     /// Time of measuring.
     pub fn secs(&self) -> Duration {
-        Duration::from_secs_f64(self.secs.max(0.0))
+        Duration::from_secs_f64(self.secs)
     }
 
     /// Time for what is under way at the end.
     pub fn drain(&self) -> Duration {
-        Duration::from_secs_f64(self.drain.max(0.0))
+        Duration::from_secs_f64(self.drain)
     }
 }

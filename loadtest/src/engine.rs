@@ -23,14 +23,21 @@ pub enum EngineError {
 
 /// Messages at an even rate, whatever becomes of those before.
 #[derive(Clone, Copy, Debug)]
-struct Pace {
+pub struct Pace {
     began: u64,
     rate: f64,
-    launched: u64,
+    /// Messages that were due so far.
+    pub launched: u64,
 }
 
 impl Pace {
-    fn due(&self) -> u64 {
+    /// So many a second, the first one now.
+    pub fn new(rate: f64, now: u64) -> Self {
+        Self { began: now, rate, launched: 0 }
+    }
+
+    /// When the next one is due.
+    pub fn due(&self) -> u64 {
         self.began + (self.launched as f64 * 1e9 / self.rate) as u64
     }
 }
@@ -63,7 +70,7 @@ impl Engine {
 
     /// So many messages a second from now on.
     pub fn set_rate(&mut self, rate: f64) {
-        self.pace = Some(Pace { began: self.now(), rate, launched: 0 });
+        self.pace = Some(Pace::new(rate, self.now()));
     }
 
     /// Says what is going on.
@@ -98,13 +105,14 @@ impl Engine {
         if let Some(timer) = self.world.next_timer() {
             wake = wake.min(timer);
         }
-        if alarm.is_some_and(|due| due <= now) {
-            wake = now;
+        match alarm {
+            Some(due) if due <= now => wake = now,
+            Some(due) => self.net.set_alarm(due, now)?,
+            None => {}
         }
         let timeout = Duration::from_nanos(wake.saturating_sub(now));
-        let alarm = alarm.filter(|&due| due > now).map(|due| (due - now, due));
         let mut ready = std::mem::take(&mut self.ready);
-        self.net.wait(timeout, alarm, &mut ready)?;
+        self.net.wait(timeout, &mut ready)?;
         for &one in &ready {
             self.listen(one);
         }

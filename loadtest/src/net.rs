@@ -2,19 +2,18 @@
 //!
 //! Knows links by their slot, a small number that stays the same across reconnects. Knows nothing of frames' contents.
 
+pub mod alarm;
 pub mod link;
 pub mod stream;
 pub mod target;
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use mio::{Events, Poll, Token};
 
+use self::alarm::Alarm;
 use self::link::Link;
 pub use self::link::{Away, Heard};
 pub use self::target::Target;
@@ -43,8 +42,7 @@ pub struct Net {
     events: Events,
     links: Vec<Option<Link>>,
     dirty: Vec<usize>,
-    alarm: OwnedFd,
-    alarm_at: Option<u64>,
+    alarm: Alarm,
     target: Target,
 }
 
@@ -52,15 +50,13 @@ impl Net {
     /// Room for `slots` links to the target.
     pub fn new(target: Target, slots: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let alarm = rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK)?;
-        poll.registry().register(&mut SourceFd(&alarm.as_raw_fd()), ALARM, Interest::READABLE)?;
+        let alarm = Alarm::new(poll.registry(), ALARM)?;
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS_PER_TURN),
             links: (0..slots).map(|_| None).collect(),
             dirty: Vec::new(),
             alarm,
-            alarm_at: None,
             target,
         })
     }
@@ -106,17 +102,13 @@ impl Net {
         }
     }
 
-    /// Waits until a socket has something to say, or `timeout` is over, and adds the sockets to `ready`.
-    ///
-    /// `alarm` is a point in time on the monotonic clock's scale that must be met more closely than `epoll`'s
-    /// milliseconds allow: in how many nanoseconds, and when (by any clock; the same value is not set twice).
-    pub fn wait(&mut self, timeout: Duration, alarm: Option<(u64, u64)>, ready: &mut Vec<Ready>) -> io::Result<()> {
-        if let Some((wait_ns, at)) = alarm
-            && self.alarm_at != Some(at)
-        {
-            self.set_alarm(wait_ns.max(1))?;
-            self.alarm_at = Some(at);
-        }
+    /// Wakes the next [`Net::wait`] at `at`, by the caller's clock, which says `now`.
+    pub fn set_alarm(&mut self, at: u64, now: u64) -> io::Result<()> {
+        self.alarm.set(at, now)
+    }
+
+    /// Waits until a socket has something to say, the alarm rings or `timeout` is over, and adds the sockets to `ready`.
+    pub fn wait(&mut self, timeout: Duration, ready: &mut Vec<Ready>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
@@ -126,13 +118,6 @@ impl Net {
             writable: event.is_writable(),
             ended: event.is_read_closed() || event.is_error(),
         }));
-        Ok(())
-    }
-
-    fn set_alarm(&self, wait_ns: u64) -> io::Result<()> {
-        let at = Timespec { tv_sec: (wait_ns / 1_000_000_000) as i64, tv_nsec: (wait_ns % 1_000_000_000) as _ };
-        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
-        rustix::time::timerfd_settime(&self.alarm, TimerfdTimerFlags::empty(), &once)?;
         Ok(())
     }
 

@@ -133,7 +133,7 @@ fn params(args: &Args) -> Map<String, Value> {
             put("pairs", args.pairs.into());
         }
         Scenario::Room => {
-            put("members", args.members.into());
+            put("members", args.room_members().into());
             put("publishers", args.publishers.into());
         }
         Scenario::Fill => {
@@ -150,7 +150,7 @@ fn params(args: &Args) -> Map<String, Value> {
         put("behind", args.behind.into());
     }
     put("rate", args.rate.into());
-    put("window", args.window.into());
+    put("window", args.window_or_default().into());
     put("by_delivery", args.by_delivery.into());
     put("size", args.size.into());
     put("warm", args.warm.into());

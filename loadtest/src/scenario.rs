@@ -46,6 +46,7 @@ pub struct Outcome {
 
 /// Runs what was asked for.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    args.check()?;
     match args.scenario {
         Scenario::Pairs => chat::pairs(args),
         Scenario::Room => chat::room(args),
@@ -91,7 +92,7 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn new(args: &'a Args, shape: Shape, flow: Flow) -> anyhow::Result<Self> {
         let form = Form::from(args.form);
-        let target = Target::new(&args.target, form, shape.conversations * shape.members)?;
+        let target = Target::new(&args.target, form)?;
         let tokens = tokens(args)?;
         let plan = Plan { shape, flow, size: args.size, seed: args.seed, run: run_name(), form, tokens };
         let engine = Engine::new(target, plan, Progress::new(args.quiet))?;
@@ -171,17 +172,24 @@ impl<'a> Bench<'a> {
         Ok(Span { secs, times: (from, self.times()?), tally: (before, self.engine.world.meter.tally) })
     }
 
-    /// What was measured, per second and per message.
-    fn note(&mut self, span: &Span) {
-        let metrics = &mut self.metrics;
-        metrics.acked_per_s = Some(span.acked() as f64 / span.secs);
-        metrics.deliveries_per_s = Some(span.deliveries() as f64 / span.secs);
+    /// Who used the processors.
+    fn note_shares(&mut self, span: &Span) {
         let (from, to) = span.times;
         let (own, cpu) = (to.own - from.own, span.server_cpu());
-        metrics.client_cpu_pct = Some(own / span.secs * 100.0);
-        metrics.other_cpu_pct = Some((to.all - from.all - own - cpu).max(0.0) / span.secs * 100.0);
+        self.metrics.client_cpu_pct = Some(own / span.secs * 100.0);
+        self.metrics.other_cpu_pct = Some((to.all - from.all - own - cpu).max(0.0) / span.secs * 100.0);
         if self.server.is_known() {
-            metrics.server_cpu_s = Some(cpu);
+            self.metrics.server_cpu_s = Some(cpu);
+        }
+    }
+
+    /// The same, and what came of it, per second and per message.
+    fn note_messages(&mut self, span: &Span) {
+        self.note_shares(span);
+        let (metrics, cpu) = (&mut self.metrics, span.server_cpu());
+        metrics.acked_per_s = Some(span.acked() as f64 / span.secs);
+        metrics.deliveries_per_s = Some(span.deliveries() as f64 / span.secs);
+        if self.server.is_known() {
             metrics.cpu_us_per_msg = (span.acked() > 0).then(|| cpu * 1e6 / span.acked() as f64);
             metrics.cpu_us_per_delivery = (span.deliveries() > 0).then(|| cpu * 1e6 / span.deliveries() as f64);
         }
@@ -202,6 +210,7 @@ impl<'a> Bench<'a> {
         let patience = AUDIT * (1 + (messages / 1_000_000) as u32);
         self.engine.world.start_audit(&mut self.engine.net);
         self.engine.run_until(patience, |world| world.is_audited())?;
+        self.engine.run_until(self.args.drain(), |world| world.readers_are_done())?;
         self.engine.world.close_books();
         Ok(())
     }
@@ -257,5 +266,5 @@ fn tokens(args: &Args) -> anyhow::Result<Tokens> {
 /// conversations of theirs.
 fn run_name() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    format!("load-{:x}-{:x}", now.as_millis(), std::process::id())
+    format!("load-{:x}-{:x}", now.as_nanos(), std::process::id())
 }

@@ -100,6 +100,8 @@ struct Conversation {
     next_publisher: usize,
     ledger: Ledger,
     audit: Option<Audit>,
+    /// Where the timeline ended when it was read.
+    audited_to: u64,
     memo: Memo,
 }
 
@@ -183,6 +185,7 @@ impl World {
                 next_publisher: 0,
                 ledger: Ledger::default(),
                 audit: None,
+                audited_to: 0,
                 memo: Memo::default(),
             });
         }

@@ -62,6 +62,8 @@ fn exit_codes_say_what_happened() {
     assert_eq!(code(&loadtest("no-such-scenario")), Some(2));
     assert_eq!(code(&loadtest(&format!("{FLOOR} --limit acked_per_s=5"))), Some(2));
     assert_eq!(code(&loadtest(&format!("{FLOOR} --rate 5 --window 5"))), Some(2));
+    assert_eq!(code(&loadtest(&format!("{FLOOR} --rate 0"))), Some(2));
+    assert_eq!(code(&loadtest("floor --members 0")), Some(2));
     assert_eq!(code(&loadtest("pairs")), Some(2), "no way to get tokens");
     assert_eq!(code(&loadtest("pairs --target http://127.0.0.1:1/ --token-command x")), Some(2));
     assert_eq!(code(&loadtest("--help")), Some(0));

@@ -186,6 +186,25 @@ fn a_timeline_that_ends_before_what_was_acknowledged() {
     assert_eq!(counts(&verdict), [0, 0, 0, 0, 0, 1, 0], "{:?}", verdict.first);
 }
 
+/// In a room, what one reader had checked is compared byte for byte for the others; that must hide nothing.
+#[test]
+fn one_reader_of_many_is_not_overlooked() {
+    for (deed, expected) in [
+        (Deed::AlterBody, [0, 0, 0, 0, 1, 0, 0]),
+        (Deed::Drop, [0, 0, 0, 1, 0, 0, 0]),
+        (Deed::Double, [0, 1, 0, 0, 0, 0, 0]),
+        (Deed::Misplace, [0, 0, 0, 1, 0, 0, 1]),
+    ] {
+        let server = Server::start(Habits::default());
+        // Of the sixth message, a reader in the middle.
+        let sabotage = Sabotage::new(Spot::Event, deed, 5 * 12 + 6);
+        let proxy = Proxy::start(&server.url(), sabotage).expect("a free port");
+        let outcome = run(&proxy.url(), "room --members 12 --publishers 2 --window 2 --secs 0.2 --drain 0.2");
+        let verdict = outcome.verdict.expect("a verdict");
+        assert_eq!(counts(&verdict), expected, "{deed:?}: {:?}", verdict.first);
+    }
+}
+
 #[test]
 fn the_last_event_is_missed_too() {
     let server = Server::start(Habits::default());

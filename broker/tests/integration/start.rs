@@ -136,17 +136,26 @@ fn open_session(address: &str, token: &str) -> TcpStream {
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
          Sec-WebSocket-Protocol: switchyard.v1.json\r\nAuthorization: Bearer {token}\r\n\r\n"
     );
-    let hello = br#"{"id":1,"hello":{"device":"phone","subscribe":"all"}}"#;
+    let hello = br#"{"id":1,"hello":{"device":"phone","subscribe":[]}}"#;
     let length = u8::try_from(hello.len()).expect("a short frame");
     // A final text frame, masked with zeros.
     let mut frame = vec![0x81, 0x80 | length, 0, 0, 0, 0];
     frame.extend_from_slice(hello);
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&frame)).expect("it reads");
+    stream.write_all(head.as_bytes()).expect("it reads");
+    let upgraded = read_to(&mut stream, b"\r\n\r\n");
+    assert!(upgraded.starts_with("HTTP/1.1 101 "), "{upgraded}");
+    stream.write_all(&frame).expect("it reads");
+    let answer = read_to(&mut stream, b"}}");
+    assert!(answer.contains("\"ok\":true"), "{answer}");
+    stream
+}
+
+fn read_to(stream: &mut TcpStream, end: &[u8]) -> String {
     let mut answer = Vec::new();
     let mut byte = [0];
-    while !answer.ends_with(b"\"ok\":true") {
+    while !answer.ends_with(end) {
         stream.read_exact(&mut byte).unwrap_or_else(|e| panic!("{e} after {}", String::from_utf8_lossy(&answer)));
         answer.extend(byte);
     }
-    stream
+    String::from_utf8_lossy(&answer).into_owned()
 }

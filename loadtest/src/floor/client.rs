@@ -10,8 +10,10 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::args::Args;
+use crate::engine::Pace;
 use crate::letter::{Bodies, MessageKey};
 use crate::measure::Meter;
+use crate::net::alarm::Alarm;
 use crate::procfs::Server;
 use crate::report::Metrics;
 
@@ -19,11 +21,14 @@ use super::child::Process;
 use super::pipe::{Pipe, READ_BYTES};
 use super::{ACK, EVENT, HELLO, SEND, put};
 
-/// Messages under way of a sender, or in the room, unless told otherwise.
-const WINDOW: usize = 4;
-
 /// Connections made before their hellos are let go: fewer than a listener's queue holds.
 const DIALS_AT_ONCE: usize = 200;
+
+/// The longest turn without a look at the time.
+const TURN_MAX: Duration = Duration::from_millis(10);
+
+/// The alarm's token; numbers of connections are far below.
+const ALARM: Token = Token(usize::MAX);
 
 /// One sender's messages under way: when due, readers to come, whether acknowledged.
 #[derive(Debug, Default)]
@@ -34,6 +39,7 @@ struct Sender {
 
 struct Client {
     poll: Poll,
+    alarm: Alarm,
     pipes: Vec<Pipe>,
     dirty: Vec<usize>,
     senders: Vec<Sender>,
@@ -57,8 +63,10 @@ pub fn run(args: &Args) -> anyhow::Result<Metrics> {
         Some(members) => (members, args.publishers.clamp(1, members), 1, members as u32),
         None => (args.pairs * 2, args.pairs, 2, 1),
     };
+    let poll = Poll::new()?;
     let mut client = Client {
-        poll: Poll::new()?,
+        alarm: Alarm::new(poll.registry(), ALARM)?,
+        poll,
         pipes: Vec::with_capacity(connections),
         dirty: Vec::new(),
         senders: (0..senders).map(|_| Sender::default()).collect(),
@@ -75,13 +83,13 @@ pub fn run(args: &Args) -> anyhow::Result<Metrics> {
     let mut metrics =
         Metrics { latency_from: Some(if client.timed { "intended" } else { "send" }), ..Metrics::default() };
     client.connect_all(process.addr, connections, &server, &mut metrics)?;
-    let window = args.window.unwrap_or(WINDOW);
-    let started = if client.timed { 0 } else { window * if args.members.is_some() { 1 } else { senders } };
+    let conversations = if args.members.is_some() { 1 } else { senders };
+    let started = args.window_or_default().unwrap_or(0) * conversations;
     let now = client.now();
     for _ in 0..started {
         client.launch_next(now);
     }
-    let mut pace = args.rate.map(|rate| (now, rate, 0));
+    let mut pace = args.rate.map(|rate| Pace::new(rate, now));
     client.run(args.warm(), &mut pace)?;
     client.measure(args, &server, &mut pace, &mut metrics)?;
     Ok(metrics)
@@ -145,7 +153,7 @@ impl Client {
         &mut self,
         args: &Args,
         server: &Server,
-        pace: &mut Option<(u64, f64, u64)>,
+        pace: &mut Option<Pace>,
         metrics: &mut Metrics,
     ) -> anyhow::Result<()> {
         let now = self.now();
@@ -178,8 +186,8 @@ impl Client {
         Ok(())
     }
 
-    /// Turns for so long. With a pace (begin, rate, launched) messages are due by the clock, looked at each millisecond.
-    fn run(&mut self, time: Duration, pace: &mut Option<(u64, f64, u64)>) -> io::Result<()> {
+    /// Turns for so long. With a pace, messages are due by the clock.
+    fn run(&mut self, time: Duration, pace: &mut Option<Pace>) -> io::Result<()> {
         let until = self.now() + time.as_nanos() as u64;
         let mut events = Events::with_capacity(1_024);
         let mut buffer = vec![0; READ_BYTES];
@@ -191,20 +199,23 @@ impl Client {
             if now >= until {
                 return Ok(());
             }
-            let timeout = if pace.is_some() { Duration::ZERO } else { Duration::from_millis(1) };
+            let due = pace.filter(|_| self.sending).map(|pace| pace.due());
+            if let Some(due) = due {
+                self.alarm.set(due, now)?;
+            }
+            let timeout = if due.is_some_and(|due| due <= now) { Duration::ZERO } else { TURN_MAX };
             match self.poll.poll(&mut events, Some(timeout)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
-            for event in &events {
+            for event in events.iter().filter(|event| event.token() != ALARM) {
                 self.on_ready(event.token().0, event.is_writable(), &mut buffer)?;
             }
             let now = self.now();
-            while let Some((begin, rate, launched)) = pace.as_mut().filter(|_| self.sending)
-                && let due = *begin + (*launched as f64 * 1e9 / *rate) as u64
-                && due <= now
+            while let Some(due) = pace.filter(|_| self.sending).map(|pace| pace.due()).filter(|&due| due <= now)
+                && let Some(pace) = pace.as_mut()
             {
-                *launched += 1;
+                pace.launched += 1;
                 if self.meter.counts(due) {
                     self.meter.lag.record(now - due);
                 }

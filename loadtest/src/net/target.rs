@@ -14,12 +14,9 @@ use tungstenite::protocol::WebSocketConfig;
 /// those of an earlier run, still waiting to be free, are not missed.
 const PER_SOURCE: usize = 4_000;
 
-/// Up to this many connections, each reads into a large buffer; above, memory counts more than calls.
-const LARGE_BUFFERS_UP_TO: usize = 0;
-
-/// Bytes of a read buffer.
-const READ_BUFFER_LARGE: usize = 32 * 1024;
-const READ_BUFFER_SMALL: usize = 4 * 1024;
+/// Bytes of a read buffer: a dozen frames. The library fills it with zeros before each read; with 32 KB, a message cost a
+/// third more.
+const READ_BUFFER: usize = 4 * 1024;
 
 /// Bytes that are gathered before the library writes by itself: more than a turn's frames, so that a flush is one write.
 const WRITE_BUFFER: usize = 256 * 1024;
@@ -50,7 +47,7 @@ pub enum TargetError {
 
 impl Target {
     /// Reads the URL and looks its host up, once for all connections.
-    pub fn new(url: &str, form: Form, connections: usize) -> Result<Self, TargetError> {
+    pub fn new(url: &str, form: Form) -> Result<Self, TargetError> {
         let bad = || TargetError::Url(url.to_owned());
         let uri: Uri = url.parse().map_err(|_| bad())?;
         if uri.scheme_str() != Some("ws") {
@@ -63,9 +60,8 @@ impl Target {
             .map_err(|error| TargetError::Address(url.to_owned(), error))?
             .next()
             .ok_or_else(bad)?;
-        let read_buffer = if connections <= LARGE_BUFFERS_UP_TO { READ_BUFFER_LARGE } else { READ_BUFFER_SMALL };
         let config = WebSocketConfig::default()
-            .read_buffer_size(read_buffer)
+            .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
             .max_message_size(Some(FRAME_MAX))
             .max_frame_size(Some(FRAME_MAX));

@@ -36,6 +36,10 @@ impl Found {
 pub struct Audit {
     /// The highest number read.
     last: u64,
+    /// The same when the last page was asked for, and what was acknowledged or known then.
+    asked_after: u64,
+    acked_before: u64,
+    known_before: u64,
     ordinal_max: u64,
     distinct: u64,
 }
@@ -46,12 +50,21 @@ impl Audit {
         self.last
     }
 
-    /// A page's head: the number that the timeline ends with. The pages are read when all is quiet.
-    pub fn head(&self, head: u64, ledger: &Ledger, name: &str, verdict: &mut Verdict) {
-        if head < ledger.acked_head() {
-            let acked = ledger.acked_head();
-            verdict.add(Fault::Stale, 1, || format!("{name} ends at {head} by history, but {acked} was acknowledged"));
-        }
+    /// A page is asked for.
+    pub fn ask(&mut self, ledger: &Ledger) {
+        self.acked_before = ledger.acked_head();
+        self.known_before = ledger.known_head();
+    }
+
+    /// A page was read, and the timeline ends at `head` by it. Whether there is more to read: what came before the page
+    /// moved it on, or somebody has spoken of higher numbers since it was asked for.
+    pub fn more(&mut self, head: u64, ledger: &Ledger, name: &str, verdict: &mut Verdict) -> bool {
+        let acked = self.acked_before;
+        let stale = u64::from(head < acked);
+        verdict.add(Fault::Stale, stale, || format!("{name} ends at {head} by history, but {acked} was acknowledged"));
+        let moved = self.last > self.asked_after;
+        self.asked_after = self.last;
+        (moved && self.last < head) || ledger.known_head() > self.known_before
     }
 
     /// The next message. `key` says which one of ours it is, if it is one; `sound` whether it is as it was sent (if not,
@@ -115,14 +128,29 @@ mod tests {
             ledger.acked(Place { seq, ordinal: seq }, MessageKey::new(0, seq), &mut verdict);
         }
         let (mut audit, mut found) = (Audit::default(), Found::default());
+        audit.ask(&ledger);
         for &(seq, count) in timeline {
             let place = Place { seq, ordinal: seq };
             let key = Some(MessageKey::new(0, count));
             audit.message(place, key, true, &mut ledger, Some(&mut found), &mut verdict);
         }
-        audit.head(4, &ledger, "c", &mut verdict);
+        audit.more(4, &ledger, "c", &mut verdict);
         audit.finish(&mut ledger, "c", &mut verdict);
         verdict
+    }
+
+    #[test]
+    fn a_timeline_is_read_on_while_it_moves_and_must_hold_what_was_acked_before() {
+        let (mut ledger, mut verdict, mut audit) = (Ledger::default(), Verdict::default(), Audit::default());
+        let place = |seq| Place { seq, ordinal: seq };
+        ledger.acked(place(1), MessageKey::new(0, 1), &mut verdict);
+        audit.ask(&ledger);
+        ledger.acked(place(2), MessageKey::new(0, 2), &mut verdict);
+        assert!(audit.more(1, &ledger, "c", &mut verdict), "the second came while the page was on its way");
+        assert_eq!(verdict.stale, 0);
+        audit.ask(&ledger);
+        assert!(!audit.more(1, &ledger, "c", &mut verdict));
+        assert_eq!(verdict.stale, 1);
     }
 
     #[test]

@@ -48,6 +48,11 @@ impl Ledger {
         self.acked_head
     }
 
+    /// The highest number that anybody spoke of so far.
+    pub fn known_head(&self) -> u64 {
+        (self.rows.len() as u64).saturating_sub(1)
+    }
+
     /// Messages that had no room.
     pub fn unrecorded(&self) -> u64 {
         self.unrecorded

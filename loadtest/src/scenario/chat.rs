@@ -5,17 +5,14 @@ use crate::world::{Flow, Shape};
 
 use super::{Bench, Outcome};
 
-/// Messages under way in a conversation unless told otherwise.
-const WINDOW: usize = 4;
-
 /// Pairs that warm a fresh server up before its memory is taken for empty.
 const WARM_PAIRS: usize = 4;
 
 fn flow(args: &Args) -> Flow {
-    match (args.rate, args.by_delivery) {
-        (Some(_), _) => Flow::Timed,
-        (None, true) => Flow::Deliveries(args.window.unwrap_or(WINDOW)),
-        (None, false) => Flow::Acks(args.window.unwrap_or(WINDOW)),
+    match args.window_or_default() {
+        None => Flow::Timed,
+        Some(window) if args.by_delivery => Flow::Deliveries(window),
+        Some(window) => Flow::Acks(window),
     }
 }
 
@@ -27,7 +24,7 @@ pub(super) fn pairs(args: &Args) -> anyhow::Result<Outcome> {
 
 /// A few write to all.
 pub(super) fn room(args: &Args) -> anyhow::Result<Outcome> {
-    let members = args.members.unwrap_or(1_000);
+    let members = args.room_members();
     let publishers = args.publishers.clamp(1, members);
     let shape = Shape { conversations: 1, members, publishers, publishers_read: true };
     talk(Bench::new(args, shape, flow(args))?)
@@ -44,7 +41,7 @@ fn talk(mut bench: Bench<'_>) -> anyhow::Result<Outcome> {
     bench.engine.world.start_sending(&mut bench.engine.net, now);
     bench.engine.run_for(bench.args.warm())?;
     let span = bench.measure()?;
-    bench.note(&span);
+    bench.note_messages(&span);
     bench.drain()?;
     bench.audit()?;
     bench.finish()
@@ -70,7 +67,7 @@ pub(super) fn idle(args: &Args) -> anyhow::Result<Outcome> {
         bench.metrics.rss_kb_per_conn = Some(more / bench.users() as f64);
     }
     let span = bench.measure()?;
-    bench.note(&span);
+    bench.note_shares(&span);
     if bench.server.is_known() {
         bench.metrics.idle_cpu_ms_per_s = Some(span.server_cpu() * 1e3 / span.secs);
     }

@@ -12,9 +12,6 @@ const SHORT: u64 = 1_000;
 /// Messages in a page.
 const PAGE: u32 = 50;
 
-/// Messages under way while a timeline is filled, unless told otherwise; the server may allow fewer.
-const WINDOW: usize = 64;
-
 /// Pages are read of one timeline and the other in turns, so that the machine's moods hit both.
 const TURNS: u64 = 10;
 
@@ -53,7 +50,7 @@ pub(super) fn fill(args: &Args) -> anyhow::Result<Outcome> {
 /// A timeline of so many messages, and what writing them cost.
 fn filled(args: &Args, messages: u64) -> anyhow::Result<Bench<'_>> {
     let shape = Shape { conversations: 1, members: 2, publishers: 1, publishers_read: false };
-    let mut bench = Bench::new(args, shape, Flow::Acks(args.window.unwrap_or(WINDOW)))?;
+    let mut bench = Bench::new(args, shape, Flow::Acks(args.window_or_default().unwrap_or(1)))?;
     bench.arrive()?;
     bench.join()?;
     bench.engine.say("filling");
@@ -71,7 +68,7 @@ fn filled(args: &Args, messages: u64) -> anyhow::Result<Bench<'_>> {
         acked = now_acked;
     }
     let span = bench.span(now, from, before)?;
-    bench.note(&span);
+    bench.note_messages(&span);
     bench.drain()?;
     Ok(bench)
 }

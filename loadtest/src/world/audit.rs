@@ -7,7 +7,7 @@ use crate::frame::MessageRef;
 use crate::net::Net;
 use crate::oracle::{Audit, Fault, Place};
 
-use super::session::Control;
+use super::session::{Control, Session};
 use super::{State, World};
 
 /// Timelines that are read at once: enough to keep the server busy, few enough that their pages stay small.
@@ -33,11 +33,12 @@ impl World {
 
     pub(super) fn audit_next_page(&mut self, slot: usize, net: &mut Net) {
         let session = &self.sessions[slot];
-        let conversation = &self.conversations[session.conversation];
-        let Some(audit) = conversation.audit.as_ref() else { return };
+        let conversation = &mut self.conversations[session.conversation];
         if session.state != State::Joined || session.control.is_some() || slot != conversation.members.end - 1 {
             return;
         }
+        let Some(audit) = conversation.audit.as_mut() else { return };
+        audit.ask(&conversation.ledger);
         let history = v1::History {
             conversation: conversation.id.clone(),
             after: Some(audit.position()),
@@ -50,19 +51,16 @@ impl World {
     pub(super) fn on_page(&mut self, slot: usize, page: &v1::Page, net: &mut Net) {
         let number = self.sessions[slot].conversation;
         let Some(mut audit) = self.conversations[number].audit.take() else { return };
-        let before = audit.position();
         for message in &page.messages {
             self.audit_message(slot, number, &mut audit, message);
         }
         let conversation = &mut self.conversations[number];
-        audit.head(page.head, &conversation.ledger, &conversation.id, &mut self.verdict);
-        if audit.position() > before && audit.position() < page.head {
+        if audit.more(page.head, &conversation.ledger, &conversation.id, &mut self.verdict) {
             conversation.audit = Some(audit);
             self.advance(slot, net);
             return;
         }
-        self.check_readers(number, page.head);
-        let conversation = &mut self.conversations[number];
+        conversation.audited_to = page.head;
         audit.finish(&mut conversation.ledger, &conversation.id, &mut self.verdict);
         self.audits -= 1;
         self.start_audit(net);
@@ -90,21 +88,24 @@ impl World {
         audit.message(place, key, flaw.is_none(), &mut conversation.ledger, found, &mut self.verdict);
     }
 
-    /// Readers that are connected have all that the timeline has.
-    fn check_readers(&mut self, number: usize, head: u64) {
-        for slot in self.conversations[number].members.clone() {
-            let session = &self.sessions[slot];
-            if session.reads && session.state == State::Joined {
-                let position = session.reader.position();
-                let missing = head.saturating_sub(position);
-                self.verdict
-                    .add(Fault::Gap, missing, || format!("reader {slot} has nothing after {position} of {head}"));
-            }
-        }
+    /// How far a reader is behind its timeline, as that was read.
+    fn behind(&self, session: &Session) -> u64 {
+        let head = self.conversations[session.conversation].audited_to;
+        if session.reads { head.saturating_sub(session.reader.position()) } else { 0 }
     }
 
-    /// Draws the line: messages without an outcome, and whether refused ones are to be seen.
+    /// Whether every reader has all that the timelines have.
+    pub fn readers_are_done(&self) -> bool {
+        self.sessions.iter().all(|session| self.behind(session) == 0)
+    }
+
+    /// Draws the line: what readers have not got, and whether refused messages are to be seen.
     pub fn close_books(&mut self) {
+        for (slot, session) in self.sessions.iter().enumerate() {
+            let missing = self.behind(session);
+            let position = session.reader.position();
+            self.verdict.add(Fault::Gap, missing, || format!("reader {slot} has nothing after {position}"));
+        }
         for &key in &self.refused {
             let seen = self.sessions[key.sender() as usize].found.has(key.count());
             self.verdict.add(Fault::RefusedVisible, u64::from(seen), || format!("{key:?} was refused"));

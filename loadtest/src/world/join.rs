@@ -204,8 +204,12 @@ impl World {
 
     /// An answer to a request other than `send`.
     pub(super) fn on_control(&mut self, slot: usize, result: &reply::Result, net: &mut Net, now: u64) {
-        let Some(control) = self.sessions[slot].control.take() else { return };
+        let Some(control) = self.sessions[slot].control.take() else {
+            self.verdict.add(Fault::Duplicate, 1, || format!("user {slot} got a second answer"));
+            return;
+        };
         match (control, result) {
+            (Control::Hello, reply::Result::Error(error)) => self.on_hello_refused(slot, error, net, now),
             (_, reply::Result::Error(error)) => self.on_control_refused(slot, control, error, now),
             (Control::Hello, reply::Result::Welcome(welcome)) => self.on_welcome(slot, welcome, net, now),
             (Control::Create, reply::Result::Created(v1::Created { conversation: Some(created), .. })) => {
@@ -233,6 +237,16 @@ impl World {
             (Control::Page, reply::Result::Page(page)) => self.on_random_page(slot, page, net, now),
             (Control::Renew, reply::Result::Renewed(_)) => self.advance(slot, net),
             (control, _) => self.fail(format!("the answer to {control:?} is of another kind")),
+        }
+    }
+
+    /// A server without room for another user: come again.
+    fn on_hello_refused(&mut self, slot: usize, error: &v1::Error, net: &mut Net, now: u64) {
+        if ErrorCode::from_number(error.number).is_some_and(ErrorCode::retry) {
+            net.close(slot);
+            self.on_closed(slot, &Away { code: None, why: words(error) }, now);
+        } else {
+            self.fail(format!("the hello of user {slot} was refused: {}", words(error)));
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use switchyard_cluster::link::{Delivery, Request, RouterLink};
-use switchyard_cluster::mailbox::{Bell, Mailbox};
+use switchyard_cluster::mailbox::{Bell, Mailbox, keep_little};
 use switchyard_cluster::now::Now;
 use switchyard_cluster::worker::Resident;
 use switchyard_store::{Batch, Log, Projections};
@@ -71,7 +71,8 @@ impl Router {
     }
 
     fn act(&mut self) {
-        for effect in self.effects.drain(..) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
             match effect {
                 Effect::Append(batch) => self.batches.push(batch),
                 Effect::Answer { to, answer } => self.link.send(to.edge, Delivery::Answer { to, answer }),
@@ -82,6 +83,8 @@ impl Router {
                 Effect::Decoy { key, to } => self.readers.decoy(&self.completions, key, to),
             }
         }
+        keep_little(&mut effects);
+        self.effects = effects;
     }
 }
 
@@ -94,6 +97,7 @@ impl Resident for Router {
         for input in completed.drain(..) {
             self.machine.handle(now, input, &mut self.effects);
         }
+        keep_little(&mut completed);
         self.completed = completed;
 
         let mut requests = std::mem::take(&mut self.requests);
@@ -101,6 +105,7 @@ impl Resident for Router {
         for request in requests.drain(..) {
             self.machine.handle(now, Input::Request(request), &mut self.effects);
         }
+        keep_little(&mut requests);
         self.requests = requests;
 
         self.machine.tick(now, &mut self.effects);

@@ -115,7 +115,7 @@ fn refused(job: Job) -> Input {
         Job::Load { key, .. } => Input::Loaded { key, result: Err(ReadFailed::Unavailable) },
         Job::Read { ticket, .. } => Input::Read { ticket, result: Err(ReadFailed::Unavailable) },
         Job::Project { key, projection } => Input::Projected { key, result: Err(projection) },
-        Job::Decoy { to, .. } => Input::Decoyed { to },
+        Job::Decoy { to, .. } => Input::Decoyed { to, failed: Some(ReadFailed::Unavailable) },
     }
 }
 
@@ -136,9 +136,9 @@ fn run(shared: &Shared) {
                 Input::Projected { key, result }
             }
             Job::Decoy { key, to } => {
-                // The result is thrown away, its time is what counts.
-                let _ = load(store, &key, 0);
-                Input::Decoyed { to }
+                // What it found is thrown away, its time is what counts.
+                let failed = load(store, &key, 0).err().map(|error| failed(&error));
+                Input::Decoyed { to, failed }
             }
         };
         to.post(&mut vec![done]);

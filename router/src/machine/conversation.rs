@@ -179,11 +179,13 @@ pub(crate) struct Conversation {
     pub(crate) recorded: u64,
     /// When somebody last asked something of it.
     pub(crate) touched: Duration,
+    /// When it is next looked at for eviction.
+    pub(crate) looked_at: Duration,
 }
 
 impl Conversation {
     pub(crate) fn new(state: State, edges: Vec<EdgeId>, recorded: u64, now: Duration) -> Self {
-        Self { state, edges, pipeline: None, recorded, touched: now }
+        Self { state, edges, pipeline: None, recorded, touched: now, looked_at: now }
     }
 
     /// Writes again what membership events above the record changed in the listings: their owner may have died in between.

@@ -85,6 +85,8 @@ pub enum Input {
     Decoyed {
         /// Who asked.
         to: Asker,
+        /// Whether a load would have failed, and how.
+        failed: Option<ReadFailed>,
     },
 }
 
@@ -202,9 +204,9 @@ pub enum Effect {
         plan: ReadPlan,
     },
     /// Do what a load of this conversation does and throw it away, so that a stranger's answer takes as long as the one
-    /// about a conversation that does not exist; answered by `Decoyed`.
+    /// about a conversation that does not exist, and fails as often; answered by `Decoyed`.
     Decoy {
-        /// Which conversation.
+        /// One that does not exist.
         key: ConversationKey,
         /// Who asked.
         to: Asker,
@@ -304,7 +306,7 @@ impl Machine {
             Input::Projected { key, result } => self.projected(now, &key, result, out),
             Input::Loaded { key, result } => self.loaded(now, key, result, out),
             Input::Read { ticket, result } => self.read_done(now, *ticket, result, out),
-            Input::Decoyed { to } => refuse(to, Refusal::NOT_FOUND, out),
+            Input::Decoyed { to, failed } => refuse(to, failed.map_or(Refusal::NOT_FOUND, read_refusal), out),
         }
         self.count(&out[before..]);
     }
@@ -334,8 +336,8 @@ impl Machine {
                 Some((at, _)) if *at <= now.mono => {}
                 _ => break,
             }
-            if let Some((_, key)) = self.idle.pop_front() {
-                self.look_at_idle(now, key, out);
+            if let Some((at, key)) = self.idle.pop_front() {
+                self.look_at_idle(now, at, key, out);
             }
         }
         self.count(&out[before..]);
@@ -394,21 +396,27 @@ impl Machine {
         }
     }
 
-    fn put_loaded(&mut self, now: Now, key: ConversationKey, conversation: Conversation) {
-        self.loaded += 1;
-        self.idle.push_back((now.mono + self.config.idle_after, key.clone()));
-        self.slots.insert(key, Slot::Loaded(Box::new(conversation)));
+    /// Has a loaded conversation looked at for eviction in due time. It has one place in the queue.
+    fn look_later(&mut self, now: Now, key: ConversationKey) {
+        let at = now.mono + self.config.idle_after;
+        if let Some(conversation) = self.loaded_mut(&key) {
+            conversation.looked_at = at;
+            self.idle.push_back((at, key));
+        }
     }
 
     /// A conversation's turn to be looked at: out of memory with it, unless somebody needed it lately.
-    fn look_at_idle(&mut self, now: Now, key: ConversationKey, out: &mut Vec<Effect>) {
+    fn look_at_idle(&mut self, now: Now, at: Duration, key: ConversationKey, out: &mut Vec<Effect>) {
         let idle_after = self.config.idle_after;
         let Some(conversation) = self.loaded_mut(&key) else { return };
+        if conversation.looked_at != at {
+            // The place of one that left memory before; it has another now.
+            return;
+        }
         conversation.rest();
         if conversation.pipeline.is_some() || conversation.touched + idle_after > now.mono {
             conversation.state.recent.shrink();
-            self.idle.push_back((now.mono + idle_after, key));
-            return;
+            return self.look_later(now, key);
         }
         if conversation.state.born() && conversation.recorded < conversation.state.head() {
             // So that the next load has nothing to replay.
@@ -453,11 +461,18 @@ impl Machine {
         };
         let mut conversation = Conversation::new(replayed.state, edges, replayed.recorded, now.mono);
         conversation.relist(&key, &replayed.touched, out);
-        self.put_loaded(now, key.clone(), conversation);
+        self.loaded += 1;
+        self.slots.insert(key.clone(), Slot::Loaded(Box::new(conversation)));
         for request in waiting {
-            self.request(now, request, out);
+            if self.is_strangers(&request) {
+                // The load took the time that an answer about nothing takes.
+                refuse(request.from, Refusal::NOT_FOUND, out);
+            } else {
+                self.request(now, request, out);
+            }
         }
         self.drop_unborn(&key);
+        self.look_later(now, key);
     }
 
     /// Forgets a conversation that does not exist and that nobody is creating.

@@ -17,6 +17,9 @@ pub(crate) const WAITING_MAX: usize = 1_000;
 /// Bytes of bodies that may wait in one conversation.
 pub(crate) const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Sessions that may wait for one message beside its sender: it is one user's, and few have more devices.
+pub(crate) const ALSO_MAX: usize = 32;
+
 /// An event that somebody asked for and that has no number yet.
 #[derive(Debug)]
 pub(crate) struct Pending {

@@ -2,6 +2,7 @@
 
 use switchyard_cluster::link::{Ask, Refusal, Request};
 use switchyard_cluster::now::Now;
+use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::v1::{self, reply};
 
 use super::pipeline::{Pending, Work};
@@ -107,17 +108,28 @@ impl Machine {
             }
             // It was looked for in the store just now: the answer took its time.
             _ if !conversation.state.born() => refuse(from, Refusal::NOT_FOUND, out),
-            _ => out.push(Effect::Decoy { key, to: from }),
+            _ => out.push(Effect::Decoy { key: self.nobodys(&key), to: from }),
         }
     }
 
+    /// Whether somebody who is no member asks for something of a conversation that exists.
+    pub(super) fn is_strangers(&mut self, request: &Request) -> bool {
+        let Some(conversation) = self.loaded_mut(&request.key) else { return false };
+        let asks = !matches!(request.ask, Ask::Unsubscribe);
+        asks && conversation.state.born() && conversation.state.members.get(&request.user).is_none()
+    }
+
+    /// A conversation that does not exist: nobody can aim for its id without the seed.
+    fn nobodys(&self, key: &ConversationKey) -> ConversationKey {
+        let mut bytes = *key.conversation.as_bytes();
+        for (byte, mask) in bytes.iter_mut().zip(self.seed.to_le_bytes().into_iter().cycle()) {
+            *byte ^= mask;
+        }
+        ConversationKey { tenant: key.tenant.clone(), conversation: ConversationId::from_bytes(bytes) }
+    }
+
     /// Puts work in line, and begins it if nothing else is under way.
-    pub(super) fn enqueue(
-        &mut self,
-        key: &switchyard_protocol::id::ConversationKey,
-        pending: Pending,
-        out: &mut Vec<Effect>,
-    ) {
+    pub(super) fn enqueue(&mut self, key: &ConversationKey, pending: Pending, out: &mut Vec<Effect>) {
         let Some(conversation) = self.loaded_mut(key) else { return };
         let pipeline = conversation.pipeline();
         if pipeline.full() {

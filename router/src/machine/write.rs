@@ -13,7 +13,7 @@ use switchyard_store::{BATCH_BYTES_MAX, BUCKET_ROWS, Batch, ROWS_MAX, RowRef};
 
 use super::control::Prepared;
 use super::conversation::{Conversation, State};
-use super::pipeline::{InFlight, Pending, Projecting, Sealed, SealedEvent, Work};
+use super::pipeline::{ALSO_MAX, InFlight, Pending, Projecting, Sealed, SealedEvent, Work};
 use super::read::Ticket;
 use super::recent::IdHash;
 use super::{
@@ -87,6 +87,9 @@ impl Machine {
         if let Some(pipeline) = &mut conversation.pipeline
             && let Some(pending) = pipeline.find(&lookup.user, lookup.send.client_id(), lookup.hash)
         {
+            if pending.also.len() >= ALSO_MAX {
+                return refuse(lookup.asker, busy("too many wait for the outcome of this message"), out);
+            }
             pending.also.push(lookup.asker);
             return;
         }
@@ -240,19 +243,24 @@ impl Machine {
                 for sealed in &mut in_flight.events {
                     tell_unknown(&mut sealed.pending, then, out);
                 }
-                if let Some(pipeline) = &mut conversation.pipeline {
-                    for pending in pipeline.take_older(then) {
-                        refuse_all(&pending, &busy("the store does not answer now"), out);
-                    }
-                    pipeline.in_flight = Some(in_flight);
-                }
+                conversation.pipeline().in_flight = Some(in_flight);
                 self.repeat(now, Repeat::Append(batch));
-                return;
+                return self.refuse_older(now, key, out);
             }
         }
         self.ready(key);
         if let Some(conversation) = self.loaded_mut(key) {
             conversation.rest();
+        }
+    }
+
+    /// Refuses what has waited too long for the store; nothing of it was given to it yet.
+    fn refuse_older(&mut self, now: Now, key: &ConversationKey, out: &mut Vec<Effect>) {
+        let then = now.mono.saturating_sub(self.config.unknown_after);
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let Some(pipeline) = &mut conversation.pipeline else { return };
+        for pending in pipeline.take_older(then) {
+            refuse_all(&pending, &busy("the store does not answer now"), out);
         }
     }
 
@@ -272,10 +280,11 @@ impl Machine {
         if let Some(below) = trim_below {
             state.first_available = below;
         }
-        conversation.recorded = head;
         let record = state.record(key);
         let projection = Projection { members: Vec::new(), record, through: head, trim_below };
         out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
+        // Only memory knows what retention drops until this is written: so long the conversation stays there.
+        conversation.pipeline().projecting.push(Projecting { seq: head, asker: None, created: false });
     }
 
     /// Projections are written: whoever waited for theirs is answered.
@@ -288,7 +297,10 @@ impl Machine {
     ) {
         let through = match result {
             Ok(through) => through,
-            Err(projection) => return self.repeat(now, Repeat::Project(key.clone(), projection)),
+            Err(projection) => {
+                self.repeat(now, Repeat::Project(key.clone(), projection));
+                return self.refuse_older(now, key, out);
+            }
         };
         let Some(conversation) = self.loaded_mut(key) else { return };
         conversation.recorded = conversation.recorded.max(through);
@@ -313,13 +325,17 @@ fn refuse_all(pending: &Pending, refusal: &Refusal, out: &mut Vec<Effect>) {
     }
 }
 
-/// Answers those who have waited too long for an outcome; the event goes on without them.
+/// Answers those who have waited too long for an outcome; the event goes on without them. Who sends it again meanwhile
+/// learns the same with the next attempt.
 fn tell_unknown(pending: &mut Pending, then: std::time::Duration, out: &mut Vec<Effect>) {
-    if pending.since < then && !pending.told_unknown {
-        pending.told_unknown = true;
-        let message = "whether this was stored is not known: send it again with the same client id";
-        refuse_all(pending, &Refusal::new(ErrorCode::UnknownOutcome, message), out);
-        pending.also.clear();
+    if pending.since >= then {
+        return;
+    }
+    let message = "whether this was stored is not known: send it again with the same client id";
+    let first = (!pending.told_unknown).then_some(pending.asker);
+    pending.told_unknown = true;
+    for asker in first.into_iter().chain(pending.also.drain(..)) {
+        refuse(asker, Refusal::new(ErrorCode::UnknownOutcome, message), out);
     }
 }
 

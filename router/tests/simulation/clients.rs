@@ -38,7 +38,7 @@ impl Session {
 pub(crate) struct Place {
     pub(crate) key: ConversationKey,
     /// Who would create it, and with whom.
-    create: Option<CreateAsk>,
+    pub(crate) create: Option<CreateAsk>,
 }
 
 pub(crate) fn tenant(name: &str) -> TenantId {
@@ -136,9 +136,10 @@ pub(crate) struct Chooser<'a> {
 impl Chooser<'_> {
     pub(crate) fn deed(&mut self, user: &UserId) -> Deed {
         let mut place = self.place();
-        // Most of the time about something that is there, or may come to be.
-        for _ in 0..3 {
-            if self.oracle.known.contains_key(&place.key) || creates(&place, user) {
+        // Most of the time about something of one's own, or that may come to be.
+        for _ in 0..4 {
+            let unborn = !self.oracle.known.contains_key(&place.key);
+            if self.oracle.is_member(&place.key, user) || unborn && creates(&place, user) {
                 break;
             }
             place = self.place();
@@ -157,7 +158,10 @@ impl Chooser<'_> {
             60..72 => self.subscribe(head),
             72..76 => return Deed::Unread(key),
             76..80 => What::Get,
-            80..83 => What::Members { after: self.rng.chance(500).then(|| self.user()), limit: self.rng.within(1, 4) as usize },
+            80..83 => What::Members {
+                after: self.rng.chance(500).then(|| self.user()),
+                limit: self.rng.within(1, 4) as usize,
+            },
             83..89 => What::Add((0..self.rng.within(1, 3)).map(|_| self.user()).collect()),
             89..91 => What::Remove(self.user()),
             91..93 => What::Leave,

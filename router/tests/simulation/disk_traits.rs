@@ -117,7 +117,8 @@ impl Projections for Disk {
         if inner.fails(|faults| faults.read) {
             return ready(Err(ProjectionError::Unavailable("simulated".into())));
         }
-        let record = inner.records.get(key).map(|(applied, fields)| Record { applied: *applied, fields: fields.clone() });
+        let record =
+            inner.records.get(key).map(|(applied, fields)| Record { applied: *applied, fields: fields.clone() });
         ready(Ok(record))
     }
 

@@ -6,13 +6,16 @@
 #![allow(clippy::unwrap_used, reason = "a test may end at once")]
 
 mod ask;
+mod cases;
 mod clients;
+mod desk;
 mod disk;
 mod disk_traits;
 mod edges;
 mod old;
 mod oracle;
 mod profile;
+mod rights;
 mod rng;
 mod run;
 mod timeline;

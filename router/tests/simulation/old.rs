@@ -14,8 +14,7 @@ use crate::rng::Rng;
 use crate::timeline::{FOUNDING, MESSAGE, form, user};
 
 /// Members of the group: an admin, a moderator and a plain member.
-pub(crate) const MEMBERS: [(&str, Role); 3] =
-    [("ana", Role::Admin), ("ben", Role::Moderator), ("cleo", Role::Member)];
+pub(crate) const MEMBERS: [(&str, Role); 3] = [("ana", Role::Admin), ("ben", Role::Moderator), ("cleo", Role::Member)];
 
 /// The most rows that a run begins with.
 pub(crate) const ROWS_MAX: u64 = 12_200;
@@ -60,19 +59,22 @@ fn rows() -> &'static [Bytes] {
     })
 }
 
-/// Puts the group on the disk, with its listings and a record as of some event.
-pub(crate) fn put(disk: &Disk, head: u64, rng: &mut Rng) {
-    let key = key();
-    let mut inner = disk.inner();
-    let stored = inner.rows.entry(key.clone()).or_default();
-    stored.begin_with(&key, &rows()[..=head as usize]);
-    // Soon to be written again, or just written, or never since the founding.
-    let applied = match rng.below(5) {
+/// The event that the stored record follows from: soon to be written again, just written, or never since the founding.
+pub(crate) fn applied(head: u64, rng: &mut Rng) -> u64 {
+    match rng.below(5) {
         0..3 => head.saturating_sub(1_000 - rng.below(30)),
         3 => head - rng.below(head.min(30) + 1),
         _ if head < 2_500 => 0,
         _ => head,
-    };
+    }
+}
+
+/// Puts the group on the disk, with its listings and a record as of some event.
+pub(crate) fn put(disk: &Disk, head: u64, applied: u64) {
+    let key = key();
+    let mut inner = disk.inner();
+    let stored = inner.rows.entry(key.clone()).or_default();
+    stored.begin_with(&key, &rows()[..=head as usize]);
     for (name, role) in MEMBERS {
         let value = form::MemberRecord { role: role as i32, joined: 0 }.encode_to_vec().into();
         inner.put(&ProjectionWrite::Member { key: key.clone(), user: user(name), at: 0, value: Some(value) });

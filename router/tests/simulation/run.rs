@@ -19,7 +19,7 @@ use crate::rng::Rng;
 use crate::world::World;
 
 /// Seeds of a usual run: as many as take some seconds without optimisation.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 4_000;
 
 /// So much of each broken promise is printed: bodies may be long.
 const CHARS_PRINTED: usize = 1_000;
@@ -38,7 +38,7 @@ fn world(seed: u64) -> World {
     let disk = Arc::new(Disk::new(rng.fork(), profile.faults.clone()));
     let mut oracle = Oracle::new(Arc::clone(&disk), &profile);
     if profile.old_rows > 0 {
-        old::put(&disk, profile.old_rows, &mut rng);
+        old::put(&disk, profile.old_rows, old::applied(profile.old_rows, &mut rng));
         oracle.given(&old::key(), profile.old_rows);
     }
     World::new(rng, profile, disk, oracle)

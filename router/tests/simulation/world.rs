@@ -1,6 +1,8 @@
 //! The world: virtual time, the way of a request to the machine and of an effect to the store and back, and the process
 //! that is killed. It does what the driver does, one step at a time.
 
+mod turn;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash};
 use std::sync::Arc;
@@ -10,12 +12,12 @@ use switchyard_cluster::link::{Answer, Asker, EdgeId, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_router::driver::reader;
-use switchyard_router::machine::{CommitOutcome, Effect, Held, Input, Machine, ReadPlan, Ticket};
-use switchyard_store::{Batch, Outcome, Refusal};
+use switchyard_router::machine::{Effect, Held, Input, Machine, ReadPlan, Ticket};
+use switchyard_store::Batch;
 
 use crate::ask::What;
 use crate::clients::{Chooser, Deed, Place, Session};
-use crate::disk::{Disk, Done, Fate, Mutation};
+use crate::disk::Disk;
 use crate::edges::Edges;
 use crate::oracle::Oracle;
 use crate::profile::{Faults, Profile};
@@ -233,8 +235,8 @@ impl World {
                 self.complete(Input::Read { ticket, result });
             }
             Event::Decoy(key, to) => {
-                let _ = reader::load(&*self.disk, &key, 0);
-                self.complete(Input::Decoyed { to });
+                let failed = reader::load(&*self.disk, &key, 0).err().map(|error| reader::failed(&error));
+                self.complete(Input::Decoyed { to, failed });
             }
             Event::Complete(input) => {
                 self.inputs.push(input);
@@ -261,126 +263,6 @@ impl World {
             self.next_turn = Some(at);
             self.at(at - self.now_us, Event::Turn);
         }
-    }
-
-    /// One turn of the worker, in the order of the driver: completions, requests, tick.
-    fn turn(&mut self, at: u64) {
-        if self.next_turn != Some(at) {
-            return;
-        }
-        self.next_turn = None;
-        let now = self.now();
-        for input in std::mem::take(&mut self.inputs) {
-            let committed = self.before_commit(&input);
-            self.feed(now, input);
-            if let Some((key, head)) = committed {
-                self.oracle.hand_commit(&key, head);
-            }
-        }
-        while let Some(request) = self.requests.pop_front() {
-            self.oracle.hand(&request);
-            self.feed(now, Input::Request(request));
-        }
-        let from = self.effects.len();
-        self.machine.tick(now, &mut self.effects);
-        self.observe(from);
-        for effect in std::mem::take(&mut self.effects) {
-            self.act(effect);
-        }
-        if let Some(deadline) = self.machine.deadline() {
-            let at = u64::try_from(deadline.as_nanos().div_ceil(1_000)).expect("a run is short");
-            // A deadline that has passed means another turn at once, as in the worker's loop.
-            self.turn_at(at.max(self.now_us + 1));
-        }
-    }
-
-    fn before_commit(&self, input: &Input) -> Option<(ConversationKey, u64)> {
-        let Input::Committed { key, outcome } = input else { return None };
-        let mut inner = self.disk.inner();
-        inner.told(key);
-        let durable = inner.rows.get(key).map_or(0, |rows| rows.durable);
-        matches!(outcome, CommitOutcome::Committed).then(|| (key.clone(), durable - 1))
-    }
-
-    fn feed(&mut self, now: Now, input: Input) {
-        self.note(|| format!("<- {input:?}"));
-        let from = self.effects.len();
-        self.machine.handle(now, input, &mut self.effects);
-        self.observe(from);
-    }
-
-    fn observe(&mut self, from: usize) {
-        for at in from..self.effects.len() {
-            let line = (self.verbose || self.hash.is_some()).then(|| format!("-> {:?}", self.effects[at]));
-            if let Some(line) = line {
-                self.note(|| line);
-            }
-        }
-        self.oracle.observe(&self.effects[from..]);
-    }
-
-    fn act(&mut self, effect: Effect) {
-        let delay = self.profile.delay_us(&mut self.rng);
-        match effect {
-            Effect::Append(batch) => {
-                self.disk.inner().hand_over(&batch);
-                let fate = self.fate();
-                let id = self.disk.begin(Mutation::Append(batch, fate));
-                self.at(delay, Event::Mutation(id));
-            }
-            Effect::Project { key, projection } => {
-                let id = self.disk.begin(Mutation::Project(key, projection));
-                self.at(delay, Event::Mutation(id));
-            }
-            Effect::Load { key } => self.at(delay, Event::Load(key)),
-            Effect::Read { key, ticket, plan } => self.at(delay, Event::Read(key, ticket, plan)),
-            Effect::Decoy { key, to } => self.at(delay, Event::Decoy(key, to)),
-            Effect::Answer { to, answer } => self.answered(to, &answer),
-            Effect::Publish { .. } => {}
-        }
-    }
-
-    fn fate(&mut self) -> Fate {
-        let Faults { refused, unknown, .. } = self.profile.faults;
-        if self.rng.chance(refused) {
-            return Fate::Refused(*self.rng.pick(&[Refusal::Full, Refusal::Closed]));
-        }
-        if self.rng.chance(unknown) {
-            return *self.rng.pick(&[Fate::UnknownStored, Fate::UnknownLate, Fate::UnknownNever]);
-        }
-        Fate::Stored
-    }
-
-    fn mutation(&mut self, id: u64) {
-        match self.disk.settle(id) {
-            Some(Done::Append(batch, outcome, late)) => {
-                if late {
-                    let delay = self.profile.delay_us(&mut self.rng) * self.rng.within(1, 20);
-                    let id = self.disk.begin(Mutation::Late(batch.clone()));
-                    self.at(delay, Event::Mutation(id));
-                }
-                let key = batch.key.clone();
-                let outcome = match outcome {
-                    Outcome::Stored => {
-                        let delay = self.profile.delay_us(&mut self.rng);
-                        return self.at(delay, Event::Confirm(batch));
-                    }
-                    Outcome::Refused(refusal) => CommitOutcome::Refused { full: refusal == Refusal::Full, batch },
-                    Outcome::Unknown => CommitOutcome::Unknown(batch),
-                };
-                self.complete(Input::Committed { key, outcome });
-            }
-            Some(Done::Project(key, result)) => self.complete(Input::Projected { key, result }),
-            Some(Done::Late) | None => {}
-        }
-    }
-
-    fn confirm(&mut self, batch: Batch) {
-        let confirmed = !self.rng.chance(self.profile.faults.barrier);
-        self.disk.inner().barrier(&batch, confirmed);
-        let key = batch.key.clone();
-        let outcome = if confirmed { CommitOutcome::Committed } else { CommitOutcome::Unknown(batch) };
-        self.complete(Input::Committed { key, outcome });
     }
 
     fn answered(&mut self, to: Asker, answer: &Answer) {

@@ -114,6 +114,7 @@ pub(super) struct Disk {
     plan: Option<Plan>,
     rng: StdRng,
     survival: Survival,
+    lies: bool,
 }
 
 impl Disk {
@@ -125,7 +126,13 @@ impl Disk {
             plan: None,
             rng: StdRng::seed_from_u64(seed),
             survival,
+            lies: false,
         }
+    }
+
+    /// The same disk, but it says that it has synced and has not.
+    pub(super) fn lying(self) -> Self {
+        Self { lies: true, ..self }
     }
 
     pub(super) fn plan_cut(&mut self, plan: Plan) {
@@ -303,13 +310,17 @@ impl Disk {
 
     pub(super) fn sync_file(&mut self, inode: u64) -> Result<(), Refusal> {
         self.step()?;
-        self.file_mut(inode)?.sync();
+        if !self.lies {
+            self.file_mut(inode)?.sync();
+        }
         Ok(())
     }
 
     pub(super) fn sync_directory(&mut self, inode: u64) -> Result<(), Refusal> {
         self.step()?;
-        self.directory_mut(inode)?.settle(|| true);
+        if !self.lies {
+            self.directory_mut(inode)?.settle(|| true);
+        }
         Ok(())
     }
 

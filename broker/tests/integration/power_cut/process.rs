@@ -22,6 +22,8 @@ pub(super) enum Event {
     Ended,
     /// Its disk has lost the power.
     Cut,
+    /// Those who gave it work have failed.
+    GivenUp,
 }
 
 /// How a process came to its end.
@@ -69,6 +71,24 @@ impl Process {
         Ok(Self { child, errors, events, reader: Some(reader) })
     }
 
+    /// Waits for its first line. There is none if it ends before, or its disk loses the power.
+    pub(super) fn first_line(&mut self) -> anyhow::Result<Option<String>> {
+        match self.events.recv_timeout(HANGS_AFTER) {
+            Ok(Event::Line(line)) => Ok(Some(line)),
+            Ok(Event::Ended) => {
+                let status = self.child.wait()?;
+                // The news of a cut may come last.
+                if self.events.try_iter().any(|event| matches!(event, Event::Cut)) {
+                    return Ok(None);
+                }
+                bail!("it does not start, {status}: {}", self.errors()?)
+            }
+            Ok(Event::Cut) => Ok(None),
+            Ok(Event::GivenUp) => bail!("nobody gives work before the first line"),
+            Err(error) => bail!("{error}; it wrote: {}", self.errors()?),
+        }
+    }
+
     /// Listens until it ends; kills it the moment its disk loses the power.
     pub(super) fn listen(mut self, mut each: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<End> {
         let mut cut = false;
@@ -79,6 +99,7 @@ impl Process {
                     cut = true;
                     self.child.kill()?;
                 }
+                Ok(Event::GivenUp) => self.child.kill()?,
                 Ok(Event::Ended) => break,
                 Err(mpsc::RecvTimeoutError::Timeout) => bail!("a process hangs; it wrote: {}", self.errors()?),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,

@@ -38,8 +38,10 @@ fn all_is_there(campaign: &Campaign) {
 
 /// Shows that the tests above can fail: the same store that does not sync.
 #[test]
-fn without_syncs_the_same_test_finds_confirmed_rows_missing() {
+fn without_syncs_the_same_test_finds_that_confirmed_writes_are_missing() {
     let campaign = Campaign::new(CUTS, Survival::Nothing, Target::Anywhere).without_syncs();
     let result = campaign.run().unwrap_or_else(|error| panic!("{campaign:?}: {error:?}"));
-    assert!(matches!(result.verdict, Verdict::Missing { rows: 1.., .. }), "{campaign:?}: {result:?}");
+    // The epoch is lost like rows are; which of them is noticed first depends on where the first cuts fall.
+    let lost = matches!(result.verdict, Verdict::Missing { rows: 1.., .. } | Verdict::OldEpoch(_));
+    assert!(lost, "{campaign:?}: {result:?}");
 }

@@ -86,9 +86,11 @@ impl Oracle {
             (reply::Result::Members(page), What::Members { after, limit }) => {
                 let right = self.at_some_time(asked, |at| {
                     let Some((_, entry)) = at else { return false };
-                    let rest = entry.members.iter().filter(|(user, _)| after.as_ref().is_none_or(|after| *user > after));
-                    let mut all: Vec<v1::Member> =
-                        rest.map(|(user, (role, _))| v1::Member { user: user.to_string(), role: (*role).into() }).collect();
+                    let rest =
+                        entry.members.iter().filter(|(user, _)| after.as_ref().is_none_or(|after| *user > after));
+                    let mut all: Vec<v1::Member> = rest
+                        .map(|(user, (role, _))| v1::Member { user: user.to_string(), role: (*role).into() })
+                        .collect();
                     let more = all.len() > *limit;
                     all.truncate(*limit);
                     entry.role(&asked.user).is_some() && page.members == all && page.more == more
@@ -152,28 +154,25 @@ impl Oracle {
         if self.head(&asked.key) < Some(seq) {
             problems.push("acknowledged before it is certain to be kept".to_owned());
         }
-        let mine = self.entry(&asked.key, seq).is_some_and(|entry| {
-            let kind = if matches!(asked.what, What::Update { .. }) { CHANGE } else { MEMBERS };
-            entry.row.kind == kind && entry.row.sender() == asked.user.as_str()
-        });
-        if mine && asked.low < Some(seq) {
-            self.saw("changed");
-            let (Some(before), Some(after)) = (self.entry(&asked.key, seq - 1), self.entry(&asked.key, seq)) else {
-                return vec!["no such row".into()];
-            };
-            problems.extend(effect(asked, &before.members, &after.members));
-            problems.extend(self.listed(asked, seq));
-        } else {
-            self.saw("already");
-            let already = match &asked.what {
-                What::Add(users) => self.at_some_time(asked, |at| {
-                    at.is_some_and(|(at, entry)| at == seq && users.iter().all(|user| entry.role(user).is_some()))
-                }),
-                _ => false,
-            };
-            if !already {
-                problems.push("nothing of the kind happened".into());
+        let Some(entry) = self.entry(&asked.key, seq) else { return vec!["there is no such row".into()] };
+        let kind = if matches!(asked.what, What::Update { .. }) { CHANGE } else { MEMBERS };
+        let mine = asked.low < Some(seq) && entry.row.kind == kind && entry.row.sender() == asked.user.as_str();
+        let before = seq.checked_sub(1).and_then(|before| self.entry(&asked.key, before));
+        let wrong = before.filter(|_| mine).map(|before| effect(asked, &before.members, &entry.members));
+        let already = match &asked.what {
+            What::Add(users) => self.at_some_time(asked, |at| {
+                at.is_some_and(|(at, entry)| at == seq && users.iter().all(|user| entry.role(user).is_some()))
+            }),
+            _ => false,
+        };
+        match wrong {
+            Some(None) => {
+                self.saw("changed");
+                problems.extend(self.listed(asked, seq));
             }
+            _ if already => self.saw("already"),
+            Some(Some(wrong)) => problems.push(wrong),
+            None => problems.push("nothing of the kind happened".into()),
         }
         self.tell(&asked.key, seq);
         problems

@@ -1,6 +1,6 @@
 //! What has to hold once everything is quiet.
 
-use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::Role;
 
 use super::Oracle;
@@ -32,7 +32,8 @@ impl Oracle {
             let of_key = inner.members.iter().filter(|((conversation, _), _)| conversation == key);
             let listed: Vec<(String, i32, u64)> = of_key
                 .filter_map(|((_, user), (_, value))| {
-                    let value = <form::MemberRecord as prost::Message>::decode(value.clone()?).expect("a member's record");
+                    let value =
+                        <form::MemberRecord as prost::Message>::decode(value.clone()?).expect("a member's record");
                     Some((user.to_string(), value.role, value.joined))
                 })
                 .collect();
@@ -69,9 +70,17 @@ impl Oracle {
         self.violations.extend(wrong);
     }
 
+    /// Whether a user is a member as far as the rows say that were looked at.
+    pub(crate) fn is_member(&self, key: &ConversationKey, user: &UserId) -> bool {
+        let last = self.timelines.get(key).and_then(|timeline| timeline.entries.last());
+        last.is_some_and(|entry| entry.role(user).is_some())
+    }
+
     /// The users who are members at the end, with their roles.
-    pub(crate) fn members(&self, key: &ConversationKey) -> Vec<(switchyard_protocol::id::UserId, Role)> {
+    pub(crate) fn members(&self, key: &ConversationKey) -> Vec<(UserId, Role)> {
         let entry = self.timelines.get(key).and_then(|timeline| timeline.entries.last());
-        entry.map_or_else(Vec::new, |entry| entry.members.iter().map(|(user, (role, _))| (user.clone(), *role)).collect())
+        entry.map_or_else(Vec::new, |entry| {
+            entry.members.iter().map(|(user, (role, _))| (user.clone(), *role)).collect()
+        })
     }
 }

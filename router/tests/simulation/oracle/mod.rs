@@ -282,7 +282,8 @@ impl Oracle {
             return true;
         }
         let Some(high) = high else { return false };
-        (asked.low.unwrap_or(0)..=high).any(|seq| self.entry(&asked.key, seq).is_some_and(|entry| holds(Some((seq, entry)))))
+        (asked.low.unwrap_or(0)..=high)
+            .any(|seq| self.entry(&asked.key, seq).is_some_and(|entry| holds(Some((seq, entry)))))
     }
 
     /// Below this number rows may be gone by the retention that is configured.

@@ -52,8 +52,7 @@ pub(super) enum Target {
 pub(super) struct Results {
     pub(super) verdict: Verdict,
     pub(super) cuts_under_load: u32,
-    /// Shown when something is wrong.
-    #[expect(dead_code, reason = "read by Debug")]
+    #[expect(dead_code, reason = "it is shown when something is wrong")]
     pub(super) cuts_while_opening: u32,
     pub(super) confirmed: usize,
     /// Changes that were not synced when the power went.

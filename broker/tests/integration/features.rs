@@ -1,0 +1,10 @@
+//! What users can do, each test named after its line in the list of features: over the SDK in both forms, and over plain
+//! JSON with a public WebSocket library.
+
+mod answers;
+mod conversations;
+mod messages;
+mod operations;
+mod resume;
+mod sdk;
+mod sessions;

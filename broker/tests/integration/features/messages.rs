@@ -1,0 +1,183 @@
+//! Messages: acknowledged as they are stored, numbered without a gap, delivered to every device, read back by the page.
+
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::plain::{Plain, keys};
+use crate::site::Site;
+
+const MESSAGE_KEYS: [&str; 9] =
+    ["client_id", "conversation", "id", "kind", "ordinal", "sender", "seq", "text", "time_ms"];
+
+fn seqs(messages: &Value) -> Vec<u64> {
+    let list = messages.as_array().expect("a list");
+    list.iter().map(|message| message["seq"].as_u64().expect("a number")).collect()
+}
+
+#[test]
+fn c1_a_send_is_answered_with_the_message_as_it_is_stored() {
+    let site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let conversation = alice.direct("bob");
+    let sent = alice.send(&conversation, "a1", "hello \u{1F600} \"\\ \u{7} é");
+    assert_eq!(keys(&sent), ["duplicate", "message"]);
+    assert_eq!(sent["duplicate"], false);
+    let message = &sent["message"];
+    assert_eq!(keys(message), MESSAGE_KEYS);
+    assert_eq!((&message["client_id"], &message["sender"]), (&json!("a1"), &json!("alice")));
+    assert_eq!((&message["kind"], &message["conversation"]), (&json!("TEXT"), &json!(conversation)));
+    assert_eq!(message["text"], "hello \u{1F600} \"\\ \u{7} é");
+    assert_eq!((&message["seq"], &message["ordinal"]), (&json!(2), &json!(1)), "the founding is number 1");
+
+    for (client_id, kind) in [("k1", "IMAGE"), ("k2", "FILE"), ("k3", "VIDEO"), ("k4", "AUDIO")] {
+        let body = json!({"conversation": conversation, "client_id": client_id, "kind": kind, "text": "x"});
+        assert_eq!(alice.done("send", &body)["message"]["kind"], kind);
+    }
+    let largest = "x".repeat(65_536);
+    assert_eq!(alice.send(&conversation, "big", &largest)["message"]["text"], largest);
+}
+
+#[test]
+fn c1_sending_it_twice_stores_it_once() {
+    let mut site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let conversation = alice.direct("bob");
+    let first = alice.send(&conversation, "a1", "hello");
+    let again = alice.send(&conversation, "a1", "hello");
+    assert_eq!((&again["duplicate"], &again["message"]), (&json!(true), &first["message"]));
+    // Both at once, from two devices.
+    let mut phone = Plain::open(&site, "alice");
+    let body = json!({"conversation": conversation, "client_id": "a2", "text": "again"});
+    let (one, other) = (alice.post("send", &body), phone.post("send", &body));
+    let (one, other) = (alice.reply(one), phone.reply(other));
+    assert_eq!(one["data"]["message"], other["data"]["message"]);
+    assert_ne!(one["data"]["duplicate"], other["data"]["duplicate"]);
+    // After the process was killed too.
+    site.kill();
+    site.start_again();
+    let mut alice = Plain::open(&site, "alice");
+    let again = alice.send(&conversation, "a1", "hello");
+    assert_eq!((&again["duplicate"], &again["message"]), (&json!(true), &first["message"]));
+    let page = alice.done("history", &json!({"conversation": conversation}));
+    assert_eq!(page["messages"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn c2_every_device_of_every_participant_gets_it_once() {
+    let site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let group = alice.group("team", &["bob", "carol"]);
+    let names = ["alice", "alice", "bob", "bob", "carol"];
+    let mut devices: Vec<Plain> = names.iter().map(|user| Plain::open(&site, user)).collect();
+    for device in &mut devices {
+        device.done("subscribe", &json!({"conversations": [group]}));
+    }
+    let mut idle = Plain::open(&site, "bob");
+    let sent = alice.send(&group, "a1", "hello all");
+    for device in &mut devices {
+        let event = device.event("message");
+        assert_eq!(keys(&event), ["conversation", "event", "message", "seq"]);
+        assert_eq!((&event["conversation"], &event["seq"]), (&json!(group), &sent["message"]["seq"]));
+        assert_eq!(event["message"], sent["message"], "live it is what the sender was told");
+        assert_eq!(keys(&event["message"]), MESSAGE_KEYS);
+        assert!(!device.has_event(), "once");
+    }
+    assert!(!idle.has_event(), "who did not ask for it gets nothing");
+    let first = &mut devices[0];
+    assert_eq!(first.done("unsubscribe", &json!({"conversations": [group]})), json!({}));
+    alice.send(&group, "a2", "more");
+    assert!(!first.has_event());
+}
+
+#[test]
+fn c3_history_by_position_time_and_id() {
+    let site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let conversation = alice.direct("bob");
+    alice.send_many(&conversation, 130);
+    let mut page = |body: Value| {
+        let mut body = body;
+        body["conversation"] = json!(conversation);
+        let page = alice.done("history", &body);
+        assert_eq!(keys(&page), ["first_available", "head", "messages"]);
+        assert_eq!(page["head"], 131);
+        page
+    };
+    let newest = page(json!({}));
+    assert_eq!(seqs(&newest["messages"]), (82..=131).rev().collect::<Vec<_>>(), "a page of 50, newest first");
+    assert_eq!(seqs(&page(json!({"before": 82, "limit": 3}))["messages"]), [81, 80, 79]);
+    assert_eq!(seqs(&page(json!({"before": 4}))["messages"]), [3, 2], "the founding is no message");
+    assert_eq!(seqs(&page(json!({"after": 100, "limit": 3}))["messages"]), [101, 102, 103], "oldest first");
+    assert_eq!(seqs(&page(json!({"after": 131}))["messages"]), [0; 0]);
+    assert_eq!(seqs(&page(json!({"after": 0, "limit": 1_000_000_000}))["messages"]).len(), 130);
+    assert_eq!(seqs(&page(json!({"before": 1}))["messages"]), [0; 0]);
+
+    let message = page(json!({"before": 61, "limit": 1}))["messages"][0].clone();
+    let time = message["time_ms"].as_u64().expect("a time");
+    let later = page(json!({"after_time_ms": time, "limit": 200}));
+    let times = |page: &Value| -> Vec<u64> {
+        let list = page["messages"].as_array().expect("a list");
+        list.iter().map(|message| message["time_ms"].as_u64().expect("a time")).collect()
+    };
+    assert!(times(&later).iter().all(|other| *other >= time), "{time}: {:?}", times(&later));
+    let earlier = page(json!({"before_time_ms": time, "limit": 200}));
+    assert!(times(&earlier).iter().all(|other| *other <= time));
+    assert!(times(&later).len() + times(&earlier).len() >= 129, "together they are all");
+
+    let id = message["id"].as_str().expect("an id").to_owned();
+    let by_id = alice.done("history", &json!({"id": id, "limit": 2}));
+    assert_eq!(seqs(&by_id["messages"]), [59, 58], "what lies before the message of this id");
+}
+
+#[test]
+fn i1_all_readers_see_one_order_without_a_gap() {
+    let site = Site::dev();
+    let names = ["u0", "u1", "u2", "u3"];
+    let mut founder = Plain::open(&site, "u0");
+    let group = founder.group("room", &names);
+    const EACH: usize = 50;
+    let live: Vec<Vec<(u64, String)>> = thread::scope(|scope| {
+        let users: Vec<_> = names
+            .iter()
+            .map(|user| {
+                let (site, group) = (&site, &group);
+                let mut plain = Plain::open(site, user);
+                plain.done("subscribe", &json!({"conversations": [group]}));
+                (user, plain)
+            })
+            .collect();
+        let threads: Vec<_> = users
+            .into_iter()
+            .map(|(user, mut plain)| {
+                let group = &group;
+                scope.spawn(move || {
+                    for n in 0..EACH {
+                        plain.send(group, &format!("{user}-{n}"), "x");
+                    }
+                    let all = names.len() * EACH;
+                    (0..all)
+                        .map(|_| {
+                            let event = plain.event("message");
+                            let client_id = event["message"]["client_id"].as_str().expect("text").to_owned();
+                            (event["seq"].as_u64().expect("a number"), client_id)
+                        })
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("it reads")).collect()
+    });
+    let numbers: Vec<u64> = live[0].iter().map(|(seq, _)| *seq).collect();
+    assert_eq!(numbers, (2..=201).collect::<Vec<_>>(), "contiguous from the founding on");
+    assert!(live.iter().all(|seen| *seen == live[0]), "all readers agree");
+    for user in names {
+        let own = live[0].iter().filter(|(_, id)| id.starts_with(user)).map(|(_, id)| id.clone());
+        let expected: Vec<String> = (0..EACH).map(|n| format!("{user}-{n}")).collect();
+        assert_eq!(own.collect::<Vec<_>>(), expected, "acknowledged before the next is sent: in that order");
+    }
+    let page = founder.done("history", &json!({"conversation": group, "after": 0, "limit": 200}));
+    let read: Vec<&Value> = page["messages"].as_array().expect("a list").iter().collect();
+    assert!(read.iter().zip(&live[0]).all(|(message, (seq, id))| message["seq"] == *seq && message["client_id"] == *id));
+    assert_eq!(read.len(), 200);
+}

@@ -1,0 +1,148 @@
+//! Resume: from any position of the stored timeline, with a notice where history was dropped, never silence.
+
+use serde_json::{Value, json};
+
+use crate::plain::{Plain, keys};
+use crate::site::{Setup, Site};
+
+/// Asks for all that follows a position, page by page; gives the numbers.
+fn all_after(plain: &mut Plain, conversation: &str, after: u64) -> Vec<u64> {
+    let (mut seqs, mut after) = (Vec::new(), after);
+    loop {
+        let body = json!({"positions": [{"conversation": conversation, "seq": after}]});
+        let data = plain.done("resume", &body);
+        let part = &data["conversations"][0];
+        let events = part["events"].as_array().expect("a list");
+        seqs.extend(events.iter().map(|event| event["seq"].as_u64().expect("a number")));
+        after = seqs.last().copied().unwrap_or(after);
+        if part["more"] == false {
+            return seqs;
+        }
+        assert!(!events.is_empty(), "more is to come: {part}");
+    }
+}
+
+#[test]
+fn i2_what_follows_a_position_comes_in_order_and_then_live() {
+    let site = Site::dev();
+    let (mut alice, mut bob) = (Plain::open(&site, "alice"), Plain::open(&site, "bob"));
+    let conversation = alice.direct("bob");
+    alice.send(&conversation, "a1", "one");
+    let two = alice.send(&conversation, "a2", "two");
+    let data = bob.done("resume", &json!({"positions": [{"conversation": conversation, "seq": 2}]}));
+    assert_eq!(keys(&data), ["conversations"]);
+    let part = &data["conversations"][0];
+    assert_eq!(keys(part), ["conversation", "events", "first_available", "head", "more"]);
+    assert_eq!((&part["head"], &part["more"]), (&json!(3), &json!(false)));
+    let event = &part["events"][0];
+    assert_eq!(keys(event), ["conversation", "event", "message", "seq"]);
+    assert_eq!(event["message"], two["message"]);
+    // It is subscribed by that.
+    alice.send(&conversation, "a3", "three");
+    assert_eq!(bob.event("message")["seq"], 4);
+    // From the begin, founding included; more than one page.
+    alice.send_many(&conversation, 700);
+    assert_eq!(all_after(&mut Plain::open(&site, "bob"), &conversation, 0), (1..=704).collect::<Vec<_>>());
+    assert_eq!(all_after(&mut Plain::open(&site, "bob"), &conversation, 704), [0; 0]);
+}
+
+#[test]
+fn i2_what_was_missed_while_away_comes_once_also_across_a_kill() {
+    let mut site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let conversation = alice.direct("bob");
+    let mut bob = Plain::open(&site, "bob");
+    bob.done("subscribe", &json!({"conversations": [conversation]}));
+    alice.send(&conversation, "a1", "seen");
+    let seen = bob.event("message")["seq"].as_u64().expect("a number");
+    drop(bob);
+    alice.send_many(&conversation, 40);
+    site.kill();
+    site.start_again();
+    let mut alice = Plain::open(&site, "alice");
+    alice.send(&conversation, "a2", "after the kill");
+    let mut bob = Plain::open(&site, "bob");
+    assert_eq!(all_after(&mut bob, &conversation, seen), (seen + 1..=seen + 41).collect::<Vec<_>>());
+    alice.send(&conversation, "a3", "live");
+    assert_eq!(bob.event("message")["seq"], seen + 42);
+}
+
+/// A broker that keeps about 100 events of a direct conversation, and one of 2,301 events.
+fn trimmed() -> (Site, String, u64) {
+    let env = [("SWITCHYARD__RETENTION__DIRECT__EVENTS_MAX", "100")];
+    let site = Site::start(&Setup { env: &env, ..Setup::default() });
+    let mut alice = Plain::open(&site, "alice");
+    let conversation = alice.direct("bob");
+    alice.send_many(&conversation, 2_300);
+    let detail = alice.done("get", &json!({"conversation": conversation}));
+    let first = detail["conversation"]["first_available"].as_u64().expect("a number");
+    assert!(first >= 1_000, "whole runs of 1,000 were dropped: {detail}");
+    (site, conversation, first)
+}
+
+#[test]
+fn i2_dropped_history_is_told_as_a_gap() {
+    let (mut site, conversation, first) = trimmed();
+    for restarted in [false, true] {
+        if restarted {
+            site.kill();
+            site.start_again();
+        }
+        let mut bob = Plain::open(&site, "bob");
+        let id = bob.post("resume", &json!({"positions": [{"conversation": conversation, "seq": 7}]}));
+        let gap = bob.frame();
+        let expected = json!({"event": "gap", "conversation": conversation, "first_available": first, "head": 2_301});
+        assert_eq!(gap, expected, "it comes before the reply");
+        let reply = bob.reply(id);
+        let part = &reply["data"]["conversations"][0];
+        assert_eq!((&part["first_available"], &part["events"][0]["seq"]), (&json!(first), &json!(first)));
+        assert_eq!(all_after(&mut bob, &conversation, first - 1), (first..=2_301).collect::<Vec<_>>());
+        assert!(!bob.has_event(), "nothing was missed by a position at the edge");
+
+        let page = bob.done("history", &json!({"conversation": conversation, "before": first + 2}));
+        let seqs: Vec<&Value> = page["messages"].as_array().expect("a list").iter().map(|m| &m["seq"]).collect();
+        assert_eq!(seqs, [&json!(first + 1), &json!(first)]);
+        assert_eq!(page["first_available"], first);
+        let page = bob.done("history", &json!({"conversation": conversation, "after": 0, "limit": 1}));
+        assert_eq!(page["messages"][0]["seq"], first);
+    }
+}
+
+#[test]
+fn i2_a_message_whose_first_attempt_was_dropped_is_not_stored_again() {
+    let (site, conversation, _) = trimmed();
+    let mut alice = Plain::open(&site, "alice");
+    let body = json!({"conversation": conversation, "client_id": "many0", "text": "again", "since": 1});
+    assert_eq!(alice.refused("send", &body), "ID_EXPIRED");
+}
+
+#[test]
+fn i5_a_reader_that_fell_behind_is_told_the_head_and_catches_up() {
+    let site = Site::with_env(&[("SWITCHYARD__SESSIONS__QUEUE_BYTES_MAX", "131072")]);
+    let (mut alice, mut bob) = (Plain::open(&site, "alice"), Plain::open(&site, "bob"));
+    let conversation = alice.direct("bob");
+    bob.done("subscribe", &json!({"conversations": [conversation]}));
+    // Far more than its queue and the sockets between hold, while it reads nothing.
+    let text = "x".repeat(60_000);
+    const MESSAGES: u64 = 400;
+    for n in 0..MESSAGES {
+        alice.send(&conversation, &format!("a{n}"), &text);
+    }
+    let mut seen = Vec::new();
+    let head = loop {
+        let event = bob.any_event();
+        match event["event"].as_str() {
+            Some("message") => seen.push(event["seq"].as_u64().expect("a number")),
+            Some("head") => {
+                assert_eq!(keys(&event), ["conversation", "event", "head"]);
+                break event["head"].as_u64().expect("a number");
+            }
+            _ => panic!("{event}"),
+        }
+    };
+    let last = seen.last().copied().unwrap_or(1);
+    assert!(head > last, "it says what was not sent: {head} after {last}");
+    assert_eq!(seen, (2..=last).collect::<Vec<_>>(), "up to there nothing is missing");
+    seen.extend(all_after(&mut bob, &conversation, last));
+    assert_eq!(seen, (2..=MESSAGES + 1).collect::<Vec<_>>());
+}

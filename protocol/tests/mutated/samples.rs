@@ -1,0 +1,204 @@
+//! Valid inputs to spoil: one or two of every frame, short, so that a change meets something that matters.
+
+use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::frame::{self, Form};
+use switchyard_protocol::id::{ConversationId, MessageId};
+use switchyard_protocol::limits::INTEGER_MAX;
+use switchyard_protocol::v1::{self, ServerFrame, client_frame::Request, event::Body, reply::Result as Reply};
+
+use crate::judge::REPLY_KINDS;
+
+/// What means something in JSON.
+pub(crate) const JSON_TOKENS: &[&[u8]] = &[
+    b"null",
+    b"true",
+    b"1e400",
+    b"-1",
+    b"18446744073709551616",
+    b"\"\\ud800\"",
+    b"\\u0000",
+    b"{\"a\":{\"b\":[]}}",
+    b"[[[[[[[[[[",
+    b"\"",
+    b",",
+    b"}",
+    b"{\"",
+    b"\"id\":2,",
+    b"\"new\":[1,{}],",
+];
+
+/// What means something in protobuf.
+pub(crate) const PROTO_TOKENS: &[&[u8]] = &[
+    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+    b"\xff\xff\xff\xff\x07",
+    b"\x80\x80\x80\x80\x08",
+    b"\x80\x00",
+    b"\x0b\x0b\x0b\x0c",
+    b"\x2b\x2c",
+    b"\x0a\x00",
+    b"\x2a\x02\x22\x00",
+    b"\x18\x05",
+    b"\x38\x00",
+    b"\xc3\xbc",
+];
+
+/// What means something in an id.
+pub(crate) const ID_TOKENS: &[&[u8]] =
+    &[b".", b"0", b"9007199254740991", b"9007199254740992", b"-", b"u", b"Z", b"\xc3\xbc"];
+
+const CONVERSATION: ConversationId = ConversationId::from_bytes([0xa7; 16]);
+
+fn name() -> String {
+    CONVERSATION.to_string()
+}
+
+fn requests() -> Vec<Request> {
+    let send =
+        v1::Send { conversation: name(), client_id: "c1".into(), kind: 0, text: "hi \u{20ac}".into(), since: None };
+    let subscribe = |all, conversations| Some(v1::Subscriptions { all, conversations });
+    vec![
+        Request::Send(v1::Send { kind: 1, since: Some(300), ..send.clone() }),
+        Request::Send(send),
+        Request::Hello(v1::Hello { token: "a.b.c".into(), device: "d".into(), subscribe: subscribe(true, vec![]) }),
+        Request::Hello(v1::Hello { subscribe: subscribe(false, vec![name()]), ..v1::Hello::default() }),
+        Request::Resume(v1::Resume { positions: vec![v1::Position { conversation: name(), seq: 7 }] }),
+        Request::Create(v1::Create {
+            kind: 1,
+            members: vec!["bob".into(), "eve".into()],
+            name: Some("n".into()),
+            avatar: None,
+            context: Some("order 7".into()),
+        }),
+        Request::History(v1::History {
+            conversation: name(),
+            before: Some(INTEGER_MAX),
+            limit: 50,
+            ..Default::default()
+        }),
+        Request::Subscribe(v1::Subscribe { conversations: vec![name()] }),
+        Request::Unsubscribe(v1::Unsubscribe { conversations: vec![] }),
+        Request::Get(v1::Get { conversation: name() }),
+        Request::Members(v1::Members { conversation: name(), after: Some("bob".into()), limit: 2 }),
+        Request::Add(v1::Add { conversation: name(), members: vec!["eve".into()] }),
+        Request::Remove(v1::Remove { conversation: name(), member: "eve".into() }),
+        Request::Leave(v1::Leave { conversation: name() }),
+        Request::Update(v1::Update { conversation: name(), name: Some(String::new()), avatar: Some("a".into()) }),
+        Request::Renew(v1::Renew { token: "a.b.c".into() }),
+        Request::Ping(v1::Ping {}),
+    ]
+}
+
+fn message() -> v1::Message {
+    v1::Message {
+        id: MessageId { conversation: CONVERSATION, seq: 7 }.to_string(),
+        conversation: name(),
+        seq: 7,
+        client_id: "c1".into(),
+        sender: "ann".into(),
+        kind: 0,
+        text: "hi \u{20ac}".into(),
+        time_ms: 1_700_000_000_000,
+        ordinal: 5,
+    }
+}
+
+fn error() -> v1::Error {
+    frame::error(ErrorCode::RateLimited, "slow down", Some(250))
+}
+
+fn replies() -> Vec<Reply> {
+    let subscribed = vec![
+        v1::SubscribedTo { conversation: name(), head: 9, error: None },
+        v1::SubscribedTo { conversation: name(), head: 0, error: Some(error()) },
+    ];
+    let limits = Some(v1::Limits { body_bytes_max: 65_536, ..Default::default() });
+    let detail =
+        v1::Conversation { id: name(), kind: 1, name: Some("n".into()), head: 9, role: 2, ..Default::default() };
+    vec![
+        Reply::Welcome(v1::Welcome {
+            session: "s".into(),
+            user: "ann".into(),
+            limits,
+            subscribed: subscribed.clone(),
+            ..Default::default()
+        }),
+        Reply::Resumed(v1::Resumed {
+            conversations: vec![v1::ResumedConversation { conversation: name(), ..Default::default() }],
+        }),
+        Reply::Created(v1::Created { conversation: Some(detail.clone()), created: true }),
+        Reply::Sent(v1::Sent { duplicate: true, message: Some(message()) }),
+        Reply::Page(v1::Page { messages: vec![message()], first_available: 1, head: 7 }),
+        Reply::Subscribed(v1::Subscribed { subscribed }),
+        Reply::Done(v1::Done {}),
+        Reply::Detail(v1::Detail { conversation: Some(detail) }),
+        Reply::Members(v1::MemberPage { members: vec![v1::Member { user: "ann".into(), role: 2 }], more: true }),
+        Reply::Changed(v1::Changed { conversation: name(), seq: 8 }),
+        Reply::Renewed(v1::Renewed { expires_at_ms: INTEGER_MAX }),
+        Reply::Pong(v1::Pong { server_time_ms: 1 }),
+    ]
+}
+
+fn events() -> Vec<Body> {
+    let member = |role| vec![v1::Member { user: "bob".into(), role }];
+    vec![
+        Body::Message(message()),
+        Body::Members(v1::MembersChanged {
+            added: member(0),
+            removed: vec!["eve".into()],
+            promoted: member(2),
+            by: "ann".into(),
+            time_ms: 5,
+        }),
+        Body::Change(v1::ConversationChanged { name: Some("n".into()), avatar: None, by: "ann".into(), time_ms: 5 }),
+        Body::Head(v1::Head { head: 9 }),
+        Body::Gap(v1::Gap { first_available: 3, head: 9 }),
+        Body::Drain(v1::Drain { after_min_ms: 1, after_max_ms: 9 }),
+        Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 }),
+    ]
+}
+
+/// Replies under ids that make a reader expect their kind, an error, and all events.
+fn server_frames() -> Vec<ServerFrame> {
+    let replies = replies().into_iter().zip(0..).map(|(reply, id)| frame::reply(id, reply));
+    let events =
+        events().into_iter().map(|body| frame::event(v1::Event { conversation: name(), seq: 7, body: Some(body) }));
+    let frames: Vec<ServerFrame> = replies.chain([frame::reply(1, Reply::Error(error()))]).chain(events).collect();
+    assert!(frames.len() > REPLY_KINDS.len(), "a kind of reply has no sample");
+    frames
+}
+
+fn client(form: Form) -> Vec<Vec<u8>> {
+    requests().into_iter().map(|request| frame::encode_client(form, 1, request).to_vec()).collect()
+}
+
+fn server(form: Form) -> Vec<Vec<u8>> {
+    server_frames().iter().map(|whole| frame::encode_server(form, whole).to_vec()).collect()
+}
+
+/// Clients' protobuf frames, sends more often than others.
+pub(crate) fn client_proto() -> Vec<Vec<u8>> {
+    let frames = client(Form::Proto);
+    let sends = frames.iter().take(2).cycle().take(8).cloned();
+    sends.chain(frames.iter().cloned()).collect()
+}
+
+/// Clients' JSON frames.
+pub(crate) fn client_json() -> Vec<Vec<u8>> {
+    client(Form::Json)
+}
+
+/// Servers' protobuf frames.
+pub(crate) fn server_proto() -> Vec<Vec<u8>> {
+    server(Form::Proto)
+}
+
+/// Servers' JSON frames.
+pub(crate) fn server_json() -> Vec<Vec<u8>> {
+    server(Form::Json)
+}
+
+/// Ids in their text form.
+pub(crate) fn ids() -> Vec<Vec<u8>> {
+    let message = |seq| MessageId { conversation: CONVERSATION, seq }.to_string();
+    [name(), message(1), message(900), message(INTEGER_MAX)].map(String::into_bytes).to_vec()
+}

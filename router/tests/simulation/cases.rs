@@ -1,0 +1,167 @@
+//! Orders of things that the simulation found to go wrong once, each on its own.
+
+use std::time::Duration;
+
+use switchyard_cluster::link::{Answer, SubscribeAsk};
+use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::id::{ConversationId, ConversationKey};
+use switchyard_router::config::{Retention, RetentionRule, RouterConfig};
+use switchyard_router::machine::{Effect, Held, Input};
+
+use crate::ask::What;
+use crate::clients::{STRANGER, places, tenant};
+use crate::desk::{Desk, code, group, role, send, sent};
+use crate::disk::Fate;
+use crate::old;
+use crate::timeline::user;
+
+fn key() -> ConversationKey {
+    places().swap_remove(2).key
+}
+
+fn idle_soon() -> RouterConfig {
+    RouterConfig { idle_after: Duration::from_secs(1), ..RouterConfig::default() }
+}
+
+const SUBSCRIBE: What = What::Subscribe(SubscribeAsk { after: Some(0), events_max: 9, bytes_max: 999 });
+
+#[test]
+fn members_are_listed_although_the_process_died_before_it_listed_them() {
+    let (mut desk, key) = (Desk::new(idle_soon()), key());
+    desk.put("ana", 0, &key, &group(&["ana", "ben"]));
+    while !matches!(desk.wanted.front(), Some(Effect::Project { .. })) {
+        let effect = desk.wanted.pop_front().expect("the founding is listed");
+        let done = desk.perform(effect, Fate::Stored);
+        desk.feed(done);
+    }
+    desk.kill();
+    sent(&desk.ask("ana", &key, &send("a", "text", None)));
+    // Out of memory, with a record that spares the next load the founding row.
+    desk.pass(Duration::from_secs(10));
+    assert_eq!(desk.held(), Held::default());
+    assert!(role(&desk.ask("ben", &key, &What::Get)).is_some(), "ben is still a member");
+    assert!(desk.disk.inner().members.contains_key(&(key, user("ben"))));
+}
+
+#[test]
+fn an_edge_that_gave_up_while_missed_events_were_read_is_not_subscribed() {
+    for loaded in [true, false] {
+        let (mut desk, key) = (Desk::new(idle_soon()), key());
+        desk.ask("ana", &key, &group(&["ana", "ben"]));
+        sent(&desk.ask("ana", &key, &send("a", "text", None)));
+        if !loaded {
+            desk.pass(Duration::from_secs(10));
+        }
+        let subscribed = desk.put("ana", 4, &key, &SUBSCRIBE);
+        desk.put("ana", 4, &key, &What::Unsubscribe);
+        desk.run();
+        assert!(desk.answer(subscribed).is_some(), "it is answered one way or another");
+        sent(&desk.ask("ana", &key, &send("b", "text", None)));
+        assert!(desk.published.is_empty(), "nobody there reads it");
+        desk.pass(Duration::from_secs(10));
+        assert_eq!(desk.held(), Held::default(), "nothing is kept for nobody");
+    }
+}
+
+#[test]
+fn n18_an_id_whose_row_retention_may_have_dropped_is_refused_not_stored_twice() {
+    let rule = RetentionRule { events_max: Some(10), age_max: None };
+    let config = RouterConfig { retention: Retention { group: rule, direct: rule }, ..idle_soon() };
+    let mut desk = Desk::new(config);
+    old::put(&desk.disk, 1_995, 1_100);
+    let key = old::key();
+    let (first, _) = sent(&desk.ask("cleo", &key, &send("mine", "text", Some(1_995))));
+    // The record is written a thousand events after the last one, and with it goes what lies below 2,000.
+    for at in 0..120 {
+        sent(&desk.ask("ana", &key, &send(&format!("fill{at}"), "text", None)));
+    }
+    assert!(first.seq < desk.disk.inner().rows[&key].first);
+    let again = desk.ask("cleo", &key, &send("mine", "text", Some(1_995)));
+    assert_eq!(code(&again), Some(ErrorCode::IdExpired), "{again:?}");
+    // The newest ids are known by memory even where their rows are gone.
+    assert_eq!(code(&desk.ask("cleo", &key, &send("mine", "text", None))), Some(ErrorCode::IdExpired));
+    assert!(!sent(&desk.ask("cleo", &key, &send("fresh", "text", None))).1);
+}
+
+#[test]
+fn what_retention_drops_is_said_although_it_was_slow_to_be_written() {
+    let rule = RetentionRule { events_max: Some(10), age_max: None };
+    let config = RouterConfig { retention: Retention { group: rule, direct: rule }, ..idle_soon() };
+    let mut desk = Desk::new(config);
+    old::put(&desk.disk, 1_990, 1_015);
+    let key = old::key();
+    desk.disk.inner().faults.project = 1_000;
+    for at in 0..30 {
+        desk.put("ana", 0, &key, &send(&format!("fill{at}"), "text", None));
+        desk.pass(Duration::ZERO);
+    }
+    desk.pass(Duration::from_secs(10));
+    desk.ask("ana", &key, &What::Get);
+    desk.disk.inner().faults.project = 0;
+    desk.pass(Duration::from_millis(500));
+    assert!(desk.disk.inner().rows[&key].first > 1, "retention did its work");
+    let answer =
+        desk.ask("ana", &key, &What::Subscribe(SubscribeAsk { after: Some(1), events_max: 3, bytes_max: 999 }));
+    let Answer::Subscribed(answer) = answer else { panic!("{answer:?}") };
+    let first = answer.missed.events[0].seq;
+    assert!(answer.missed.first_available >= first, "the gap before {first} is said: {:?}", answer.missed);
+}
+
+#[test]
+fn n12_probing_leaves_nothing_in_memory_and_tells_nothing() {
+    let (mut desk, key) = (Desk::new(RouterConfig::default()), key());
+    desk.ask("ana", &key, &group(&["ana", "ben"]));
+    let before = desk.held();
+    for at in 0..500_u128 {
+        let conversation = ConversationId::from_bytes((at << 64).to_be_bytes());
+        let nothing = ConversationKey { tenant: tenant("t"), conversation };
+        assert_eq!(code(&desk.ask(STRANGER, &nothing, &What::Get)), Some(ErrorCode::NotFound));
+        assert_eq!(code(&desk.ask(STRANGER, &key, &What::Get)), Some(ErrorCode::NotFound));
+    }
+    assert_eq!(desk.held(), before);
+    // A store that fails is no oracle either.
+    desk.disk.inner().faults.read = 1_000;
+    let nothing = ConversationKey { tenant: tenant("t"), conversation: ConversationId::from_bytes([0; 16]) };
+    let answers = [&key, &nothing].map(|key| format!("{:?}", desk.ask(STRANGER, key, &What::Get)));
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[test]
+fn a_thousand_tries_at_one_id_are_bounded_and_told_alike() {
+    let config = RouterConfig { unknown_after: Duration::ZERO, ..RouterConfig::default() };
+    let (mut desk, key) = (Desk::new(config), key());
+    desk.ask("ana", &key, &group(&["ana", "ben"]));
+    let first = desk.put("ana", 0, &key, &send("a", "text", Some(0)));
+    let more: Vec<_> = (0..1_000).map(|_| desk.put("ana", 1, &key, &send("a", "text", Some(0)))).collect();
+    let refused = more.iter().filter(|asker| desk.answer(**asker).is_some()).count();
+    assert!(refused > 900, "only so many may wait, but {refused} were refused");
+    // The store does not say what became of it: all are told so once, also who asks again.
+    for attempt in 0..3 {
+        let again = if attempt == 0 { first } else { desk.put("ana", 0, &key, &send("a", "text", Some(0))) };
+        desk.now.mono += Duration::from_millis(200);
+        let mut out = Vec::new();
+        desk.machine.tick(desk.now, &mut out);
+        desk.wanted.extend(out);
+        let effect = desk.wanted.pop_front().expect("it is tried again");
+        let done = desk.perform(effect, Fate::UnknownStored);
+        desk.feed(done);
+        let answered = std::mem::take(&mut desk.answers);
+        assert!(answered.iter().all(|(_, answer)| code(answer) == Some(ErrorCode::UnknownOutcome)));
+        assert!(answered.iter().any(|(asker, _)| *asker == again), "attempt {attempt}");
+        assert_eq!(answered.len(), if attempt == 0 { 1_001 - refused } else { 1 }, "attempt {attempt}");
+    }
+    desk.now.mono += Duration::from_millis(200);
+    let (message, duplicate) = sent(&desk.ask("ana", &key, &send("a", "text", Some(0))));
+    assert_eq!((message.seq, duplicate), (1, true));
+}
+
+#[test]
+fn a_strangers_decoy_is_about_something_that_does_not_exist() {
+    let (mut desk, key) = (Desk::new(RouterConfig::default()), key());
+    desk.ask("ana", &key, &group(&["ana", "ben"]));
+    let asked = desk.put(STRANGER, 0, &key, &What::Get);
+    let Some(Effect::Decoy { key: decoy, to }) = desk.wanted.pop_front() else { panic!("a stranger costs a decoy") };
+    assert_ne!(decoy, key, "a decoy is about something that does not exist");
+    desk.feed(Input::Decoyed { to, failed: None });
+    assert_eq!(desk.answer(asked).as_ref().and_then(code), Some(ErrorCode::NotFound));
+}

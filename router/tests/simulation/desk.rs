@@ -1,0 +1,211 @@
+//! One machine and a store that does at once what it is told: for tests that need a certain order of things.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message as _;
+use switchyard_cluster::link::{Answer, Asker, CreateAsk, EdgeId, LiveEvent, Request, SendAsk};
+use switchyard_cluster::now::Now;
+use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::v1::{self, ConversationKind, MessageKind, Role};
+use switchyard_router::config::RouterConfig;
+use switchyard_router::driver::reader;
+use switchyard_router::machine::{CommitOutcome, Effect, Held, Input, Machine};
+
+use crate::ask::What;
+use crate::disk::{Disk, Done, Fate, Mutation};
+use crate::profile::Faults;
+use crate::rng::Rng;
+use crate::timeline::user;
+
+const SEED: u64 = 77;
+
+/// The machine, what it wants done, and what it said.
+pub(crate) struct Desk {
+    pub(crate) machine: Machine,
+    pub(crate) disk: Arc<Disk>,
+    config: RouterConfig,
+    pub(crate) now: Now,
+    /// Effects that wait to be done; a test may hold them back.
+    pub(crate) wanted: VecDeque<Effect>,
+    pub(crate) answers: Vec<(Asker, Answer)>,
+    pub(crate) published: Vec<(EdgeId, LiveEvent)>,
+    next_request: u64,
+    epoch: u64,
+}
+
+impl Desk {
+    pub(crate) fn new(config: RouterConfig) -> Self {
+        Self {
+            machine: Machine::new(config.clone(), 1, SEED),
+            disk: Arc::new(Disk::new(Rng::new(1), Faults::default())),
+            config,
+            now: Now { mono: Duration::from_secs(1), wall_ms: 1_700_000_000_000 },
+            wanted: VecDeque::new(),
+            answers: Vec::new(),
+            published: Vec::new(),
+            next_request: 0,
+            epoch: 1,
+        }
+    }
+
+    /// Hands a request over; what follows from it waits.
+    pub(crate) fn put(&mut self, name: &str, edge: u16, key: &ConversationKey, what: &What) -> Asker {
+        self.next_request += 1;
+        let from = Asker { edge: EdgeId(edge), session: 1, request: self.next_request };
+        let request = Request { from, key: key.clone(), user: user(name), ask: what.to_ask() };
+        self.feed(Input::Request(request));
+        from
+    }
+
+    /// Asks and does all that follows; the answer.
+    pub(crate) fn ask(&mut self, name: &str, key: &ConversationKey, what: &What) -> Answer {
+        let from = self.put(name, 0, key, what);
+        self.run();
+        self.answer(from).expect("every request is answered")
+    }
+
+    /// The answer to a request, if it came.
+    pub(crate) fn answer(&mut self, to: Asker) -> Option<Answer> {
+        let at = self.answers.iter().position(|(asker, _)| *asker == to)?;
+        Some(self.answers.swap_remove(at).1)
+    }
+
+    pub(crate) fn feed(&mut self, input: Input) {
+        let mut out = Vec::new();
+        self.machine.handle(self.now, input, &mut out);
+        self.machine.tick(self.now, &mut out);
+        self.take(out);
+    }
+
+    fn take(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Answer { to, answer } => self.answers.push((to, answer)),
+                Effect::Publish { edge, event } => self.published.push((edge, event)),
+                other => self.wanted.push_back(other),
+            }
+        }
+    }
+
+    /// Does everything that is wanted, and what follows from it.
+    pub(crate) fn run(&mut self) {
+        while let Some(effect) = self.wanted.pop_front() {
+            let done = self.perform(effect, Fate::Stored);
+            self.feed(done);
+        }
+        assert!(self.disk.inner().violations.is_empty(), "{:?}", self.disk.inner().violations);
+    }
+
+    /// Does one effect.
+    pub(crate) fn perform(&mut self, effect: Effect, fate: Fate) -> Input {
+        match effect {
+            Effect::Append(batch) => {
+                let key = batch.key.clone();
+                self.disk.inner().hand_over(&batch);
+                let id = self.disk.begin(Mutation::Append(batch.clone(), fate));
+                self.disk.settle(id);
+                self.disk.inner().told(&key);
+                let outcome = match fate {
+                    Fate::Stored => {
+                        self.disk.inner().barrier(&batch, true);
+                        CommitOutcome::Committed
+                    }
+                    Fate::Refused(refusal) => {
+                        CommitOutcome::Refused { full: refusal == switchyard_store::Refusal::Full, batch }
+                    }
+                    _ => CommitOutcome::Unknown(batch),
+                };
+                Input::Committed { key, outcome }
+            }
+            Effect::Project { key, projection } => {
+                let id = self.disk.begin(Mutation::Project(key, projection));
+                match self.disk.settle(id) {
+                    Some(Done::Project(key, result)) => Input::Projected { key, result },
+                    other => unreachable!("a projection was done: {other:?}"),
+                }
+            }
+            Effect::Load { key } => {
+                let result = reader::load(&*self.disk, &key, SEED).map_err(|error| reader::failed(&error));
+                Input::Loaded { key, result }
+            }
+            Effect::Read { key, ticket, plan } => {
+                let result = reader::read(&*self.disk, &key, plan).map_err(|error| reader::failed(&error));
+                Input::Read { ticket, result }
+            }
+            Effect::Decoy { key, to } => {
+                let failed = reader::load(&*self.disk, &key, 0).err().map(|error| reader::failed(&error));
+                Input::Decoyed { to, failed }
+            }
+            Effect::Answer { .. } | Effect::Publish { .. } => unreachable!("these are never wanted"),
+        }
+    }
+
+    /// Lets time pass, and does what falls due.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let until = self.now.mono + time;
+        loop {
+            self.run();
+            match self.machine.deadline() {
+                Some(at) if at <= until => self.now.mono = self.now.mono.max(at),
+                _ => break,
+            }
+            let mut out = Vec::new();
+            self.machine.tick(self.now, &mut out);
+            self.take(out);
+        }
+        self.now.mono = until;
+    }
+
+    /// The process is killed; what is on the disk stays.
+    pub(crate) fn kill(&mut self) {
+        self.epoch += 1;
+        self.machine = Machine::new(self.config.clone(), self.epoch, SEED);
+        self.wanted.clear();
+        self.answers.clear();
+    }
+
+    pub(crate) fn held(&self) -> Held {
+        self.machine.held()
+    }
+}
+
+/// A message to send.
+pub(crate) fn send(client_id: &str, text: &str, since: Option<u64>) -> What {
+    What::Send(SendAsk::new(client_id, text, MessageKind::Text, since))
+}
+
+/// A group to create; its creator is the first.
+pub(crate) fn group(names: &[&str]) -> What {
+    let members = names.iter().map(|name| user(name)).collect();
+    What::Create(CreateAsk { kind: ConversationKind::Group, members, name: None, avatar: None, context: None })
+}
+
+/// The message and whether it was stored before.
+pub(crate) fn sent(answer: &Answer) -> (v1::Message, bool) {
+    match answer {
+        Answer::Sent { message, duplicate } => (v1::Message::decode(&**message).expect("a message"), *duplicate),
+        other => panic!("{other:?} is not a stored message"),
+    }
+}
+
+/// The code of a refusal; nothing for a success.
+pub(crate) fn code(answer: &Answer) -> Option<ErrorCode> {
+    match answer {
+        Answer::Refused(refusal) => Some(refusal.code),
+        _ => None,
+    }
+}
+
+/// The role by which a detail was told.
+pub(crate) fn role(answer: &Answer) -> Option<Role> {
+    match answer {
+        Answer::Result(result) => match &**result {
+            v1::reply::Result::Detail(detail) => detail.conversation.as_ref().map(v1::Conversation::role),
+            _ => None,
+        },
+        _ => None,
+    }
+}
