@@ -7,6 +7,7 @@ pub mod config;
 pub mod exit;
 pub mod listen;
 pub mod logs;
+pub mod memory;
 pub mod metrics;
 pub mod ops;
 pub mod ready;

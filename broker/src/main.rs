@@ -8,10 +8,6 @@ use switchyard_broker::config::Problem;
 use switchyard_broker::exit::Failure;
 use switchyard_broker::{commands, run};
 
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command.unwrap_or(Command::All(cli.run)) {

@@ -27,6 +27,7 @@ use crate::commands::open_failure;
 use crate::config::{Problem, Problems, Settings, Tokens};
 use crate::exit::Failure;
 use crate::listen::BindError;
+use crate::memory::give_back;
 use crate::ops::Readiness;
 use crate::ops::http::public_router;
 use crate::signals::Event;
@@ -103,7 +104,7 @@ impl Roles {
 
         let timelines: Arc<dyn Timelines> = store;
         let router_config = settings.router();
-        let (commits, committing) = Commits::start(Arc::clone(&timelines)).context("the commit thread")?;
+        let (commits, committing) = Commits::start(Arc::clone(&timelines), give_back).context("the commit thread")?;
         let (readers, mut store_threads) =
             Readers::start(timelines, router_config.readers).context("the reader threads")?;
         store_threads.push(committing);
@@ -214,5 +215,5 @@ fn work(seat: Seat, doors: Arc<Shared>, router: RouterParts, stop: &AtomicBool) 
     let RouterParts { config, epoch, seed, commits, readers } = router;
     let router = Router::new(config, epoch, seed, Box::new(router_link), commits, readers, worker.bell());
     let mut residents: Vec<Box<dyn Resident>> = vec![Box::new(door), Box::new(router)];
-    worker.run(&mut residents, stop)
+    worker.run(&mut residents, stop, give_back)
 }

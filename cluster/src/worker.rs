@@ -21,6 +21,9 @@ const EVENTS_PER_TURN_MAX: usize = 1_024;
 /// The longest sleep, so that a worker notices being stopped even if nobody rings.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// So long after the last work a worker is at rest.
+const REST_AFTER: Duration = Duration::from_secs(3);
+
 const BELL: Token = Token(usize::MAX);
 
 /// Something that lives on a worker: it never blocks, and does in one turn only what is there.
@@ -67,9 +70,11 @@ impl Worker {
         self.poll.registry().try_clone()
     }
 
-    /// Runs on the calling thread until `stop` is set and every resident is done.
-    pub fn run(mut self, residents: &mut [Box<dyn Resident>], stop: &AtomicBool) -> io::Result<()> {
+    /// Runs on the calling thread until `stop` is set and every resident is done. `rest` is called once whenever work has
+    /// ended for some seconds.
+    pub fn run(mut self, residents: &mut [Box<dyn Resident>], stop: &AtomicBool, rest: fn()) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN_MAX);
+        let mut worked = Some(Duration::ZERO);
         loop {
             let now = self.clock.now();
             let deadline = residents.iter().filter_map(|resident| resident.deadline()).min();
@@ -84,6 +89,13 @@ impl Worker {
             }
             self.bell.awake();
             let now = self.clock.now();
+            // A timer now and then, for a heartbeat, is no work.
+            if !events.is_empty() || wait.is_zero() {
+                worked = Some(now.mono);
+            } else if worked.is_some_and(|at| at + REST_AFTER < now.mono) {
+                worked = None;
+                rest();
+            }
             for resident in &mut *residents {
                 resident.intake(&events, now);
             }

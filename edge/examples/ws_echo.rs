@@ -22,13 +22,16 @@ fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".into());
     let listener = TcpListener::bind(&address)?;
     println!("{{\"ws\":\"ws://{}/\"}}", listener.local_addr()?);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || serve(stream));
-        }
-    });
+    std::thread::spawn(move || echo(&listener));
     io::copy(&mut io::stdin().lock(), &mut io::sink())?;
     Ok(())
+}
+
+/// Serves all who come, each on a thread; never returns.
+pub(crate) fn echo(listener: &TcpListener) {
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || serve(stream));
+    }
 }
 
 fn serve(mut stream: TcpStream) {

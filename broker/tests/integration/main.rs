@@ -2,8 +2,10 @@
 
 mod commands;
 mod features;
+mod negative;
 mod plain;
 mod power_cut;
 mod process;
+mod raw;
 mod site;
 mod start;

@@ -15,7 +15,7 @@ pub(crate) struct Ways {
     /// Requests handed over by the door and not on their way.
     pub(crate) requests: Vec<Request>,
     /// Requests that may wait.
-    pub(crate) requests_max: usize,
+    requests_max: usize,
     /// Requests on their way or waiting at the owner.
     pub(crate) requests_waiting: usize,
     /// What arrived at the door and was not taken.
@@ -24,13 +24,17 @@ pub(crate) struct Ways {
     /// Bytes of events sent and not taken.
     event_bytes: usize,
     /// Bytes of events that may wait.
-    pub(crate) event_bytes_max: usize,
+    event_bytes_max: usize,
     marks: BTreeMap<ConversationKey, u64>,
     /// Events that gave way.
     pub(crate) given_way: u64,
 }
 
 impl Ways {
+    pub(crate) fn new(requests_max: usize, event_bytes_max: usize) -> Self {
+        Self { requests_max, event_bytes_max, ..Self::default() }
+    }
+
     /// The owner sends; answers always go.
     pub(crate) fn send(&mut self, delivery: Delivery) {
         if let Delivery::Event(event) = &delivery {

@@ -12,9 +12,16 @@
 extern crate self as mio;
 extern crate self as rand;
 
+mod device;
 mod door;
 mod link;
+mod oracle;
+mod places;
+mod plan;
+mod run;
 mod sockets;
+mod wire;
+mod world;
 
 #[path = "../../../router/tests/simulation/disk.rs"]
 #[allow(dead_code, reason = "the router's own simulation uses the rest")]

@@ -12,7 +12,7 @@ use crate::rng::Rng;
 
 /// The sockets themselves, under the name that the doors' files know.
 pub(crate) mod net {
-    pub(crate) use super::{TcpListener, TcpStream};
+    pub(crate) use super::TcpStream;
 }
 
 /// The number of a socket among those of its door.

@@ -82,7 +82,7 @@ impl Site {
                 let (edge, router) = mesh::join(&[worker.bell()]).remove(0);
                 let door = Door::new(shared, EdgeId(0), &worker, listener, edge).expect("a door");
                 let mut residents: [Box<dyn Resident>; 2] = [Box::new(Owner::new(router, seen_by)), Box::new(door)];
-                worker.run(&mut residents, &stop).expect("a poll");
+                worker.run(&mut residents, &stop, || {}).expect("a poll");
             })
         };
         Self { address, shared, seen, handed_over, stop, worker: Some(worker) }

@@ -21,6 +21,10 @@ const LINGER_ROWS: usize = 3;
 /// Rows already waiting from which on nothing is gained by waiting for more.
 const LINGER_ENOUGH_ROWS: usize = 64;
 
+/// After so long without a commit the thread is at rest: longer than the store takes to write out what is in memory, whose
+/// pieces this thread has allocated.
+const REST_AFTER: Duration = Duration::from_secs(5);
+
 /// Rows given to the store in one append; the rest waits for the next. Bounds how long one commit takes.
 const COMMIT_ROWS_MAX: usize = 8_192;
 
@@ -49,11 +53,12 @@ impl Shared {
 }
 
 impl Commits {
-    /// Starts the thread. It ends when [`stop`](Self::stop) was called and nothing waits.
-    pub fn start(store: Arc<dyn Timelines>) -> std::io::Result<(Self, JoinHandle<()>)> {
+    /// Starts the thread. It ends when [`stop`](Self::stop) was called and nothing waits. `rest` is called once whenever
+    /// nothing has come for some time.
+    pub fn start(store: Arc<dyn Timelines>, rest: fn()) -> std::io::Result<(Self, JoinHandle<()>)> {
         let shared = Arc::new(Shared { queue: Mutex::new(Queue::default()), ready: Condvar::new() });
         let commits = Self { shared: Arc::clone(&shared) };
-        let thread = std::thread::Builder::new().name("commit".into()).spawn(move || run(&shared, &*store))?;
+        let thread = std::thread::Builder::new().name("commit".into()).spawn(move || run(&shared, &*store, rest))?;
         Ok((commits, thread))
     }
 
@@ -76,10 +81,10 @@ impl Commits {
     }
 }
 
-fn run(shared: &Shared, store: &dyn Timelines) {
+fn run(shared: &Shared, store: &dyn Timelines, rest: fn()) {
     let metrics = CommitMetrics::new();
     let mut last_rows = 0;
-    while let Some(taken) = take(shared, last_rows) {
+    while let Some(taken) = take(shared, last_rows, rest) {
         let (owners, batches): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
         last_rows = batches.iter().map(|batch: &Batch| batch.rows.len()).sum();
         let started = Instant::now();
@@ -91,13 +96,25 @@ fn run(shared: &Shared, store: &dyn Timelines) {
 }
 
 /// Waits for batches and takes them; nothing once stopped and empty.
-fn take(shared: &Shared, last_rows: usize) -> Option<Vec<(Completions, Batch)>> {
+fn take(shared: &Shared, last_rows: usize, rest: fn()) -> Option<Vec<(Completions, Batch)>> {
     let mut queue = shared.queue();
+    let mut rested = false;
     while queue.waiting.is_empty() {
         if queue.stopped {
             return None;
         }
-        queue = shared.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        if rested {
+            queue = shared.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        } else {
+            let timed = shared.ready.wait_timeout(queue, REST_AFTER).unwrap_or_else(PoisonError::into_inner);
+            queue = timed.0;
+            if timed.1.timed_out() && queue.waiting.is_empty() {
+                drop(queue);
+                rest();
+                rested = true;
+                queue = shared.queue();
+            }
+        }
     }
     if last_rows >= LINGER_ROWS && queue.rows < LINGER_ENOUGH_ROWS && !queue.stopped {
         // Asleep without the lock: a worker that hands over more does not wake this thread early.

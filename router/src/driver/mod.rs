@@ -42,6 +42,7 @@ pub struct Router {
     batches: Vec<Batch>,
     metrics: WorkerMetrics,
     created: u64,
+    loaded: usize,
 }
 
 impl Router {
@@ -67,6 +68,7 @@ impl Router {
             batches: Vec::new(),
             metrics: WorkerMetrics::new(),
             created: 0,
+            loaded: 0,
         }
     }
 
@@ -118,7 +120,10 @@ impl Resident for Router {
             self.metrics.messages_created.increment(created - self.created);
             self.created = created;
         }
-        self.metrics.conversations_loaded.set(self.machine.loaded_conversations() as f64);
+        // Every worker adds its own to one gauge.
+        let loaded = self.machine.loaded_conversations();
+        self.metrics.conversations_loaded.increment(loaded as f64 - self.loaded as f64);
+        self.loaded = loaded;
     }
 
     fn flush(&mut self, _now: Now) {}

@@ -90,15 +90,16 @@ fn what_retention_drops_is_said_although_it_was_slow_to_be_written() {
     let mut desk = Desk::new(config);
     old::put(&desk.disk, 1_990, 1_015);
     let key = old::key();
-    desk.disk.inner().faults.project = 1_000;
+    desk.projections = Some(Vec::new());
     for at in 0..30 {
         desk.put("ana", 0, &key, &send(&format!("fill{at}"), "text", None));
         desk.pass(Duration::ZERO);
     }
     desk.pass(Duration::from_secs(10));
     desk.ask("ana", &key, &What::Get);
-    desk.disk.inner().faults.project = 0;
-    desk.pass(Duration::from_millis(500));
+    let held = desk.projections.take().expect("they were held");
+    desk.wanted.extend(held);
+    desk.run();
     assert!(desk.disk.inner().rows[&key].first > 1, "retention did its work");
     let answer =
         desk.ask("ana", &key, &What::Subscribe(SubscribeAsk { after: Some(1), events_max: 3, bytes_max: 999 }));
@@ -164,4 +165,48 @@ fn a_strangers_decoy_is_about_something_that_does_not_exist() {
     assert_ne!(decoy, key, "a decoy is about something that does not exist");
     desk.feed(Input::Decoyed { to, failed: None });
     assert_eq!(desk.answer(asked).as_ref().and_then(code), Some(ErrorCode::NotFound));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_what_was_taken_is_stored() {
+    let (mut desk, key) = (Desk::new(RouterConfig::default()), key());
+    desk.ask("ana", &key, &group(&["ana", "ben"]));
+    let asked: Vec<_> =
+        (0..1_300).map(|at| desk.put("ana", 0, &key, &send(&format!("m{at}"), "text", Some(0)))).collect();
+    let refused: Vec<_> = asked.iter().filter(|asker| desk.answer(**asker).is_some()).copied().collect();
+    assert!((200..400).contains(&refused.len()), "a thousand may wait, {} were refused", refused.len());
+    desk.run();
+    let mut last = 0;
+    for asker in asked.iter().filter(|asker| !refused.contains(asker)) {
+        let (message, duplicate) = sent(&desk.answer(*asker).expect("it was taken"));
+        assert_eq!((message.seq, duplicate), (last + 1, false), "in the order in which they came");
+        last = message.seq;
+    }
+    assert_eq!(desk.disk.inner().rows[&key].blobs.len() as u64, last + 1, "what was refused is not there");
+}
+
+#[test]
+fn large_bodies_are_bounded_by_bytes_and_go_in_batches_that_the_store_takes() {
+    let (mut desk, key) = (Desk::new(RouterConfig::default()), key());
+    desk.ask("ana", &key, &group(&["ana", "ben"]));
+    let body = "x".repeat(64 * 1024);
+    let asked: Vec<_> = (0..100).map(|at| desk.put("ana", 0, &key, &send(&format!("m{at}"), &body, Some(0)))).collect();
+    // The disk checks the size of each batch.
+    desk.run();
+    let stored = asked.iter().filter(|asker| desk.answer(**asker).is_some_and(|answer| code(&answer).is_none()));
+    let stored = stored.count();
+    assert!((60..80).contains(&stored), "four megabytes may wait, {stored} messages were taken");
+    assert_eq!(desk.disk.inner().rows[&key].blobs.len(), stored + 1);
+}
+
+#[test]
+fn n12_a_flood_at_a_conversation_that_is_being_read_is_bounded() {
+    let (mut desk, key) = (Desk::new(RouterConfig::default()), key());
+    let asked: Vec<_> = (0..1_500).map(|_| desk.put(STRANGER, 0, &key, &What::Get)).collect();
+    let early = asked.iter().filter(|asker| desk.answer(**asker).is_some()).count();
+    assert_eq!(early, 500, "what does not fit is refused at once");
+    assert_eq!(desk.wanted.len(), 1, "it is read once for all");
+    desk.run();
+    assert_eq!(desk.answers.len(), 1_000);
+    assert_eq!(desk.held(), Held::default());
 }

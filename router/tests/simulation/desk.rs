@@ -30,6 +30,8 @@ pub(crate) struct Desk {
     pub(crate) now: Now,
     /// Effects that wait to be done; a test may hold them back.
     pub(crate) wanted: VecDeque<Effect>,
+    /// Whether projections are to wait, here.
+    pub(crate) projections: Option<Vec<Effect>>,
     pub(crate) answers: Vec<(Asker, Answer)>,
     pub(crate) published: Vec<(EdgeId, LiveEvent)>,
     next_request: u64,
@@ -44,6 +46,7 @@ impl Desk {
             config,
             now: Now { mono: Duration::from_secs(1), wall_ms: 1_700_000_000_000 },
             wanted: VecDeque::new(),
+            projections: None,
             answers: Vec::new(),
             published: Vec::new(),
             next_request: 0,
@@ -93,6 +96,10 @@ impl Desk {
     /// Does everything that is wanted, and what follows from it.
     pub(crate) fn run(&mut self) {
         while let Some(effect) = self.wanted.pop_front() {
+            if let (Some(held), Effect::Project { .. }) = (&mut self.projections, &effect) {
+                held.push(effect);
+                continue;
+            }
             let done = self.perform(effect, Fate::Stored);
             self.feed(done);
         }

@@ -22,8 +22,10 @@ const JOURNALS_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// cache costs a fifth more CPU, and the indexes, which are kept in memory, four times the room.
 const BLOCK_BYTES: u32 = 16 * 1024;
 
-/// Threads for writing out and merging. One would let a merge hold up the next write-out.
-const WORKERS: usize = 2;
+/// Threads for writing out and merging. With two, the engine keeps the first free for writing out by having it put every
+/// merge back into the queue, without a pause, as long as the second one merges: a seventh of all CPU under load. One is
+/// enough, as it writes out faster than a disk syncs, and its merges are short at this table size.
+const WORKERS: usize = 1;
 
 /// The engine with its trees.
 pub(super) struct Engine {

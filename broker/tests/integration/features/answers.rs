@@ -100,11 +100,12 @@ fn a4_a_conversation_among_several_is_answered_for_itself() {
     let data = alice.done("subscribe", &json!({"conversations": [direct, nowhere, "?"]}));
     assert_eq!(keys(&data), ["subscribed"]);
     let heads: Vec<&Value> = data["subscribed"].as_array().expect("a list").iter().collect();
-    assert_eq!(*heads[0], json!({"conversation": direct, "head": 1}));
+    assert_eq!(*heads[0], json!({"conversation": direct, "head": 0}));
     for (head, asked) in [(heads[1], nowhere.as_str()), (heads[2], "?")] {
         assert_eq!(head["conversation"], asked);
         assert_eq!(crate::plain::error_code(&head["error"]), "NOT_FOUND");
     }
+    alice.send(&direct, "a1", "hi");
     let positions = json!([{"conversation": direct, "seq": 99}, {"conversation": direct, "seq": 0}]);
     let data = alice.done("resume", &json!({"positions": positions}));
     assert_eq!(data["conversations"][0]["error"]["code"], "BAD_REQUEST", "a position beyond the end: {data}");

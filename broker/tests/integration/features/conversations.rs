@@ -46,12 +46,12 @@ fn b1_both_at_once_get_the_same_conversation_and_one_made_it() {
     for round in 0..10 {
         let (ann, ben) = (format!("ann{round}"), format!("ben{round}"));
         let start = Barrier::new(2);
+        let ask = |user: &str, other: &str| {
+            let mut plain = Plain::open(&site, user);
+            start.wait();
+            plain.done("create", &json!({"kind": "direct", "members": [other]}))
+        };
         let answers: Vec<Value> = thread::scope(|scope| {
-            let ask = |user: &str, other: &str| {
-                let mut plain = Plain::open(&site, user);
-                start.wait();
-                plain.done("create", &json!({"kind": "direct", "members": [other]}))
-            };
             let one = scope.spawn(|| ask(&ann, &ben));
             let other = scope.spawn(|| ask(&ben, &ann));
             [one, other].into_iter().map(|asker| asker.join().expect("an answer")).collect()
@@ -153,7 +153,8 @@ fn b2_the_last_admins_leaving_promotes_the_oldest_member() {
 fn b8_detail_members_by_the_page_and_a_new_name_that_all_see() {
     let site = Site::dev();
     let (mut alice, mut bob) = (Plain::open(&site, "alice"), Plain::open(&site, "bob"));
-    let body = json!({"kind": "group", "members": ["bob", "carol", "dave"], "name": "team", "avatar": "https://a/1.png"});
+    let body =
+        json!({"kind": "group", "members": ["bob", "carol", "dave"], "name": "team", "avatar": "https://a/1.png"});
     let id = alice.done("create", &body)["conversation"]["id"].as_str().expect("an id").to_owned();
     bob.done("subscribe", &json!({"conversations": [id]}));
 

@@ -29,21 +29,21 @@ fn i2_what_follows_a_position_comes_in_order_and_then_live() {
     let conversation = alice.direct("bob");
     alice.send(&conversation, "a1", "one");
     let two = alice.send(&conversation, "a2", "two");
-    let data = bob.done("resume", &json!({"positions": [{"conversation": conversation, "seq": 2}]}));
+    let data = bob.done("resume", &json!({"positions": [{"conversation": conversation, "seq": 1}]}));
     assert_eq!(keys(&data), ["conversations"]);
     let part = &data["conversations"][0];
     assert_eq!(keys(part), ["conversation", "events", "first_available", "head", "more"]);
-    assert_eq!((&part["head"], &part["more"]), (&json!(3), &json!(false)));
+    assert_eq!((&part["head"], &part["more"]), (&json!(2), &json!(false)));
     let event = &part["events"][0];
     assert_eq!(keys(event), ["conversation", "event", "message", "seq"]);
     assert_eq!(event["message"], two["message"]);
     // It is subscribed by that.
     alice.send(&conversation, "a3", "three");
-    assert_eq!(bob.event("message")["seq"], 4);
-    // From the begin, founding included; more than one page.
+    assert_eq!(bob.event("message")["seq"], 3);
+    // From the begin; more than one page.
     alice.send_many(&conversation, 700);
-    assert_eq!(all_after(&mut Plain::open(&site, "bob"), &conversation, 0), (1..=704).collect::<Vec<_>>());
-    assert_eq!(all_after(&mut Plain::open(&site, "bob"), &conversation, 704), [0; 0]);
+    assert_eq!(all_after(&mut Plain::open(&site, "bob"), &conversation, 0), (1..=703).collect::<Vec<_>>());
+    assert_eq!(all_after(&mut Plain::open(&site, "bob"), &conversation, 703), [0; 0]);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn i2_what_was_missed_while_away_comes_once_also_across_a_kill() {
     assert_eq!(bob.event("message")["seq"], seen + 42);
 }
 
-/// A broker that keeps about 100 events of a direct conversation, and one of 2,301 events.
+/// A broker that keeps about 100 events of a direct conversation, and one of 2,300 events.
 fn trimmed() -> (Site, String, u64) {
     let env = [("SWITCHYARD__RETENTION__DIRECT__EVENTS_MAX", "100")];
     let site = Site::start(&Setup { env: &env, ..Setup::default() });
@@ -91,12 +91,12 @@ fn i2_dropped_history_is_told_as_a_gap() {
         let mut bob = Plain::open(&site, "bob");
         let id = bob.post("resume", &json!({"positions": [{"conversation": conversation, "seq": 7}]}));
         let gap = bob.frame();
-        let expected = json!({"event": "gap", "conversation": conversation, "first_available": first, "head": 2_301});
+        let expected = json!({"event": "gap", "conversation": conversation, "first_available": first, "head": 2_300});
         assert_eq!(gap, expected, "it comes before the reply");
         let reply = bob.reply(id);
         let part = &reply["data"]["conversations"][0];
         assert_eq!((&part["first_available"], &part["events"][0]["seq"]), (&json!(first), &json!(first)));
-        assert_eq!(all_after(&mut bob, &conversation, first - 1), (first..=2_301).collect::<Vec<_>>());
+        assert_eq!(all_after(&mut bob, &conversation, first - 1), (first..=2_300).collect::<Vec<_>>());
         assert!(!bob.has_event(), "nothing was missed by a position at the edge");
 
         let page = bob.done("history", &json!({"conversation": conversation, "before": first + 2}));
@@ -112,7 +112,7 @@ fn i2_dropped_history_is_told_as_a_gap() {
 fn i2_a_message_whose_first_attempt_was_dropped_is_not_stored_again() {
     let (site, conversation, _) = trimmed();
     let mut alice = Plain::open(&site, "alice");
-    let body = json!({"conversation": conversation, "client_id": "many0", "text": "again", "since": 1});
+    let body = json!({"conversation": conversation, "client_id": "many0", "text": "again", "since": 0});
     assert_eq!(alice.refused("send", &body), "ID_EXPIRED");
 }
 
@@ -140,9 +140,9 @@ fn i5_a_reader_that_fell_behind_is_told_the_head_and_catches_up() {
             _ => panic!("{event}"),
         }
     };
-    let last = seen.last().copied().unwrap_or(1);
+    let last = seen.last().copied().unwrap_or_default();
     assert!(head > last, "it says what was not sent: {head} after {last}");
-    assert_eq!(seen, (2..=last).collect::<Vec<_>>(), "up to there nothing is missing");
+    assert_eq!(seen, (1..=last).collect::<Vec<_>>(), "up to there nothing is missing");
     seen.extend(all_after(&mut bob, &conversation, last));
-    assert_eq!(seen, (2..=MESSAGES + 1).collect::<Vec<_>>());
+    assert_eq!(seen, (1..=MESSAGES).collect::<Vec<_>>());
 }

@@ -53,7 +53,8 @@ fn two_users_talk() {
         assert_eq!((sent.duplicate, sent.message.sender.as_str()), (false, "alice"));
         assert_eq!(text(&mut events).await, (sent.message.seq, "hello".to_owned()));
 
-        let draft = || Draft::text(&id, "once").client_id("c1");
+        // An application that may have sent it before says from where on to look for it.
+        let draft = || Draft { since: Some(0), ..Draft::text(&id, "once").client_id("c1") };
         let first = alice.send_with(draft()).await.expect("stored");
         let again = alice.send_with(draft()).await.expect("known");
         assert_eq!((again.duplicate, &again.message), (true, &first.message));
@@ -99,7 +100,10 @@ fn b2_b8_groups() {
         alice.update(&group, Some("the team"), None).await.expect("the admin may");
         let Some(Event::Changed { change, .. }) = events.next().await else { panic!("a new name") };
         assert_eq!(change.name.as_deref(), Some("the team"));
-        assert_eq!(bob.update(&group, Some("mine"), None).await.expect_err("no right").code(), Some(ErrorCode::Forbidden));
+        assert_eq!(
+            bob.update(&group, Some("mine"), None).await.expect_err("no right").code(),
+            Some(ErrorCode::Forbidden)
+        );
         let page = bob.members(&group, None, 2).await.expect("a member");
         assert_eq!((page.members.len(), page.more), (2, true));
         let page = bob.members(&group, Some("bob"), 2).await.expect("a member");
@@ -107,7 +111,10 @@ fn b2_b8_groups() {
 
         alice.leave(&group).await.expect("anybody may");
         let Some(Event::Members { change, .. }) = events.next().await else { panic!("alice went") };
-        assert_eq!(change.promoted.first().map(|member| (member.user.as_str(), member.role())), Some(("bob", Role::Admin)));
+        assert_eq!(
+            change.promoted.first().map(|member| (member.user.as_str(), member.role())),
+            Some(("bob", Role::Admin))
+        );
         let detail = bob.get(&group).await.expect("a member");
         assert_eq!((detail.name.as_deref(), detail.member_count, detail.role()), (Some("the team"), 2, Role::Admin));
 
@@ -130,7 +137,6 @@ fn a5_nothing_is_missed_and_nothing_comes_twice_across_a_kill() {
         let id = alice.create_direct("bob", None).await.expect("made").conversation.id;
         bob.subscribe(&id, Some(0)).await.expect("a member");
         let mut events = bob.events();
-        assert!(matches!(events.next().await, Some(Event::Other { seq: 1, .. })), "the founding");
         alice.send(&id, "0").await.expect("stored");
         // Some are on their way when it dies; they are sent again by the SDK.
         let pending: Vec<_> = (1..=50).map(|n: u32| alice.post(Draft::text(&id, n.to_string()))).collect();
@@ -144,7 +150,7 @@ fn a5_nothing_is_missed_and_nothing_comes_twice_across_a_kill() {
         while seen.len() < 61 {
             seen.push(text(&mut events).await);
         }
-        assert_eq!(seen.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), (2..=62).collect::<Vec<_>>());
+        assert_eq!(seen.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), (1..=61).collect::<Vec<_>>());
         let mut texts: Vec<u32> = seen.iter().map(|(_, text)| text.parse().expect("a number")).collect();
         texts.sort_unstable();
         assert_eq!(texts, (0..=60).collect::<Vec<_>>());
@@ -168,7 +174,7 @@ fn i2_a_gap_is_told() {
         let mut events = bob.events();
         let gap = Event::Gap { conversation: id.clone(), missed_from: 6, first_available: first };
         assert_eq!(events.next().await, Some(gap));
-        for seq in first..=2_301 {
+        for seq in first..=2_300 {
             assert_eq!(text(&mut events).await.0, seq);
         }
     });
@@ -192,7 +198,7 @@ fn i5_an_application_that_does_not_read_loses_nothing() {
             }
         }
         let mut events = bob.events();
-        for seq in 2..=1_201 {
+        for seq in 1..=1_200 {
             assert_eq!(text(&mut events).await.0, seq);
         }
     });

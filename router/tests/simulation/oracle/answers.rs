@@ -54,6 +54,7 @@ impl Oracle {
         if !duplicate {
             check(answer.text == send.text() && answer.kind == i32::from(send.kind), "another body");
             check(asked.low < Some(seq), "a number that was told before it was sent");
+            check(send.since.is_none_or(|since| since < seq), "a head that was not there was taken for one");
         }
         let places = &self.timelines[&asked.key].ids[&(asked.user.clone(), send.client_id().to_owned())];
         let once = places.len() == 1;

@@ -39,10 +39,14 @@ impl Oracle {
                 self.saw("overloaded");
                 let left = self.streams.get(&(asked.edge, asked.key.clone())).map_or(0, |stream| stream.left);
                 let given_up = matches!(asked.what, What::Subscribe(_)) && asked.handed < left;
-                (self.faulty || given_up) && refusal.retry_after_ms.is_some()
+                (self.faulty || given_up || self.many_attempts(asked)) && refusal.retry_after_ms.is_some()
             }
             _ => false,
         };
+        let was_member = self.at_some_time(asked, |at| at.is_some_and(|(_, entry)| entry.role(&asked.user).is_some()));
+        let secret = !was_member && !matches!(refusal.code, ErrorCode::NotFound | ErrorCode::Overloaded);
+        // Founding is the one thing that somebody who is no member yet may be told about.
+        let just = just && (!secret || matches!(asked.what, What::Create(_)));
         if let What::Send(send) = &asked.what {
             let attempts = self.attempts(asked, send.client_id());
             attempts.open -= 1;
@@ -66,6 +70,13 @@ impl Oracle {
                 entry.role(user).is_none() && entry.role(&asked.user).is_some_and(|role| role != Role::Member)
             })
         })
+    }
+
+    /// Whether one message was sent so often that not all may wait for it.
+    fn many_attempts(&self, asked: &Asked) -> bool {
+        let What::Send(send) = &asked.what else { return false };
+        let id = (asked.key.clone(), asked.user.clone(), send.client_id().to_owned());
+        self.ids.get(&id).is_some_and(|attempts| attempts.made > 32)
     }
 
     fn just_expired(&mut self, asked: &Asked) -> bool {

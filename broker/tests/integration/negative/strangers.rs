@@ -1,0 +1,249 @@
+//! Rows 12 to 17: conversations of others. Whatever a stranger asks, it is answered as for one that does not exist.
+
+use serde_json::{Value, json};
+
+use crate::plain::{Plain, error_code};
+use crate::site::Site;
+
+/// Everything that can be asked about a conversation, and what comes of it.
+fn asked_about(plain: &mut Plain, conversation: &str) -> Vec<(&'static str, Value)> {
+    let message = format!("{conversation}.1");
+    let requests = [
+        ("get", json!({"conversation": conversation})),
+        ("members", json!({"conversation": conversation})),
+        ("history", json!({"conversation": conversation})),
+        ("history", json!({"conversation": conversation, "before": 1_000_000})),
+        ("history", json!({"conversation": conversation, "after_time_ms": 0})),
+        ("history", json!({"id": message})),
+        ("send", json!({"conversation": conversation, "client_id": "s1", "text": "let me in"})),
+        ("send", json!({"conversation": conversation, "client_id": "s1", "text": "let me in", "since": 1_000_000})),
+        ("add", json!({"conversation": conversation, "members": ["mallory"]})),
+        ("remove", json!({"conversation": conversation, "member": "alice"})),
+        ("leave", json!({"conversation": conversation})),
+        ("update", json!({"conversation": conversation, "name": "mine"})),
+        ("subscribe", json!({"conversations": [conversation]})),
+        ("resume", json!({"positions": [{"conversation": conversation, "seq": 0}]})),
+        ("resume", json!({"positions": [{"conversation": conversation, "seq": 1_000_000}]})),
+        ("unsubscribe", json!({"conversations": [conversation]})),
+    ];
+    requests
+        .into_iter()
+        .map(|(name, body)| {
+            let mut reply = plain.ask(name, &body);
+            reply["id"] = json!(0);
+            // The conversation's own name is all in which two answers may differ.
+            let text = reply.to_string().replace(conversation, "C");
+            (name, serde_json::from_str(&text).expect("JSON"))
+        })
+        .collect()
+}
+
+/// The error in an answer, its own or that of its one conversation.
+fn refusal(name: &str, reply: &Value) -> Option<String> {
+    let error = match name {
+        "subscribe" => &reply["data"]["subscribed"][0]["error"],
+        "resume" => &reply["data"]["conversations"][0]["error"],
+        "unsubscribe" => return None,
+        _ => &reply["error"],
+    };
+    Some(error_code(error))
+}
+
+/// A conversation of alice and bob and a group of theirs, with a message in each.
+fn theirs(alice: &mut Plain) -> [String; 2] {
+    let conversations = [alice.direct("bob"), alice.group("ours", &["bob"])];
+    for conversation in &conversations {
+        alice.send(conversation, "a1", "secret");
+    }
+    conversations
+}
+
+fn sees_nothing(alice: &mut Plain, conversations: &[String], other: &mut Plain) {
+    let nowhere = asked_about(other, &"5".repeat(26));
+    for (name, reply) in &nowhere {
+        assert!(refusal(name, reply).is_none_or(|code| code == "NOT_FOUND"), "{name}: {reply}");
+    }
+    for conversation in conversations {
+        let answers = asked_about(other, conversation);
+        for (there, nowhere) in answers.iter().zip(&nowhere) {
+            assert_eq!(there, nowhere, "it tells that the conversation exists");
+        }
+        alice.send(conversation, "a2", "still secret");
+    }
+    assert!(!other.has_event(), "nothing is delivered to them");
+    for conversation in conversations {
+        let page = alice.done("history", &json!({"conversation": conversation}));
+        assert_eq!(page["messages"].as_array().map(Vec::len), Some(2), "nothing of theirs is in it");
+        let members = alice.done("members", &json!({"conversation": conversation}));
+        assert_eq!(members["members"].as_array().map(Vec::len), Some(2));
+    }
+}
+
+#[test]
+fn n12_a_stranger_gets_the_answer_for_what_does_not_exist() {
+    let mut site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let conversations = theirs(&mut alice);
+    let memory = site.memory_kib();
+    let mut mallory = Plain::open(&site, "mallory");
+    sees_nothing(&mut alice, &conversations, &mut mallory);
+    let made = mallory.done("create", &json!({"kind": "direct", "members": ["alice"]}));
+    assert_ne!(made["conversation"]["id"], conversations[0].as_str());
+    site.unharmed(memory);
+}
+
+#[test]
+fn n13_people_of_the_same_names_in_another_tenant_are_strangers() {
+    let mut site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let conversations = theirs(&mut alice);
+    let memory = site.memory_kib();
+    for user in ["alice", "bob"] {
+        let mut namesake = Plain::open_with(&site, &site.token_of("elsewhere", user));
+        sees_nothing(&mut alice, &conversations, &mut namesake);
+        let message = json!({"conversation": conversations[0], "client_id": "x", "text": "y", "tenant": "default"});
+        assert_eq!(namesake.refused("send", &message), "NOT_FOUND", "a tenant that is only claimed does not count");
+        for conversation in &conversations {
+            // Back to the two messages that the next one counts on.
+            alice.done("get", &json!({"conversation": conversation}));
+        }
+    }
+    // The tenant is part of every key: their own conversation is another one, and goes on beside it.
+    let mut namesake = Plain::open_with(&site, &site.token_of("elsewhere", "alice"));
+    let own = namesake.direct("bob");
+    assert_eq!(namesake.send(&own, "a1", "ours")["message"]["seq"], 1);
+    sees_nothing(&mut namesake_of(&site, &own), std::slice::from_ref(&own), &mut Plain::open(&site, "alice"));
+    site.unharmed(memory);
+}
+
+/// Bob of the other tenant, in their conversation.
+fn namesake_of(site: &Site, own: &str) -> Plain {
+    let mut bob = Plain::open_with(site, &site.token_of("elsewhere", "bob"));
+    assert_eq!(bob.direct("alice"), own);
+    bob
+}
+
+#[test]
+fn n14_a_removed_member_gets_nothing_from_then_on() {
+    let mut site = Site::dev();
+    let (mut alice, mut carol) = (Plain::open(&site, "alice"), Plain::open(&site, "carol"));
+    let mut phone = Plain::open(&site, "carol");
+    let group = alice.group("team", &["bob", "carol"]);
+    for device in [&mut carol, &mut phone] {
+        device.done("subscribe", &json!({"conversations": [group]}));
+    }
+    alice.send(&group, "a1", "all of us");
+    let removed = alice.done("remove", &json!({"conversation": group, "member": "carol"}));
+    alice.send(&group, "a2", "without carol");
+    for device in [&mut carol, &mut phone] {
+        assert_eq!(device.event("message")["message"]["text"], "all of us");
+        let last = device.event("members");
+        assert_eq!((&last["seq"], &last["members"]["removed"]), (&removed["seq"], &json!(["carol"])));
+        assert!(!device.has_event(), "nothing after the removal");
+        let nowhere = asked_about(device, &"5".repeat(26));
+        for (there, nowhere) in asked_about(device, &group).iter().zip(&nowhere) {
+            assert_eq!(there, nowhere, "an older position does not help");
+        }
+    }
+    // Taken in again, they read on.
+    alice.done("add", &json!({"conversation": group, "members": ["carol"]}));
+    carol.done("subscribe", &json!({"conversations": [group]}));
+    alice.send(&group, "a3", "carol is back");
+    assert_eq!(carol.event("message")["message"]["text"], "carol is back");
+    let memory = site.memory_kib();
+    site.unharmed(memory);
+}
+
+#[test]
+fn n15_forged_ids_and_positions_name_nothing() {
+    let mut site = Site::dev();
+    let (mut alice, mut mallory) = (Plain::open(&site, "alice"), Plain::open(&site, "mallory"));
+    let [theirs, _] = theirs(&mut alice);
+    let own = mallory.direct("eve");
+    mallory.send(&own, "m1", "mine");
+    let memory = site.memory_kib();
+    let real = mallory.done("history", &json!({"conversation": own}))["messages"][0]["id"].clone();
+    let real = real.as_str().expect("an id").to_owned();
+    for id in [
+        format!("{theirs}.1"),
+        format!("{theirs}.18446744073709551615"),
+        real.replace(&own, &theirs),
+        real.replace('.', ":"),
+        format!("{real}.1"),
+        format!("{real}x"),
+        format!("../{real}"),
+        format!("{own}.-1"),
+        format!("{own}.99999999999999999999999"),
+        own.clone(),
+        real.to_uppercase(),
+        "\u{1F600}".to_owned(),
+        "x".repeat(10_000),
+    ] {
+        assert_eq!(mallory.refused("history", &json!({"id": id})), "NOT_FOUND", "{id:.80}");
+    }
+    // An id of one conversation in a request about another.
+    assert_eq!(mallory.refused("history", &json!({"id": real, "conversation": theirs})), "NOT_FOUND");
+    assert_eq!(mallory.refused("history", &json!({"id": format!("{theirs}.1"), "conversation": own})), "NOT_FOUND");
+    let positions = json!([{"conversation": theirs, "seq": 1}, {"conversation": own, "seq": 0}]);
+    let data = mallory.done("resume", &json!({"positions": positions}));
+    assert_eq!(error_code(&data["conversations"][0]["error"]), "NOT_FOUND");
+    assert_eq!(data["conversations"][1]["events"].as_array().map(Vec::len), Some(1), "the honest part is answered");
+    site.unharmed(memory);
+}
+
+#[test]
+fn n16_positions_beyond_the_end_below_zero_and_beyond_numbers() {
+    let mut site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let conversation = alice.direct("bob");
+    alice.send(&conversation, "a1", "hi");
+    let memory = site.memory_kib();
+    let mut at = |seq: Value| {
+        let positions = json!({"positions": [{"conversation": conversation, "seq": seq}]});
+        let reply = alice.ask("resume", &positions);
+        if reply["ok"] == true { reply["data"]["conversations"][0]["error"].clone() } else { reply["error"].clone() }
+    };
+    for seq in [
+        json!(2),
+        json!(1_000_000_000),
+        json!(9_007_199_254_740_991_u64),
+        json!(9_007_199_254_740_992_u64),
+        json!(u64::MAX),
+        json!(-1),
+        json!(i64::MIN),
+        json!(1e300),
+        json!(0.5),
+        json!("1"),
+        json!(null),
+        json!([1]),
+    ] {
+        assert_eq!(error_code(&at(seq.clone())), "BAD_REQUEST", "{seq}");
+    }
+    assert_eq!(at(json!(1)), Value::Null, "the end itself is a position");
+    for (name, seq) in [("before", json!(u64::MAX)), ("after", json!(-1)), ("before_time_ms", json!(1e300))] {
+        assert_eq!(alice.refused("history", &json!({"conversation": conversation, name: seq})), "BAD_REQUEST");
+    }
+    site.unharmed(memory);
+}
+
+#[test]
+fn n17_a_page_has_its_size_whatever_is_asked_for() {
+    let mut site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let conversation = alice.direct("bob");
+    alice.send_many(&conversation, 450);
+    let memory = site.memory_kib();
+    for limit in [json!(201), json!(1_000_000_000), json!(u32::MAX)] {
+        let page = alice.done("history", &json!({"conversation": conversation, "limit": limit}));
+        assert_eq!(page["messages"].as_array().map(Vec::len), Some(200), "{limit}");
+    }
+    for limit in [json!(-1), json!(1e10), json!(u64::MAX), json!("all"), json!(null)] {
+        let body = json!({"conversation": conversation, "limit": limit});
+        assert_eq!(alice.refused("history", &body), "BAD_REQUEST", "{limit}");
+    }
+    let data = alice.done("resume", &json!({"positions": vec![json!({"conversation": conversation, "seq": 0}); 200]}));
+    let parts = data["conversations"].as_array().expect("a list");
+    let events: usize = parts.iter().map(|part| part["events"].as_array().map_or(0, Vec::len)).sum();
+    assert!(parts.len() == 200 && events <= 500, "{events} events in one answer");
+    site.unharmed(memory);
+}

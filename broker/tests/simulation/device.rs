@@ -1,0 +1,128 @@
+//! A user's device: the SDK's core, and an application that remembers what it asked for and how far it has read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use switchyard_client::core::{Call, Core, Ticket};
+use switchyard_edge::auth::{Claims, mint};
+use switchyard_protocol::id::UserId;
+
+use crate::places;
+use crate::plan::DevicePlan;
+
+/// What signs the simulation's tokens.
+pub(crate) const SECRET: &[u8] = b"a secret of the simulation, thirty-two bytes and more";
+
+/// What a ticket stands for.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    Call(Call),
+    /// For events; which subscription of that conversation it was.
+    Subscribe(String),
+    Unsubscribe,
+}
+
+/// A message that may have been stored, to be sent again under its id.
+#[derive(Clone, Debug)]
+pub(crate) struct Unsure {
+    pub(crate) conversation: String,
+    pub(crate) client_id: String,
+    pub(crate) text: String,
+    pub(crate) since: Option<u64>,
+}
+
+/// See the module.
+pub(crate) struct Device {
+    pub(crate) name: String,
+    pub(crate) user: UserId,
+    pub(crate) plan: DevicePlan,
+    pub(crate) core: Core,
+    /// How often it was started.
+    pub(crate) start: u64,
+    pub(crate) wire: Option<u64>,
+    pub(crate) wake_at: Option<Duration>,
+    pub(crate) waiting: BTreeMap<Ticket, Asked>,
+    /// By conversation, the number that is expected next; nothing until a subscription from now on is confirmed.
+    pub(crate) readings: BTreeMap<String, Option<u64>>,
+    /// Events that the application has not taken.
+    pub(crate) queue: usize,
+    pub(crate) taking: bool,
+    pub(crate) deeds_left: u64,
+    pub(crate) unsure: Vec<Unsure>,
+    next_ticket: u64,
+    messages: u64,
+}
+
+impl Device {
+    pub(crate) fn new(number: usize, plan: &DevicePlan, seed: u64) -> Self {
+        let user = places::user(plan.user);
+        Self {
+            name: format!("{user}{number}"),
+            user,
+            plan: plan.clone(),
+            core: Core::new(plan.settings(number), seed),
+            start: 0,
+            wire: None,
+            wake_at: None,
+            waiting: BTreeMap::new(),
+            readings: BTreeMap::new(),
+            queue: 0,
+            taking: false,
+            deeds_left: plan.deeds,
+            unsure: Vec::new(),
+            next_ticket: 0,
+            messages: 0,
+        }
+    }
+
+    /// The application's process is killed and started again: only what it had read is known.
+    pub(crate) fn restart(&mut self, number: usize, seed: u64) -> BTreeMap<Ticket, Asked> {
+        self.core = Core::new(self.plan.settings(number), seed);
+        self.start += 1;
+        self.wake_at = None;
+        self.queue = 0;
+        self.taking = false;
+        std::mem::take(&mut self.waiting)
+    }
+
+    pub(crate) fn ticket(&mut self, asked: Asked) -> Ticket {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.waiting.insert(ticket, asked);
+        ticket
+    }
+
+    /// An id and a body that no other message has.
+    pub(crate) fn message(&mut self, len: usize) -> (String, String) {
+        self.messages += 1;
+        let id = format!("{}.{}", self.name, self.messages);
+        let mut text = format!("text of {id}");
+        text.extend(std::iter::repeat_n('.', len));
+        (id, text)
+    }
+
+    pub(crate) fn room(&self) -> usize {
+        self.plan.events_max - self.queue
+    }
+
+    pub(crate) fn token(&self, ttl: Duration, now_ms: u64) -> String {
+        mint(SECRET, &Claims { ttl, ..Claims::for_user(self.user.clone()) }, now_ms).unwrap()
+    }
+
+    /// Why it is not at rest, but for what it reads.
+    pub(crate) fn unrest(&self) -> Option<String> {
+        let name = &self.name;
+        if let Some((ticket, asked)) = self.waiting.first_key_value() {
+            return Some(format!("{name} waits for {ticket:?}: {asked:?}"));
+        }
+        if self.core.pending() > 0 {
+            return Some(format!("the SDK of {name} keeps {} requests", self.core.pending()));
+        }
+        None
+    }
+
+    /// What it reads, and how far it has come.
+    pub(crate) fn reading(&self) -> impl Iterator<Item = (&str, Option<u64>)> {
+        self.readings.iter().map(|(name, next)| (name.as_str(), *next))
+    }
+}

@@ -1,0 +1,274 @@
+//! The judge: compares what applications were told with what the store keeps, by rules of its own. It sees only what an
+//! application sees, and the rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use switchyard_client::{Ended, Error, Event};
+use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::v1::{self, event::Body, reply};
+use switchyard_store::Seq;
+
+use crate::disk::Disk;
+use crate::places;
+use crate::timeline::{self, MESSAGE, Timeline};
+
+/// What an application was told of one submission of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    Stored(Seq),
+    /// Surely not stored by this submission.
+    NotStored,
+    Unknown,
+}
+
+/// A message that somebody wanted to send.
+#[derive(Debug)]
+struct Wanted {
+    key: ConversationKey,
+    text: String,
+    /// The highest number that anybody had been told of in this conversation when it was first submitted.
+    after: Seq,
+    submissions: usize,
+    verdicts: Vec<Verdict>,
+}
+
+/// See the module.
+pub(crate) struct Oracle {
+    disk: Arc<Disk>,
+    timelines: BTreeMap<ConversationKey, Timeline>,
+    wanted: BTreeMap<(UserId, String), Wanted>,
+    /// The highest number of which a sender was told, by conversation.
+    told: BTreeMap<ConversationKey, Seq>,
+    pub(crate) violations: Vec<String>,
+}
+
+impl Oracle {
+    pub(crate) fn new(disk: Arc<Disk>) -> Self {
+        Self {
+            disk,
+            timelines: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            told: BTreeMap::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    fn violate(&mut self, what: String) {
+        self.violations.push(what);
+    }
+
+    /// The rows of a conversation that are certain to stay: their state after each.
+    fn timeline(&mut self, key: &ConversationKey) -> (&Timeline, usize) {
+        let timeline = self.timelines.entry(key.clone()).or_default();
+        let inner = self.disk.inner();
+        let Some(rows) = inner.rows.get(key) else { return (timeline, 0) };
+        timeline.sync(key, &rows.blobs);
+        (timeline, usize::try_from(rows.durable).unwrap())
+    }
+
+    /// The power was cut: rows that were not certain may be others from now on.
+    pub(crate) fn crash(&mut self) {
+        let keys: Vec<ConversationKey> = self.disk.inner().rows.keys().cloned().collect();
+        self.timelines.retain(|key, _| keys.contains(key));
+        for key in keys {
+            self.timeline(&key);
+        }
+    }
+
+    pub(crate) fn submitted(&mut self, user: &UserId, send: &v1::Send) {
+        let key = places::key(&send.conversation);
+        let after = self.told.get(&key).copied().unwrap_or(0);
+        let wanted = self.wanted.entry((user.clone(), send.client_id.clone())).or_insert_with(|| Wanted {
+            key,
+            text: send.text.clone(),
+            after,
+            submissions: 0,
+            verdicts: Vec::new(),
+        });
+        wanted.submissions += 1;
+    }
+
+    /// An application was told what became of a message.
+    pub(crate) fn completed(&mut self, user: &UserId, send: &v1::Send, result: &Result<reply::Result, Error>) {
+        let verdict = match result {
+            Ok(reply::Result::Sent(v1::Sent { message: Some(message), .. })) => {
+                self.told_of(user, send, message);
+                Verdict::Stored(message.seq)
+            }
+            Ok(other) => return self.violate(format!("a send is answered by {other:?}")),
+            Err(Error::Unknown { .. }) => Verdict::Unknown,
+            Err(Error::BadAnswer) => return self.violate("an SDK does not understand the answer to a send".into()),
+            Err(Error::Rejected { code: Some(ErrorCode::IdExpired), .. }) => Verdict::Unknown,
+            Err(_) => Verdict::NotStored,
+        };
+        if let Some(wanted) = self.wanted.get_mut(&(user.clone(), send.client_id.clone())) {
+            wanted.verdicts.push(verdict);
+        }
+    }
+
+    fn told_of(&mut self, user: &UserId, send: &v1::Send, message: &v1::Message) {
+        let key = places::key(&send.conversation);
+        let seq = message.seq;
+        self.same_message(&key, message);
+        if (message.sender.as_str(), &message.client_id, &message.text) != (user.as_str(), &send.client_id, &send.text) {
+            self.violate(format!("{user} sent {send:?} and was told of {message:?}"));
+        }
+        let after = self.wanted.get(&(user.clone(), send.client_id.clone())).map_or(0, |wanted| wanted.after);
+        if seq <= after {
+            self.violate(format!("{message:?} was sent after number {after} was known"));
+        }
+        let told = self.told.entry(key).or_default();
+        *told = seq.max(*told);
+    }
+
+    /// An application that had asked is gone and will not hear the answer.
+    pub(crate) fn abandoned(&mut self, user: &UserId, client_id: &str) {
+        if let Some(wanted) = self.wanted.get_mut(&(user.clone(), client_id.to_owned())) {
+            wanted.verdicts.push(Verdict::Unknown);
+        }
+    }
+
+    fn same_message(&mut self, key: &ConversationKey, message: &v1::Message) {
+        let (timeline, durable) = self.timeline(key);
+        let at = usize::try_from(message.seq).unwrap();
+        let stored = timeline.entries.get(at).map(|entry| timeline::message(key, message.seq, &entry.row));
+        if at >= durable || stored.as_ref() != Some(message) {
+            self.violate(format!("told of {message:?}, stored ({durable} for certain) is {stored:?}"));
+        }
+    }
+
+    /// An application gets a numbered event, or the word of a gap. Returns the number that it may expect next.
+    pub(crate) fn delivered(&mut self, user: &UserId, next: Option<u64>, event: &Event) -> Option<u64> {
+        let key = places::key(event.conversation());
+        let Some(next) = next else {
+            self.violate(format!("{user} gets {event:?} before the subscription is confirmed"));
+            return None;
+        };
+        let Some(seq) = event.seq() else {
+            self.violate(format!("{user} is told of a gap where nothing was dropped: {event:?}"));
+            return Some(next);
+        };
+        if seq != next {
+            self.violate(format!("{user} expects number {next} and gets {event:?}"));
+        }
+        let (timeline, durable) = self.timeline(&key);
+        let at = usize::try_from(seq).unwrap();
+        let stored = timeline.entries.get(at).map(|entry| timeline::event(&key, seq, &entry.row).body);
+        let same = match (event, &stored) {
+            (Event::Message(message), Some(Some(Body::Message(stored)))) => message == stored,
+            (Event::Members { change, .. }, Some(Some(Body::Members(stored)))) => change == stored,
+            (Event::Changed { change, .. }, Some(Some(Body::Change(stored)))) => change == stored,
+            _ => false,
+        };
+        // A member of the state before it or of any later one: whoever came back may read what was missed.
+        let states = timeline.entries.get(at.saturating_sub(1)..durable).unwrap_or_default();
+        let reads = states.iter().rev().any(|entry| entry.role(user).is_some());
+        if at >= durable || !same {
+            self.violate(format!("{user} gets {event:?}, stored ({durable} for certain) is {stored:?}"));
+        } else if !reads {
+            self.violate(format!("{user} is no member and gets {event:?}"));
+        }
+        Some(seq + 1)
+    }
+
+    /// An application is told that it reads a conversation no more.
+    pub(crate) fn ended(&mut self, user: &UserId, name: &str, next: Option<u64>, why: &Ended) {
+        let (timeline, _) = self.timeline(&places::key(name));
+        let from = usize::try_from(next.unwrap_or(1).saturating_sub(1)).unwrap();
+        let states = timeline.entries.get(from..).unwrap_or_default();
+        let was_out = states.iter().any(|entry| entry.role(user).is_none());
+        let allowed = match why {
+            Ended::Removed => true,
+            Ended::Refused(error) => matches!(error.code(), Some(ErrorCode::NotFound | ErrorCode::Forbidden)),
+        };
+        if !was_out || !allowed {
+            self.violate(format!("{user} reads {name} no more after {next:?}: {why:?}"));
+        }
+    }
+
+    /// An application has read a page.
+    pub(crate) fn page(&mut self, user: &UserId, name: &str, page: &v1::Page) {
+        let key = places::key(name);
+        for message in &page.messages {
+            self.same_message(&key, message);
+        }
+        let (timeline, _) = self.timeline(&key);
+        if !timeline.entries.iter().any(|entry| entry.role(user).is_some()) {
+            self.violate(format!("{user} was never a member of {name} and reads a page"));
+        }
+    }
+
+    /// An application was told that it changed something.
+    pub(crate) fn changed(&mut self, user: &UserId, changed: &v1::Changed) {
+        // Where it was so already, the number is that of the newest event, whatever that is.
+        let (_, durable) = self.timeline(&places::key(&changed.conversation));
+        if changed.seq >= durable as u64 {
+            self.violate(format!("{user} was told of {changed:?}, which is not there"));
+        }
+    }
+
+    pub(crate) fn is_member(&mut self, user: &UserId, name: &str) -> bool {
+        let (timeline, _) = self.timeline(&places::key(name));
+        timeline.entries.last().is_some_and(|entry| entry.role(user).is_some())
+    }
+
+    /// Why a reader that expects this number next is not where it should be in the end.
+    pub(crate) fn unrest(&mut self, user: &UserId, name: &str, next: Option<u64>) -> Option<String> {
+        let (timeline, _) = self.timeline(&places::key(name));
+        let rows = timeline.entries.len() as u64;
+        match next {
+            None => Some(format!("waits for {name}")),
+            Some(next) if next != rows => Some(format!("expects {next} of {rows} in {name}")),
+            Some(_) if !self.is_member(user, name) => Some(format!("reads {name} and is no member")),
+            Some(_) => None,
+        }
+    }
+
+    /// All has come to rest: what is stored is what was wanted.
+    pub(crate) fn finish(&mut self) {
+        let keys: Vec<ConversationKey> = self.disk.inner().rows.keys().cloned().collect();
+        for key in &keys {
+            self.rows_are_wanted(key);
+        }
+        let mut wrong = Vec::new();
+        for ((user, client_id), wanted) in &self.wanted {
+            let timeline = self.timelines.get(&wanted.key);
+            let places = timeline.and_then(|timeline| timeline.ids.get(&(user.clone(), client_id.clone())));
+            let places = places.map(Vec::as_slice).unwrap_or_default();
+            let certain = wanted.verdicts.len() == wanted.submissions;
+            let not_stored = certain && wanted.verdicts.iter().all(|verdict| *verdict == Verdict::NotStored);
+            let right = wanted.verdicts.iter().all(|verdict| match verdict {
+                Verdict::Stored(seq) => places == [*seq],
+                Verdict::NotStored | Verdict::Unknown => true,
+            });
+            if !right || places.len() > 1 || (not_stored && !places.is_empty()) || !certain {
+                wrong.push(format!("{user}'s {client_id} is stored at {places:?}: {wanted:?}"));
+            }
+        }
+        self.violations.append(&mut wrong);
+    }
+
+    /// Every stored message is one that its sender wanted there, as a member.
+    fn rows_are_wanted(&mut self, key: &ConversationKey) {
+        self.timeline(key);
+        let Some(timeline) = self.timelines.get(key) else { return };
+        let mut wrong = Vec::new();
+        let mut before = None;
+        for entry in &timeline.entries {
+            if entry.row.kind >= MESSAGE {
+                let sender = timeline::user(entry.row.sender());
+                let wanted = self.wanted.get(&(sender.clone(), entry.row.client_id().to_owned()));
+                let right = wanted
+                    .is_some_and(|wanted| wanted.key == *key && wanted.text.as_bytes() == &entry.row.body[..]);
+                let member = before.is_some_and(|before: &timeline::Entry| before.role(&sender).is_some());
+                if !right || !member {
+                    wrong.push(format!("{sender} did not want, or may not have, {:?}: {wanted:?}", entry.row));
+                }
+            }
+            before = Some(entry);
+        }
+        self.violations.append(&mut wrong);
+    }
+}

@@ -1,0 +1,104 @@
+//! Runs of seeds.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::disk::Disk;
+use crate::plan::Plan;
+use crate::rng::Rng;
+use crate::world::World;
+
+/// Seeds of a usual run: as many as take some seconds without optimisation.
+const SEEDS: u64 = 2_000;
+
+/// So much of each broken promise is printed.
+const CHARS_PRINTED: usize = 1_000;
+
+/// What a run came to.
+struct Outcome {
+    violations: Vec<String>,
+    seen: BTreeMap<&'static str, u64>,
+    hash: u64,
+}
+
+fn simulate(seed: u64, traced: bool, verbose: bool) -> Outcome {
+    let mut rng = Rng::new(seed);
+    let plan = Plan::of(&mut rng);
+    let disk = Arc::new(Disk::new(rng.fork(), plan.profile.faults.clone()));
+    if verbose {
+        println!("{plan:#?}");
+    }
+    let mut world = World::new(rng, plan, disk);
+    world.hash = traced.then(DefaultHasher::new);
+    world.verbose = verbose;
+    world.run();
+    let hash = world.hash.as_ref().map_or(0, Hasher::finish);
+    Outcome { violations: world.oracle.violations, seen: world.seen, hash }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Runs seeds on all cores; returns what was met.
+fn run_seeds(seeds: std::ops::Range<u64>) -> BTreeMap<&'static str, u64> {
+    let next = AtomicU64::new(seeds.start);
+    let seen = Mutex::new(BTreeMap::new());
+    let failed = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || failed.lock().unwrap().len() > 4 {
+                        return;
+                    }
+                    let outcome = catch_unwind(AssertUnwindSafe(|| simulate(seed, false, false)));
+                    let Ok(outcome) = outcome else {
+                        failed.lock().unwrap().push((seed, vec!["it panicked".to_owned()]));
+                        continue;
+                    };
+                    if !outcome.violations.is_empty() {
+                        failed.lock().unwrap().push((seed, outcome.violations));
+                    }
+                    let mut seen = seen.lock().unwrap();
+                    for (what, times) in outcome.seen {
+                        *seen.entry(what).or_default() += times;
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    for (seed, violations) in &failed {
+        let shortened: Vec<String> = violations.iter().map(|what| what.chars().take(CHARS_PRINTED).collect()).collect();
+        println!("SWITCHYARD_SEED={seed}: {}", shortened.join("\n    "));
+    }
+    assert!(failed.is_empty(), "promises are broken; run one seed alone to see all that happened");
+    seen.into_inner().unwrap()
+}
+
+#[test]
+fn promises_hold_from_application_to_application() {
+    if let Some(seed) = number("SWITCHYARD_SEED") {
+        let outcome = simulate(seed, false, true);
+        assert!(outcome.violations.is_empty(), "seed {seed}: {:#?}", outcome.violations);
+        return;
+    }
+    let seeds = number("SWITCHYARD_SEEDS").unwrap_or(SEEDS);
+    let seen = run_seeds(1..seeds + 1);
+    println!("{seeds} seeds: {seen:#?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in 1..=10 {
+        let (first, second) = (simulate(seed, true, false), simulate(seed, true, false));
+        assert_eq!(first.hash, second.hash, "seed {seed}");
+        assert_ne!(first.hash, simulate(seed + 10, true, false).hash, "another seed gives another trace");
+    }
+}

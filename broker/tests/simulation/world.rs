@@ -1,0 +1,314 @@
+//! The world: virtual time, and everything that happens in it, one event after the other.
+
+mod client;
+mod deeds;
+mod network;
+mod server;
+mod storage;
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash};
+use std::sync::Arc;
+use std::time::Duration;
+
+use switchyard_cluster::link::{Asker, Delivery, Request};
+use switchyard_cluster::now::Now;
+use switchyard_protocol::id::ConversationKey;
+use switchyard_router::machine::{Input, ReadPlan, Ticket};
+use switchyard_store::Batch;
+
+use crate::device::Device;
+use crate::disk::Disk;
+use crate::oracle::Oracle;
+use crate::plan::{End, Plan, SECOND_US};
+use crate::rng::Rng;
+use crate::wire::Wire;
+use server::Process;
+
+/// When the clock of the wall starts.
+const WALL_MS: u64 = 1_700_000_000_000;
+
+/// Steps after which a run is taken to go round in circles.
+const STEPS_MAX: u64 = 300_000;
+
+/// How long after the trouble everything must have come to rest: silence of two heartbeats and a half, the longest
+/// back-off, and the longest wait for an answer, some of them twice.
+const CALM_US: u64 = 300 * SECOND_US;
+
+/// How often it is looked whether everything has come to rest.
+const LOOK_US: u64 = SECOND_US / 4;
+
+/// What happens in a server process; forgotten when it ends.
+#[derive(Debug)]
+pub(crate) enum Inside {
+    /// A door takes its turn.
+    Door(usize),
+    /// The owner takes its turn.
+    Turn,
+    Requests(usize, Vec<Request>),
+    Deliveries(usize, Vec<Delivery>),
+    /// The store does what it was asked.
+    Mutation(u64),
+    /// A barrier ends.
+    Confirm(Batch),
+    Load(ConversationKey),
+    Read(ConversationKey, Box<Ticket>, ReadPlan),
+    Decoy(ConversationKey, Asker),
+    /// A completion arrives.
+    Complete(Input),
+}
+
+/// Something that happens at a time.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// In the process of this number.
+    Inside(u64, Inside),
+    /// A device's core wanted to be woken.
+    Wake(usize, u64),
+    /// A device's application does something.
+    Deed(usize),
+    /// A device hears of a new conversation.
+    Join(usize, usize),
+    /// A device's application takes its events.
+    Take(usize, u64),
+    /// A device's token provider answers.
+    Token(usize, u64),
+    /// A connection is made, or is not.
+    Reach(u64),
+    /// Bytes arrive at the server, or the end of them.
+    ToServer(u64),
+    /// The client's end takes what has come.
+    ToClient(u64),
+    Cut(u64),
+    /// An end learns that the connection is gone.
+    ResetClient(u64),
+    ResetServer(u64),
+    End(End),
+    Start,
+    Heal,
+}
+
+/// One run.
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) plan: Plan,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) oracle: Oracle,
+    pub(crate) devices: Vec<Device>,
+    /// Conversations that the applications know of: word of them goes around outside of the server.
+    pub(crate) places: Vec<String>,
+    process: Option<Process>,
+    /// The number of the process that runs or ran last.
+    life: u64,
+    wires: BTreeMap<u64, Wire>,
+    next_wire: u64,
+    now_us: u64,
+    events: BTreeMap<(u64, u64), Event>,
+    order: u64,
+    healed: bool,
+    steps: u64,
+    /// What was met, for the test that everything is met.
+    pub(crate) seen: BTreeMap<&'static str, u64>,
+    pub(crate) hash: Option<DefaultHasher>,
+    pub(crate) verbose: bool,
+}
+
+impl World {
+    pub(crate) fn new(mut rng: Rng, plan: Plan, disk: Arc<Disk>) -> Self {
+        crate::sockets::seed_chance(rng.fork());
+        let devices = plan.devices.iter().enumerate().map(|(at, one)| Device::new(at, one, rng.next())).collect();
+        Self {
+            oracle: Oracle::new(Arc::clone(&disk)),
+            devices,
+            places: Vec::new(),
+            process: None,
+            life: 0,
+            wires: BTreeMap::new(),
+            next_wire: 0,
+            now_us: 0,
+            events: BTreeMap::new(),
+            order: 0,
+            healed: false,
+            steps: 0,
+            seen: BTreeMap::new(),
+            hash: None,
+            verbose: false,
+            rng,
+            plan,
+            disk,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now { mono: self.mono(), wall_ms: WALL_MS + self.now_us / 1_000 }
+    }
+
+    pub(crate) fn mono(&self) -> Duration {
+        Duration::from_micros(self.now_us)
+    }
+
+    pub(crate) fn at(&mut self, in_us: u64, event: Event) {
+        self.order += 1;
+        self.events.insert((self.now_us + in_us, self.order), event);
+    }
+
+    pub(crate) fn inside(&mut self, in_us: u64, event: Inside) {
+        let life = self.life;
+        self.at(in_us, Event::Inside(life, event));
+    }
+
+    pub(crate) fn saw(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    /// Whether something happens that happens once in `times` while there is trouble.
+    pub(crate) fn once_in(&mut self, times: u64) -> bool {
+        !self.healed && times != u64::MAX && self.rng.below(times) == 0
+    }
+
+    pub(crate) fn note(&mut self, what: impl FnOnce() -> String) {
+        if self.hash.is_none() && !self.verbose {
+            return;
+        }
+        let line = format!("{:>12} {}", self.now_us, what());
+        if self.verbose {
+            println!("{line}");
+        }
+        if let Some(hash) = &mut self.hash {
+            line.hash(hash);
+        }
+    }
+
+    /// Goes on until everything has come to rest after the trouble, or should have.
+    pub(crate) fn run(&mut self) {
+        self.start();
+        self.found();
+        for (at, end) in std::mem::take(&mut self.plan.ends_us) {
+            self.at(at, Event::End(end));
+        }
+        self.at(self.plan.trouble_us, Event::Heal);
+        for device in 0..self.devices.len() {
+            self.open(device);
+            let pause = self.rng.below(self.plan.devices[device].deed_pause_us_max);
+            self.at(pause, Event::Deed(device));
+        }
+        let mut look_us = self.plan.trouble_us + LOOK_US;
+        let end_us = self.plan.trouble_us + CALM_US;
+        while self.intact() {
+            let Some(((at, _), event)) = self.events.pop_first() else { break };
+            if at > look_us {
+                look_us = at + LOOK_US;
+                if self.unrest().is_none() {
+                    break;
+                }
+                if at > end_us {
+                    let unrest = self.unrest();
+                    self.oracle.violations.push(format!("no rest after {CALM_US} us: {unrest:?}"));
+                    return;
+                }
+            }
+            self.now_us = at;
+            self.steps += 1;
+            self.happen(event);
+        }
+        if self.intact() {
+            if let Some(unrest) = self.unrest() {
+                self.oracle.violations.push(format!("nothing will happen any more: {unrest}"));
+            }
+            self.finish();
+        }
+    }
+
+    /// Everybody goes, and nothing is left in the process.
+    fn finish(&mut self) {
+        self.oracle.finish();
+        for device in 0..self.devices.len() {
+            self.close(device);
+        }
+        // An owner looks twice before it lets a conversation go.
+        let patience = self.plan.profile.config.idle_after * 2 + self.plan.edge.timing.idle * 3 + Duration::from_secs(10);
+        let end_us = self.now_us + u64::try_from(patience.as_micros()).unwrap();
+        while self.intact() {
+            let Some(((at, _), event)) = self.events.pop_first() else { break };
+            if at > end_us {
+                break;
+            }
+            self.now_us = at;
+            self.steps += 1;
+            self.happen(event);
+        }
+        if let Some(left) = self.left_behind() {
+            self.oracle.violations.push(left);
+        }
+    }
+
+    fn intact(&mut self) -> bool {
+        let mut found = std::mem::take(&mut self.disk.inner().violations);
+        self.oracle.violations.append(&mut found);
+        if self.steps > STEPS_MAX {
+            self.oracle.violations.push("it goes round in circles".into());
+        }
+        self.oracle.violations.is_empty()
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Inside(life, inside) => {
+                if life == self.life && self.process.is_some() {
+                    self.inside_happens(inside);
+                }
+            }
+            Event::Wake(device, start) => self.wake(device, start),
+            Event::Deed(device) => self.deed(device),
+            Event::Join(device, place) => self.join(device, place),
+            Event::Take(device, start) => self.take_events(device, start),
+            Event::Token(device, start) => self.token(device, start),
+            Event::Reach(wire) => self.reach(wire),
+            Event::ToServer(wire) => self.to_server(wire),
+            Event::ToClient(wire) => self.to_client(wire),
+            Event::Cut(wire) => self.cut(wire),
+            Event::ResetClient(wire) => self.reset_client(wire),
+            Event::ResetServer(wire) => self.reset_server(wire),
+            Event::End(end) => self.end(end),
+            Event::Start => self.start(),
+            Event::Heal => self.heal(),
+        }
+    }
+
+    /// From here on nothing fails, and everybody says a last word.
+    fn heal(&mut self) {
+        self.note(|| "healed".into());
+        self.healed = true;
+        self.plan.profile.faults = crate::profile::Faults::default();
+        self.plan.profile.slow_one_in = u64::MAX;
+        self.disk.inner().faults = crate::profile::Faults::default();
+        for wire in self.wires.values_mut() {
+            wire.stalled_until = 0;
+        }
+        if self.process.is_none() {
+            self.start();
+        }
+        for device in 0..self.devices.len() {
+            self.last_words(device);
+        }
+    }
+
+    /// Why not everything is at rest.
+    fn unrest(&mut self) -> Option<String> {
+        if !self.healed {
+            return Some("there is trouble".into());
+        }
+        for device in &self.devices {
+            if let Some(unrest) = device.unrest() {
+                return Some(unrest);
+            }
+            for (name, seen) in device.reading() {
+                if let Some(unrest) = self.oracle.unrest(&device.user, name, seen) {
+                    return Some(format!("{} {unrest}", device.name));
+                }
+            }
+        }
+        let busy = self.process.as_ref().is_none_or(|process| !process.machine.at_rest());
+        busy.then(|| "the owner is busy".into())
+    }
+}

@@ -1,0 +1,257 @@
+//! Devices: what drives an SDK's core, and what its application makes of answers and events.
+
+use bytes::Bytes;
+use prost::Message as _;
+use switchyard_client::core::{Call, Connection, Effect, From, Input, NoToken, Ticket};
+use switchyard_client::{Ended, Error, State};
+use switchyard_protocol::frame::{self, Form};
+use switchyard_protocol::json;
+use switchyard_protocol::v1::{self, ServerFrame, reply};
+
+use super::{Event, World};
+use crate::device::{Asked, Unsure};
+use crate::wire;
+
+impl World {
+    pub(super) fn open(&mut self, device: usize) {
+        let room = self.devices[device].room();
+        self.give(device, Input::Room(room));
+        self.give(device, Input::Open);
+    }
+
+    pub(super) fn close(&mut self, device: usize) {
+        self.give(device, Input::Close(std::time::Duration::ZERO));
+    }
+
+    /// Hands one input to a device's core and does what it says.
+    pub(super) fn give(&mut self, device: usize, input: Input) {
+        let now = self.mono();
+        self.note(|| format!("{device} in  {input:?}"));
+        let mut effects = Vec::new();
+        self.devices[device].core.handle(now, input, &mut effects);
+        for effect in effects {
+            self.note(|| format!("{device} out {effect:?}"));
+            self.obey(device, effect);
+        }
+    }
+
+    fn obey(&mut self, device: usize, effect: Effect) {
+        let start = self.devices[device].start;
+        match effect {
+            Effect::RequestToken => {
+                if !self.once_in(40) {
+                    let delay = self.rng.within(100, 400_000);
+                    self.at(delay, Event::Token(device, start));
+                }
+            }
+            Effect::Connect(connection) => self.connect(device, connection),
+            Effect::SendFrame(connection, frame) => {
+                let Some(id) = self.devices[device].wire else { return };
+                let Some(request) = frame.request else { return };
+                if self.wires.get(&id).is_some_and(|wire| wire.connection == connection) {
+                    let form = self.devices[device].plan.form;
+                    let payload = frame::encode_client(form, frame.id, request);
+                    let opcode = if form == Form::Json { wire::TEXT } else { wire::BINARY };
+                    self.send_bytes(id, wire::frame(opcode, &payload));
+                }
+            }
+            Effect::Disconnect(_) => self.release(device, true),
+            Effect::Deliver(event) => self.deliver_to_app(device, &event),
+            Effect::Complete(ticket, result) => self.complete_for_app(device, ticket, result),
+            Effect::State(State::Closed(closed)) => {
+                if closed != switchyard_client::Closed::Application {
+                    let name = &self.devices[device].name;
+                    self.oracle.violations.push(format!("the SDK of {name} gave up: {closed}"));
+                }
+            }
+            Effect::State(State::Online(_)) => self.saw("a device is online"),
+            Effect::State(State::Connecting) => {}
+            Effect::WakeAt(at) => {
+                self.devices[device].wake_at = Some(at);
+                let at_us = u64::try_from(at.as_nanos().div_ceil(1_000)).unwrap();
+                self.at(at_us.saturating_sub(self.now_us), Event::Wake(device, at_us));
+            }
+        }
+    }
+
+    pub(super) fn wake(&mut self, device: usize, at_us: u64) {
+        let due = self.devices[device].wake_at;
+        if due.is_some_and(|at| u64::try_from(at.as_nanos().div_ceil(1_000)).unwrap() == at_us) {
+            self.devices[device].wake_at = None;
+            self.give(device, Input::Tick);
+        }
+    }
+
+    pub(super) fn token(&mut self, device: usize, start: u64) {
+        if self.devices[device].start != start {
+            return;
+        }
+        let token = if self.once_in(self.plan.no_token_one_in) {
+            Err(NoToken::Later)
+        } else {
+            Ok(self.devices[device].token(self.plan.token_ttl, self.now().wall_ms))
+        };
+        self.give(device, Input::Token(token));
+    }
+
+    /// A frame has come.
+    pub(super) fn receive(&mut self, device: usize, connection: Connection, message: &Bytes) {
+        let it = &self.devices[device];
+        let room = it.room();
+        let frame = match it.plan.form {
+            Form::Proto => ServerFrame::decode(message.clone()).ok(),
+            Form::Json => {
+                let text = std::str::from_utf8(message).unwrap();
+                json::decode_server(text, |id| it.core.expected_reply(id)).ok()
+            }
+        };
+        if it.core.room() < room {
+            self.give(device, Input::Room(room));
+        }
+        let input = match frame {
+            Some(frame) => Input::Received(connection, frame),
+            None => Input::Heard(connection),
+        };
+        self.give(device, input);
+    }
+
+    fn deliver_to_app(&mut self, device: usize, event: &switchyard_client::Event) {
+        let it = &mut self.devices[device];
+        it.queue += 1;
+        if it.queue > it.plan.events_max {
+            self.oracle.violations.push(format!("{} gets more events than it has room for", it.name));
+        }
+        let name = event.conversation();
+        let Some(next) = it.readings.get(name).copied() else {
+            return self.oracle.violations.push(format!("{} gets what it does not read: {event:?}", it.name));
+        };
+        if let switchyard_client::Event::Ended { reason, .. } = event {
+            self.oracle.ended(&it.user, name, next, reason);
+            it.readings.remove(name);
+            self.seen.entry("a subscription ends").and_modify(|times| *times += 1).or_insert(1);
+        } else {
+            let next = self.oracle.delivered(&it.user, next, event);
+            it.readings.insert(name.to_owned(), next);
+        }
+        if !std::mem::replace(&mut it.taking, true) {
+            let (most, start) = (it.plan.read_pause_us_max, it.start);
+            let pause = self.rng.below(most);
+            self.at(pause, Event::Take(device, start));
+        }
+    }
+
+    pub(super) fn take_events(&mut self, device: usize, start: u64) {
+        let it = &mut self.devices[device];
+        if it.start != start {
+            return;
+        }
+        it.queue = 0;
+        it.taking = false;
+        if it.core.is_stalled() {
+            let room = it.room();
+            self.saw("an application is behind");
+            self.give(device, Input::Room(room));
+        }
+    }
+
+    fn complete_for_app(&mut self, device: usize, ticket: Ticket, result: Result<reply::Result, Error>) {
+        let it = &mut self.devices[device];
+        let Some(asked) = it.waiting.remove(&ticket) else {
+            return self.oracle.violations.push(format!("{} gets an answer to {ticket:?} once more", it.name));
+        };
+        match asked {
+            Asked::Call(Call::Send(send)) => self.sent(device, send, result),
+            Asked::Call(call) => self.answered(device, &call, result),
+            Asked::Unsubscribe => {}
+            Asked::Subscribe(name) => self.subscribed(device, &name, result),
+        }
+    }
+
+    fn sent(&mut self, device: usize, send: v1::Send, result: Result<reply::Result, Error>) {
+        let it = &mut self.devices[device];
+        self.oracle.completed(&it.user, &send, &result);
+        match result {
+            Ok(_) => self.saw("a message is sent"),
+            Err(Error::Unknown { since }) => {
+                let v1::Send { conversation, client_id, text, .. } = send;
+                it.unsure.push(Unsure { conversation, client_id, text, since });
+                self.saw("an outcome is unknown");
+            }
+            Err(Error::Rejected { .. }) => self.saw("a message is rejected"),
+            Err(_) => self.saw("a message is given up"),
+        }
+    }
+
+    fn subscribed(&mut self, device: usize, name: &str, result: Result<reply::Result, Error>) {
+        let it = &mut self.devices[device];
+        match result {
+            Ok(reply::Result::Subscribed(subscribed)) => {
+                let Some([one]) = subscribed.subscribed.first_chunk::<1>() else { return };
+                if let Some(next @ None) = it.readings.get_mut(name) {
+                    *next = Some(one.head + 1);
+                }
+            }
+            Err(Error::Unsubscribed) => {}
+            Err(error) => {
+                let next = it.readings.remove(name).flatten();
+                self.oracle.ended(&it.user, name, next, &Ended::Refused(error));
+                self.saw("a subscription is refused");
+            }
+            Ok(other) => self.oracle.violations.push(format!("{} subscribed and got {other:?}", it.name)),
+        }
+    }
+
+    fn answered(&mut self, device: usize, call: &Call, result: Result<reply::Result, Error>) {
+        let user = self.devices[device].user.clone();
+        match (call, result) {
+            (_, Ok(reply::Result::Created(created))) => {
+                let conversation = created.conversation.unwrap_or_default();
+                if !self.places.iter().any(|place| *place == conversation.id) {
+                    self.places.push(conversation.id);
+                    let at = self.places.len() - 1;
+                    for device in 0..self.devices.len() {
+                        let delay = self.rng.within(1, 50_000);
+                        self.at(delay, Event::Join(device, at));
+                    }
+                }
+            }
+            (Call::History(history), Ok(reply::Result::Page(page))) => {
+                self.oracle.page(&user, &history.conversation, &page);
+                self.saw("a page is read");
+            }
+            (_, Ok(reply::Result::Changed(changed))) => {
+                self.oracle.changed(&user, &changed);
+                self.saw("members or names change");
+            }
+            _ => {}
+        }
+    }
+
+    /// An application asks for something.
+    pub(super) fn call(&mut self, device: usize, call: Call, timeout: Option<std::time::Duration>) {
+        if let Call::Send(send) = &call {
+            let user = self.devices[device].user.clone();
+            self.oracle.submitted(&user, send);
+        }
+        let ticket = self.devices[device].ticket(Asked::Call(call.clone()));
+        self.give(device, Input::Submit { ticket, call, timeout });
+    }
+
+    pub(super) fn subscribe(&mut self, device: usize, name: &str, from: From) {
+        let it = &mut self.devices[device];
+        let next = match from {
+            From::After(position) => Some(position + 1),
+            From::Now => it.readings.get(name).copied().flatten(),
+        };
+        it.readings.insert(name.to_owned(), next);
+        let ticket = it.ticket(Asked::Subscribe(name.to_owned()));
+        self.give(device, Input::Subscribe { ticket, conversation: name.to_owned(), from });
+    }
+
+    pub(super) fn unsubscribe(&mut self, device: usize, name: &str) {
+        let it = &mut self.devices[device];
+        it.readings.remove(name);
+        let ticket = it.ticket(Asked::Unsubscribe);
+        self.give(device, Input::Unsubscribe { ticket, conversation: name.to_owned() });
+    }
+}

@@ -1,0 +1,156 @@
+//! What applications do of their own accord.
+
+use std::time::Duration;
+
+use switchyard_client::core::{Call, From};
+use switchyard_protocol::v1::{self, ConversationKind};
+
+use super::{Event, World};
+use crate::device::Asked;
+use crate::places;
+
+impl World {
+    /// The first conversations: one with everybody, one of two.
+    pub(super) fn found(&mut self) {
+        self.create(0, ConversationKind::Group, (0..self.plan.users).collect());
+        self.create(1, ConversationKind::Direct, vec![0, 1]);
+    }
+
+    fn create(&mut self, device: usize, kind: ConversationKind, users: Vec<usize>) {
+        let own = self.devices[device].plan.user;
+        let others = users.into_iter().filter(|user| *user != own);
+        let members = others.map(|user| places::user(user).to_string()).collect();
+        let create = v1::Create { kind: kind.into(), members, ..v1::Create::default() };
+        self.call(device, Call::Create(create), Some(Duration::from_secs(60)));
+    }
+
+    /// A device hears of a new conversation.
+    pub(super) fn join(&mut self, device: usize, place: usize) {
+        if self.rng.chance(850) {
+            let name = self.places[place].clone();
+            let from = if self.rng.chance(700) { From::After(0) } else { From::Now };
+            self.subscribe(device, &name, from);
+        }
+    }
+
+    /// An application does something.
+    pub(super) fn deed(&mut self, device: usize) {
+        if self.healed || self.devices[device].deeds_left == 0 {
+            return;
+        }
+        self.devices[device].deeds_left -= 1;
+        let pause = self.rng.below(self.plan.devices[device].deed_pause_us_max);
+        self.at(pause, Event::Deed(device));
+        if self.places.is_empty() {
+            return;
+        }
+        let place = self.rng.below(self.places.len() as u64) as usize;
+        let name = self.places[place].clone();
+        match self.rng.below(100) {
+            0..50 => self.send(device, &name),
+            50..55 => (0..self.rng.within(3, 15)).for_each(|_| self.send(device, &name)),
+            55..65 => self.read_anew(device, &name),
+            65..69 => self.unsubscribe(device, &name),
+            69..78 => self.change(device, name),
+            78..86 => self.look(device, name),
+            86..89 => self.create_some(device),
+            89..92 => self.restart(device),
+            92..97 => self.send_again(device),
+            _ => {}
+        }
+    }
+
+    fn send(&mut self, device: usize, name: &str) {
+        let len = *self.rng.pick(&[0, 0, 20, 200, 1_500]);
+        let (client_id, text) = self.devices[device].message(len);
+        let send = v1::Send { conversation: name.to_owned(), client_id, text, ..v1::Send::default() };
+        let timeout = self.rng.chance(200).then(|| Duration::from_millis(self.rng.within(1, 4_000)));
+        self.call(device, Call::Send(send), timeout);
+    }
+
+    /// A message with an unknown outcome is sent again under its id.
+    fn send_again(&mut self, device: usize) {
+        let Some(unsure) = self.devices[device].unsure.pop() else { return };
+        let send = v1::Send {
+            conversation: unsure.conversation,
+            client_id: unsure.client_id,
+            text: unsure.text,
+            since: unsure.since,
+            ..v1::Send::default()
+        };
+        self.saw("a message is sent again by the application");
+        self.call(device, Call::Send(send), None);
+    }
+
+    fn read_anew(&mut self, device: usize, name: &str) {
+        let read = self.devices[device].readings.get(name).copied();
+        let from = match read {
+            Some(Some(next)) => From::After(self.rng.below(next)),
+            _ if self.rng.chance(500) => From::Now,
+            _ => From::After(0),
+        };
+        self.subscribe(device, name, from);
+    }
+
+    fn change(&mut self, device: usize, conversation: String) {
+        let member = places::user(self.rng.below(self.plan.users as u64) as usize).to_string();
+        let call = match self.rng.below(10) {
+            0..4 => Call::Add(v1::Add { conversation, members: vec![member] }),
+            4..7 => Call::Remove(v1::Remove { conversation, member }),
+            7 => Call::Leave(v1::Leave { conversation }),
+            _ => Call::Update(v1::Update { conversation, name: Some(format!("of {member}")), avatar: None }),
+        };
+        self.call(device, call, None);
+    }
+
+    fn look(&mut self, device: usize, conversation: String) {
+        let call = match self.rng.below(4) {
+            0 => Call::Get(v1::Get { conversation }),
+            1 => Call::Members(v1::Members { conversation, after: None, limit: 0 }),
+            2 => Call::History(v1::History { conversation, limit: 5, ..v1::History::default() }),
+            _ => Call::History(v1::History { conversation, after: Some(0), ..v1::History::default() }),
+        };
+        self.call(device, call, None);
+    }
+
+    fn create_some(&mut self, device: usize) {
+        let other = self.rng.below(self.plan.users as u64) as usize;
+        if other == self.devices[device].plan.user || self.rng.chance(500) {
+            self.create(device, ConversationKind::Group, (0..self.plan.users).collect());
+        } else {
+            self.create(device, ConversationKind::Direct, vec![other]);
+        }
+    }
+
+    /// The application is killed and started again, and reads on from where it was.
+    fn restart(&mut self, device: usize) {
+        self.saw("an application starts again");
+        self.note(|| format!("{device} starts again"));
+        self.release(device, false);
+        let seed = self.rng.next();
+        let lost = self.devices[device].restart(device, seed);
+        for asked in lost.into_values() {
+            if let Asked::Call(Call::Send(send)) = asked {
+                let user = self.devices[device].user.clone();
+                self.oracle.abandoned(&user, &send.client_id);
+            }
+        }
+        self.open(device);
+        let readings = self.devices[device].readings.clone();
+        for (name, next) in readings {
+            let from = next.map_or(From::Now, |next| From::After(next - 1));
+            self.subscribe(device, &name, from);
+        }
+    }
+
+    /// The last that a device says: nothing may be waiting for something to come after it.
+    pub(super) fn last_words(&mut self, device: usize) {
+        for name in self.places.clone() {
+            if self.oracle.is_member(&self.devices[device].user, &name) {
+                let (client_id, text) = self.devices[device].message(0);
+                let send = v1::Send { conversation: name, client_id, text, ..v1::Send::default() };
+                self.call(device, Call::Send(send), None);
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What the owner has done by threads of its own: appending and confirming, projections, reads. Each step takes its time
+//! and may fail as the store's contract allows.
+
+use switchyard_cluster::link::Delivery;
+use switchyard_router::driver::reader;
+use switchyard_router::machine::{CommitOutcome, Effect, Input};
+use switchyard_store::{Batch, Outcome, Refusal};
+
+use super::{Inside, World};
+use crate::disk::{Done, Fate, Mutation};
+use crate::profile::Faults;
+
+impl World {
+    pub(super) fn act(&mut self, effect: Effect) {
+        let delay = self.plan.profile.delay_us(&mut self.rng);
+        match effect {
+            Effect::Append(batch) => {
+                self.disk.inner().hand_over(&batch);
+                let fate = self.fate();
+                let id = self.disk.begin(Mutation::Append(batch, fate));
+                self.inside(delay, Inside::Mutation(id));
+            }
+            Effect::Project { key, projection } => {
+                let id = self.disk.begin(Mutation::Project(key, projection));
+                self.inside(delay, Inside::Mutation(id));
+            }
+            Effect::Load { key } => self.inside(delay, Inside::Load(key)),
+            Effect::Read { key, ticket, plan } => self.inside(delay, Inside::Read(key, ticket, plan)),
+            Effect::Decoy { key, to } => self.inside(delay, Inside::Decoy(key, to)),
+            Effect::Answer { to, answer } => self.deliver(to.edge, Delivery::Answer { to, answer }),
+            Effect::Publish { edge, event } => self.deliver(edge, Delivery::Event(event)),
+        }
+    }
+
+    fn fate(&mut self) -> Fate {
+        let Faults { refused, unknown, .. } = self.plan.profile.faults;
+        if self.rng.chance(refused) {
+            return Fate::Refused(*self.rng.pick(&[Refusal::Full, Refusal::Closed]));
+        }
+        if self.rng.chance(unknown) {
+            return *self.rng.pick(&[Fate::UnknownStored, Fate::UnknownLate, Fate::UnknownNever]);
+        }
+        Fate::Stored
+    }
+
+    pub(super) fn store_happens(&mut self, inside: Inside) {
+        match inside {
+            Inside::Mutation(id) => self.mutation(id),
+            Inside::Confirm(batch) => self.confirm(batch),
+            Inside::Load(key) => {
+                let seed = self.process.as_ref().map_or(0, |process| process.machine_seed);
+                let result = reader::load(&*self.disk, &key, seed).map_err(|error| reader::failed(&error));
+                self.complete(Input::Loaded { key, result });
+            }
+            Inside::Read(key, ticket, plan) => {
+                let result = reader::read(&*self.disk, &key, plan).map_err(|error| reader::failed(&error));
+                self.complete(Input::Read { ticket, result });
+            }
+            Inside::Decoy(key, to) => {
+                let failed = reader::load(&*self.disk, &key, 0).err().map(|error| reader::failed(&error));
+                self.complete(Input::Decoyed { to, failed });
+            }
+            other => unreachable!("{other:?} is not the store's"),
+        }
+    }
+
+    fn complete(&mut self, input: Input) {
+        let delay = self.rng.within(1, 200);
+        self.inside(delay, Inside::Complete(input));
+    }
+
+    fn mutation(&mut self, id: u64) {
+        match self.disk.settle(id) {
+            Some(Done::Append(batch, outcome, late)) => {
+                if late {
+                    let delay = self.plan.profile.delay_us(&mut self.rng) * self.rng.within(1, 20);
+                    let id = self.disk.begin(Mutation::Late(batch.clone()));
+                    self.inside(delay, Inside::Mutation(id));
+                }
+                let key = batch.key.clone();
+                let outcome = match outcome {
+                    Outcome::Stored => {
+                        let delay = self.plan.profile.delay_us(&mut self.rng);
+                        return self.inside(delay, Inside::Confirm(batch));
+                    }
+                    Outcome::Refused(refusal) => CommitOutcome::Refused { full: refusal == Refusal::Full, batch },
+                    Outcome::Unknown => CommitOutcome::Unknown(batch),
+                };
+                self.complete(Input::Committed { key, outcome });
+            }
+            Some(Done::Project(key, result)) => self.complete(Input::Projected { key, result }),
+            Some(Done::Late) | None => {}
+        }
+    }
+
+    fn confirm(&mut self, batch: Batch) {
+        let confirmed = !self.rng.chance(self.plan.profile.faults.barrier);
+        self.disk.inner().barrier(&batch, confirmed);
+        let key = batch.key.clone();
+        let outcome = if confirmed { CommitOutcome::Committed } else { CommitOutcome::Unknown(batch) };
+        self.complete(Input::Committed { key, outcome });
+    }
+}

@@ -1,0 +1,175 @@
+//! Judges of stored bodies: right under their checksum and with whatever in them, as a mistake of a writer would leave them.
+//! The conversation is read or reported as damaged; what is read from it is asked for by a member, and each is answered.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use switchyard_cluster::link::{Answer, Ask, HistoryAsk, PageFrom, Request, SubscribeAsk};
+use switchyard_protocol::code::ErrorCode;
+use switchyard_router::config::RouterConfig;
+use switchyard_router::driver::reader::{failed, load, read};
+use switchyard_router::machine::{Effect, Input, Machine, ReadPlan, Replay, ReplayError};
+use switchyard_store::{Record, Row};
+
+use super::shelf::Shelf;
+use super::story::{self, NOW, SEED, Story};
+
+static STORY: LazyLock<Story> = LazyLock::new(story::tell);
+
+/// Bodies to spoil, each behind a byte that says what it is the body of: a row by its number in the story, [`RECORD`] or
+/// [`MEMBER`].
+pub(crate) fn bodies() -> Vec<Vec<u8>> {
+    let rows = (0..).zip(&STORY.rows).map(|(seq, row): (u8, &Row)| [&[seq], &row.body[..]].concat());
+    let record = STORY.record.iter().map(|record| [&[RECORD], &record.fields[..]].concat());
+    let members = STORY.members.iter().map(|member| [&[MEMBER], &member.value[..]].concat());
+    rows.chain(record).chain(members).collect()
+}
+
+const RECORD: u8 = 100;
+const MEMBER: u8 = 101;
+
+/// What means something in a stored body.
+pub(crate) const TOKENS: &[&[u8]] = &[
+    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+    b"\xff\xff\xff\xff\x07",
+    b"\x0b\x0b\x0b\x0c",
+    b"\x0a\x00",
+    b"\x12\x05\x0a\x03ann",
+    b"\x1a\x00",
+    b"\x08\x07",
+    b"\x30\x00",
+    b"\xc3\xbc",
+];
+
+/// The story as it lies in a store, with one body in place of its own.
+fn shelf(of: u8, body: &[u8]) -> Shelf {
+    static SOUND: LazyLock<Vec<Bytes>> = LazyLock::new(|| {
+        let place = story::key();
+        (0..).zip(&STORY.rows).map(|(seq, row)| row.as_ref().encode(&place, seq)).collect()
+    });
+    match of {
+        RECORD => {
+            let fields = Bytes::copy_from_slice(body);
+            let record = STORY.record.as_ref().map(|record| Record { applied: record.applied, fields });
+            Shelf { rows: SOUND.clone(), record, members: STORY.members.clone() }
+        }
+        MEMBER => {
+            let mut members = STORY.members.clone();
+            for member in &mut members {
+                member.value = Bytes::copy_from_slice(body);
+            }
+            Shelf { rows: SOUND.clone(), record: STORY.record.clone(), members }
+        }
+        row => {
+            let seq = row_of(row);
+            let place = story::key();
+            let mut fields = STORY.rows[seq as usize].as_ref();
+            fields.body = body;
+            let mut rows = SOUND.clone();
+            rows[seq as usize] = fields.encode(&place, seq);
+            Shelf { rows, ..Shelf::default() }
+        }
+    }
+}
+
+/// A body as [`bodies`] makes them.
+pub(crate) fn body(input: &[u8]) -> bool {
+    let Some((&of, body)) = input.split_first() else { return false };
+    let shelf = shelf(of, body);
+    let replayed = replay(of, body, &shelf);
+    let mut taken = replayed.is_ok();
+    if of != RECORD && of != MEMBER {
+        let seq = row_of(of);
+        let plan = ReadPlan::Events { from: seq, to: seq, events_max: 1, bytes_max: usize::MAX };
+        let events = read(&shelf, &story::key(), plan);
+        // Whoever replays a row and whoever reads its event find the same damage; but a message's text is looked at only
+        // by its readers, and a founding row is an event without content.
+        let differ = seq == FOUNDING && events.is_ok() || seq == MESSAGE && replayed.is_ok();
+        assert!(events.is_ok() == replayed.is_ok() || differ, "{replayed:?} and {events:?}");
+        taken &= events.is_ok();
+    }
+    // The long way for a few of them.
+    if input.iter().fold(0, |sum: u8, byte| sum.wrapping_mul(31).wrapping_add(*byte)) % LONG_WAY_ONE_IN == 0 {
+        ask_everything(&shelf, taken);
+    }
+    taken
+}
+
+/// One in so many inputs is asked for by a member, which costs many times as much as reading it.
+const LONG_WAY_ONE_IN: u8 = 32;
+
+/// The founding row's number in the story.
+const FOUNDING: u64 = 0;
+
+/// Which row a number is of.
+fn row_of(number: u8) -> u64 {
+    u64::from(number) % STORY.rows.len() as u64
+}
+
+/// Replays the conversation as far as the body.
+fn replay(of: u8, body: &[u8], shelf: &Shelf) -> Result<(), ReplayError> {
+    let key = story::key();
+    if of == RECORD || of == MEMBER {
+        let record = shelf.record.as_ref().expect("the story has one");
+        return Replay::from_record(&key, SEED, record, shelf.members.clone()).map(drop);
+    }
+    let seq = row_of(of);
+    let blob = &shelf.rows[seq as usize];
+    let row = Row::decode(&key, seq, blob).expect("its checksum is right");
+    assert_eq!(row.body, body);
+    let mut replay = Replay::from_founding(SEED);
+    for (at, sound) in (0..seq).zip(&STORY.rows) {
+        replay.row(&key, at, sound).expect("the machine's own row");
+    }
+    replay.row(&key, seq, &row)
+}
+
+/// The message's number in the story.
+const MESSAGE: u64 = 2;
+
+/// A member asks for all there is to read, of a machine that has to load the conversation first. Each is answered, and by
+/// no damage if there is none.
+fn ask_everything(shelf: &Shelf, sound: bool) {
+    let asks = [
+        Ask::Get,
+        Ask::Members { after: None, limit: 100 },
+        Ask::History(HistoryAsk { from: PageFrom::Newest, limit: 50 }),
+        Ask::History(HistoryAsk { from: PageFrom::AfterTime(NOW.wall_ms), limit: 1 }),
+        Ask::Subscribe(SubscribeAsk { after: Some(0), events_max: 100, bytes_max: 100_000 }),
+    ];
+    let mut machine = Machine::new(RouterConfig::default(), 2, SEED);
+    let (mut effects, mut answers) = (Vec::new(), 0);
+    let asked = asks.len();
+    for (number, ask) in (0..).zip(asks) {
+        let request = Request { from: story::asker(number), key: story::key(), user: story::ann(), ask };
+        machine.handle(NOW, Input::Request(request), &mut effects);
+    }
+    while let Some(effect) = effects.pop() {
+        let input = match effect {
+            Effect::Load { key } => {
+                let result = load(shelf, &key, SEED).map_err(|error| failed(&error));
+                Input::Loaded { key, result }
+            }
+            Effect::Read { key, ticket, plan } => {
+                let result = read(shelf, &key, plan).map_err(|error| failed(&error));
+                Input::Read { ticket, result }
+            }
+            Effect::Decoy { to, .. } => Input::Decoyed { to, failed: None },
+            Effect::Project { key, projection } => Input::Projected { key, result: Ok(projection.through) },
+            Effect::Answer { answer, .. } => {
+                answers += 1;
+                if let Answer::Refused(refusal) = answer {
+                    // Who is a member may have been spoilt too.
+                    let damaged = !sound && refusal.code == ErrorCode::Internal;
+                    assert!(damaged || refusal.code == ErrorCode::NotFound, "{refusal:?}");
+                }
+                continue;
+            }
+            Effect::Append(_) | Effect::Publish { .. } => panic!("nothing was sent"),
+        };
+        machine.handle(NOW, input, &mut effects);
+        machine.tick(NOW, &mut effects);
+    }
+    assert_eq!(answers, asked, "each is answered once");
+    assert!(machine.at_rest());
+}

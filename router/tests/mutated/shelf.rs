@@ -1,0 +1,84 @@
+//! A store of one conversation whose rows and records a test writes itself, under right checksums and with whatever bodies.
+//! Read only.
+
+use bytes::Bytes;
+use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
+use switchyard_store::{
+    BarrierError, Batch, BoxFuture, Direction, Log, Membership, Outcome, ProjectionError, ProjectionWrite, Projections,
+    ReadError, ReadRange, Record, Seq, StoredMember,
+};
+
+/// What lies in the store.
+#[derive(Default, Debug)]
+pub(crate) struct Shelf {
+    /// Rows by number, from 0 on.
+    pub(crate) rows: Vec<Bytes>,
+    /// The conversation's record.
+    pub(crate) record: Option<Record>,
+    /// The members as of the record.
+    pub(crate) members: Vec<StoredMember>,
+}
+
+fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
+    Box::pin(std::future::ready(value))
+}
+
+fn read_only() -> ProjectionError {
+    ProjectionError::Unavailable("it is only read".into())
+}
+
+impl Log for Shelf {
+    fn append<'a>(&'a self, _: &'a [Batch]) -> BoxFuture<'a, Vec<Outcome>> {
+        ready(Vec::new())
+    }
+
+    fn barrier(&self) -> BoxFuture<'_, Result<(), BarrierError>> {
+        ready(Ok(()))
+    }
+
+    fn read<'a>(
+        &'a self,
+        _: &'a ConversationKey,
+        range: ReadRange,
+    ) -> BoxFuture<'a, Result<Vec<(Seq, Bytes)>, ReadError>> {
+        let rows = (0..self.rows.len())
+            .map(|seq| seq as Seq)
+            .zip(&self.rows)
+            .filter(|(seq, _)| (range.from..=range.to).contains(seq));
+        let rows = rows.map(|(seq, blob)| (seq, blob.clone()));
+        ready(Ok(match range.direction {
+            Direction::Forward => rows.take(range.rows_max).collect(),
+            Direction::Backward => rows.rev().take(range.rows_max).collect(),
+        }))
+    }
+
+    fn head<'a>(&'a self, _: &'a ConversationKey, _: Seq) -> BoxFuture<'a, Result<Option<Seq>, ReadError>> {
+        ready(Ok((self.rows.len() as u64).checked_sub(1)))
+    }
+
+    fn trim<'a>(&'a self, _: &'a ConversationKey, _: Seq) -> BoxFuture<'a, Result<Seq, ReadError>> {
+        ready(Ok(1))
+    }
+}
+
+impl Projections for Shelf {
+    fn load<'a>(&'a self, _: &'a ConversationKey) -> BoxFuture<'a, Result<Option<Record>, ProjectionError>> {
+        ready(Ok(self.record.clone()))
+    }
+
+    fn members<'a>(&'a self, _: &'a ConversationKey) -> BoxFuture<'a, Result<Vec<StoredMember>, ProjectionError>> {
+        ready(Ok(self.members.clone()))
+    }
+
+    fn conversations_of<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: &'a UserId,
+    ) -> BoxFuture<'a, Result<Vec<Membership>, ProjectionError>> {
+        ready(Ok(Vec::new()))
+    }
+
+    fn write<'a>(&'a self, _: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>> {
+        ready(Err(read_only()))
+    }
+}
