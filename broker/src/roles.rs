@@ -106,7 +106,7 @@ impl Roles {
         let router_config = settings.router();
         let (commits, committing) = Commits::start(Arc::clone(&timelines), give_back).context("the commit thread")?;
         let (readers, mut store_threads) =
-            Readers::start(timelines, router_config.readers).context("the reader threads")?;
+            Readers::start(timelines, router_config.readers, give_back).context("the reader threads")?;
         store_threads.push(committing);
         let router = RouterParts {
             config: router_config,

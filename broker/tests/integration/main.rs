@@ -2,10 +2,13 @@
 
 mod commands;
 mod features;
+mod kill;
 mod negative;
 mod plain;
 mod power_cut;
 mod process;
 mod raw;
+mod readme;
+mod shortage;
 mod site;
 mod start;

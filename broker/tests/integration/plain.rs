@@ -210,11 +210,6 @@ impl Plain {
             }
         }
     }
-
-    /// The socket itself.
-    pub(crate) fn stream(&mut self) -> &mut TcpStream {
-        self.socket.get_mut()
-    }
 }
 
 fn id_of(created: &Value) -> String {

@@ -26,6 +26,8 @@ pub(crate) struct Ways {
     /// Bytes of events that may wait.
     event_bytes_max: usize,
     marks: BTreeMap<ConversationKey, u64>,
+    /// Requests that found no room.
+    pub(crate) refused: u64,
     /// Events that gave way.
     pub(crate) given_way: u64,
 }
@@ -64,6 +66,7 @@ impl EdgeLink for Link {
     fn send(&mut self, _: Shard, request: Request) -> Result<(), LinkFull> {
         let mut ways = self.0.borrow_mut();
         if ways.requests.len() + ways.requests_waiting >= ways.requests_max {
+            ways.refused += 1;
             return Err(LinkFull);
         }
         ways.requests.push(request);

@@ -112,7 +112,8 @@ impl Oracle {
         let key = places::key(&send.conversation);
         let seq = message.seq;
         self.same_message(&key, message);
-        if (message.sender.as_str(), &message.client_id, &message.text) != (user.as_str(), &send.client_id, &send.text) {
+        if (message.sender.as_str(), &message.client_id, &message.text) != (user.as_str(), &send.client_id, &send.text)
+        {
             self.violate(format!("{user} sent {send:?} and was told of {message:?}"));
         }
         let after = self.wanted.get(&(user.clone(), send.client_id.clone())).map_or(0, |wanted| wanted.after);
@@ -260,8 +261,8 @@ impl Oracle {
             if entry.row.kind >= MESSAGE {
                 let sender = timeline::user(entry.row.sender());
                 let wanted = self.wanted.get(&(sender.clone(), entry.row.client_id().to_owned()));
-                let right = wanted
-                    .is_some_and(|wanted| wanted.key == *key && wanted.text.as_bytes() == &entry.row.body[..]);
+                let right =
+                    wanted.is_some_and(|wanted| wanted.key == *key && wanted.text.as_bytes() == &entry.row.body[..]);
                 let member = before.is_some_and(|before: &timeline::Entry| before.role(&sender).is_some());
                 if !right || !member {
                     wrong.push(format!("{sender} did not want, or may not have, {:?}: {wanted:?}", entry.row));

@@ -106,6 +106,8 @@ pub(crate) struct World {
     events: BTreeMap<(u64, u64), Event>,
     order: u64,
     healed: bool,
+    /// Everybody was told to go: nobody minds what is not answered.
+    leaving: bool,
     steps: u64,
     /// What was met, for the test that everything is met.
     pub(crate) seen: BTreeMap<&'static str, u64>,
@@ -129,6 +131,7 @@ impl World {
             events: BTreeMap::new(),
             order: 0,
             healed: false,
+            leaving: false,
             steps: 0,
             seen: BTreeMap::new(),
             hash: None,
@@ -196,20 +199,17 @@ impl World {
         let end_us = self.plan.trouble_us + CALM_US;
         while self.intact() {
             let Some(((at, _), event)) = self.events.pop_first() else { break };
-            if at > look_us {
-                look_us = at + LOOK_US;
-                if self.unrest().is_none() {
-                    break;
-                }
-                if at > end_us {
-                    let unrest = self.unrest();
-                    self.oracle.violations.push(format!("no rest after {CALM_US} us: {unrest:?}"));
-                    return;
-                }
-            }
             self.now_us = at;
             self.steps += 1;
             self.happen(event);
+            if at > look_us {
+                look_us = at + LOOK_US;
+                let Some(unrest) = self.unrest() else { break };
+                if at > end_us {
+                    self.oracle.violations.push(format!("no rest after {CALM_US} us: {unrest}"));
+                    return;
+                }
+            }
         }
         if self.intact() {
             if let Some(unrest) = self.unrest() {
@@ -222,11 +222,14 @@ impl World {
     /// Everybody goes, and nothing is left in the process.
     fn finish(&mut self) {
         self.oracle.finish();
+        self.note(|| "all go".into());
+        self.leaving = true;
         for device in 0..self.devices.len() {
             self.close(device);
         }
         // An owner looks twice before it lets a conversation go.
-        let patience = self.plan.profile.config.idle_after * 2 + self.plan.edge.timing.idle * 3 + Duration::from_secs(10);
+        let patience =
+            self.plan.profile.config.idle_after * 2 + self.plan.edge.timing.idle * 3 + Duration::from_secs(10);
         let end_us = self.now_us + u64::try_from(patience.as_micros()).unwrap();
         while self.intact() {
             let Some(((at, _), event)) = self.events.pop_first() else { break };
@@ -237,6 +240,7 @@ impl World {
             self.steps += 1;
             self.happen(event);
         }
+        self.note(|| "all have gone".into());
         if let Some(left) = self.left_behind() {
             self.oracle.violations.push(left);
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use switchyard_store::{Batch, Outcome, Refusal};
 
+use super::rest::Rest;
 use super::{Completions, Timelines};
 use crate::machine::{CommitOutcome, Input};
 use crate::metrics::CommitMetrics;
@@ -20,10 +21,6 @@ const LINGER_ROWS: usize = 3;
 
 /// Rows already waiting from which on nothing is gained by waiting for more.
 const LINGER_ENOUGH_ROWS: usize = 64;
-
-/// After so long without a commit the thread is at rest: longer than the store takes to write out what is in memory, whose
-/// pieces this thread has allocated.
-const REST_AFTER: Duration = Duration::from_secs(5);
 
 /// Rows given to the store in one append; the rest waits for the next. Bounds how long one commit takes.
 const COMMIT_ROWS_MAX: usize = 8_192;
@@ -83,8 +80,9 @@ impl Commits {
 
 fn run(shared: &Shared, store: &dyn Timelines, rest: fn()) {
     let metrics = CommitMetrics::new();
+    let mut rest = Rest::new(rest);
     let mut last_rows = 0;
-    while let Some(taken) = take(shared, last_rows, rest) {
+    while let Some(taken) = take(shared, last_rows, &mut rest) {
         let (owners, batches): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
         last_rows = batches.iter().map(|batch: &Batch| batch.rows.len()).sum();
         let started = Instant::now();
@@ -96,26 +94,15 @@ fn run(shared: &Shared, store: &dyn Timelines, rest: fn()) {
 }
 
 /// Waits for batches and takes them; nothing once stopped and empty.
-fn take(shared: &Shared, last_rows: usize, rest: fn()) -> Option<Vec<(Completions, Batch)>> {
+fn take(shared: &Shared, last_rows: usize, rest: &mut Rest) -> Option<Vec<(Completions, Batch)>> {
     let mut queue = shared.queue();
-    let mut rested = false;
     while queue.waiting.is_empty() {
         if queue.stopped {
             return None;
         }
-        if rested {
-            queue = shared.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        } else {
-            let timed = shared.ready.wait_timeout(queue, REST_AFTER).unwrap_or_else(PoisonError::into_inner);
-            queue = timed.0;
-            if timed.1.timed_out() && queue.waiting.is_empty() {
-                drop(queue);
-                rest();
-                rested = true;
-                queue = shared.queue();
-            }
-        }
+        queue = rest.wait(&shared.queue, &shared.ready, queue);
     }
+    rest.disturbed();
     if last_rows >= LINGER_ROWS && queue.rows < LINGER_ENOUGH_ROWS && !queue.stopped {
         // Asleep without the lock: a worker that hands over more does not wake this thread early.
         drop(queue);

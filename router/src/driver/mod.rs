@@ -3,6 +3,7 @@
 
 mod commit;
 pub mod reader;
+mod rest;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,11 +8,13 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use futures_executor::block_on;
 use switchyard_cluster::link::{Asker, PageFrom};
+use switchyard_cluster::mailbox::ROOM_KEPT_MAX;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::limits::PAGE_BYTES_MAX;
 use switchyard_protocol::v1;
 use switchyard_store::{Direction, ProjectionError, ReadError, ReadRange, Row, Seq};
 
+use super::rest::Rest;
 use super::{Completions, Timelines};
 use crate::machine::{Input, Projection, ReadFailed, ReadPlan, ReadResult, Replay, Ticket};
 use crate::timeline;
@@ -56,13 +58,18 @@ impl Shared {
 }
 
 impl Readers {
-    /// Starts `threads` of them. They end when [`stop`](Self::stop) was called and no job waits.
-    pub fn start(store: Arc<dyn Timelines>, threads: usize) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
+    /// Starts `threads` of them. They end when [`stop`](Self::stop) was called and no job waits. `rest` is called once by
+    /// each whenever nothing has come for some time.
+    pub fn start(
+        store: Arc<dyn Timelines>,
+        threads: usize,
+        rest: fn(),
+    ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
         let shared = Arc::new(Shared { store, queue: Mutex::new(Queue::default()), ready: Condvar::new() });
         let handles = (0..threads.max(1))
             .map(|at| {
                 let shared = Arc::clone(&shared);
-                std::thread::Builder::new().name(format!("reader-{at}")).spawn(move || run(&shared))
+                std::thread::Builder::new().name(format!("reader-{at}")).spawn(move || run(&shared, rest))
             })
             .collect::<std::io::Result<_>>()?;
         Ok((Self { shared, seed: 0 }, handles))
@@ -119,9 +126,10 @@ fn refused(job: Job) -> Input {
     }
 }
 
-fn run(shared: &Shared) {
+fn run(shared: &Shared, rest: fn()) {
     let store = &*shared.store;
-    while let Some((to, job)) = take(shared) {
+    let mut rest = Rest::new(rest);
+    while let Some((to, job)) = take(shared, &mut rest) {
         let done = match job {
             Job::Load { key, seed } => {
                 let result = load(store, &key, seed).map_err(|error| failed(&error));
@@ -145,16 +153,20 @@ fn run(shared: &Shared) {
     }
 }
 
-fn take(shared: &Shared) -> Option<(Completions, Job)> {
+fn take(shared: &Shared, rest: &mut Rest) -> Option<(Completions, Job)> {
     let mut queue = shared.queue();
     loop {
         if let Some(job) = queue.jobs.pop_front() {
+            rest.disturbed();
             return Some(job);
+        }
+        if queue.jobs.capacity() > ROOM_KEPT_MAX {
+            queue.jobs = VecDeque::new();
         }
         if queue.stopped {
             return None;
         }
-        queue = shared.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        queue = rest.wait(&shared.queue, &shared.ready, queue);
     }
 }
 

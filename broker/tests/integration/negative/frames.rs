@@ -44,16 +44,10 @@ fn n21_a_message_without_an_end_or_in_crumbs_is_cut_off() {
         let mut raw = Raw::open(&site, JSON, "alice");
         raw.frame(TEXT, payload);
         let crumbs = frame(CONTINUATION, payload).repeat(10_000);
-        // A million of them at most; the broker has gone long before.
-        let sent = (0..100).take_while(|_| raw.send(&crumbs)).count();
-        assert!(sent < 100, "it took a million crumbs");
+        // A million of them, unless it hangs up before; what follows the goodbye is thrown away.
+        (0..100).take_while(|_| raw.send(&crumbs)).count();
+        assert_eq!(raw.goodbye(), 1008);
     }
-    let mut raw = Raw::open(&site, JSON, "alice");
-    raw.frame(TEXT, b" ");
-    for _ in 0..2_000 {
-        raw.frame(CONTINUATION, b" ");
-    }
-    assert_eq!(raw.goodbye(), 1008);
     let mut raw = Raw::open(&site, JSON, "alice");
     raw.frame(TEXT, b" ");
     for _ in 0..40 {
@@ -73,8 +67,7 @@ fn n22_compression_is_not_negotiated() {
         "x-webkit-deflate-frame, permessage-deflate",
     ] {
         let mut raw = Raw::connect(&site);
-        let lines =
-            format!("Sec-WebSocket-Extensions: {offer}\r\nAuthorization: Bearer {}\r\n", site.token("alice"));
+        let lines = format!("Sec-WebSocket-Extensions: {offer}\r\nAuthorization: Bearer {}\r\n", site.token("alice"));
         let answer = raw.upgrade(JSON, &lines);
         assert!(!answer.to_ascii_lowercase().contains("extensions"), "{answer}");
         // A frame that says it is compressed breaks the protocol.
@@ -136,7 +129,10 @@ fn n27_json_that_means_harm_is_answered_and_costs_nothing() {
     let send = |field: &str| format!("{{\"id\":7,\"send\":{{\"conversation\":\"{conversation}\",{field}}}}}");
     for (text, why) in [
         (format!("{{\"id\":7,\"send\":{}{}}}", "[".repeat(depth), "]".repeat(depth)), "deep lists"),
-        (format!("{{\"id\":7,\"send\":{}1{}}}", "{\"a\":".repeat(depth), "}".repeat(depth)), "deep objects"),
+        (
+            format!("{{\"id\":7,\"send\":{{\"text\":{}1{}}}}}", "{\"a\":".repeat(depth), "}".repeat(depth)),
+            "deep objects",
+        ),
         ("[".repeat(100_000), "an open end"),
         (format!("{{\"id\":7,\"ping\":{{}}{keys}}}"), "very many requests in one"),
         (format!("{{\"id\":7{}", ",\"id\":7".repeat(10_000)), "the same key over and over"),

@@ -177,7 +177,9 @@ fn n06_issuers_and_audiences_that_look_like_addresses_are_only_compared() {
         refused(&site, &a.sign("k1", &claims(issuer)), issuer);
     }
     let mut of_audience = claims("https://a.example");
-    for audience in [json!(url), json!("../chat"), json!("chat\r\n"), json!(["x", "chat/"]), json!({"chat": 1}), json!(7)] {
+    for audience in
+        [json!(url), json!("../chat"), json!("chat\r\n"), json!(["x", "chat/"]), json!({"chat": 1}), json!(7)]
+    {
         of_audience["aud"] = audience.clone();
         refused(&site, &a.sign("k1", &of_audience), &audience.to_string());
     }

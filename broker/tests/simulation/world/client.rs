@@ -155,6 +155,9 @@ impl World {
     }
 
     fn complete_for_app(&mut self, device: usize, ticket: Ticket, result: Result<reply::Result, Error>) {
+        if self.leaving {
+            return;
+        }
         let it = &mut self.devices[device];
         let Some(asked) = it.waiting.remove(&ticket) else {
             return self.oracle.violations.push(format!("{} gets an answer to {ticket:?} once more", it.name));

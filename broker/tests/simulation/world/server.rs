@@ -238,21 +238,21 @@ impl World {
             return;
         }
         process.next_turn = None;
-        let mut taken = Vec::new();
-        for input in std::mem::take(&mut process.inputs) {
+        let mut inputs = std::mem::take(&mut process.inputs);
+        for (door, request) in std::mem::take(&mut process.requests) {
+            process.doors[door].link.0.borrow_mut().requests_waiting -= 1;
+            inputs.push(Input::Request(request));
+        }
+        for input in inputs {
+            self.note(|| format!("owner <- {input:?}"));
             if let Input::Committed { key, .. } = &input {
                 self.disk.inner().told(key);
             }
+            let Some(process) = &mut self.process else { return };
             process.machine.handle(now, input, &mut process.effects);
         }
-        for (door, request) in std::mem::take(&mut process.requests) {
-            taken.push(door);
-            process.machine.handle(now, Input::Request(request), &mut process.effects);
-        }
+        let Some(process) = &mut self.process else { return };
         process.machine.tick(now, &mut process.effects);
-        for door in taken {
-            process.doors[door].link.0.borrow_mut().requests_waiting -= 1;
-        }
         let (effects, deadline) = (std::mem::take(&mut process.effects), process.machine.deadline());
         for effect in effects {
             self.note(|| format!("owner -> {effect:?}"));
@@ -299,7 +299,9 @@ impl World {
         let process = self.process.as_ref()?;
         let held = process.machine.held();
         let doors: Vec<_> = process.doors.iter().map(|entrance| entrance.door.held()).collect();
-        let empty = held == Held::default() && doors.iter().all(|door| *door == (0, 0));
+        // Where the word that nobody reads any more found no room, the next event would remind of it.
+        let told = process.doors.iter().all(|entrance| entrance.link.0.borrow().refused == 0);
+        let empty = (held == Held::default() || !told) && doors.iter().all(|door| *door == (0, 0));
         (!empty).then(|| format!("left in memory: {held:?}, connections and readers {doors:?}"))
     }
 }
