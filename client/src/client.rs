@@ -10,6 +10,7 @@ use switchyard_protocol::v1::{self, MessageKind, reply};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::config::ClientConfig;
+use crate::core::limits::SINCE_UNKNOWN;
 use crate::core::{Call, From};
 use crate::driver::{Channels, Command, Driver};
 use crate::error::{Closed, Error};
@@ -357,7 +358,7 @@ impl Future for PendingSend {
             Ok(Ok(_)) => Err(Error::BadAnswer),
             Ok(Err(error)) => Err(error),
             // The task was stopped from outside, and did not say what became of it.
-            Err(_) => Err(Error::Unknown { since: None }),
+            Err(_) => Err(Error::Unknown { since: Some(SINCE_UNKNOWN) }),
         })
     }
 }

@@ -238,8 +238,8 @@ impl Core {
         match flight.purpose {
             Purpose::Hello => self.on_welcome(result),
             Purpose::Renew => self.on_renewed(result),
-            Purpose::Resume(asked) => self.on_resumed(asked, result),
-            Purpose::Subscribe(names) => self.on_subscribed(names, result),
+            Purpose::Resume(asked) => self.on_resumed(self.still_for(id, asked, |(name, _)| name), result),
+            Purpose::Subscribe(names) => self.on_subscribed(self.still_for(id, names, |name| name), result),
             Purpose::Unsubscribe => {}
             Purpose::Head(name) => self.on_head_known(&name, result),
             Purpose::Call(ticket) => self.on_answer(ticket, id, result),
@@ -272,8 +272,11 @@ impl Core {
                 // The step's own timer covers hello, and nobody waits for the answer to unsubscribe.
                 Purpose::Hello | Purpose::Unsubscribe => {}
                 Purpose::Renew => self.renew_later(),
-                Purpose::Resume(asked) => self.fetch_failed(asked.into_iter().map(|(name, _)| name).collect(), None),
-                Purpose::Subscribe(names) => self.fetch_failed(names, None),
+                Purpose::Resume(asked) => {
+                    let asked = self.still_for(id, asked, |(name, _)| name);
+                    self.fetch_failed(asked.into_iter().map(|(name, _)| name).collect(), None);
+                }
+                Purpose::Subscribe(names) => self.fetch_failed(self.still_for(id, names, |name| name), None),
                 Purpose::Head(name) => self.outbox.release(&name),
                 Purpose::Call(ticket) => self.on_late(ticket, id),
             }

@@ -23,7 +23,7 @@ pub enum Error {
     /// this `since`: it is stored once.
     #[error("it is not known whether this was carried out")]
     Unknown {
-        /// For a message, the head that was known at its first attempt.
+        /// For a message, the head that was known at its first attempt, or 0 if none was.
         since: Option<u64>,
     },
     /// Too much waits to be sent already. Nothing was queued.

@@ -21,8 +21,9 @@ const EVENTS_PER_TURN_MAX: usize = 1_024;
 /// The longest sleep, so that a worker notices being stopped even if nobody rings.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
-/// So long after the last work a worker is at rest.
-const REST_AFTER: Duration = Duration::from_secs(3);
+/// So long after the last work a worker is at rest: longer than the store takes to write out what is in memory, for its rows
+/// were allocated here.
+const REST_AFTER: Duration = Duration::from_secs(6);
 
 const BELL: Token = Token(usize::MAX);
 

@@ -40,13 +40,11 @@ pub struct Retention {
     pub group: RetentionRule,
 }
 
-/// How much of one conversation is kept. Both limits round in favour of keeping: whole runs of 1,000 events go.
+/// How much of one conversation is kept. Rounds in favour of keeping: whole runs of 1,000 events go.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RetentionRule {
     /// At least the newest so many events stay.
     pub events_max: Option<u64>,
-    /// Events younger than this stay.
-    pub age_max: Option<Duration>,
 }
 
 impl Retention {

@@ -11,4 +11,4 @@ pub mod driver;
 pub mod machine;
 pub mod metrics;
 mod stored;
-mod timeline;
+pub mod timeline;

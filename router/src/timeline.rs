@@ -6,7 +6,7 @@ use switchyard_protocol::id::{ConversationKey, MessageId};
 use switchyard_protocol::v1::{self, event::Body};
 use switchyard_store::{Damage, ReadError, Row, Seq};
 
-use crate::stored::{self, ChangeEvent, MembersEvent, RowKind, StoredMember};
+use crate::stored::{self, ChangeEvent, Founding, MembersEvent, RowKind, StoredMember};
 
 /// A row that does not say what it should.
 pub(crate) fn damaged(key: &ConversationKey, seq: Seq) -> ReadError {
@@ -30,8 +30,9 @@ pub(crate) fn message(key: &ConversationKey, seq: Seq, row: &Row) -> Result<Opti
     }))
 }
 
-/// The event in a row; a kind that this version does not know has no body, as on the live wire.
-pub(crate) fn event(key: &ConversationKey, seq: Seq, row: &Row) -> Result<v1::Event, ReadError> {
+/// The event in a row; a kind that this version does not know has no body, as on the live wire. The founding row, which
+/// is never sent, shows its members.
+pub fn event(key: &ConversationKey, seq: Seq, row: &Row) -> Result<v1::Event, ReadError> {
     let body = match RowKind::parse(row.kind) {
         Some((RowKind::Message, _)) => message(key, seq, row)?.map(Body::Message),
         Some((RowKind::Members, _)) => {
@@ -42,7 +43,12 @@ pub(crate) fn event(key: &ConversationKey, seq: Seq, row: &Row) -> Result<v1::Ev
             let event: ChangeEvent = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
             Some(Body::Change(changed(event, row.sender(), row.time_ms)))
         }
-        Some((RowKind::Founding, _)) | None => None,
+        Some((RowKind::Founding, _)) => {
+            let founding: Founding = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
+            let event = MembersEvent { added: founding.members, ..MembersEvent::default() };
+            Some(Body::Members(members_changed(event, row.sender(), row.time_ms)))
+        }
+        None => None,
     };
     Ok(v1::Event { conversation: key.conversation.to_string(), seq, body })
 }

@@ -16,6 +16,12 @@ const STAGES: &[Stage] = &[
     ("tidy", tidy::run),
     ("deny", tools::deny),
     ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+    // A workspace of its own, which no other stage sees; in the same folder, so that what is built already serves.
+    ("fuzz", || {
+        cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])?;
+        let checked = ["--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target", "--all-targets"];
+        cargo(&[&["clippy"], &checked[..], &["--", "-D", "warnings"]].concat())
+    }),
     ("doc", || {
         let mut command = Command::new("cargo");
         command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");

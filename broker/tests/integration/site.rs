@@ -144,12 +144,16 @@ impl Site {
         self.run(&listen);
     }
 
-    /// Asks it to end, and waits.
-    pub(crate) fn end(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("it runs");
-        let pid = rustix::process::Pid::from_child(&child);
+    /// Asks it to end.
+    pub(crate) fn ask_to_end(&self) {
+        let child = self.child.as_ref().expect("it runs");
+        let pid = rustix::process::Pid::from_child(child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
-        child.wait().expect("it ends")
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.child.take().expect("it runs").wait().expect("it ends")
     }
 
     fn named(&self, name: &str) -> SocketAddr {

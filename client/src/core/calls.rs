@@ -8,7 +8,7 @@ use switchyard_protocol::v1::{self, client_frame::Request, reply};
 
 use super::flights::Purpose;
 use super::io::{Call, Repeat, Ticket};
-use super::limits::{HEADS_MAX, IN_FLIGHT_RESERVED, RETRY_BASE, RETRY_CAP};
+use super::limits::{HEADS_MAX, IN_FLIGHT_RESERVED, RETRY_BASE, RETRY_CAP, SINCE_UNKNOWN};
 use super::link::{Link, is_retry};
 use super::outbox::{Attempts, Pending, Since};
 use super::timers::Timer;
@@ -56,11 +56,15 @@ impl Core {
             let Some((ticket, pending)) = self.outbox.fly(self.next_id) else { return };
             if let Call::Send(send) = &mut pending.call
                 && pending.since == Since::Core
-                && !pending.tried
             {
-                let timeline = self.timelines.get(&*send.conversation);
-                let subscribed = timeline.and_then(|timeline| timeline.position.map(|seen| seen.max(timeline.head)));
-                send.since = subscribed.or_else(|| self.heads.get(&*send.conversation).copied());
+                if !pending.tried {
+                    let timeline = self.timelines.get(&*send.conversation);
+                    let subscribed =
+                        timeline.and_then(|timeline| timeline.position.map(|seen| seen.max(timeline.head)));
+                    send.since = subscribed.or_else(|| self.heads.get(&*send.conversation).copied());
+                } else if pending.attempts == Attempts::Doubt {
+                    send.since.get_or_insert(SINCE_UNKNOWN);
+                }
             }
             pending.tried = true;
             let request = pending.call.request();
@@ -196,7 +200,7 @@ impl Core {
         let Some(pending) = self.settle(ticket, false) else { return };
         let doubt = pending.attempts == Attempts::Doubt || pending.flying.is_some();
         let error = match (&pending.call, pending.call.repeat()) {
-            (Call::Send(send), _) if doubt => Error::Unknown { since: send.since },
+            (Call::Send(send), _) if doubt => Error::Unknown { since: send.since.or(Some(SINCE_UNKNOWN)) },
             (_, Repeat::Counts) if doubt => Error::Unknown { since: None },
             _ => error,
         };

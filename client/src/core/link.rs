@@ -12,7 +12,7 @@ use super::flights::Purpose;
 use super::io::{Connection, Effect, Loss, NoToken};
 use super::limits::{
     ATTEMPTS_AFTER_WELCOME_MAX, CONNECT_TIMEOUT, MOVE_GRACE, RECONNECT_BASE, RECONNECT_CAP, RENEW_PAUSE_MAX,
-    RENEW_PAUSE_MIN, STABLE_AFTER, TOKEN_TIMEOUT,
+    RENEW_PAUSE_MIN, STABLE_AFTER, TOKEN_FRESH, TOKEN_TIMEOUT,
 };
 use super::timers::Timer;
 use crate::error::{Closed, Error};
@@ -63,6 +63,19 @@ pub(crate) struct Token {
     text: String,
     /// The server took it once: if it is refused now, it has run out, and a new one may do.
     welcomed: bool,
+    /// When the provider gave it.
+    given_at: Duration,
+}
+
+impl Token {
+    fn new(text: String, given_at: Duration) -> Self {
+        Self { text, welcomed: false, given_at }
+    }
+
+    /// Whether another one may be taken where this one was refused.
+    fn is_old(&self, now: Duration) -> bool {
+        self.welcomed || now.saturating_sub(self.given_at) > TOKEN_FRESH
+    }
 }
 
 impl fmt::Debug for Token {
@@ -106,14 +119,14 @@ impl Core {
         match (result, &self.link) {
             (_, Link::Closed(_)) => {}
             (Ok(text), Link::Token) => {
-                self.token = Some(Token { text, welcomed: false });
+                self.token = Some(Token::new(text, self.now));
                 self.seek();
             }
             (Ok(text), Link::Live { .. }) => {
-                self.token = Some(Token { text: text.clone(), welcomed: false });
+                self.token = Some(Token::new(text.clone(), self.now));
                 self.request(Request::Renew(v1::Renew { token: text }), Purpose::Renew);
             }
-            (Ok(text), _) => self.token = Some(Token { text, welcomed: false }),
+            (Ok(text), _) => self.token = Some(Token::new(text, self.now)),
             (Err(NoToken::Never(why)), Link::Token) => self.finish(Closed::Token(why)),
             (Err(NoToken::Later), Link::Token) => self.wait(None),
             (Err(_), Link::Live { .. }) => self.renew_later(),
@@ -167,9 +180,9 @@ impl Core {
         }
     }
 
-    /// Forgets a token that did serve once, so that a new one is asked for. Says whether there was one.
+    /// Forgets a token that did serve once or is no more fresh, so that a new one is asked for. Says whether there was one.
     fn drop_old_token(&mut self) -> bool {
-        let old = self.token.as_ref().is_some_and(|token| token.welcomed);
+        let old = self.token.as_ref().is_some_and(|token| token.is_old(self.now));
         if old {
             self.token = None;
         }

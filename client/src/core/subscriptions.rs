@@ -28,7 +28,8 @@ impl Core {
         }
         let name = Name::from(conversation);
         self.unsubscribing.remove(&name);
-        let timeline = self.timelines.entry(name.clone()).or_insert_with(|| Timeline::new(None));
+        self.forget_notices(conversation);
+        let timeline = self.timelines.entry(name.clone()).or_insert_with(|| Timeline::new(None, self.next_id));
         match from {
             From::After(position) => {
                 timeline.forget_held(&mut self.held_bytes);
@@ -47,6 +48,7 @@ impl Core {
 
     pub(super) fn unsubscribe(&mut self, ticket: Ticket, conversation: &str) {
         let name = Name::from(conversation);
+        self.forget_notices(conversation);
         if let Some(timeline) = self.drop_timeline(&name) {
             for waiting in timeline.tickets {
                 self.complete(waiting, Err(Error::Unsubscribed));
@@ -153,6 +155,13 @@ impl Core {
         let conversations = names.by_ref().take(self.server.positions_max).map(|name| name.to_string()).collect();
         self.unsubscribing = names.collect::<BTreeSet<_>>();
         self.request(Request::Unsubscribe(v1::Unsubscribe { conversations }), Purpose::Unsubscribe);
+    }
+
+    /// Of what a request asked for, what it was asked for still: a conversation that was unsubscribed meanwhile and then
+    /// subscribed anew is another subscription, of which the answer says nothing.
+    pub(super) fn still_for<T>(&self, id: u64, mut asked: Vec<T>, name: impl Fn(&T) -> &Name) -> Vec<T> {
+        asked.retain(|one| self.timelines.get(name(one)).is_some_and(|timeline| timeline.first_request <= id));
+        asked
     }
 
     pub(super) fn on_resumed(&mut self, asked: Vec<(Name, u64)>, result: Option<reply::Result>) {
@@ -350,6 +359,12 @@ impl Core {
         } else {
             self.notices.push_back(event);
         }
+    }
+
+    /// The end of an earlier subscription that the application was not told yet: told now, it would seem to be the end of
+    /// the next one.
+    fn forget_notices(&mut self, conversation: &str) {
+        self.notices.retain(|notice| notice.conversation() != conversation);
     }
 
     fn drop_timeline(&mut self, name: &Name) -> Option<Timeline> {

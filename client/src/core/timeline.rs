@@ -49,6 +49,8 @@ pub(crate) struct Timeline {
     pub(crate) attached: Attached,
     pub(crate) fetch: Fetch,
     pub(crate) failures: u32,
+    /// The lowest id that a request for this subscription can have.
+    pub(crate) first_request: u64,
     /// Asked for in a request of its own, for one of a larger request was not understood.
     pub(crate) alone: bool,
     /// It is in the queue of those that wait for the application.
@@ -59,13 +61,14 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    pub(crate) fn new(position: Option<u64>) -> Self {
+    pub(crate) fn new(position: Option<u64>, first_request: u64) -> Self {
         Self {
             position,
             head: 0,
             attached: Attached::No,
             fetch: Fetch::Idle,
             failures: 0,
+            first_request,
             alone: false,
             stalled: false,
             tickets: Vec::new(),

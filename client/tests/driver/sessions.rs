@@ -88,7 +88,7 @@ async fn a_final_close_ends_everything_that_waits() {
         let in_flight = client.post(switchyard_client::Draft::text("c", "x"));
         peer.send().await;
         peer.close(4502).await;
-        assert_eq!(in_flight.await, Err(Error::Unknown { since: None }));
+        assert_eq!(in_flight.await, Err(Error::Unknown { since: Some(0) }));
         let closed = Closed::Server { code: 4502, reason: "why".to_owned() };
         assert_eq!(client.ready().await, Err(Error::Closed(closed.clone())));
         assert_eq!(client.events().next().await, None);

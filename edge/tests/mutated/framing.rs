@@ -3,8 +3,9 @@
 
 use std::ops::ControlFlow;
 
-use switchyard_edge::ws::handshake::{HEAD_BYTES_MAX, HeadReader, Refusal, Request};
+use switchyard_edge::ws::handshake::{HEAD_BYTES_MAX, Head, HeadReader, Refusal, Request};
 use switchyard_edge::ws::{Decoder, Incoming, Violation};
+use switchyard_protocol::frame::Form;
 
 /// A small limit on messages, so that it is met often.
 const LIMIT: usize = 48;
@@ -90,11 +91,14 @@ fn read_head(pieces: [&[u8]; 2]) -> Outcome<Refusal> {
         match result {
             Ok(None) => {}
             Ok(Some(Request::Upgrade(upgrade))) => {
-                return Outcome { seen: mix(1, 2, upgrade.key.as_bytes()), refused: None };
+                let seen =
+                    mix(see_head(&upgrade.head), u64::from(upgrade.form() == Form::Json), upgrade.key.as_bytes());
+                let token = upgrade.subprotocol_bearer.as_deref().unwrap_or_default();
+                return Outcome { seen: mix(seen, 3, token.as_bytes()), refused: None };
             }
             // A cut head leaves the rest of the input with the caller, so only what is in the head is compared.
             Ok(Some(Request::Http(http))) => {
-                return Outcome { seen: mix(1, 3, http.head.path.as_bytes()), refused: None };
+                return Outcome { seen: see_head(&http.head), refused: None };
             }
             Err(refusal) => {
                 assert_eq!(reader.feed(b"GET / HTTP/1.0\r\n\r\n").err().as_ref(), Some(&refusal));
@@ -104,6 +108,16 @@ fn read_head(pieces: [&[u8]; 2]) -> Outcome<Refusal> {
     }
     Outcome { seen: 1, refused: None }
 }
+/// What a head says; nothing of it can end a line wherever it is written.
+fn see_head(head: &Head) -> u64 {
+    let texts = [&head.query, &head.host, &head.origin, &head.bearer, &head.cookie, &head.forwarded_for];
+    let texts = texts.into_iter().map(|text| text.as_deref().unwrap_or_default());
+    [head.method.as_str(), head.path.as_str()].into_iter().chain(texts).fold(1, |seen, text| {
+        assert!(!text.contains(['\r', '\n', '\0']), "{text:?}");
+        mix(seen, 2, text.as_bytes())
+    })
+}
+
 /// Whether an upgrade was refused for bytes that came in the same read.
 fn is_upgrade_with_more(outcome: &Outcome<Refusal>) -> bool {
     outcome.refused.as_ref().is_some_and(|refusal| refusal.message.contains("no body"))

@@ -72,6 +72,9 @@ pub(crate) fn heads() -> Vec<Vec<u8>> {
     [
         "GET /?q HTTP/1.1\r\nHost:a\r\nConnection:Upgrade\r\nUpgrade:websocket\r\nSec-WebSocket-Version:13\r\n\
          Sec-WebSocket-Key:AQIDBAUGBwgJCgsMDQ4PEA==\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost:a\r\nConnection:keep-alive, Upgrade\r\nUpgrade:WebSocket\r\nSec-WebSocket-Version:13\r\n\
+         Sec-WebSocket-Key:AQIDBAUGBwgJCgsMDQ4PEA==\r\nSec-WebSocket-Protocol:switchyard.v1.proto, bearer.a.b\r\n\
+         X-Forwarded-For:b\r\nX-Forwarded-For:c\r\n\r\n",
         "GET / HTTP/1.1\r\nHost:a\r\n\r\n",
         "GET / HTTP/1.0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost:a\r\nContent-Length:1\r\n\r\nx",

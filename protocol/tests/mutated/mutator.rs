@@ -1,11 +1,14 @@
 //! Spoils valid inputs, the same way for the same seed. Shared by the tests of several crates; it knows nothing of what it
 //! spoils, and its own cost is kept small, since it runs a million times in a build without optimisation.
 
-/// Changes made to one input, at most.
-const CHANGES_MAX: u64 = 3;
+/// Changes made to an input, one of these: mostly one, since each more makes it likelier that the first is never met.
+const CHANGES: [u64; 4] = [1, 1, 2, 3];
 
 /// Bytes of a spoilt input at most: repeated doubling must not end in large ones.
 const INPUT_BYTES_MAX: usize = 2_048;
+
+/// Inputs that are taken, and that are refused, of many; of a signed token next to no change is taken.
+const EACH_MIN: u64 = 100;
 
 /// Makes spoilt inputs without end.
 pub(crate) struct Mutator {
@@ -37,7 +40,7 @@ impl Mutator {
         let first = self.random();
         input.clear();
         input.extend_from_slice(&self.samples[pick(first >> 8, self.samples.len())]);
-        for _ in 0..=first % CHANGES_MAX {
+        for _ in 0..CHANGES[pick(first, CHANGES.len())] {
             self.change(input);
         }
     }
@@ -87,10 +90,9 @@ impl Tally {
         if taken { self.taken += 1 } else { self.refused += 1 }
     }
 
-    /// Both happened to at least one input in so many.
-    pub(crate) fn check(&self, one_in: u64) {
-        let all = self.taken + self.refused;
-        assert!(self.taken * one_in >= all && self.refused * one_in >= all, "one-sided inputs: {self:?}");
+    /// Both happened often enough to mean something.
+    pub(crate) fn check(&self) {
+        assert!(self.taken.min(self.refused) >= EACH_MIN, "one-sided inputs: {self:?}");
     }
 }
 
@@ -115,5 +117,5 @@ pub(crate) fn many(
             }
         }
     }
-    tally.check(20);
+    tally.check();
 }

@@ -6,7 +6,7 @@ use switchyard_protocol::id::{ConversationId, MessageId};
 use switchyard_protocol::limits::INTEGER_MAX;
 use switchyard_protocol::v1::{self, ServerFrame, client_frame::Request, event::Body, reply::Result as Reply};
 
-use crate::judge::REPLY_KINDS;
+use super::judge::REPLY_KINDS;
 
 /// What means something in JSON.
 pub(crate) const JSON_TOKENS: &[&[u8]] = &[

@@ -186,16 +186,13 @@ pub fn failed(error: &ReadError) -> ReadFailed {
 
 /// Reads what a conversation comes to; nothing if it does not exist.
 pub fn load(store: &dyn Timelines, key: &ConversationKey, seed: u64) -> Result<Option<Box<Replay>>, ReadError> {
-    let unavailable = |error: ProjectionError| ReadError::Unavailable(error.to_string());
-    let record = block_on(store.load(key)).map_err(unavailable)?;
+    let record = intact(block_on(store.load(key)))?.flatten();
     let known = record.as_ref().map_or(0, |record| record.applied);
     let Some(head) = block_on(store.head(key, known))? else { return Ok(None) };
-    let mut replay = match record {
-        Some(record) => {
-            let members = block_on(store.members(key)).map_err(unavailable)?;
-            Replay::from_record(key, seed, &record, members)?
-        }
-        None => Replay::from_founding(seed),
+    let members = if record.is_some() { intact(block_on(store.members(key)))? } else { None };
+    let mut replay = match (record, members) {
+        (Some(record), Some(members)) => Replay::from_record(key, seed, &record, members)?,
+        _ => Replay::from_founding(seed),
     };
     while replay.from() <= head {
         let rows = rows(store, key, replay.from(), head, Direction::Forward, ROWS_PER_READ)?;
@@ -207,6 +204,19 @@ pub fn load(store: &dyn Timelines, key: &ConversationKey, seed: u64) -> Result<O
         }
     }
     Ok(Some(Box::new(replay)))
+}
+
+/// What a projection says; nothing if it is damaged, for then the log is replayed from the founding row on and the
+/// projection written anew.
+fn intact<T>(read: Result<T, ProjectionError>) -> Result<Option<T>, ReadError> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error @ ProjectionError::Corrupt { .. }) => {
+            tracing::error!(%error, "a projection is damaged; the log is replayed");
+            Ok(None)
+        }
+        Err(error) => Err(ReadError::Unavailable(error.to_string())),
+    }
 }
 
 /// A run of decoded rows.
@@ -336,12 +346,17 @@ pub fn project(
 ) -> Result<u64, Box<Projection>> {
     let write = || {
         if !projection.members.is_empty() {
-            block_on(store.write(&projection.members))?;
+            block_on(store.write(&projection.members)).map_err(|error| error.to_string())?;
         }
-        block_on(store.write(std::slice::from_ref(&projection.record)))
+        block_on(store.write(std::slice::from_ref(&projection.record))).map_err(|error| error.to_string())?;
+        if projection.members.is_empty() {
+            return Ok(());
+        }
+        // Somebody is told that they are listed: that must be as durable as the event itself.
+        block_on(store.barrier()).map_err(|error| error.to_string())
     };
     if let Err(error) = write() {
-        tracing::warn!(%error, conversation = %key.conversation, "a projection was not written; it will be again");
+        tracing::warn!(error, conversation = %key.conversation, "a projection was not written; it will be again");
         return Err(projection);
     }
     if let Some(below) = projection.trim_below

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// After so long without work a thread is at rest: longer than the store takes to write out what is in memory, whose
 /// pieces these threads have allocated.
-const REST_AFTER: Duration = Duration::from_secs(5);
+const REST_AFTER: Duration = Duration::from_secs(6);
 
 /// What a thread does when it comes to rest, and whether it has.
 #[derive(Debug)]

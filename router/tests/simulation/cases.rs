@@ -65,7 +65,7 @@ fn an_edge_that_gave_up_while_missed_events_were_read_is_not_subscribed() {
 
 #[test]
 fn n18_an_id_whose_row_retention_may_have_dropped_is_refused_not_stored_twice() {
-    let rule = RetentionRule { events_max: Some(10), age_max: None };
+    let rule = RetentionRule { events_max: Some(10) };
     let config = RouterConfig { retention: Retention { group: rule, direct: rule }, ..idle_soon() };
     let mut desk = Desk::new(config);
     old::put(&desk.disk, 1_995, 1_100);
@@ -85,7 +85,7 @@ fn n18_an_id_whose_row_retention_may_have_dropped_is_refused_not_stored_twice() 
 
 #[test]
 fn what_retention_drops_is_said_although_it_was_slow_to_be_written() {
-    let rule = RetentionRule { events_max: Some(10), age_max: None };
+    let rule = RetentionRule { events_max: Some(10) };
     let config = RouterConfig { retention: Retention { group: rule, direct: rule }, ..idle_soon() };
     let mut desk = Desk::new(config);
     old::put(&desk.disk, 1_990, 1_015);

@@ -86,7 +86,9 @@ impl Log for Disk {
     }
 
     fn barrier(&self) -> BoxFuture<'_, Result<(), BarrierError>> {
-        unreachable!("the world confirms by steps of its own")
+        // Rows are confirmed by steps of the world's own; this one is asked for after listings, which a crash may take all
+        // the same here: harder than any store.
+        ready(Ok(()))
     }
 
     fn read<'a>(

@@ -73,7 +73,6 @@ impl Profile {
         let often = if old_rows > 0 { 800 } else { 300 };
         let rule = |rng: &mut Rng| RetentionRule {
             events_max: rng.chance(often).then(|| *rng.pick(&[1, 10, 500, 1_000, 1_500])),
-            age_max: None,
         };
         let config = RouterConfig {
             idle_after: Duration::from_millis(*rng.pick(&[5, 200, 2_000, 120_000])),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::plain::Plain;
+use crate::plain::{Plain, keys};
 use crate::process::get;
 use crate::site::Site;
 
@@ -10,6 +10,22 @@ use crate::site::Site;
 fn value(metrics: &str, series: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(series)).unwrap_or("0");
     line.trim().parse().unwrap_or_else(|_| panic!("{series}: {line:?}"))
+}
+
+/// The metrics, once this series has this value: what is counted is handed over a moment after the answer.
+fn metrics_with(site: &Site, series: &str, expected: f64) -> String {
+    const LOOKS: usize = 1_000;
+    let ops = site.ops().to_string();
+    let mut metrics = String::new();
+    for _ in 0..LOOKS {
+        let (status, body) = get(&ops, "/metrics");
+        assert_eq!(status, 200);
+        if value(&body, series) == expected {
+            return body;
+        }
+        metrics = body;
+    }
+    panic!("{series}is not {expected}: {metrics}");
 }
 
 #[test]
@@ -33,12 +49,10 @@ fn h1_health_readiness_and_metrics() {
     bob.event("message");
     Plain::connect(&site).refused("hello", &json!({"token": "x"}));
 
-    let (status, metrics) = get(&ops, "/metrics");
-    assert_eq!(status, 200);
-    assert_eq!(value(&metrics, "websocket_connections_active "), 2.0, "{metrics}");
-    assert_eq!(value(&metrics, "chat_messages_created_total "), 2.0, "a duplicate creates nothing: {metrics}");
-    assert!(value(&metrics, "conversations_loaded ") >= 1.0, "{metrics}");
-    assert_eq!(value(&metrics, "edge_authentication_failures_total{reason=\"malformed\"} "), 1.0, "{metrics}");
+    metrics_with(&site, "websocket_connections_active ", 2.0);
+    metrics_with(&site, "edge_authentication_failures_total{reason=\"malformed\"} ", 1.0);
+    metrics_with(&site, "conversations_loaded ", 1.0);
+    let metrics = metrics_with(&site, "chat_messages_created_total ", 2.0);
     assert!(metrics.contains("http_requests_total{") && metrics.contains("http_request_duration_seconds"));
     for name in [
         "commit_batch_rows",
@@ -52,7 +66,38 @@ fn h1_health_readiness_and_metrics() {
     ] {
         assert!(metrics.contains(name), "{name} is missing: {metrics}");
     }
-    for (_, line) in metrics.lines().enumerate().filter(|(_, line)| !line.starts_with('#')) {
+    // Conversations live on several workers, and each counts its own.
+    for n in 0..15 {
+        alice.direct(&format!("friend{n}"));
+    }
+    metrics_with(&site, "conversations_loaded ", 16.0);
+    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
         assert!(!line.contains("alice") && !line.contains(&conversation), "labels name nobody: {line}");
     }
+}
+
+#[test]
+fn h6_who_asks_it_to_end_loses_nothing_and_clients_are_told_when_to_move() {
+    let mut site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let conversation = alice.direct("bob");
+    let ids: Vec<u64> = (0..50)
+        .map(|n| {
+            let client_id = format!("a{n}");
+            alice.post("send", &json!({"conversation": conversation, "client_id": client_id, "text": "hi"}))
+        })
+        .collect();
+    site.ask_to_end();
+    let drain = alice.event("drain");
+    assert_eq!(keys(&drain), ["after_max_ms", "after_min_ms", "event"]);
+    assert!(drain["after_min_ms"].as_u64() <= drain["after_max_ms"].as_u64(), "{drain}");
+    // What was under way is finished and answered.
+    for id in ids {
+        assert_eq!(alice.reply(id)["ok"], true);
+    }
+    drop(alice);
+    assert!(site.ended().success());
+    site.start_again();
+    let page = Plain::open(&site, "bob").done("history", &json!({"conversation": conversation, "limit": 200}));
+    assert_eq!(page["messages"].as_array().map(Vec::len), Some(50));
 }

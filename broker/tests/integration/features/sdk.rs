@@ -212,7 +212,7 @@ fn a9_the_token_is_renewed_without_reconnecting() {
         let (tokens, count) = (Arc::clone(&site), Arc::clone(&asked));
         let mut config = ClientConfig::new(site.url(), move || {
             // The first is about to end, so that the broker warns at once.
-            let left = if count.fetch_add(1, Ordering::SeqCst) == 0 { 3 } else { 3_600 };
+            let left = if count.fetch_add(1, Ordering::SeqCst) == 0 { 1 } else { 3_600 };
             let claims = json!({"sub": "alice", "tenant": TENANT, "iss": ISSUER, "exp": now() + left});
             let token = tokens.sign(&claims);
             async move { Ok(token) }
@@ -222,7 +222,7 @@ fn a9_the_token_is_renewed_without_reconnecting() {
         let welcome = alice.ready().await.expect("welcome");
         let id = alice.create_direct("bob", None).await.expect("made").conversation.id;
         // A neighbour with the same token and no renewal shows when it is over.
-        let claims = json!({"sub": "bob", "tenant": TENANT, "iss": ISSUER, "exp": now() + 3});
+        let claims = json!({"sub": "bob", "tenant": TENANT, "iss": ISSUER, "exp": now() + 1});
         let token = site.sign(&claims);
         let place = Arc::clone(&site);
         let code = tokio::task::spawn_blocking(move || crate::plain::Plain::open_with(&place, &token).goodbye());

@@ -67,7 +67,7 @@ fn n26_a_reader_that_never_reads_is_closed_and_the_others_read_on() {
         alice.send(&group, &format!("a{n}"), &text);
         n += 1;
         assert_eq!(bob.event("message")["seq"], n, "an honest reader misses nothing");
-        if n % 20 == 0 {
+        if n.is_multiple_of(20) {
             let metrics = get(&site.ops().to_string(), "/metrics").1;
             most = most.max(series(&metrics, "edge_queue_bytes"));
             if series(&metrics, "edge_connections_closed_total{reason=\"slow\"}") == deaf.len() as u64 {

@@ -177,14 +177,14 @@ fn n28_protobuf_that_means_harm_is_answered_and_costs_nothing() {
     let mut site = Site::dev();
     let memory = site.memory_kib();
     let mut raw = Raw::open(&site, PROTO, "alice");
-    let group = |depth: usize| [vec![0xfb, 0x01].repeat(depth), vec![0xfc, 0x01].repeat(depth)].concat();
+    let group = |depth: usize| [[0xfb, 0x01].repeat(depth), [0xfc, 0x01].repeat(depth)].concat();
     for (bytes, why) in [
         (vec![0x2a, 0xff, 0xff, 0xff, 0xff, 0x07], "a send of 2^31 - 1 bytes"),
         (vec![0x2a, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 2, 3], "of 2^32 - 1"),
         (vec![0x2a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], "of 2^64 - 1"),
         (vec![0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], "a number of 11 bytes"),
         (group(30_000), "groups in groups"),
-        (vec![0xfb, 0x01].repeat(30_000), "groups without an end"),
+        ([0xfb, 0x01].repeat(30_000), "groups without an end"),
         (vec![0xff; 1_000], "no tag at all"),
         (vec![0x00], "field 0"),
         (vec![0x0f], "a wire type that is none"),

@@ -41,7 +41,9 @@ fn n42_the_log_holds_neither_messages_nor_tokens_nor_people() {
         site.start_again();
         let mut alice = Plain::open(&site, user);
         alice.send(&conversation, "secret-client-id", body);
-        site.end();
+        drop(alice);
+        site.ask_to_end();
+        assert!(site.ended().success());
 
         let log = site.log();
         assert!(log.len() > banner.len(), "it logs at all");

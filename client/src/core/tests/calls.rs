@@ -50,6 +50,7 @@ fn what_was_submitted_offline_goes_out_in_order_once_online() {
 fn retryable_refusals_are_repeated_after_the_pause_that_the_server_asks_for() {
     for code in [ErrorCode::RateLimited, ErrorCode::Overloaded, ErrorCode::UnknownOutcome, ErrorCode::Internal] {
         let mut rig = Rig::online();
+        rig.subscribed_at("c", 3);
         let (ticket, out) = rig.send("c", "m1");
         let (id, first) = out.one_send();
         let out = rig.refuse(id, code, Some(3_000));
@@ -79,6 +80,18 @@ fn a_refusal_after_an_attempt_in_doubt_is_unknown() {
     let (id, _) = rig.come_back().one_send();
     let out = rig.refuse(id, ErrorCode::NotFound, None);
     assert_eq!(out.error(ticket), &Error::Unknown { since: Some(3) });
+}
+
+#[test]
+fn a_message_in_doubt_is_looked_for_from_the_beginning_where_no_head_was_known() {
+    let mut rig = Rig::online();
+    let (ticket, out) = rig.send("c", "m1");
+    assert_eq!(out.one_send().1.since, None);
+    rig.cut();
+    let (id, again) = rig.come_back().one_send();
+    assert_eq!(again.since, Some(0));
+    let out = rig.refuse(id, ErrorCode::NotFound, None);
+    assert_eq!(out.error(ticket), &Error::Unknown { since: Some(0) }, "the application may look no less far");
 }
 
 #[test]

@@ -95,6 +95,19 @@ fn a_token_that_served_once_may_be_replaced_but_a_fresh_one_that_is_refused_is_f
 }
 
 #[test]
+fn a_token_that_ran_out_before_it_ever_served_is_replaced() {
+    let mut rig = Rig::online();
+    rig.event("", 0, Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 }));
+    rig.give(Input::Token(Ok("second".to_owned())));
+    rig.cut();
+    rig.pass(Duration::from_secs(3_600));
+    let (hello, _) = rig.connected().frames()[0].clone();
+    let out = rig.refuse(hello, ErrorCode::AuthInvalid, None);
+    assert!(!rig.core.is_closed(), "{:?}", out.states());
+    assert!(rig.pass(RECONNECT_CAP).asks_for_token());
+}
+
+#[test]
 fn a_final_close_code_stops_it_for_good() {
     for code in [CloseCode::Suspended, CloseCode::Protocol, CloseCode::TooMany] {
         let mut rig = Rig::online();
@@ -103,7 +116,7 @@ fn a_final_close_code_stops_it_for_good() {
         assert!(
             matches!(&*out.states(), [State::Closed(Closed::Server { code: closed, .. })] if *closed == code.number())
         );
-        assert_eq!(out.error(ticket), &Error::Unknown { since: None });
+        assert_eq!(out.error(ticket), &Error::Unknown { since: Some(0) });
         assert_eq!(rig.pass(Duration::from_secs(3_600)).connects(), 0);
         let (ticket, out) = rig.send("c", "m2");
         assert!(matches!(out.error(ticket), Error::Closed(_)));
@@ -286,7 +299,7 @@ fn closing_gives_up_at_its_limit_and_says_what_is_known_of_each() {
     let (waiting, _) = rig.send("c", "m2");
     rig.give(Input::Close(SECOND));
     let out = rig.pass(SECOND);
-    assert_eq!(out.error(flying), &Error::Unknown { since: None });
+    assert_eq!(out.error(flying), &Error::Unknown { since: Some(0) });
     assert_eq!(out.error(waiting), &Error::Closed(Closed::Application));
     assert!(rig.core.is_closed());
 }

@@ -60,6 +60,37 @@ fn duplicates_are_dropped() {
 }
 
 #[test]
+fn an_answer_to_an_earlier_subscription_says_nothing_of_the_next() {
+    let mut rig = Rig::online();
+    let (_, out) = rig.subscribe("c", From::After(0));
+    let (earlier, _) = out.resume();
+    rig.give(Input::Unsubscribe { ticket: Ticket(900), conversation: "c".to_owned() });
+    let (ticket, _) = rig.subscribe("c", From::Now);
+    let out = rig.reply(earlier, resumed("c", &[1], 1));
+    assert!(out.answer(ticket).is_none() && out.delivered().is_empty());
+    let frames = out.frames();
+    let [(id, Request::Subscribe(_))] = &*frames else { panic!("{frames:?}") };
+    let one = v1::SubscribedTo { conversation: "c".to_owned(), head: 2, error: None };
+    let out = rig.reply(*id, reply::Result::Subscribed(v1::Subscribed { subscribed: vec![one] }));
+    assert!(matches!(out.answer(ticket), Some(Ok(reply::Result::Subscribed(one))) if one.subscribed[0].head == 2));
+    assert_eq!(rig.message("c", 3).numbers(), [3]);
+}
+
+#[test]
+fn the_end_of_an_earlier_subscription_is_not_told_of_the_next() {
+    let mut rig = Rig::online();
+    rig.subscribed_at("c", 0);
+    rig.give(Input::Room(1));
+    assert_eq!(rig.receive(frame::event(removal(1, "alice"))).numbers(), [1]);
+    let (ticket, out) = rig.subscribe("c", From::After(1));
+    let (id, _) = out.resume();
+    assert!(rig.reply(id, resumed("c", &[], 1)).answer(ticket).is_some_and(Result::is_ok));
+    let out = rig.give(Input::Room(8));
+    assert!(out.delivered().is_empty(), "{:?}", out.delivered());
+    assert_eq!(rig.message("c", 2).numbers(), [2]);
+}
+
+#[test]
 fn a_hole_is_fetched_at_once() {
     let mut rig = Rig::online();
     rig.subscribed_at("c", 10);

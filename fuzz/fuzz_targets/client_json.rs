@@ -1,0 +1,5 @@
+//! Clients' JSON frames.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| switchyard_fuzz::client_json(input));

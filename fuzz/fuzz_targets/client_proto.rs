@@ -1,0 +1,5 @@
+//! Clients' protobuf frames.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| switchyard_fuzz::client_proto(input));

@@ -1,0 +1,5 @@
+//! WebSocket frames.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| switchyard_fuzz::frames(input));

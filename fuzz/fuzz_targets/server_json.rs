@@ -1,0 +1,5 @@
+//! Servers' JSON frames.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| switchyard_fuzz::server_json(input));

@@ -1,0 +1,5 @@
+//! Payloads of stored rows.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| switchyard_fuzz::stored_row(input));

@@ -1,0 +1,5 @@
+//! Tokens' text.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| switchyard_fuzz::token(input));

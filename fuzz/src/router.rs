@@ -1,0 +1,8 @@
+//! Bodies of stored rows and records, as the router's tests judge them.
+
+#[path = "../../router/tests/mutated/judge.rs"]
+pub(crate) mod judge;
+#[path = "../../router/tests/mutated/shelf.rs"]
+mod shelf;
+#[path = "../../router/tests/mutated/story.rs"]
+mod story;
