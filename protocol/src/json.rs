@@ -70,8 +70,13 @@ pub enum ServerDecodeError {
     UnknownReply(u64),
 }
 
+/// A request's name as a client wrote it, safe to show and not too long.
+fn unknown_name(name: &str) -> String {
+    name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(32).collect()
+}
+
 pub(crate) fn unknown_request(name: &str) -> String {
-    let shown: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(32).collect();
+    let shown = unknown_name(name);
     if RESERVED_REQUESTS.contains(&name) {
         format!("request '{shown}' is not answered by this version of the server")
     } else {
@@ -135,6 +140,10 @@ pub(crate) fn decode_client(text: &str) -> Result<(u64, Request), DecodeError> {
         return Err(DecodeError::new(id, "a frame needs a request"));
     };
     let body = body.get();
+    if !body.starts_with('{') {
+        // A list in the order of the fields would be taken too: one spelling is enough.
+        return Err(DecodeError::new(id, format!("{}: expected an object", unknown_name(&name))));
+    }
     let request = match &*name {
         "hello" => serde_json::from_str(body).map(Request::Hello),
         "resume" => serde_json::from_str(body).map(Request::Resume),

@@ -328,6 +328,8 @@ fn bad_json_is_answered_under_its_id() {
         r#"{"id":7,"send":{"text":"\ud800"}}"#,
         r#"{"id":7,"send":{"text":"a","text":"b"}}"#,
         r#"{"id":7,"hello":{"subscribe":"some"}}"#,
+        r#"{"id":7,"send":["c","x","TEXT","hi"]}"#,
+        r#"{"id":7,"ping":null}"#,
     ] {
         assert_eq!(frame::decode_client_json(text).expect_err(text).id, 7, "{text}");
     }

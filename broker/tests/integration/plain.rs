@@ -105,8 +105,7 @@ impl Plain {
             if frame["id"] == id {
                 return frame;
             }
-            let other = frame["id"].as_u64().expect("a reply has an id");
-            assert!(self.replies.insert(other, frame).is_none(), "request {other} was answered twice");
+            self.keep_reply(frame);
         }
     }
 
@@ -137,14 +136,23 @@ impl Plain {
         event
     }
 
-    /// The next event.
+    /// The next event. Replies that come before it are kept.
     pub(crate) fn any_event(&mut self) -> Value {
         if let Some(event) = self.events.pop_front() {
             return event;
         }
-        let frame = self.frame();
-        assert!(frame.get("event").is_some(), "{frame}");
-        frame
+        loop {
+            let frame = self.frame();
+            if frame.get("event").is_some() {
+                return frame;
+            }
+            self.keep_reply(frame);
+        }
+    }
+
+    fn keep_reply(&mut self, reply: Value) {
+        let id = reply["id"].as_u64().expect("a reply has an id");
+        assert!(self.replies.insert(id, reply).is_none(), "request {id} was answered twice");
     }
 
     /// Whether an event has come that nobody took yet. A ping goes to and fro first, so that none is on its way.

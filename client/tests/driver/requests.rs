@@ -3,7 +3,7 @@
 use switchyard_client::core::limits::PENDING_BYTES_MAX;
 use switchyard_client::protocol::code::ErrorCode;
 use switchyard_client::protocol::frame;
-use switchyard_client::protocol::v1::{client_frame::Request, reply};
+use switchyard_client::protocol::v1::{self, client_frame::Request, reply};
 use switchyard_client::{Closed, Draft, Error, Event};
 
 use super::*;

@@ -88,7 +88,7 @@ impl State {
 
     /// The event `next` is committed: a message.
     pub(crate) fn commit_message(&mut self, hash: IdHash, time_ms: u64) {
-        self.ordinal += 1;
+        self.ordinal = self.ordinal.saturating_add(1);
         self.commit(hash, time_ms);
     }
 
@@ -177,6 +177,8 @@ pub(crate) struct Conversation {
     pub(crate) pipeline: Option<Box<Pipeline>>,
     /// The number up to which the stored record is known to be.
     pub(crate) recorded: u64,
+    /// Its next batch waits, see `pacing.rs`.
+    pub(crate) paced: bool,
     /// When somebody last asked something of it.
     pub(crate) touched: Duration,
     /// When it is next looked at for eviction.
@@ -185,7 +187,7 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     pub(crate) fn new(state: State, edges: Vec<EdgeId>, recorded: u64, now: Duration) -> Self {
-        Self { state, edges, pipeline: None, recorded, touched: now, looked_at: now }
+        Self { state, edges, pipeline: None, recorded, paced: false, touched: now, looked_at: now }
     }
 
     /// Writes again what membership events above the record changed in the listings: their owner may have died in between.

@@ -6,6 +6,7 @@
 mod control;
 mod conversation;
 mod members;
+mod pacing;
 mod pipeline;
 mod read;
 mod recent;
@@ -26,6 +27,7 @@ use switchyard_store::{Batch, ProjectionWrite};
 
 use crate::config::RouterConfig;
 use conversation::{Conversation, State};
+use pacing::Pacing;
 pub use read::Ticket;
 use replay::Replayed;
 pub use replay::{Replay, ReplayError};
@@ -251,6 +253,8 @@ pub struct Machine {
     /// Conversations with work that waits for a batch; sealed at the end of the turn, so that all that arrived in one
     /// turn goes in one batch.
     ready: Vec<ConversationKey>,
+    /// Large conversations that wait after a fan-out.
+    pacing: Pacing,
     /// Work to be tried again at a time.
     repeats: VecDeque<(Duration, Repeat)>,
     loaded: usize,
@@ -287,6 +291,7 @@ impl Machine {
             slots: HashMap::default(),
             idle: VecDeque::new(),
             ready: Vec::new(),
+            pacing: Pacing::default(),
             repeats: VecDeque::new(),
             loaded: 0,
             created: 0,
@@ -326,6 +331,7 @@ impl Machine {
                 Repeat::Project(key, projection) => Effect::Project { key, projection },
             }));
         }
+        self.pace(now);
         let mut ready = std::mem::take(&mut self.ready);
         for key in ready.drain(..) {
             self.seal(now, &key, out);
@@ -347,7 +353,7 @@ impl Machine {
     pub fn deadline(&self) -> Option<Duration> {
         let repeat = self.repeats.front().map(|(at, _)| *at);
         let idle = self.idle.front().map(|(at, _)| *at);
-        repeat.into_iter().chain(idle).min()
+        repeat.into_iter().chain(idle).chain(self.pacing.deadline()).min()
     }
 
     /// Conversations in memory.
@@ -357,7 +363,7 @@ impl Machine {
 
     /// Whether no batch is in flight and nothing waits to be written: what was asked is answered.
     pub fn at_rest(&self) -> bool {
-        self.repeats.is_empty() && self.busy == 0
+        self.repeats.is_empty() && self.pacing.idle() && self.busy == 0
     }
 
     /// What is in memory. Walks all conversations.
@@ -382,6 +388,7 @@ impl Machine {
     /// Has the conversation's waiting work sealed at the end of the turn.
     fn ready(&mut self, key: &ConversationKey) {
         if let Some(conversation) = self.loaded_mut(key)
+            && !conversation.paced
             && let Some(pipeline) = &mut conversation.pipeline
             && pipeline.may_seal()
         {

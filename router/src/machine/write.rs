@@ -17,7 +17,8 @@ use super::pipeline::{ALSO_MAX, InFlight, Pending, Projecting, Sealed, SealedEve
 use super::read::Ticket;
 use super::recent::IdHash;
 use super::{
-    CommitOutcome, Effect, Machine, Projection, RECORD_EVERY, REFUSED_RETRY_MS, ReadPlan, Repeat, busy, refuse, succeed,
+    CommitOutcome, Effect, Machine, Projection, RECORD_EVERY, REFUSED_RETRY_MS, ReadPlan, Repeat, Slot, busy, refuse,
+    succeed,
 };
 use crate::stored::{self, RowKind};
 use crate::timeline;
@@ -224,8 +225,10 @@ impl Machine {
         };
         match outcome {
             CommitOutcome::Committed => {
-                let messages = commit(conversation, key, in_flight, out);
-                self.created += messages;
+                self.created += commit(conversation, key, in_flight, out);
+                if let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) {
+                    self.pacing.committed(now, key, conversation);
+                }
                 self.after_commit(key, out);
             }
             CommitOutcome::Refused { full, .. } if !in_flight.unknown => {
