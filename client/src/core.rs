@@ -240,7 +240,7 @@ impl Core {
             Purpose::Renew => self.on_renewed(result),
             Purpose::Resume(asked) => self.on_resumed(self.still_for(id, asked, |(name, _)| name), result),
             Purpose::Subscribe(names) => self.on_subscribed(self.still_for(id, names, |name| name), result),
-            Purpose::Unsubscribe => {}
+            Purpose::Unsubscribe(names) => self.on_unsubscribed(names, result),
             Purpose::Head(name) => self.on_head_known(&name, result),
             Purpose::Call(ticket) => self.on_answer(ticket, id, result),
         }
@@ -254,7 +254,7 @@ impl Core {
                 Timer::Move => self.start_moving(),
                 Timer::MoveNow => self.move_now(),
                 Timer::Renew => self.renew(),
-                Timer::Fetch => {}
+                Timer::Fetch | Timer::Unsubscribe => {}
                 Timer::Deadline(ticket) => self.give_up(ticket),
                 Timer::Retry(ticket) => self.outbox.wait_again(ticket),
                 Timer::Lane(name) => self.outbox.release(&name),
@@ -270,7 +270,7 @@ impl Core {
             }
             match purpose {
                 // The step's own timer covers hello, and nobody waits for the answer to unsubscribe.
-                Purpose::Hello | Purpose::Unsubscribe => {}
+                Purpose::Hello | Purpose::Unsubscribe(_) => {}
                 Purpose::Renew => self.renew_later(),
                 Purpose::Resume(asked) => {
                     let asked = self.still_for(id, asked, |(name, _)| name);

@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 use switchyard_cluster::link::{Delivery, EdgeId, EdgeLink};
 use switchyard_cluster::now::Now;
-use switchyard_protocol::id::{TenantId, UserId};
+use switchyard_protocol::id::{ConversationId, TenantId, UserId};
 
 use crate::admission::door::Door as Admission;
 use crate::auth::SharedVerifier;
@@ -44,7 +44,7 @@ use crate::metrics::EdgeMetrics;
 use crate::sockets::{Registry, TcpListener};
 use crate::wheel::Wheel;
 use accept::Accepting;
-use connection::{Connection, ConnectionId};
+use connection::{Connection, ConnectionId, Stage};
 pub(crate) use control::{Control, Drain};
 use desk::Desk;
 use outbox::Outbox;
@@ -204,6 +204,12 @@ impl<L: EdgeLink> Door<L> {
     /// Connections, and conversations that somebody reads.
     pub(crate) fn held(&self) -> (usize, usize) {
         (self.connections.len(), self.readers.len())
+    }
+
+    /// What the connection in this slot reads, if it has a session.
+    pub(crate) fn reads(&self, slot: u32) -> Option<Vec<ConversationId>> {
+        let Stage::Open(open) = &self.connections.get(slot as usize)?.stage else { return None };
+        Some(open.session.subscriptions().to_vec())
     }
 
     /// Events that gave way in full queues.

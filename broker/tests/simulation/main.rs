@@ -21,6 +21,7 @@ mod plan;
 mod run;
 mod sockets;
 mod wire;
+mod word;
 mod world;
 
 #[path = "../../../router/tests/simulation/disk.rs"]

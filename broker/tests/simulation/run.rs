@@ -12,10 +12,31 @@ use crate::rng::Rng;
 use crate::world::World;
 
 /// Seeds of a usual run: as many as take some seconds without optimisation.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 4_000;
 
 /// So much of each broken promise is printed.
 const CHARS_PRINTED: usize = 1_000;
+
+/// What some seed of a usual run must have met: else the runs are too tame to say anything.
+const MET: &[&str] = &[
+    "a client does not read",
+    "a connection is cut",
+    "a connection stalls",
+    "a message is given up",
+    "a message is rejected",
+    "a message is sent again by the application",
+    "a page is read",
+    "a subscription ends",
+    "a subscription is refused",
+    "an application is behind",
+    "an application starts again",
+    "an event gives way in a queue",
+    "an event gives way on a link",
+    "an outcome is unknown",
+    "members or names change",
+    "the process is drained",
+    "the process is killed",
+];
 
 /// What a run came to.
 struct Outcome {
@@ -92,6 +113,11 @@ fn promises_hold_from_application_to_application() {
     let seeds = number("SWITCHYARD_SEEDS").unwrap_or(SEEDS);
     let seen = run_seeds(1..seeds + 1);
     println!("{seeds} seeds: {seen:#?}");
+    if seeds >= SEEDS {
+        for what in MET {
+            assert!(seen.get(what).is_some_and(|times| *times > 0), "no seed met this: {what}");
+        }
+    }
 }
 
 #[test]

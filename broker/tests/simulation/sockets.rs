@@ -142,9 +142,12 @@ impl From<TcpStream> for OwnedFd {
     }
 }
 
+/// A connection that was made and not accepted, and whose it is.
+type Newcomer = (Rc<RefCell<Pipe>>, SocketAddr);
+
 /// Newcomers that wait to be accepted.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct TcpListener(pub(crate) Rc<RefCell<VecDeque<(Rc<RefCell<Pipe>>, SocketAddr)>>>);
+pub(crate) struct TcpListener(pub(crate) Rc<RefCell<VecDeque<Newcomer>>>);
 
 impl TcpListener {
     pub(crate) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {

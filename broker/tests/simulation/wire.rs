@@ -10,6 +10,7 @@ use switchyard_client::core::Connection;
 use switchyard_protocol::frame::Form;
 
 use crate::sockets::Pipe;
+use crate::word::Word;
 
 /// See the module.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(crate) struct Wire {
     /// The client has let go.
     pub(crate) released: bool,
     pub(crate) upgraded: bool,
+    /// What the server has promised on it.
+    pub(crate) word: Word,
     incoming: BytesMut,
 }
 
@@ -69,6 +72,7 @@ impl Wire {
             carrying: false,
             released: false,
             upgraded: false,
+            word: Word::default(),
             incoming: BytesMut::new(),
         }
     }

@@ -268,8 +268,8 @@ impl World {
             Event::Take(device, start) => self.take_events(device, start),
             Event::Token(device, start) => self.token(device, start),
             Event::Reach(wire) => self.reach(wire),
-            Event::ToServer(wire) => self.to_server(wire),
-            Event::ToClient(wire) => self.to_client(wire),
+            Event::ToServer(wire) => self.arrive_at_server(wire),
+            Event::ToClient(wire) => self.arrive_at_client(wire),
             Event::Cut(wire) => self.cut(wire),
             Event::ResetClient(wire) => self.reset_client(wire),
             Event::ResetServer(wire) => self.reset_server(wire),
@@ -311,6 +311,9 @@ impl World {
                     return Some(format!("{} {unrest}", device.name));
                 }
             }
+        }
+        if let Some(unrest) = self.misread() {
+            return Some(unrest);
         }
         let busy = self.process.as_ref().is_none_or(|process| !process.machine.at_rest());
         busy.then(|| "the owner is busy".into())

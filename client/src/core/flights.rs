@@ -22,7 +22,7 @@ pub(crate) enum Purpose {
     /// Events of these from now on.
     Subscribe(Vec<Name>),
     /// No more events of some.
-    Unsubscribe,
+    Unsubscribe(Vec<Name>),
     /// The head of a conversation, for sends whose `since` was too old.
     Head(Name),
     /// The application's request.

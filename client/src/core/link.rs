@@ -285,7 +285,7 @@ impl Core {
             };
             self.say(State::Connecting);
         }
-        for timer in [Timer::Silence, Timer::Move, Timer::MoveNow, Timer::Renew, Timer::Fetch] {
+        for timer in [Timer::Silence, Timer::Move, Timer::MoveNow, Timer::Renew, Timer::Fetch, Timer::Unsubscribe] {
             self.timers.cancel(&timer);
         }
         self.link = Link::Waiting;

@@ -147,14 +147,31 @@ impl Core {
     }
 
     pub(super) fn pump_unsubscribes(&mut self) {
-        if self.unsubscribing.is_empty() || self.flights.len() >= self.server.in_flight_max {
+        if self.unsubscribing.is_empty()
+            || self.timers.is_set(&Timer::Unsubscribe)
+            || self.flights.len() >= self.server.in_flight_max
+        {
             return;
         }
         let all = std::mem::take(&mut self.unsubscribing);
-        let mut names = all.into_iter();
-        let conversations = names.by_ref().take(self.server.positions_max).map(|name| name.to_string()).collect();
-        self.unsubscribing = names.collect::<BTreeSet<_>>();
-        self.request(Request::Unsubscribe(v1::Unsubscribe { conversations }), Purpose::Unsubscribe);
+        let mut rest = all.into_iter();
+        let names: Vec<Name> = rest.by_ref().take(self.server.positions_max).collect();
+        self.unsubscribing = rest.collect::<BTreeSet<_>>();
+        let conversations = names.iter().map(|name| name.to_string()).collect();
+        self.request(Request::Unsubscribe(v1::Unsubscribe { conversations }), Purpose::Unsubscribe(names));
+    }
+
+    /// The server has answered; if it did not do it now, it would go on sending what nobody wants.
+    pub(super) fn on_unsubscribed(&mut self, names: Vec<Name>, result: Option<reply::Result>) {
+        let Some(reply::Result::Error(error)) = result else { return };
+        if !is_retry(&error) {
+            return;
+        }
+        let unwanted = names.into_iter().filter(|name| !self.timelines.contains_key(name));
+        self.unsubscribing.extend(unwanted);
+        let at_least = Duration::from_millis(error.retry_after_ms.unwrap_or_default());
+        let pause = self.jitter.between(Duration::ZERO, RETRY_BASE);
+        self.timers.set(Timer::Unsubscribe, self.after(at_least.saturating_add(RETRY_BASE).saturating_add(pause)));
     }
 
     /// Of what a request asked for, what it was asked for still: a conversation that was unsubscribed meanwhile and then

@@ -21,6 +21,8 @@ pub(crate) enum Timer {
     Renew,
     /// Fetch again after a failure.
     Fetch,
+    /// Unsubscribe again after a refusal.
+    Unsubscribe,
     /// Give up a request.
     Deadline(Ticket),
     /// Repeat a request.

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use super::*;
-use crate::config::units::Span;
 use crate::config::{DEFAULT_TOML, LogFormat, secret};
 
 fn from_text(text: &str, env: &[(&str, &str)]) -> Loaded {

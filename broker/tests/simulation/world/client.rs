@@ -95,7 +95,7 @@ impl World {
     }
 
     /// A frame has come.
-    pub(super) fn receive(&mut self, device: usize, connection: Connection, message: &Bytes) {
+    pub(super) fn receive(&mut self, device: usize, wire: u64, connection: Connection, message: &Bytes) {
         let it = &self.devices[device];
         let room = it.room();
         let frame = match it.plan.form {
@@ -105,6 +105,9 @@ impl World {
                 json::decode_server(text, |id| it.core.expected_reply(id)).ok()
             }
         };
+        if let (Some(frame), Some(wire)) = (&frame, self.wires.get_mut(&wire)) {
+            self.oracle.violations.extend(wire.word.take(frame));
+        }
         if it.core.room() < room {
             self.give(device, Input::Room(room));
         }
@@ -209,7 +212,7 @@ impl World {
         match (call, result) {
             (_, Ok(reply::Result::Created(created))) => {
                 let conversation = created.conversation.unwrap_or_default();
-                if !self.places.iter().any(|place| *place == conversation.id) {
+                if !self.places.contains(&conversation.id) {
                     self.places.push(conversation.id);
                     let at = self.places.len() - 1;
                     for device in 0..self.devices.len() {

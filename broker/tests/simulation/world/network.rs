@@ -73,7 +73,7 @@ impl World {
         if self.rng.chance(20) { self.rng.within(1_000, 200_000) } else { self.rng.within(20, 3_000) }
     }
 
-    pub(super) fn to_server(&mut self, id: u64) {
+    pub(super) fn arrive_at_server(&mut self, id: u64) {
         let now_us = self.now_us;
         let Some(wire) = self.wires.get_mut(&id).filter(|wire| !wire.cut) else { return };
         if wire.stalled_until > now_us {
@@ -119,7 +119,7 @@ impl World {
     }
 
     /// A client's end takes what has come.
-    pub(super) fn to_client(&mut self, id: u64) {
+    pub(super) fn arrive_at_client(&mut self, id: u64) {
         let now_us = self.now_us;
         let piece = if self.rng.chance(200) { self.rng.within(1, 300) as usize } else { usize::MAX };
         let Some(wire) = self.wires.get_mut(&id).filter(|wire| !wire.cut) else { return };
@@ -161,10 +161,16 @@ impl World {
 
     /// Everything whole that has come goes to the device.
     fn take_in(&mut self, id: u64) {
+        let wall_ms = self.now().wall_ms;
         loop {
             let Some(wire) = self.wires.get_mut(&id).filter(|wire| !wire.released) else { return };
             let (device, connection) = (wire.device, wire.connection);
             let Some(got) = wire.next() else { return };
+            let wrong = match &got {
+                Got::Close(code, _) => wire.word.close(*code, wall_ms),
+                _ => None,
+            };
+            self.oracle.violations.extend(wrong);
             self.note(|| format!("{device} <- {got:?}"));
             match got {
                 Got::Status(101) => self.give(device, Input::Connected(connection)),
@@ -172,7 +178,7 @@ impl World {
                     self.release(device, false);
                     self.give(device, Input::Disconnected(connection, Loss::Http(status)));
                 }
-                Got::Message(bytes) => self.receive(device, connection, &bytes),
+                Got::Message(bytes) => self.receive(device, id, connection, &bytes),
                 Got::Ping(payload) => {
                     self.send_bytes(id, wire::frame(wire::PONG, &payload));
                     self.give(device, Input::Heard(connection));

@@ -12,6 +12,7 @@ use super::{Event, Inside, World};
 use crate::device::SECRET;
 use crate::door::{Door, Drain, Ready, Shared};
 use crate::link::{Link, Ways};
+use crate::places;
 use crate::plan::{End, SECOND_US};
 use crate::sockets::TcpListener;
 
@@ -283,6 +284,20 @@ impl World {
                 self.inside(in_us, Inside::Deliveries(door, deliveries));
             }
         }
+    }
+
+    /// A connection that reads something else than its device does.
+    pub(super) fn misread(&self) -> Option<String> {
+        let process = self.process.as_ref()?;
+        self.devices.iter().find_map(|device| {
+            let wire = self.wires.get(&device.wire?).filter(|wire| wire.life == self.life && !wire.cut)?;
+            let mut reads = process.doors[wire.door].door.reads(wire.pipe.borrow().slot?)?;
+            reads.sort_unstable();
+            let wanted = device.readings.keys().map(|name| places::key(name).conversation);
+            let mut wanted: Vec<_> = wanted.collect();
+            wanted.sort_unstable();
+            (reads != wanted).then(|| format!("{} reads {wanted:?}, its session {reads:?}", device.name))
+        })
     }
 
     fn count_given_way(&mut self) {

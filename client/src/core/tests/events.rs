@@ -91,6 +91,18 @@ fn the_end_of_an_earlier_subscription_is_not_told_of_the_next() {
 }
 
 #[test]
+fn unsubscribing_is_asked_for_again_after_a_refusal_for_now() {
+    let mut rig = Rig::online();
+    rig.subscribed_at("c", 0);
+    let out = rig.give(Input::Unsubscribe { ticket: Ticket(900), conversation: "c".to_owned() });
+    let frames = out.frames();
+    let [(id, Request::Unsubscribe(_))] = &*frames else { panic!("{frames:?}") };
+    assert!(rig.refuse(*id, ErrorCode::RateLimited, Some(1_000)).frames().is_empty());
+    let frames = rig.pass(SECOND + 2 * RETRY_BASE).frames();
+    assert!(matches!(&*frames, [(_, Request::Unsubscribe(again))] if again.conversations == ["c"]), "{frames:?}");
+}
+
+#[test]
 fn a_hole_is_fetched_at_once() {
     let mut rig = Rig::online();
     rig.subscribed_at("c", 10);
