@@ -177,6 +177,7 @@ impl Client {
     /// Queues a message now, in the order of these calls, and gives its answer to be awaited later or never. The message
     /// is kept and sent again, across reconnects, until it has a final answer.
     pub fn post(&self, draft: Draft) -> PendingSend {
+        let chosen = draft.client_id.is_some();
         let client_id = draft.client_id.unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
         let send = v1::Send {
             conversation: draft.conversation,
@@ -186,7 +187,8 @@ impl Client {
             since: draft.since,
         };
         let (waiter, answer) = oneshot::channel();
-        let command = Command::Submit { call: Call::Send(send), timeout: draft.timeout, waiter };
+        let call = if chosen { Call::SendChosen(send) } else { Call::Send(send) };
+        let command = Command::Submit { call, timeout: draft.timeout, waiter };
         let answer = match self.commands.try_send(command) {
             Ok(()) => Answer::Awaited(answer),
             Err(mpsc::error::TrySendError::Full(_)) => Answer::Refused(Some(Error::TooManyPending)),

@@ -21,7 +21,7 @@ impl Core {
             return self.complete(ticket, Err(error));
         }
         let timeout = match call {
-            Call::Send(_) => timeout,
+            Call::Send(_) | Call::SendChosen(_) => timeout,
             _ => Some(timeout.unwrap_or(self.settings.request_timeout)),
         };
         let deadline = timeout.map(|timeout| self.after(timeout));
@@ -38,7 +38,7 @@ impl Core {
         if self.closing {
             return Err(Error::Closed(Closed::Application));
         }
-        if matches!(call, Call::Send(send) if send.text.len() > self.server.body_bytes_max) {
+        if matches!(call, Call::Send(send) | Call::SendChosen(send) if send.text.len() > self.server.body_bytes_max) {
             return Err(Error::TooLarge);
         }
         let full = self.outbox.len() >= self.settings.pending_max
@@ -54,14 +54,15 @@ impl Core {
     pub(super) fn pump_calls(&mut self) {
         while self.flights.len() < self.calls_in_flight_max() && self.outbox.has_ready() {
             let Some((ticket, pending)) = self.outbox.fly(self.next_id) else { return };
-            if let Call::Send(send) = &mut pending.call
-                && pending.since == Since::Core
+            if let Call::Send(send) | Call::SendChosen(send) = &mut pending.call
+                && pending.since != Since::Application
             {
                 if !pending.tried {
                     let timeline = self.timelines.get(&*send.conversation);
                     let subscribed =
                         timeline.and_then(|timeline| timeline.position.map(|seen| seen.max(timeline.head)));
-                    send.since = subscribed.or_else(|| self.heads.get(&*send.conversation).copied());
+                    let known = subscribed.or_else(|| self.heads.get(&*send.conversation).copied());
+                    send.since = known.map(|head| pending.since.at(head));
                 } else if pending.attempts == Attempts::Doubt {
                     send.since.get_or_insert(SINCE_UNKNOWN);
                 }
@@ -126,8 +127,12 @@ impl Core {
     fn on_final_refusal(&mut self, ticket: Ticket, error: &v1::Error) {
         let Some(pending) = self.outbox.get_mut(ticket) else { return };
         let expired = error.number == ErrorCode::IdExpired.number();
-        if let (Call::Send(send), Attempts::NotDone, Since::Core, true) =
-            (&pending.call, pending.attempts, pending.since, expired)
+        if let (
+            Call::Send(send) | Call::SendChosen(send),
+            Attempts::NotDone,
+            Since::Core | Since::CoreForChosen,
+            true,
+        ) = (&pending.call, pending.attempts, pending.since, expired)
         {
             // What this client knew was too old, but the message was never stored: it may go out with the present head.
             let get = v1::Get { conversation: send.conversation.clone() };
@@ -150,10 +155,11 @@ impl Core {
             Some(reply::Result::Detail(v1::Detail { conversation: Some(conversation) })) => {
                 self.remember_head(name, conversation.head);
                 if let Some(pending) = self.outbox.first_waiting(name).and_then(|ticket| self.outbox.get_mut(ticket))
-                    && let Call::Send(send) = &mut pending.call
-                    && (pending.since, pending.attempts) == (Since::Core, Attempts::NotDone)
+                    && let Call::Send(send) | Call::SendChosen(send) = &mut pending.call
+                    && pending.since != Since::Application
+                    && pending.attempts == Attempts::NotDone
                 {
-                    send.since = Some(conversation.head);
+                    send.since = Some(pending.since.at(conversation.head));
                 }
                 self.outbox.release(name);
             }
@@ -200,7 +206,9 @@ impl Core {
         let Some(pending) = self.settle(ticket, false) else { return };
         let doubt = pending.attempts == Attempts::Doubt || pending.flying.is_some();
         let error = match (&pending.call, pending.call.repeat()) {
-            (Call::Send(send), _) if doubt => Error::Unknown { since: send.since.or(Some(SINCE_UNKNOWN)) },
+            (Call::Send(send) | Call::SendChosen(send), _) if doubt => {
+                Error::Unknown { since: send.since.or(Some(SINCE_UNKNOWN)) }
+            }
             (_, Repeat::Counts) if doubt => Error::Unknown { since: None },
             _ => error,
         };

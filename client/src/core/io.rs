@@ -21,6 +21,8 @@ pub struct Connection(pub u64);
 pub enum Call {
     Create(v1::Create),
     Send(v1::Send),
+    /// A send under an id that the application chose, and may have used before: an earlier message of that id counts.
+    SendChosen(v1::Send),
     History(v1::History),
     Get(v1::Get),
     Members(v1::Members),
@@ -44,7 +46,7 @@ impl Call {
     pub(crate) fn request(&self) -> Request {
         match self.clone() {
             Self::Create(body) => Request::Create(body),
-            Self::Send(body) => Request::Send(body),
+            Self::Send(body) | Self::SendChosen(body) => Request::Send(body),
             Self::History(body) => Request::History(body),
             Self::Get(body) => Request::Get(body),
             Self::Members(body) => Request::Members(body),
@@ -60,16 +62,22 @@ impl Call {
         match self {
             Self::Create(create) if create.kind() == v1::ConversationKind::Group => Repeat::Counts,
             Self::Add(_) | Self::Remove(_) | Self::Leave(_) | Self::Update(_) => Repeat::Counts,
-            Self::Create(_) | Self::Send(_) | Self::History(_) | Self::Get(_) | Self::Members(_) | Self::Ping(_) => {
-                Repeat::Harmless
-            }
+            Self::Create(_)
+            | Self::Send(_)
+            | Self::SendChosen(_)
+            | Self::History(_)
+            | Self::Get(_)
+            | Self::Members(_)
+            | Self::Ping(_) => Repeat::Harmless,
         }
     }
 
     /// Bytes that it keeps while it waits, near enough for a limit.
     pub(crate) fn weight(&self) -> usize {
         let text = match self {
-            Self::Send(send) => send.text.len() + send.conversation.len() + send.client_id.len(),
+            Self::Send(send) | Self::SendChosen(send) => {
+                send.text.len() + send.conversation.len() + send.client_id.len()
+            }
             Self::Create(create) => create.members.iter().map(String::len).sum(),
             Self::Add(add) => add.members.iter().map(String::len).sum(),
             _ => 0,

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use switchyard_protocol::limits::DEDUPE_RECENT;
+
 use super::Name;
 use super::io::{Call, Ticket};
 
@@ -25,6 +27,18 @@ pub(crate) enum Since {
     Application,
     /// The core, at the first attempt, from what it knew then.
     Core,
+    /// The core likewise, but so far back that an earlier message under the application's id is found.
+    CoreForChosen,
+}
+
+impl Since {
+    /// What a first attempt says when the conversation was known to go so far.
+    pub(crate) fn at(self, head: u64) -> u64 {
+        match self {
+            Self::CoreForChosen => head.saturating_sub(DEDUPE_RECENT),
+            Self::Application | Self::Core => head,
+        }
+    }
 }
 
 /// One request without its final answer.
@@ -46,8 +60,12 @@ pub(crate) struct Pending {
 impl Pending {
     pub(crate) fn new(call: Call, deadline: Option<Duration>) -> Self {
         let (lane, since) = match &call {
-            Call::Send(send) => {
-                let since = if send.since.is_some() { Since::Application } else { Since::Core };
+            Call::Send(send) | Call::SendChosen(send) => {
+                let since = match &call {
+                    _ if send.since.is_some() => Since::Application,
+                    Call::SendChosen(_) => Since::CoreForChosen,
+                    _ => Since::Core,
+                };
                 (Some(Name::from(&*send.conversation)), since)
             }
             _ => (None, Since::Core),

@@ -50,7 +50,7 @@ fn wrong_requests() -> Vec<(&'static str, Value, &'static str)> {
         ("unsubscribe", json!({"conversations": vec!["C"; 201]}), "BAD_REQUEST"),
         ("get", json!({"conversation": "X"}), "NOT_FOUND"),
         ("get", json!({"conversation": "no id at all"}), "NOT_FOUND"),
-        ("get", json!([]), "NOT_FOUND"),
+        ("get", json!([]), "BAD_REQUEST"),
         ("members", json!({"conversation": "X"}), "NOT_FOUND"),
         ("members", json!({"conversation": "C", "after": ""}), "BAD_REQUEST"),
         ("members", json!({"conversation": "C", "limit": -1}), "BAD_REQUEST"),
