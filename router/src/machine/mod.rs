@@ -12,6 +12,7 @@ mod read;
 mod recent;
 mod replay;
 mod request;
+mod seal;
 mod write;
 
 use std::collections::{HashMap, VecDeque};

@@ -1,21 +1,21 @@
 //! Storing messages: known ids are answered again, new ones get a number in the next batch; a batch that is committed is
 //! answered and fanned out, in the order of its numbers.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use switchyard_cluster::link::{Answer, Asker, LiveEvent, Refusal, SendAsk};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
-use switchyard_protocol::hot::{self, MessageView};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::limits::{DEDUPE_RECENT, DEDUPE_SINCE_MAX};
 use switchyard_protocol::v1::{self, event::Body, reply};
-use switchyard_store::{BATCH_BYTES_MAX, BUCKET_ROWS, Batch, ROWS_MAX, RowRef};
+use switchyard_store::BUCKET_ROWS;
 
 use super::control::Prepared;
 use super::conversation::{Conversation, State};
 use super::pipeline::{ALSO_MAX, InFlight, Pending, Projecting, Sealed, SealedEvent, Work};
 use super::read::Ticket;
 use super::recent::IdHash;
+use super::seal::Sealer;
 use super::{
     CommitOutcome, Effect, Machine, Projection, RECORD_EVERY, REFUSED_RETRY_MS, ReadPlan, Repeat, Slot, busy, refuse,
     succeed,
@@ -463,103 +463,4 @@ fn project(
     out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
     let asker = (!pending.told_unknown).then_some((pending.asker, pending.user));
     conversation.pipeline().projecting.push(Projecting { seq, asker, created });
-}
-
-/// Gives numbers to events and makes their rows and frames.
-struct Sealer<'a> {
-    key: &'a ConversationKey,
-    batch: Batch,
-    bytes: usize,
-    time_ms: u64,
-    ordinal: u64,
-    events: Vec<Sealed>,
-}
-
-impl<'a> Sealer<'a> {
-    fn new(key: &'a ConversationKey, epoch: u64, state: &State, wall_ms: u64) -> Self {
-        Self {
-            key,
-            batch: Batch { key: key.clone(), epoch, first: state.next, rows: Vec::new() },
-            bytes: 0,
-            time_ms: wall_ms.max(state.time_ms),
-            ordinal: state.ordinal,
-            events: Vec::new(),
-        }
-    }
-
-    fn next(&self) -> u64 {
-        self.batch.first + self.batch.rows.len() as u64
-    }
-
-    fn has_room(&self, work: &Work) -> bool {
-        let bytes = match work {
-            Work::Message { send, .. } => send.bytes() + 512,
-            _ => 0,
-        };
-        self.batch.rows.len() < ROWS_MAX
-            && self.bytes + bytes <= BATCH_BYTES_MAX
-            && self.next() / BUCKET_ROWS == self.batch.first / BUCKET_ROWS
-    }
-
-    fn message(&mut self, pending: Pending) {
-        let Work::Message { send, .. } = &pending.work else { return };
-        let seq = self.next();
-        self.ordinal += 1;
-        let row = RowRef {
-            epoch: self.batch.epoch,
-            first: self.batch.first,
-            ordinal: self.ordinal,
-            kind: RowKind::of_message(send.kind),
-            sender: pending.user.as_str(),
-            client_id: send.client_id(),
-            time_ms: self.time_ms,
-            body: send.text().as_bytes(),
-        };
-        let view = MessageView {
-            conversation: self.key.conversation,
-            seq,
-            client_id: send.client_id(),
-            sender: pending.user.as_str(),
-            kind: send.kind,
-            text: send.text(),
-            time_ms: self.time_ms,
-            ordinal: self.ordinal,
-        };
-        let len = view.encoded_len();
-        let mut frame = BytesMut::with_capacity(hot::HEAD_BYTES_MAX + len);
-        hot::put_event_head(self.key.conversation, seq, len, &mut frame);
-        let message_at = frame.len();
-        view.encode(&mut frame);
-        let row = row.encode(self.key, seq);
-        self.push(row, pending, SealedEvent::Message { frame: frame.freeze(), message_at });
-    }
-
-    fn control(&mut self, pending: Pending, kind: RowKind, body: &[u8], event: SealedEvent) {
-        let seq = self.next();
-        let row = RowRef {
-            epoch: self.batch.epoch,
-            first: self.batch.first,
-            ordinal: self.ordinal,
-            kind: kind as u32,
-            sender: pending.user.as_str(),
-            client_id: "",
-            time_ms: self.time_ms,
-            body,
-        };
-        let row = row.encode(self.key, seq);
-        self.push(row, pending, event);
-    }
-
-    fn push(&mut self, row: Bytes, pending: Pending, event: SealedEvent) {
-        self.bytes += row.len();
-        self.batch.rows.push(row);
-        self.events.push(Sealed { pending, event });
-    }
-
-    fn finish(self) -> Option<(Batch, InFlight)> {
-        if self.events.is_empty() {
-            return None;
-        }
-        Some((self.batch, InFlight { time_ms: self.time_ms, events: self.events, unknown: false }))
-    }
 }
