@@ -10,6 +10,16 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::config::{Log, LogFormat};
 
+/// What the storage engine says of its own housekeeping is for its developers; who asks for more gets it.
+const QUIET_BY_DEFAULT: &str = "fjall=warn,lsm_tree=warn";
+
+/// The filter for a level or directives; what is named there goes before what is quiet by default.
+fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    let asked_for_more = level.contains("fjall") || level == "debug" || level == "trace";
+    let directives = if asked_for_more { level.to_owned() } else { format!("{QUIET_BY_DEFAULT},{level}") };
+    Ok(EnvFilter::try_new(directives)?)
+}
+
 /// Changes the level of the running process.
 #[derive(Clone, Debug)]
 pub struct LogLevel(Handle<EnvFilter, Registry>);
@@ -17,18 +27,19 @@ pub struct LogLevel(Handle<EnvFilter, Registry>);
 impl LogLevel {
     /// Puts the level or directives of a checked configuration in force.
     pub fn set(&self, level: &str) -> anyhow::Result<()> {
-        Ok(self.0.reload(EnvFilter::try_new(level)?)?)
+        self.0.reload(filter(level)?)?;
+        Ok(())
     }
 }
 
 /// Starts logging. Once in a process.
 pub fn start(log: &Log) -> anyhow::Result<LogLevel> {
-    let (filter, handle) = reload::Layer::new(EnvFilter::try_new(&log.level)?);
+    let (layer, handle) = reload::Layer::new(filter(&log.level)?);
     let lines = match log.format {
         LogFormat::Human => fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).boxed(),
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).boxed(),
     };
     // The filter stands below the lines, so that it decides for everything that is logged.
-    Registry::default().with(filter).with(lines).try_init()?;
+    Registry::default().with(layer).with(lines).try_init()?;
     Ok(LogLevel(handle))
 }
