@@ -51,6 +51,9 @@ impl Gatherings {
     }
 }
 
+/// A time that never comes: the token's end was told of.
+const TOLD: u64 = u64::MAX;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Live {
@@ -61,7 +64,8 @@ pub(super) struct Live {
     gatherings: Option<Box<Gatherings>>,
     pub(super) greeted: bool,
     expires_at_ms: u64,
-    warned: bool,
+    /// The earliest time at which the token's end is told of; [`TOLD`] once it was.
+    warn_at_ms: u64,
     in_flight: u16,
     pages: u16,
 }
@@ -75,7 +79,7 @@ impl Live {
             gatherings: None,
             greeted: false,
             expires_at_ms: identity.expires_at_ms,
-            warned: false,
+            warn_at_ms: 0,
             in_flight: 0,
             pages: 0,
         }
@@ -292,7 +296,9 @@ impl Live {
             return Err(Refusal::new(ErrorCode::Forbidden, "the token is another user's"));
         }
         self.expires_at_ms = identity.expires_at_ms;
-        self.warned = false;
+        // Of a short-lived token half is used before the next is asked for, or client and server would do nothing else.
+        let left = self.token_left(cx.now);
+        self.warn_at_ms = self.expires_at_ms.saturating_sub(millis(cx.config.token_warning.min(left / 2)));
         Ok(())
     }
 
@@ -302,8 +308,8 @@ impl Live {
         if left.is_zero() && cx.now.wall_ms >= self.expires_at_ms.saturating_add(millis(cx.config.token_grace)) {
             return true;
         }
-        if !self.warned && left <= cx.config.token_warning {
-            self.warned = true;
+        if left <= cx.config.token_warning && cx.now.wall_ms >= self.warn_at_ms {
+            self.warn_at_ms = TOLD;
             let body = v1::event::Body::TokenExpiring(v1::TokenExpiring { in_ms: millis(left) });
             cx.effects.push(Effect::Event(Box::new(v1::Event {
                 conversation: String::new(),
@@ -316,11 +322,12 @@ impl Live {
 
     pub(super) fn deadline(&self, now: Now, config: &SessionConfig) -> Duration {
         let left = self.token_left(now);
-        if self.warned {
+        if self.warn_at_ms == TOLD {
             let over = Duration::from_millis(now.wall_ms.saturating_sub(self.expires_at_ms));
             now.mono + left + config.token_grace.saturating_sub(over)
         } else {
-            now.mono + left.saturating_sub(config.token_warning)
+            let quiet = Duration::from_millis(self.warn_at_ms.saturating_sub(now.wall_ms));
+            now.mono + left.saturating_sub(config.token_warning).max(quiet)
         }
     }
 

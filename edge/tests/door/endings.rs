@@ -49,7 +49,8 @@ fn n08_a_renewed_token_keeps_the_session() {
     let longer = token_for("alice", Duration::from_secs(3));
     assert!(matches!(client.ask(renew(longer)), Reply::Renewed(_)));
     // The new token is warned of in its turn, so the old one's end was forgotten.
-    assert!(matches!(client.event().body, Some(Body::TokenExpiring(_))));
+    // Half of it is used first: a client is not asked for the next token as soon as it has this one.
+    assert!(matches!(client.event().body, Some(Body::TokenExpiring(warning)) if warning.in_ms <= 1_500));
     assert_eq!(client.closed(), Some(4006));
 }
 
