@@ -211,6 +211,7 @@ impl Conversation {
         self.edges.retain(|other| *other != edge);
         if let Some(pipeline) = &mut self.pipeline {
             pipeline.subscribing.retain(|asker| asker.edge != edge);
+            pipeline.corked.retain(|effect| !matches!(effect, Effect::Publish { edge: to, .. } if *to == edge));
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod control;
 mod conversation;
+mod cork;
 mod members;
 mod pacing;
 mod pipeline;

@@ -101,6 +101,8 @@ pub(crate) struct Pipeline {
     waiting_bytes: usize,
     pub(crate) in_flight: Option<InFlight>,
     pub(crate) projecting: Vec<Projecting>,
+    /// What the last commit has to tell, if that waits for the next one; see `cork.rs`.
+    pub(crate) corked: Vec<super::Effect>,
     /// Whether this conversation is among those that are sealed at the end of the turn.
     queued: bool,
     /// Sends whose client id is being looked up in the log.

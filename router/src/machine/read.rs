@@ -92,6 +92,8 @@ impl Machine {
         out: &mut Vec<Effect>,
     ) {
         let Some(conversation) = self.loaded_mut(key) else { return };
+        // What follows from the answer's head on is live.
+        conversation.uncork(out);
         let head = conversation.state.head();
         if !conversation.edges.contains(&to.edge) {
             conversation.edges.push(to.edge);

@@ -116,6 +116,8 @@ impl Machine {
             let sender = lookup.user.clone();
             let client_id = lookup.send.client_id().to_owned();
             lookup.through = to;
+            // What the log has of it may wait to be told; whoever sent it first is to hear first.
+            conversation.uncork(out);
             let pipeline = conversation.pipeline();
             if pipeline.full() {
                 return refuse(lookup.asker, busy("too many events wait in this conversation"), out);
@@ -211,6 +213,7 @@ impl Machine {
             out.push(Effect::Append(batch));
         } else {
             // Everything that waited was answered without an event.
+            conversation.uncork(out);
             conversation.rest();
             self.drop_unborn(key);
         }
@@ -223,11 +226,19 @@ impl Machine {
         let Some(mut in_flight) = conversation.pipeline.as_mut().and_then(|pipeline| pipeline.in_flight.take()) else {
             return;
         };
+        let cork = matches!(outcome, CommitOutcome::Committed) && conversation.should_cork(&in_flight);
+        conversation.uncork(out);
         match outcome {
             CommitOutcome::Committed => {
-                self.created += commit(conversation, key, in_flight, out);
+                let mut corked = Vec::new();
+                let created = commit(conversation, key, in_flight, if cork { &mut corked } else { out });
+                conversation.pipeline().corked = corked;
+                self.created += created;
                 if let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) {
                     self.pacing.committed(now, key, conversation);
+                    if conversation.paced {
+                        conversation.uncork(out);
+                    }
                 }
                 self.after_commit(key, out);
             }

@@ -22,10 +22,11 @@ use crate::world::World;
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 20] = [
+const EVERYTHING: [&str; 21] = [
     "already",
     "bad request",
     "changed",
+    "corked",
     "crash",
     "created",
     "created already",

@@ -150,13 +150,21 @@ impl Oracle {
         }
     }
 
-    /// The machine is told that a batch is committed; what follows from it was observed already.
+    /// The machine is told that a batch is committed; what follows from it was observed already. One batch may wait to be
+    /// told with the next.
     pub(crate) fn hand_commit(&mut self, key: &ConversationKey, head: Seq) {
         self.committed.insert(key.clone(), head);
+        self.sync(key);
+        let batch_first = self.entry(key, head).map_or(0, |entry| entry.row.first);
+        let told = |last: Option<Seq>| last.is_none_or(|last| last == head || last + 1 == batch_first);
+        let corked = |stream: &Stream| stream.last.is_some_and(|last| last != head && last + 1 == batch_first);
+        if self.streams.iter().any(|((_, conversation), stream)| conversation == key && corked(stream)) {
+            self.saw("corked");
+        }
         let behind: Vec<_> = self
             .streams
             .iter()
-            .filter(|((_, conversation), stream)| conversation == key && stream.last.is_some_and(|last| last != head))
+            .filter(|((_, conversation), stream)| conversation == key && !told(stream.last))
             .map(|((edge, _), stream)| (*edge, stream.last))
             .collect();
         for (edge, last) in behind {
