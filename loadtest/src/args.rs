@@ -81,6 +81,9 @@ pub struct Args {
     /// Pairs of users (pairs, floor).
     #[arg(long, default_value_t = 200)]
     pub pairs: usize,
+    /// Both of each pair send, and read what either sends (pairs); a window is then each one's own.
+    #[arg(long)]
+    pub both: bool,
     /// Members of the room (room; floor, then in place of pairs).
     #[arg(long)]
     pub members: Option<usize>,

@@ -131,6 +131,7 @@ fn params(args: &Args) -> Map<String, Value> {
         }
         Scenario::Pairs => {
             put("pairs", args.pairs.into());
+            put("both", args.both.into());
         }
         Scenario::Room => {
             put("members", args.room_members().into());

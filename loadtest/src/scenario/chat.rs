@@ -16,9 +16,10 @@ fn flow(args: &Args) -> Flow {
     }
 }
 
-/// Each sender writes to one reader.
+/// Each sender writes to one reader, or both write to each other.
 pub(super) fn pairs(args: &Args) -> anyhow::Result<Outcome> {
-    let shape = Shape { conversations: args.pairs, members: 2, publishers: 1, publishers_read: false };
+    let publishers = if args.both { 2 } else { 1 };
+    let shape = Shape { conversations: args.pairs, members: 2, publishers, publishers_read: args.both };
     talk(Bench::new(args, shape, flow(args))?)
 }
 

@@ -33,6 +33,9 @@ impl World {
             Flow::Timed => 0,
         };
         // Conversation by conversation would let the first ones run ahead by the time that all this takes.
+        // A pair's window is each sender's own; a room's is shared.
+        let pairs = self.plan.shape.members == 2;
+        let window = if pairs { window * self.plan.shape.publishers } else { window };
         for _ in 0..window {
             for conversation in 0..self.conversations.len() {
                 self.launch(conversation, now, net);
@@ -58,14 +61,19 @@ impl World {
 
     /// A message that is due, by the conversation's next publisher.
     pub(super) fn launch(&mut self, conversation: usize, due: u64, net: &mut Net) {
+        let conversation = &mut self.conversations[conversation];
+        let slot = conversation.members.start + conversation.next_publisher;
+        conversation.next_publisher = (conversation.next_publisher + 1) % conversation.publishers.max(1);
+        self.launch_by(slot, due, net);
+    }
+
+    /// A message that is due, by this publisher.
+    fn launch_by(&mut self, slot: usize, due: u64, net: &mut Net) {
         if self.launched >= self.quota {
             return;
         }
         self.launched += 1;
-        let conversation = &mut self.conversations[conversation];
-        let slot = conversation.members.start + conversation.next_publisher;
-        conversation.next_publisher = (conversation.next_publisher + 1) % conversation.publishers.max(1);
-        let readers = conversation.readers;
+        let readers = self.conversations[self.sessions[slot].conversation].readers;
         let session = &mut self.sessions[slot];
         let Some(outbox) = session.outbox.as_mut() else { return };
         outbox.push(due, readers);
@@ -133,9 +141,9 @@ impl World {
         }
 
         match self.plan.flow {
-            Flow::Acks(_) => self.launch_again(conversation, now, net),
+            Flow::Acks(_) if self.sending => self.launch_by(slot, now, net),
             Flow::Deliveries(_) if over => self.launch_again(conversation, now, net),
-            Flow::Deliveries(_) | Flow::Timed => {}
+            Flow::Acks(_) | Flow::Deliveries(_) | Flow::Timed => {}
         }
         self.pump(slot, net);
     }
