@@ -8,9 +8,9 @@ use switchyard_protocol::v1::{self, ConversationKind, Role};
 use switchyard_store::ProjectionWrite;
 
 use super::members::{Member, Members};
-use super::pipeline::{Pipeline, Projecting};
+use super::pipeline::{Pending, Pipeline, Projecting};
 use super::recent::{IdHash, Recent};
-use super::{Effect, Projection};
+use super::{Effect, Projection, busy, refuse};
 use crate::stored::{
     self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, StoredMember, stored_user,
 };
@@ -204,6 +204,32 @@ impl Conversation {
 
     pub(crate) fn pipeline(&mut self) -> &mut Pipeline {
         self.pipeline.get_or_insert_default()
+    }
+
+    /// Puts work in line, to be sealed at the end of the turn if nothing is in flight.
+    pub(super) fn enqueue(
+        &mut self,
+        key: &ConversationKey,
+        pending: Pending,
+        ready: &mut Vec<ConversationKey>,
+        out: &mut Vec<Effect>,
+    ) {
+        let pipeline = self.pipeline();
+        if pipeline.full() {
+            return refuse(pending.asker, busy("too many events wait in this conversation"), out);
+        }
+        pipeline.push(pending);
+        self.ready(key, ready);
+    }
+
+    /// Names itself among those that are sealed at the end of the turn, if there is something to seal.
+    pub(super) fn ready(&mut self, key: &ConversationKey, ready: &mut Vec<ConversationKey>) {
+        if !self.paced
+            && let Some(pipeline) = &mut self.pipeline
+            && pipeline.may_seal()
+        {
+            ready.push(key.clone());
+        }
     }
 
     /// An edge has no reader here any more, nor waits for one.

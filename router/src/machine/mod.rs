@@ -6,6 +6,7 @@
 mod control;
 mod conversation;
 mod cork;
+mod dedupe;
 mod members;
 mod pacing;
 mod pipeline;
@@ -14,6 +15,7 @@ mod recent;
 mod replay;
 mod request;
 mod seal;
+mod ticket;
 mod write;
 
 use std::collections::{HashMap, VecDeque};
@@ -30,9 +32,9 @@ use switchyard_store::{Batch, ProjectionWrite};
 use crate::config::RouterConfig;
 use conversation::{Conversation, State};
 use pacing::Pacing;
-pub use read::Ticket;
 use replay::Replayed;
 pub use replay::{Replay, ReplayError};
+pub use ticket::Ticket;
 
 /// Requests that may wait for one conversation to be loaded.
 const LOADING_REQUESTS_MAX: usize = 1_000;
@@ -389,12 +391,8 @@ impl Machine {
 
     /// Has the conversation's waiting work sealed at the end of the turn.
     fn ready(&mut self, key: &ConversationKey) {
-        if let Some(conversation) = self.loaded_mut(key)
-            && !conversation.paced
-            && let Some(pipeline) = &mut conversation.pipeline
-            && pipeline.may_seal()
-        {
-            self.ready.push(key.clone());
+        if let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) {
+            conversation.ready(key, &mut self.ready);
         }
     }
 

@@ -6,37 +6,8 @@ use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::{self, reply};
 
-use super::write::Lookup;
+use super::ticket::Ticket;
 use super::{Effect, Machine, ReadFailed, ReadPlan, ReadResult, busy, read_refusal, refuse, succeed};
-
-/// What a read was for; given back with its result.
-#[derive(Debug)]
-pub enum Ticket {
-    /// A page of history.
-    History {
-        /// Who asked.
-        to: Asker,
-        /// Of which conversation.
-        key: ConversationKey,
-        /// Who must still be a member.
-        user: UserId,
-        /// The head when it was asked.
-        head: u64,
-    },
-    /// What a subscriber missed.
-    Missed {
-        /// Who asked.
-        to: Asker,
-        /// Of which conversation.
-        key: ConversationKey,
-        /// Who must still be a member.
-        user: UserId,
-        /// The number they have.
-        after: u64,
-    },
-    /// Whether a client id was used.
-    Lookup(Lookup),
-}
 
 impl Machine {
     pub(super) fn history(

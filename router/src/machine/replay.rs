@@ -5,9 +5,9 @@ use switchyard_protocol::id::ConversationKey;
 use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMember};
 
 use super::conversation::State;
+use super::dedupe::id_hash;
 use super::members::Member;
 use super::recent::{NO_ID, Recent};
-use super::write::id_hash;
 use crate::stored::{self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, RowKind};
 use crate::timeline::damaged;
 

@@ -54,7 +54,7 @@ impl Machine {
     fn dispatch(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
         let Request { from, key, user, ask } = request;
         let members_add = self.config.members_add;
-        let Some(conversation) = self.loaded_mut(&key) else { return };
+        let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) else { return };
         let role = match conversation.state.members.get(&user) {
             Some(member) => member.role,
             None => return self.stranger(now, Request { from, key, user, ask }, out),
@@ -86,13 +86,13 @@ impl Machine {
         if let Err(refusal) = conversation.state.prepare(&pending, members_add) {
             return refuse(from, refusal, out);
         }
-        self.enqueue(&key, pending, out);
+        conversation.enqueue(&key, pending, &mut self.ready, out);
     }
 
     /// Somebody who is no member, or a conversation that does not exist: the two are answered alike.
     fn stranger(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
         let Request { from, key, user, ask } = request;
-        let Some(conversation) = self.loaded_mut(&key) else { return };
+        let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) else { return };
         match ask {
             Ask::Unsubscribe => conversation.unsubscribe(from.edge),
             Ask::Create(ask) if !conversation.state.born() => {
@@ -104,7 +104,7 @@ impl Machine {
                     told_unknown: false,
                     work: Work::Create(ask),
                 };
-                self.enqueue(&key, pending, out);
+                conversation.enqueue(&key, pending, &mut self.ready, out);
             }
             // It was looked for in the store just now: the answer took its time.
             _ if !conversation.state.born() => refuse(from, Refusal::NOT_FOUND, out),
@@ -126,16 +126,5 @@ impl Machine {
             *byte ^= mask;
         }
         ConversationKey { tenant: key.tenant.clone(), conversation: ConversationId::from_bytes(bytes) }
-    }
-
-    /// Puts work in line, and begins it if nothing else is under way.
-    pub(super) fn enqueue(&mut self, key: &ConversationKey, pending: Pending, out: &mut Vec<Effect>) {
-        let Some(conversation) = self.loaded_mut(key) else { return };
-        let pipeline = conversation.pipeline();
-        if pipeline.full() {
-            return refuse(pending.asker, busy("too many events wait in this conversation"), out);
-        }
-        pipeline.push(pending);
-        self.ready(key);
     }
 }
