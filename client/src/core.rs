@@ -41,7 +41,7 @@ pub use self::io::{Call, Connection, Effect, From, Input, Loss, NoToken, Ticket}
 use self::flights::{Flights, Purpose};
 use self::jitter::Jitter;
 use self::link::{Link, Token};
-use self::outbox::Outbox;
+use self::outbox::{Known, Outbox};
 use self::timeline::Timeline;
 use self::timers::{Timer, Timers};
 use crate::error::Error;
@@ -111,8 +111,8 @@ pub struct Core {
     next_id: u64,
     flights: Flights,
     outbox: Outbox,
-    /// The newest known head of conversations without a subscription.
-    heads: BTreeMap<Name, u64>,
+    /// How far conversations without a subscription go, and where others begin if they lost their beginning.
+    known: BTreeMap<Name, Known>,
 
     timelines: BTreeMap<Name, Timeline>,
     /// Timelines whose fetch is queued, in order; each once.
@@ -153,7 +153,7 @@ impl Core {
             next_id: 1,
             flights: Flights::default(),
             outbox: Outbox::new(settings.in_flight_per_conversation_max),
-            heads: BTreeMap::new(),
+            known: BTreeMap::new(),
             timelines: BTreeMap::new(),
             wanting: VecDeque::new(),
             fetch_failures: 0,

@@ -10,7 +10,7 @@ use super::flights::Purpose;
 use super::io::{Call, Repeat, Ticket};
 use super::limits::{HEADS_MAX, IN_FLIGHT_RESERVED, RETRY_BASE, RETRY_CAP, SINCE_UNKNOWN};
 use super::link::{Link, is_retry};
-use super::outbox::{Attempts, Pending, Since};
+use super::outbox::{Attempts, Known, Pending, Since};
 use super::timers::Timer;
 use super::{Core, Name};
 use crate::error::{Closed, Error};
@@ -61,8 +61,10 @@ impl Core {
                     let timeline = self.timelines.get(&*send.conversation);
                     let subscribed =
                         timeline.and_then(|timeline| timeline.position.map(|seen| seen.max(timeline.head)));
-                    let known = subscribed.or_else(|| self.heads.get(&*send.conversation).copied());
-                    send.since = known.map(|head| pending.since.at(head));
+                    let known = self.known.get(&*send.conversation).copied();
+                    let first = known.map_or(0, |known| known.first);
+                    let known = subscribed.map(|head| Known { head, first }).or(known);
+                    send.since = known.map(|known| pending.since.at(known));
                 } else if pending.attempts == Attempts::Doubt {
                     send.since.get_or_insert(SINCE_UNKNOWN);
                 }
@@ -153,13 +155,14 @@ impl Core {
     pub(super) fn on_head_known(&mut self, name: &Name, result: Option<reply::Result>) {
         match result {
             Some(reply::Result::Detail(v1::Detail { conversation: Some(conversation) })) => {
-                self.remember_head(name, conversation.head);
+                let known = Known { head: conversation.head, first: conversation.first_available };
+                self.remember(name, known);
                 if let Some(pending) = self.outbox.first_waiting(name).and_then(|ticket| self.outbox.get_mut(ticket))
                     && let Call::Send(send) | Call::SendChosen(send) = &mut pending.call
                     && pending.since != Since::Application
                     && pending.attempts == Attempts::NotDone
                 {
-                    send.since = Some(pending.since.at(conversation.head));
+                    send.since = Some(pending.since.at(known));
                 }
                 self.outbox.release(name);
             }
@@ -252,29 +255,33 @@ impl Core {
 
     /// Keeps how far the conversation goes, for the `since` of later sends.
     fn learn_head(&mut self, call: &Call, result: &reply::Result) {
-        let (name, head) = match (call, result) {
-            (_, reply::Result::Sent(v1::Sent { message: Some(message), .. })) => (&message.conversation, message.seq),
+        let (name, head, first) = match (call, result) {
+            (_, reply::Result::Sent(v1::Sent { message: Some(message), .. })) => {
+                (&message.conversation, message.seq, 0)
+            }
             (_, reply::Result::Created(v1::Created { conversation: Some(conversation), .. }))
             | (_, reply::Result::Detail(v1::Detail { conversation: Some(conversation) })) => {
-                (&conversation.id, conversation.head)
+                (&conversation.id, conversation.head, conversation.first_available)
             }
-            (_, reply::Result::Changed(changed)) => (&changed.conversation, changed.seq),
-            (Call::History(history), reply::Result::Page(page)) => (&history.conversation, page.head),
+            (_, reply::Result::Changed(changed)) => (&changed.conversation, changed.seq, 0),
+            (Call::History(history), reply::Result::Page(page)) => {
+                (&history.conversation, page.head, page.first_available)
+            }
             _ => return,
         };
         if !self.timelines.contains_key(&**name) {
-            self.remember_head(&Name::from(&**name), head);
+            self.remember(&Name::from(&**name), Known { head, first });
         }
     }
 
-    pub(super) fn remember_head(&mut self, name: &Name, head: u64) {
-        if let Some(known) = self.heads.get_mut(name) {
-            *known = head.max(*known);
+    pub(super) fn remember(&mut self, name: &Name, known: Known) {
+        if let Some(before) = self.known.get_mut(name) {
+            *before = Known { head: known.head.max(before.head), first: known.first.max(before.first) };
             return;
         }
-        if self.heads.len() >= HEADS_MAX {
-            self.heads.pop_first();
+        if self.known.len() >= HEADS_MAX {
+            self.known.pop_first();
         }
-        self.heads.insert(name.clone(), head);
+        self.known.insert(name.clone(), known);
     }
 }

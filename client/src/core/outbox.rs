@@ -32,13 +32,23 @@ pub(crate) enum Since {
 }
 
 impl Since {
-    /// What a first attempt says when the conversation was known to go so far.
-    pub(crate) fn at(self, head: u64) -> u64 {
+    /// What a first attempt says when this is known of the conversation.
+    pub(crate) fn at(self, known: Known) -> u64 {
         match self {
-            Self::CoreForChosen => head.saturating_sub(DEDUPE_RECENT),
-            Self::Application | Self::Core => head,
+            // Where history was dropped, no message is found under any id, and the server refuses to say so.
+            Self::CoreForChosen => known.head.saturating_sub(DEDUPE_RECENT).max(known.first.saturating_sub(1)),
+            Self::Application | Self::Core => known.head,
         }
     }
+}
+
+/// From where to where a conversation goes, as far as is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Known {
+    /// The newest number.
+    pub(crate) head: u64,
+    /// The lowest one that is kept; 0 if nobody said.
+    pub(crate) first: u64,
 }
 
 /// One request without its final answer.

@@ -14,6 +14,7 @@ use super::flights::Purpose;
 use super::io::{Effect, From, Ticket};
 use super::limits::{RETRY_BASE, RETRY_CAP};
 use super::link::{Link, is_retry};
+use super::outbox::Known;
 use super::timeline::{Attached, Fetch, Timeline};
 use super::timers::Timer;
 use super::{Core, Name};
@@ -234,6 +235,9 @@ impl Core {
         timeline.alone = false;
         timeline.head = timeline.head.max(page.head);
         self.confirm_all(name, page.head);
+        if page.first_available > 1 {
+            self.remember(name, Known { head: page.head, first: page.first_available });
+        }
         self.on_gap(name, page.first_available);
         for event in page.events {
             self.on_numbered(name, event);
@@ -387,7 +391,7 @@ impl Core {
     fn drop_timeline(&mut self, name: &Name) -> Option<Timeline> {
         let mut timeline = self.timelines.remove(name)?;
         if timeline.position.is_some() {
-            self.remember_head(name, timeline.head);
+            self.remember(name, Known { head: timeline.head, first: 0 });
         }
         timeline.forget_held(&mut self.held_bytes);
         self.timers.cancel(&Timer::Subscription(name.clone()));

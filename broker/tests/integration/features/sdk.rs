@@ -177,6 +177,11 @@ fn i2_a_gap_is_told() {
         for seq in first..=2_300 {
             assert_eq!(text(&mut events).await.0, seq);
         }
+        // Fewer are left than an id of the application's own is looked for: it is new, and stored.
+        for client in [&alice, &bob] {
+            let sent = client.send_with(Draft { client_id: Some("mine".into()), ..Draft::text(&id, "new") });
+            assert!(!sent.await.expect("stored").duplicate);
+        }
     });
 }
 

@@ -258,6 +258,28 @@ fn an_expired_id_is_told_when_an_attempt_is_in_doubt_or_the_application_chose_si
 }
 
 #[test]
+fn an_id_of_the_application_is_looked_for_as_far_back_as_history_goes() {
+    let chosen = |id: &str| {
+        let (conversation, client_id) = ("c".to_owned(), id.to_owned());
+        Call::SendChosen(v1::Send { conversation, client_id, ..v1::Send::default() })
+    };
+    let mut rig = Rig::online();
+    let (known, out) = rig.submit(get("c"));
+    assert!(rig.reply(out.frames()[0].0, head_of("c", 2_300)).answer(known).is_some());
+    let (ticket, out) = rig.submit(chosen("m1"));
+    let (id, first) = out.one_send();
+    assert_eq!(first.since, Some(1_300));
+    // Meanwhile what lies below 2,000 was dropped.
+    let out = rig.refuse(id, ErrorCode::IdExpired, None);
+    let detail = v1::Conversation { id: "c".to_owned(), head: 2_300, first_available: 2_000, ..Default::default() };
+    let detail = reply::Result::Detail(v1::Detail { conversation: Some(detail) });
+    let (id, second) = rig.reply(out.frames()[0].0, detail).one_send();
+    assert_eq!(second.since, Some(1_999), "there is nothing to find before it");
+    assert!(matches!(rig.reply(id, sent("c", "m1", 2_301)).answer(ticket), Some(Ok(_))));
+    assert_eq!(rig.submit(chosen("m2")).1.one_send().1.since, Some(1_999), "once is enough");
+}
+
+#[test]
 fn too_much_is_refused_at_once() {
     let mut rig = Rig::new();
     for n in 0..PENDING_MAX {
