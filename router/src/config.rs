@@ -32,7 +32,7 @@ impl Default for RouterConfig {
 }
 
 /// How much of a timeline is kept; off by default.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Retention {
     /// For direct conversations.
     pub direct: RetentionRule,
@@ -40,16 +40,45 @@ pub struct Retention {
     pub group: RetentionRule,
 }
 
-/// How much of one conversation is kept. Rounds in favour of keeping: whole runs of 1,000 events go.
+/// How much of one conversation is kept. Both limits round in favour of keeping: whole runs of 1,000 events go, and the run
+/// of the newest event always stays.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RetentionRule {
     /// At least the newest so many events stay.
     pub events_max: Option<u64>,
+    /// Events younger than this stay, unless there are more than `events_max` of them.
+    pub age_max: Option<Duration>,
 }
 
 impl Retention {
     /// The rule for this kind.
     pub fn of(&self, kind: ConversationKind) -> RetentionRule {
+        match kind {
+            ConversationKind::Direct => self.direct,
+            ConversationKind::Group => self.group,
+        }
+    }
+
+    /// What is too old at this time.
+    pub fn cutoffs(&self, wall_ms: u64) -> Cutoffs {
+        let before = |rule: &RetentionRule| {
+            let age = rule.age_max?;
+            Some(wall_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)))
+        };
+        Cutoffs { direct: before(&self.direct), group: before(&self.group) }
+    }
+}
+
+/// Times before which events are too old, for each kind of conversation that has a limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cutoffs {
+    direct: Option<u64>,
+    group: Option<u64>,
+}
+
+impl Cutoffs {
+    /// For this kind.
+    pub fn of(&self, kind: ConversationKind) -> Option<u64> {
         match kind {
             ConversationKind::Direct => self.direct,
             ConversationKind::Group => self.group,

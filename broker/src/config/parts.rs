@@ -84,7 +84,10 @@ impl Settings {
 }
 
 fn rule(limits: &RetentionLimits) -> RetentionRule {
-    RetentionRule { events_max: (limits.events_max > 0).then_some(limits.events_max) }
+    RetentionRule {
+        events_max: (limits.events_max > 0).then_some(limits.events_max),
+        age_max: (!limits.age_max.0.is_zero()).then_some(limits.age_max.0),
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

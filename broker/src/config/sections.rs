@@ -209,11 +209,19 @@ pub struct Retention {
 }
 
 /// What is kept of one conversation; older events are dropped, and readers are told of the gap.
-#[derive(Deserialize, Clone, PartialEq, Debug, Default)]
+#[derive(Deserialize, Clone, PartialEq, Debug)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionLimits {
     /// The newest so many events; 0 keeps all.
     pub events_max: u64,
+    /// Events no older than this; `"0s"` keeps all.
+    pub age_max: Span,
+}
+
+impl Default for RetentionLimits {
+    fn default() -> Self {
+        Self { events_max: 0, age_max: Span::secs(0) }
+    }
 }
 
 /// `[sessions]`: live connections.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use switchyard_cluster::link::{Asker, Delivery, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::ConversationKey;
+use switchyard_router::config::Cutoffs;
 use switchyard_router::machine::{Input, ReadPlan, Ticket};
 use switchyard_store::Batch;
 
@@ -51,7 +52,7 @@ pub(crate) enum Inside {
     Mutation(u64),
     /// A barrier ends.
     Confirm(Batch),
-    Load(ConversationKey),
+    Load(ConversationKey, Cutoffs),
     Read(ConversationKey, Box<Ticket>, ReadPlan),
     Decoy(ConversationKey, Asker),
     /// A completion arrives.

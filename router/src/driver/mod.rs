@@ -1,6 +1,7 @@
 //! The driver: carries a worker's shard machine. Its inputs are the link's requests and the completions that the commit
 //! thread and the readers post; its effects go to the link, the commit thread and the readers. It never blocks.
 
+mod beginning;
 mod commit;
 pub mod reader;
 mod rest;
@@ -81,7 +82,7 @@ impl Router {
                 Effect::Answer { to, answer } => self.link.send(to.edge, Delivery::Answer { to, answer }),
                 Effect::Publish { edge, event } => self.link.send(edge, Delivery::Event(event)),
                 Effect::Project { key, projection } => self.readers.project(&self.completions, key, projection),
-                Effect::Load { key } => self.readers.load(&self.completions, key),
+                Effect::Load { key, cutoffs } => self.readers.load(&self.completions, key, cutoffs),
                 Effect::Read { key, ticket, plan } => self.readers.read(&self.completions, key, ticket, plan),
                 Effect::Decoy { key, to } => self.readers.decoy(&self.completions, key, to),
             }

@@ -15,7 +15,8 @@ use switchyard_protocol::v1;
 use switchyard_store::{Direction, ProjectionError, ReadError, ReadRange, Row, Seq};
 
 use super::rest::Rest;
-use super::{Completions, Timelines};
+use super::{Completions, Timelines, beginning};
+use crate::config::Cutoffs;
 use crate::machine::{Input, Projection, ReadFailed, ReadPlan, ReadResult, Replay, Ticket};
 use crate::timeline;
 
@@ -45,7 +46,7 @@ struct Queue {
 }
 
 enum Job {
-    Load { key: ConversationKey, seed: u64 },
+    Load { key: ConversationKey, seed: u64, cutoffs: Cutoffs },
     Read { key: ConversationKey, ticket: Box<Ticket>, plan: ReadPlan },
     Project { key: ConversationKey, projection: Box<Projection> },
     Decoy { key: ConversationKey, to: Asker },
@@ -87,8 +88,8 @@ impl Readers {
         self.shared.ready.notify_all();
     }
 
-    pub(super) fn load(&self, to: &Completions, key: ConversationKey) {
-        self.submit(to, Job::Load { key, seed: self.seed });
+    pub(super) fn load(&self, to: &Completions, key: ConversationKey, cutoffs: Cutoffs) {
+        self.submit(to, Job::Load { key, seed: self.seed, cutoffs });
     }
 
     pub(super) fn read(&self, to: &Completions, key: ConversationKey, ticket: Box<Ticket>, plan: ReadPlan) {
@@ -131,8 +132,8 @@ fn run(shared: &Shared, rest: fn()) {
     let mut rest = Rest::new(rest);
     while let Some((to, job)) = take(shared, &mut rest) {
         let done = match job {
-            Job::Load { key, seed } => {
-                let result = load(store, &key, seed).map_err(|error| failed(&error));
+            Job::Load { key, seed, cutoffs } => {
+                let result = load(store, &key, seed, cutoffs).map_err(|error| failed(&error));
                 Input::Loaded { key, result }
             }
             Job::Read { key, ticket, plan } => {
@@ -145,7 +146,7 @@ fn run(shared: &Shared, rest: fn()) {
             }
             Job::Decoy { key, to } => {
                 // What it found is thrown away, its time is what counts.
-                let failed = load(store, &key, 0).err().map(|error| failed(&error));
+                let failed = load(store, &key, 0, Cutoffs::default()).err().map(|error| failed(&error));
                 Input::Decoyed { to, failed }
             }
         };
@@ -185,7 +186,12 @@ pub fn failed(error: &ReadError) -> ReadFailed {
 }
 
 /// Reads what a conversation comes to; nothing if it does not exist.
-pub fn load(store: &dyn Timelines, key: &ConversationKey, seed: u64) -> Result<Option<Box<Replay>>, ReadError> {
+pub fn load(
+    store: &dyn Timelines,
+    key: &ConversationKey,
+    seed: u64,
+    cutoffs: Cutoffs,
+) -> Result<Option<Box<Replay>>, ReadError> {
     let record = intact(block_on(store.load(key)))?.flatten();
     let known = record.as_ref().map_or(0, |record| record.applied);
     let Some(head) = block_on(store.head(key, known))? else { return Ok(None) };
@@ -203,6 +209,9 @@ pub fn load(store: &dyn Timelines, key: &ConversationKey, seed: u64) -> Result<O
             replay.row(key, seq, &row)?;
         }
     }
+    let before_ms = cutoffs.of(replay.kind());
+    let (first, older) = beginning::find(store, key, replay.first_available(), head, before_ms)?;
+    replay.begins(first, older);
     Ok(Some(Box::new(replay)))
 }
 
@@ -220,7 +229,7 @@ fn intact<T>(read: Result<T, ProjectionError>) -> Result<Option<T>, ReadError> {
 }
 
 /// A run of decoded rows.
-fn rows(
+pub(super) fn rows(
     store: &dyn Timelines,
     key: &ConversationKey,
     from: Seq,
@@ -267,6 +276,9 @@ pub fn read(store: &dyn Timelines, key: &ConversationKey, plan: ReadPlan) -> Res
                 }
             }
             Ok(ReadResult::Found(None))
+        }
+        ReadPlan::Older { first, head, before_ms } => {
+            beginning::older(store, key, first, head, before_ms).map(ReadResult::Older)
         }
     }
 }

@@ -8,9 +8,10 @@ use switchyard_protocol::v1::{self, ConversationKind, Role};
 use switchyard_store::ProjectionWrite;
 
 use super::members::{Member, Members};
-use super::pipeline::{Pending, Pipeline, Projecting};
+use super::pipeline::{Pending, Pipeline};
 use super::recent::{IdHash, Recent};
-use super::{Effect, Projection, busy, refuse};
+use super::{Effect, Older, busy, refuse};
+use crate::config::RetentionRule;
 use crate::stored::{
     self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, StoredMember, stored_user,
 };
@@ -177,6 +178,8 @@ pub(crate) struct Conversation {
     pub(crate) pipeline: Option<Box<Pipeline>>,
     /// The number up to which the stored record is known to be.
     pub(crate) recorded: u64,
+    /// The oldest complete run of events does not end before this time.
+    pub(crate) run_end_ms: u64,
     /// Its next batch waits, see `pacing.rs`.
     pub(crate) paced: bool,
     /// When somebody last asked something of it.
@@ -187,19 +190,31 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     pub(crate) fn new(state: State, edges: Vec<EdgeId>, recorded: u64, now: Duration) -> Self {
-        Self { state, edges, pipeline: None, recorded, paced: false, touched: now, looked_at: now }
+        Self { state, edges, pipeline: None, recorded, run_end_ms: 0, paced: false, touched: now, looked_at: now }
     }
 
-    /// Writes again what membership events above the record changed in the listings: their owner may have died in between.
-    pub(crate) fn relist(&mut self, key: &ConversationKey, touched: &[(String, u64)], out: &mut Vec<Effect>) {
-        if touched.is_empty() {
+    /// Does what was left undone while the conversation was not in memory. What membership events above the record changed
+    /// in the listings is written again, for their owner may have died in between; and what is no longer kept goes.
+    pub(crate) fn catch_up(
+        &mut self,
+        key: &ConversationKey,
+        touched: &[(String, u64)],
+        older: Older,
+        rule: RetentionRule,
+        out: &mut Vec<Effect>,
+    ) {
+        self.run_end_ms = older.run_end_ms;
+        let below = older.below.max(self.state.beyond(rule));
+        if touched.is_empty() && below <= self.state.first_available {
             return;
         }
-        let through = self.state.head();
         let members = touched.iter().filter_map(|(user, at)| self.state.member_record(key, user, *at)).collect();
-        let projection = Projection { members, record: self.state.record(key), through, trim_below: None };
-        out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
-        self.pipeline().projecting.push(Projecting { seq: through, asker: None, created: false });
+        self.project_and_drop(key, members, below, out);
+    }
+
+    /// Whether a projection is under way.
+    pub(crate) fn projecting(&self) -> bool {
+        self.pipeline.as_ref().is_some_and(|pipeline| !pipeline.projecting.is_empty())
     }
 
     pub(crate) fn pipeline(&mut self) -> &mut Pipeline {

@@ -14,6 +14,7 @@ mod read;
 mod recent;
 mod replay;
 mod request;
+mod retention;
 mod seal;
 mod ticket;
 mod write;
@@ -29,11 +30,12 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1;
 use switchyard_store::{Batch, ProjectionWrite};
 
-use crate::config::RouterConfig;
+use crate::config::{Cutoffs, RouterConfig};
 use conversation::{Conversation, State};
 use pacing::Pacing;
 use replay::Replayed;
 pub use replay::{Replay, ReplayError};
+pub use retention::Older;
 pub use ticket::Ticket;
 
 /// Requests that may wait for one conversation to be loaded.
@@ -170,6 +172,15 @@ pub enum ReadPlan {
         /// Which.
         client_id: String,
     },
+    /// Which of the oldest runs have grown too old.
+    Older {
+        /// The lowest number there is.
+        first: u64,
+        /// The newest committed number.
+        head: u64,
+        /// Events from before this time are too old.
+        before_ms: u64,
+    },
 }
 
 /// What was read.
@@ -181,6 +192,8 @@ pub enum ReadResult {
     Events(Vec<v1::Event>),
     /// The encoded message that was looked for.
     Found(Option<Bytes>),
+    /// What is too old.
+    Older(Older),
 }
 
 /// What to do.
@@ -199,6 +212,8 @@ pub enum Effect {
     Load {
         /// Which.
         key: ConversationKey,
+        /// What of it is too old.
+        cutoffs: Cutoffs,
     },
     /// Read rows; answered by `Read`.
     Read {
@@ -423,6 +438,7 @@ impl Machine {
         conversation.rest();
         if conversation.pipeline.is_some() || conversation.touched + idle_after > now.mono {
             conversation.state.recent.shrink();
+            self.look_at_age(now, &key, out);
             return self.look_later(now, key);
         }
         if conversation.state.born() && conversation.recorded < conversation.state.head() {
@@ -464,10 +480,11 @@ impl Machine {
         };
         let replayed = match replay {
             Some(replay) => replay.finish(),
-            None => Replayed { state: State::unborn(), recorded: 0, touched: Vec::new() },
+            None => Replayed { state: State::unborn(), recorded: 0, touched: Vec::new(), older: Older::default() },
         };
+        let rule = self.config.retention.of(replayed.state.profile.kind);
         let mut conversation = Conversation::new(replayed.state, edges, replayed.recorded, now.mono);
-        conversation.relist(&key, &replayed.touched, out);
+        conversation.catch_up(&key, &replayed.touched, replayed.older, rule, out);
         self.loaded += 1;
         self.slots.insert(key.clone(), Slot::Loaded(Box::new(conversation)));
         for request in waiting {

@@ -90,6 +90,9 @@ impl Machine {
         out: &mut Vec<Effect>,
     ) {
         match (ticket, result) {
+            (Ticket::Age { key }, Ok(ReadResult::Older(older))) => self.aged(&key, older, out),
+            // It is looked at again in due time.
+            (Ticket::Age { .. }, Err(_)) => {}
             (Ticket::Lookup(lookup), Ok(ReadResult::Found(found))) => self.looked_up(now, lookup, found, out),
             (Ticket::Lookup(lookup), Err(failed)) => self.lookup_failed(now, lookup, read_refusal(failed), out),
             (Ticket::History { to, key, user, head }, Ok(ReadResult::Messages(messages))) => {

@@ -2,8 +2,10 @@
 //! Pure; the readers of the store feed it, and hand the result to the machine.
 
 use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::v1::ConversationKind;
 use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMember};
 
+use super::Older;
 use super::conversation::State;
 use super::dedupe::id_hash;
 use super::members::Member;
@@ -22,6 +24,7 @@ pub struct Replay {
     expected: Seq,
     /// Users whom events above the record touched, and the event's number: their listing rows may never have been written.
     touched: Vec<(String, Seq)>,
+    older: Older,
 }
 
 /// A conversation that was rebuilt.
@@ -32,6 +35,8 @@ pub(crate) struct Replayed {
     pub(crate) recorded: u64,
     /// Users whose listing rows are to be written again, and the number that they follow from.
     pub(crate) touched: Vec<(String, Seq)>,
+    /// What of it has grown too old.
+    pub(crate) older: Older,
 }
 
 /// Why a conversation could not be rebuilt.
@@ -40,7 +45,7 @@ pub type ReplayError = ReadError;
 impl Replay {
     /// From the founding row on: there is no record.
     pub fn from_founding(seed: u64) -> Self {
-        Self { state: State::unborn(), seed, recorded: None, expected: 0, touched: Vec::new() }
+        Self::of(State::unborn(), seed, None)
     }
 
     /// From a record and the members; the log is to be read from [`Record::applied`] on, that row included.
@@ -64,7 +69,12 @@ impl Replay {
         }
         state.next = record.applied;
         state.recent = Recent::after(record.applied);
-        Ok(Self { state, seed, recorded: Some(record.applied), expected: record.applied, touched: Vec::new() })
+        Ok(Self::of(state, seed, Some(record.applied)))
+    }
+
+    fn of(state: State, seed: u64, recorded: Option<Seq>) -> Self {
+        let expected = recorded.unwrap_or(0);
+        Self { state, seed, recorded, expected, touched: Vec::new(), older: Older::default() }
     }
 
     /// The number of the first row to read.
@@ -119,7 +129,24 @@ impl Replay {
         Ok(())
     }
 
+    /// What kind of conversation it is.
+    pub fn kind(&self) -> ConversationKind {
+        self.state.profile.kind
+    }
+
+    /// The lowest event that the record says is there.
+    pub fn first_available(&self) -> Seq {
+        self.state.first_available
+    }
+
+    /// What the store says of the timeline's beginning: the lowest event that is there, and what has grown too old.
+    pub fn begins(&mut self, first: Seq, older: Older) {
+        self.state.first_available = self.state.first_available.max(first);
+        self.older = older;
+    }
+
     pub(crate) fn finish(self) -> Replayed {
-        Replayed { state: self.state, recorded: self.recorded.unwrap_or(0), touched: self.touched }
+        let Self { state, touched, older, .. } = self;
+        Replayed { state, recorded: self.recorded.unwrap_or(0), touched, older }
     }
 }

@@ -1,6 +1,6 @@
 //! Requests as they arrive: found, loaded or unknown conversations, members and strangers.
 
-use switchyard_cluster::link::{Ask, Refusal, Request};
+use switchyard_cluster::link::{Ask, EdgeId, Refusal, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::v1::{self, reply};
@@ -37,16 +37,16 @@ impl Machine {
                     return;
                 }
                 let edges = std::mem::take(edges);
-                self.load(request, edges, out);
+                self.load(now, request, edges, out);
             }
             None if matches!(request.ask, Ask::Unsubscribe) => {}
-            None => self.load(request, Vec::new(), out),
+            None => self.load(now, request, Vec::new(), out),
         }
     }
 
-    fn load(&mut self, request: Request, edges: Vec<switchyard_cluster::link::EdgeId>, out: &mut Vec<Effect>) {
+    fn load(&mut self, now: Now, request: Request, edges: Vec<EdgeId>, out: &mut Vec<Effect>) {
         let key = request.key.clone();
-        out.push(Effect::Load { key: key.clone() });
+        out.push(Effect::Load { key: key.clone(), cutoffs: self.config.retention.cutoffs(now.wall_ms) });
         self.slots.insert(key, Slot::Loading { waiting: vec![request], edges });
     }
 

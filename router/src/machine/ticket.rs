@@ -32,6 +32,11 @@ pub enum Ticket {
     },
     /// Whether a client id was used.
     Lookup(Lookup),
+    /// What has grown too old.
+    Age {
+        /// Of which conversation.
+        key: ConversationKey,
+    },
 }
 
 /// A send whose client id is being looked up in the log.

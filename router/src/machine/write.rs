@@ -7,7 +7,6 @@ use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::{self, event::Body, reply};
-use switchyard_store::BUCKET_ROWS;
 
 use super::control::Prepared;
 use super::conversation::{Conversation, State};
@@ -134,25 +133,14 @@ impl Machine {
 
     /// What the new head calls for: retention, and a record that spares the next load a long replay.
     fn after_commit(&mut self, key: &ConversationKey, out: &mut Vec<Effect>) {
-        let retention = self.config.retention.clone();
+        let retention = self.config.retention;
         let Some(conversation) = self.loaded_mut(key) else { return };
-        let state = &mut conversation.state;
-        let head = state.head();
-        let projecting = conversation.pipeline.as_ref().is_some_and(|pipeline| !pipeline.projecting.is_empty());
-        if head < conversation.recorded + RECORD_EVERY || projecting {
-            return;
+        let state = &conversation.state;
+        let below = state.beyond(retention.of(state.profile.kind));
+        let due = below > state.first_available || state.head() >= conversation.recorded + RECORD_EVERY;
+        if due && !conversation.projecting() {
+            conversation.project_and_drop(key, Vec::new(), below, out);
         }
-        let keep = retention.of(state.profile.kind).events_max;
-        let below = keep.map_or(0, |keep| head.saturating_sub(keep) / BUCKET_ROWS * BUCKET_ROWS);
-        let trim_below = (below > state.first_available).then_some(below);
-        if let Some(below) = trim_below {
-            state.first_available = below;
-        }
-        let record = state.record(key);
-        let projection = Projection { members: Vec::new(), record, through: head, trim_below };
-        out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
-        // Only memory knows what retention drops until this is written: so long the conversation stays there.
-        conversation.pipeline().projecting.push(Projecting { seq: head, asker: None, created: false });
     }
 
     /// Projections are written: whoever waited for theirs is answered.

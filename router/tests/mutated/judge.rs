@@ -146,8 +146,8 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
     }
     while let Some(effect) = effects.pop() {
         let input = match effect {
-            Effect::Load { key } => {
-                let result = load(shelf, &key, SEED).map_err(|error| failed(&error));
+            Effect::Load { key, cutoffs } => {
+                let result = load(shelf, &key, SEED, cutoffs).map_err(|error| failed(&error));
                 Input::Loaded { key, result }
             }
             Effect::Read { key, ticket, plan } => {

@@ -89,7 +89,7 @@ impl Story {
     /// Keeps what is to be stored and says that it was.
     fn note(&mut self, effect: Effect) -> Option<Input> {
         match effect {
-            Effect::Load { key } => Some(Input::Loaded { key, result: Ok(None) }),
+            Effect::Load { key, .. } => Some(Input::Loaded { key, result: Ok(None) }),
             Effect::Append(batch) => {
                 for (seq, blob) in (batch.first..).zip(&batch.rows) {
                     self.rows.push(Row::decode(&batch.key, seq, blob).expect("the machine's own row"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use switchyard_cluster::link::{Answer, SubscribeAsk};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
+use switchyard_protocol::v1;
 use switchyard_router::config::{Retention, RetentionRule, RouterConfig};
 use switchyard_router::machine::{Effect, Held, Input};
 
@@ -13,6 +14,7 @@ use crate::clients::{STRANGER, places, tenant};
 use crate::desk::{Desk, code, group, role, send, sent};
 use crate::disk::Fate;
 use crate::old;
+use crate::profile::OLD_AGE_MS;
 use crate::timeline::user;
 
 fn key() -> ConversationKey {
@@ -65,7 +67,7 @@ fn an_edge_that_gave_up_while_missed_events_were_read_is_not_subscribed() {
 
 #[test]
 fn n18_an_id_whose_row_retention_may_have_dropped_is_refused_not_stored_twice() {
-    let rule = RetentionRule { events_max: Some(10) };
+    let rule = RetentionRule { events_max: Some(10), age_max: None };
     let config = RouterConfig { retention: Retention { group: rule, direct: rule }, ..idle_soon() };
     let mut desk = Desk::new(config);
     old::put(&desk.disk, 1_995, 1_100);
@@ -85,7 +87,7 @@ fn n18_an_id_whose_row_retention_may_have_dropped_is_refused_not_stored_twice() 
 
 #[test]
 fn what_retention_drops_is_said_although_it_was_slow_to_be_written() {
-    let rule = RetentionRule { events_max: Some(10) };
+    let rule = RetentionRule { events_max: Some(10), age_max: None };
     let config = RouterConfig { retention: Retention { group: rule, direct: rule }, ..idle_soon() };
     let mut desk = Desk::new(config);
     old::put(&desk.disk, 1_990, 1_015);
@@ -106,6 +108,78 @@ fn what_retention_drops_is_said_although_it_was_slow_to_be_written() {
     let Answer::Subscribed(answer) = answer else { panic!("{answer:?}") };
     let first = answer.missed.events[0].seq;
     assert!(answer.missed.first_available >= first, "the gap before {first} is said: {:?}", answer.missed);
+}
+
+/// The lowest event that this user is told of, and how many of the old group are on the disk no more.
+fn beginning(desk: &mut Desk) -> (u64, u64) {
+    let answer = desk.ask("ana", &old::key(), &What::Get);
+    let Answer::Result(result) = answer else { panic!("{answer:?}") };
+    let v1::reply::Result::Detail(detail) = *result else { panic!("{result:?}") };
+    let first = desk.disk.inner().rows[&old::key()].first;
+    (detail.conversation.map_or(0, |it| it.first_available), first)
+}
+
+#[test]
+fn what_has_grown_too_old_goes_although_nobody_writes() {
+    let rule = RetentionRule { events_max: None, age_max: Some(Duration::from_millis(OLD_AGE_MS - 999)) };
+    let config = RouterConfig { retention: Retention { group: rule, direct: RetentionRule::default() }, ..idle_soon() };
+    let mut desk = Desk::new(config);
+    // The record follows from the newest event, and no other one of that number will take its place.
+    old::put(&desk.disk, 2_500, 2_500);
+    assert_eq!(beginning(&mut desk), (1, 1), "number 999 is just as old as it may be");
+    desk.pass(Duration::from_secs(10));
+    assert_eq!(desk.held(), Held::default(), "it has left memory");
+    desk.now.wall_ms += 1;
+    assert_eq!(beginning(&mut desk), (1_000, 1_000), "who loads it finds it so, and the rows go too");
+
+    // It stays in memory from here on: it is looked at in due time.
+    desk.now.wall_ms += 1_000;
+    assert_eq!(beginning(&mut desk), (1_000, 1_000));
+    desk.pass(Duration::from_millis(900));
+    assert_eq!(beginning(&mut desk), (1_000, 1_000));
+    desk.pass(Duration::from_millis(200));
+    assert_eq!(desk.held().conversations, 1, "it was needed lately");
+    assert_eq!(desk.disk.inner().rows[&old::key()].first, 2_000);
+
+    // The newest run stays however old it is, and with it the head and what may be sent anew.
+    desk.now.wall_ms += 100_000_000_000;
+    desk.pass(Duration::from_secs(10));
+    assert_eq!(beginning(&mut desk), (2_000, 2_000));
+    assert_eq!(sent(&desk.ask("cleo", &old::key(), &send("new", "text", None))).0.seq, 2_501);
+    assert_eq!(desk.disk.inner().rows[&old::key()].blobs.len(), 2_502);
+
+    // Whoever turns retention off gets nothing back: what is gone is still told as a gap.
+    desk.kill_and_configure(idle_soon());
+    assert_eq!(beginning(&mut desk), (2_000, 2_000));
+    let missed = What::Subscribe(SubscribeAsk { after: Some(7), events_max: 3, bytes_max: 999 });
+    let Answer::Subscribed(answer) = desk.ask("ben", &old::key(), &missed) else { panic!("ben is a member") };
+    assert_eq!((answer.missed.first_available, answer.missed.events[0].seq), (2_000, 2_000));
+}
+
+#[test]
+fn more_events_than_are_kept_go_with_the_next_load() {
+    let rule = RetentionRule { events_max: Some(600), age_max: None };
+    let config = RouterConfig { retention: Retention { group: rule, direct: RetentionRule::default() }, ..idle_soon() };
+    for applied in [0, 1_500, 2_600] {
+        let mut desk = Desk::new(config.clone());
+        old::put(&desk.disk, 2_600, applied);
+        assert_eq!(beginning(&mut desk), (2_000, 2_000));
+    }
+}
+
+#[test]
+fn one_unreadable_event_keeps_its_run_and_harms_nothing_else() {
+    let rule = RetentionRule { events_max: None, age_max: Some(Duration::from_millis(1)) };
+    let config = RouterConfig { retention: Retention { group: rule, direct: RetentionRule::default() }, ..idle_soon() };
+    for (damaged, first) in [(999, 1), (1_999, 1_000)] {
+        let mut desk = Desk::new(config.clone());
+        old::put(&desk.disk, 2_500, 2_500);
+        let mut inner = desk.disk.inner();
+        let blob = &mut inner.rows.get_mut(&old::key()).expect("it was put there").blobs[damaged];
+        *blob = blob.slice(..blob.len() - 1);
+        drop(inner);
+        assert_eq!(beginning(&mut desk), (first, first), "nobody can tell how old {damaged} is");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::v1::{self, ConversationKind, MessageKind, Role};
-use switchyard_router::config::RouterConfig;
+use switchyard_router::config::{Cutoffs, RouterConfig};
 use switchyard_router::driver::reader;
 use switchyard_router::machine::{CommitOutcome, Effect, Held, Input, Machine};
 
@@ -134,8 +134,8 @@ impl Desk {
                     other => unreachable!("a projection was done: {other:?}"),
                 }
             }
-            Effect::Load { key } => {
-                let result = reader::load(&*self.disk, &key, SEED).map_err(|error| reader::failed(&error));
+            Effect::Load { key, cutoffs } => {
+                let result = reader::load(&*self.disk, &key, SEED, cutoffs).map_err(|error| reader::failed(&error));
                 Input::Loaded { key, result }
             }
             Effect::Read { key, ticket, plan } => {
@@ -143,7 +143,8 @@ impl Desk {
                 Input::Read { ticket, result }
             }
             Effect::Decoy { key, to } => {
-                let failed = reader::load(&*self.disk, &key, 0).err().map(|error| reader::failed(&error));
+                let failed =
+                    reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| reader::failed(&error));
                 Input::Decoyed { to, failed }
             }
             Effect::Answer { .. } | Effect::Publish { .. } => unreachable!("these are never wanted"),
@@ -164,6 +165,12 @@ impl Desk {
             self.take(out);
         }
         self.now.mono = until;
+    }
+
+    /// The process is killed, and another one with this configuration starts on what is on the disk.
+    pub(crate) fn kill_and_configure(&mut self, config: RouterConfig) {
+        self.config = config;
+        self.kill();
     }
 
     /// The process is killed; what is on the disk stays.

@@ -10,8 +10,10 @@ use switchyard_store::{ProjectionWrite, RowRef};
 
 use crate::clients::{OLD, places};
 use crate::disk::Disk;
+use crate::profile::OLD_AGE_MS;
 use crate::rng::Rng;
 use crate::timeline::{FOUNDING, MESSAGE, form, user};
+use crate::world::WALL_MS;
 
 /// Members of the group: an admin, a moderator and a plain member.
 pub(crate) const MEMBERS: [(&str, Role); 3] = [("ana", Role::Admin), ("ben", Role::Moderator), ("cleo", Role::Member)];
@@ -19,7 +21,7 @@ pub(crate) const MEMBERS: [(&str, Role); 3] = [("ana", Role::Admin), ("ben", Rol
 /// The most rows that a run begins with.
 pub(crate) const ROWS_MAX: u64 = 12_200;
 
-const SINCE_MS: u64 = 1_600_000_000_000;
+const SINCE_MS: u64 = WALL_MS - OLD_AGE_MS;
 
 pub(crate) fn key() -> ConversationKey {
     let all = places();

@@ -6,6 +6,9 @@ use switchyard_router::config::{Retention, RetentionRule, RouterConfig};
 
 use crate::rng::Rng;
 
+/// How long ago the events of the old group happened when a run begins: one a millisecond, from here on.
+pub(crate) const OLD_AGE_MS: u64 = 100_000_000_000;
+
 /// How often a step fails, in a thousand.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
@@ -73,6 +76,11 @@ impl Profile {
         let often = if old_rows > 0 { 800 } else { 300 };
         let rule = |rng: &mut Rng| RetentionRule {
             events_max: rng.chance(often).then(|| *rng.pick(&[1, 10, 500, 1_000, 1_500])),
+            age_max: rng.chance(often / 2).then(|| {
+                // Of the old group all is too old, or its first so many events are when the run begins.
+                let ages = [1, 1_000, OLD_AGE_MS - 500, OLD_AGE_MS - 995, OLD_AGE_MS - 1_990, OLD_AGE_MS - 5_500];
+                Duration::from_millis(*rng.pick(&ages))
+            }),
         };
         let config = RouterConfig {
             idle_after: Duration::from_millis(*rng.pick(&[5, 200, 2_000, 120_000])),

@@ -22,9 +22,11 @@ use crate::world::World;
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 21] = [
+const EVERYTHING: [&str; 23] = [
     "already",
     "bad request",
+    "begins later by age",
+    "begins later by number",
     "changed",
     "corked",
     "crash",
@@ -114,6 +116,7 @@ fn live(world: &mut World) -> bool {
     world.oracle.quiet();
     world.check_empty();
     world.crash();
+    world.judge_beginnings();
     look_at_everything(world) && world.run_out()
 }
 

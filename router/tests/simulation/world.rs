@@ -11,6 +11,7 @@ use std::time::Duration;
 use switchyard_cluster::link::{Answer, Asker, EdgeId, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_router::config::Cutoffs;
 use switchyard_router::driver::reader;
 use switchyard_router::machine::{Effect, Held, Input, Machine, ReadPlan, Ticket};
 use switchyard_store::Batch;
@@ -34,7 +35,7 @@ pub(crate) enum Event {
     Mutation(u64),
     /// A barrier ends.
     Confirm(Batch),
-    Load(ConversationKey),
+    Load(ConversationKey, Cutoffs),
     Read(ConversationKey, Box<Ticket>, ReadPlan),
     Decoy(ConversationKey, Asker),
     /// A completion arrives.
@@ -44,7 +45,7 @@ pub(crate) enum Event {
 }
 
 /// When the clock of the wall starts.
-const WALL_MS: u64 = 1_700_000_000_000;
+pub(crate) const WALL_MS: u64 = 1_700_000_000_000;
 
 /// Steps after which a run is taken to go round in circles.
 const STEPS_MAX: u64 = 400_000;
@@ -225,9 +226,9 @@ impl World {
             }
             Event::Mutation(id) => self.mutation(id),
             Event::Confirm(batch) => self.confirm(batch),
-            Event::Load(key) => {
+            Event::Load(key, cutoffs) => {
                 let seed = self.machine_seed;
-                let result = reader::load(&*self.disk, &key, seed).map_err(|error| reader::failed(&error));
+                let result = reader::load(&*self.disk, &key, seed, cutoffs).map_err(|error| reader::failed(&error));
                 self.complete(Input::Loaded { key, result });
             }
             Event::Read(key, ticket, plan) => {
@@ -235,7 +236,8 @@ impl World {
                 self.complete(Input::Read { ticket, result });
             }
             Event::Decoy(key, to) => {
-                let failed = reader::load(&*self.disk, &key, 0).err().map(|error| reader::failed(&error));
+                let failed =
+                    reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| reader::failed(&error));
                 self.complete(Input::Decoyed { to, failed });
             }
             Event::Complete(input) => {
@@ -342,6 +344,11 @@ impl World {
         *arrives = (*arrives).max(self.now_us + delay);
         let in_us = *arrives - self.now_us;
         self.at(in_us, Event::Request(Request { from, key: key.clone(), user, ask }));
+    }
+
+    /// From here on nobody writes, and a process that starts now knows what is too old.
+    pub(crate) fn judge_beginnings(&mut self) {
+        self.oracle.begins_ms = Some(self.now().wall_ms);
     }
 
     /// From here on nothing fails.

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::config::units::Span;
 use crate::config::{DEFAULT_TOML, LogFormat, secret};
 
 fn from_text(text: &str, env: &[(&str, &str)]) -> Loaded {
@@ -75,7 +76,7 @@ fn every_mistake_is_reported_at_once_by_its_key() {
         [[auth.issuers]]
         issuer = 7
         [retention.direct]
-        events_max = 5000
+        age_max = "90d"
         events = 3
         [log]
         format = "xml"
@@ -104,7 +105,7 @@ fn every_mistake_is_reported_at_once_by_its_key() {
             "stray"
         ]
     );
-    assert_eq!(loaded.config.retention.direct.events_max, 5_000, "what was good is kept");
+    assert_eq!(loaded.config.retention.direct.age_max, Span::secs(90 * 86_400), "what was good is kept");
     let all = lines(&loaded).join("\n");
     assert!(!all.contains("1234567890"), "a secret's value is not shown: {all}");
     assert!(all.contains("SWITCHYARD__SESSIONS__HEARTBEAT"), "the variable is named: {all}");

@@ -108,6 +108,48 @@ fn i2_dropped_history_is_told_as_a_gap() {
     }
 }
 
+/// The lowest event of a conversation that this user is told of.
+fn first_available(plain: &mut Plain, conversation: &str) -> u64 {
+    let detail = plain.done("get", &json!({"conversation": conversation}));
+    detail["conversation"]["first_available"].as_u64().expect("a number")
+}
+
+#[test]
+fn i2_what_has_grown_too_old_is_dropped_although_nobody_writes_any_more() {
+    // One is in use when its time comes, the other one is read anew by another process.
+    for idle_after in ["50ms", "2m"] {
+        let env =
+            [("SWITCHYARD__RETENTION__DIRECT__AGE_MAX", "1ms"), ("SWITCHYARD__CONVERSATIONS__IDLE_AFTER", idle_after)];
+        let mut site = Site::with_env(&env);
+        let mut alice = Plain::open(&site, "alice");
+        let conversation = alice.direct("bob");
+        let group = alice.group("all of it", &["bob"]);
+        for id in [&group, &conversation] {
+            alice.send_many(id, 1_300);
+        }
+        if idle_after == "2m" {
+            assert_eq!(first_available(&mut alice, &conversation), 1, "nobody has looked yet");
+            site.kill();
+            site.start_again();
+            alice = Plain::open(&site, "alice");
+        } else {
+            let looks = (0..100_000).find(|_| first_available(&mut alice, &conversation) > 1);
+            assert!(looks.is_some(), "it is in use, and nothing goes");
+        }
+        assert_eq!(first_available(&mut alice, &conversation), 1_000);
+        let mut bob = Plain::open(&site, "bob");
+        let id = bob.post("resume", &json!({"positions": [{"conversation": conversation, "seq": 7}]}));
+        let gap = json!({"event": "gap", "conversation": conversation, "first_available": 1_000, "head": 1_300});
+        assert_eq!(bob.frame(), gap);
+        assert_eq!(bob.reply(id)["data"]["conversations"][0]["events"][0]["seq"], 1_000);
+        let page = bob.done("history", &json!({"conversation": conversation, "after": 0, "limit": 1}));
+        assert_eq!((&page["messages"][0]["seq"], &page["first_available"]), (&json!(1_000), &json!(1_000)));
+        // The newest run stays, however old; and so does a conversation of another kind.
+        assert_eq!(all_after(&mut bob, &conversation, 999), (1_000..=1_300).collect::<Vec<_>>());
+        assert_eq!(all_after(&mut bob, &group, 0), (1..=1_300).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn i2_a_message_whose_first_attempt_was_dropped_is_not_stored_again() {
     let (site, conversation, _) = trimmed();

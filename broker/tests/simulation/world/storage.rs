@@ -2,6 +2,7 @@
 //! and may fail as the store's contract allows.
 
 use switchyard_cluster::link::Delivery;
+use switchyard_router::config::Cutoffs;
 use switchyard_router::driver::reader;
 use switchyard_router::machine::{CommitOutcome, Effect, Input};
 use switchyard_store::{Batch, Outcome, Refusal};
@@ -24,7 +25,7 @@ impl World {
                 let id = self.disk.begin(Mutation::Project(key, projection));
                 self.inside(delay, Inside::Mutation(id));
             }
-            Effect::Load { key } => self.inside(delay, Inside::Load(key)),
+            Effect::Load { key, cutoffs } => self.inside(delay, Inside::Load(key, cutoffs)),
             Effect::Read { key, ticket, plan } => self.inside(delay, Inside::Read(key, ticket, plan)),
             Effect::Decoy { key, to } => self.inside(delay, Inside::Decoy(key, to)),
             Effect::Answer { to, answer } => self.deliver(to.edge, Delivery::Answer { to, answer }),
@@ -47,9 +48,9 @@ impl World {
         match inside {
             Inside::Mutation(id) => self.mutation(id),
             Inside::Confirm(batch) => self.confirm(batch),
-            Inside::Load(key) => {
+            Inside::Load(key, cutoffs) => {
                 let seed = self.process.as_ref().map_or(0, |process| process.machine_seed);
-                let result = reader::load(&*self.disk, &key, seed).map_err(|error| reader::failed(&error));
+                let result = reader::load(&*self.disk, &key, seed, cutoffs).map_err(|error| reader::failed(&error));
                 self.complete(Input::Loaded { key, result });
             }
             Inside::Read(key, ticket, plan) => {
@@ -57,7 +58,8 @@ impl World {
                 self.complete(Input::Read { ticket, result });
             }
             Inside::Decoy(key, to) => {
-                let failed = reader::load(&*self.disk, &key, 0).err().map(|error| reader::failed(&error));
+                let failed =
+                    reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| reader::failed(&error));
                 self.complete(Input::Decoyed { to, failed });
             }
             other => unreachable!("{other:?} is not the store's"),

@@ -147,6 +147,18 @@ impl Oracle {
         if self.disk.inner().rows.get(&asked.key).is_some_and(|rows| rows.first > first_available) {
             problems.push("what is gone is said to be there".into());
         }
+        if let Some(since_ms) = self.begins_ms {
+            let (counted, aged) = self.gone_below(&asked.key, since_ms);
+            if first_available < counted.max(aged) {
+                problems.push(format!("nobody dropped what lies below {counted} or {aged}"));
+            }
+            if counted > 1 {
+                self.saw("begins later by number");
+            }
+            if aged > 1 {
+                self.saw("begins later by age");
+            }
+        }
         problems
     }
 

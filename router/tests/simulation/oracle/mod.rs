@@ -48,6 +48,10 @@ pub(crate) struct Oracle {
     /// Conversations whose rows are older than the run: nobody asked for them.
     given: BTreeMap<ConversationKey, Seq>,
     clock: u64,
+    /// The latest time that the machine was told.
+    pub(crate) wall_ms: u64,
+    /// When the last process started; nobody has written since. Nothing before it.
+    pub(crate) begins_ms: Option<u64>,
     pub(crate) violations: Vec<String>,
     /// How often each kind of thing was seen, to know that the runs reach it.
     pub(crate) seen: BTreeMap<&'static str, u64>,
@@ -68,6 +72,8 @@ impl Oracle {
             streams: BTreeMap::new(),
             given: BTreeMap::new(),
             clock: 0,
+            wall_ms: 0,
+            begins_ms: None,
             violations: Vec::new(),
             seen: BTreeMap::new(),
         }
@@ -296,9 +302,22 @@ impl Oracle {
 
     /// Below this number rows may be gone by the retention that is configured.
     fn may_be_gone_below(&self, key: &ConversationKey) -> Seq {
-        let Some(entry) = self.entry(key, 0) else { return 1 };
+        let (counted, aged) = self.gone_below(key, self.wall_ms);
+        counted.max(aged)
+    }
+
+    /// Below these numbers the retention that is configured keeps nothing at this time: for there are more events, and for
+    /// they are older. Runs of a thousand go, and never the head's.
+    fn gone_below(&self, key: &ConversationKey, wall_ms: u64) -> (Seq, Seq) {
+        let Some(entry) = self.entry(key, 0) else { return (1, 1) };
         let rule = if entry.direct() { self.config.retention.direct } else { self.config.retention.group };
         let head = self.head(key).unwrap_or(0);
-        rule.events_max.map_or(1, |keep| (head.saturating_sub(keep) / 1_000 * 1_000).max(1))
+        let counted = rule.events_max.map_or(1, |keep| (head.saturating_sub(keep) / 1_000 * 1_000).max(1));
+        let runs = (1..=head / 1_000).map(|run| run * 1_000);
+        let old = |below: &Seq| {
+            let age_ms = wall_ms.checked_sub(self.entry(key, below - 1).map_or(u64::MAX, |last| last.row.time_ms));
+            rule.age_max.is_some_and(|max| age_ms.is_some_and(|age_ms| u128::from(age_ms) > max.as_millis()))
+        };
+        (counted, runs.take_while(old).last().unwrap_or(1))
     }
 }

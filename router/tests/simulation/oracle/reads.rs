@@ -91,7 +91,9 @@ impl Oracle {
         let last = expected - 1;
         let next = entries.get(expected as usize).map_or(0, |entry| entry.row.body.len() + ROW_EXTRA);
         let cut = missed.events.len() >= ask.events_max || bytes + next > ask.bytes_max;
-        if missed.more != (last < missed.head) || (last < missed.head.min(asked.low.unwrap_or(0)) && !cut) {
+        // All that was asked for may have been dropped while it was read: that is a gap, and no hole.
+        let told = last.max(missed.first_available.saturating_sub(1));
+        if missed.more != (last < missed.head) || (told < missed.head.min(asked.low.unwrap_or(0)) && !cut) {
             return Some(format!("ends at {last}"));
         }
         (missed.events.len() > ask.events_max).then(|| "more than asked for".into())

@@ -17,6 +17,7 @@ impl World {
         }
         self.next_turn = None;
         let now = self.now();
+        self.oracle.wall_ms = self.oracle.wall_ms.max(now.wall_ms);
         for input in std::mem::take(&mut self.inputs) {
             let committed = self.before_commit(&input);
             self.feed(now, input);
@@ -79,7 +80,7 @@ impl World {
                 let id = self.disk.begin(Mutation::Project(key, projection));
                 self.at(delay, Event::Mutation(id));
             }
-            Effect::Load { key } => self.at(delay, Event::Load(key)),
+            Effect::Load { key, cutoffs } => self.at(delay, Event::Load(key, cutoffs)),
             Effect::Read { key, ticket, plan } => self.at(delay, Event::Read(key, ticket, plan)),
             Effect::Decoy { key, to } => self.at(delay, Event::Decoy(key, to)),
             Effect::Answer { to, answer } => self.answered(to, &answer),

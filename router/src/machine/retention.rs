@@ -1,0 +1,81 @@
+//! What is dropped from a timeline, and when. A conversation's oldest run of [`BUCKET_ROWS`] events goes as a whole once
+//! the rule of its kind wants none of it; the head's run and the founding row always stay.
+//!
+//! Counting needs nothing but the head. The age of a run is that of its newest event, which lies in the store: it is read
+//! with every load, and for a conversation in memory whenever it is looked at and its oldest run may have grown too old.
+
+use switchyard_cluster::now::Now;
+use switchyard_protocol::id::ConversationKey;
+use switchyard_store::{BUCKET_ROWS, ProjectionWrite, Seq};
+
+use super::conversation::{Conversation, State};
+use super::pipeline::Projecting;
+use super::ticket::Ticket;
+use super::{Effect, Machine, Projection, ReadPlan};
+use crate::config::RetentionRule;
+
+/// What the store says about the age of a timeline's oldest runs.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Older {
+    /// What lies below this number is too old.
+    pub below: Seq,
+    /// No run that is left ends before this time.
+    pub run_end_ms: u64,
+}
+
+impl State {
+    /// What lies below this number is more than the rule keeps.
+    pub(super) fn beyond(&self, rule: RetentionRule) -> Seq {
+        rule.events_max.map_or(0, |keep| self.head().saturating_sub(keep) / BUCKET_ROWS * BUCKET_ROWS)
+    }
+}
+
+impl Conversation {
+    /// Writes the record as of the head, after these members, and drops what lies below a number. Memory says so at once,
+    /// so that whoever reads from now on is told of the gap.
+    pub(super) fn project_and_drop(
+        &mut self,
+        key: &ConversationKey,
+        members: Vec<ProjectionWrite>,
+        below: Seq,
+        out: &mut Vec<Effect>,
+    ) {
+        let trim_below = (below > self.state.first_available).then_some(below);
+        if let Some(below) = trim_below {
+            self.state.first_available = below;
+        }
+        let through = self.state.head();
+        let projection = Projection { members, record: self.state.record(key), through, trim_below };
+        out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
+        // Only memory knows what retention drops until this is written: so long the conversation stays there.
+        self.pipeline().projecting.push(Projecting { seq: through, asker: None, created: false });
+    }
+}
+
+impl Machine {
+    /// Has a conversation that stays in memory looked through for runs that have grown too old, if there may be one.
+    pub(super) fn look_at_age(&mut self, now: Now, key: &ConversationKey, out: &mut Vec<Effect>) {
+        let cutoffs = self.config.retention.cutoffs(now.wall_ms);
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let state = &conversation.state;
+        let (first, head) = (state.first_available, state.head());
+        let Some(before_ms) = cutoffs.of(state.profile.kind) else { return };
+        if first / BUCKET_ROWS < head / BUCKET_ROWS && conversation.run_end_ms < before_ms {
+            let plan = ReadPlan::Older { first, head, before_ms };
+            out.push(Effect::Read { key: key.clone(), ticket: Box::new(Ticket::Age { key: key.clone() }), plan });
+        }
+    }
+
+    /// A conversation was looked through for what is too old.
+    pub(super) fn aged(&mut self, key: &ConversationKey, older: Older, out: &mut Vec<Effect>) {
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        if older.below > conversation.state.first_available {
+            if conversation.projecting() {
+                // One projection at a time: the next look finds the same again.
+                return;
+            }
+            conversation.project_and_drop(key, Vec::new(), older.below, out);
+        }
+        conversation.run_end_ms = conversation.run_end_ms.max(older.run_end_ms);
+    }
+}
