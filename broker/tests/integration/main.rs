@@ -9,6 +9,7 @@ mod power_cut;
 mod process;
 mod raw;
 mod readme;
+mod sabotage;
 mod shortage;
 mod site;
 mod start;
