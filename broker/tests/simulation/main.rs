@@ -34,6 +34,8 @@ mod fanout;
 #[path = "../../../edge/src/metrics.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, reason = "the edge uses the rest")]
 mod metrics;
+#[path = "../../../router/tests/simulation/old.rs"]
+mod old;
 #[path = "../../../router/tests/simulation/profile.rs"]
 #[allow(dead_code, reason = "the router's own simulation uses the rest")]
 mod profile;
@@ -43,6 +45,8 @@ mod rng;
 #[allow(dead_code, reason = "the router's own simulation uses the rest")]
 mod timeline;
 
+// Where the old group's file looks for its name.
+use places as clients;
 // Where the doors' files look for the rest of the edge, and for sockets.
 use sockets::{Interest, Registry, Token, net, random};
 use switchyard_edge::{admission, auth, config, session, wheel, ws};

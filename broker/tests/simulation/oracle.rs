@@ -8,10 +8,12 @@ use switchyard_client::{Ended, Error, Event};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::{self, event::Body, reply};
-use switchyard_store::Seq;
+use switchyard_router::config::Retention;
+use switchyard_store::{BUCKET_ROWS, Seq};
 
 use crate::disk::Disk;
 use crate::places;
+use crate::profile::Profile;
 use crate::timeline::{self, MESSAGE, Timeline};
 
 /// What an application was told of one submission of a message.
@@ -41,16 +43,24 @@ pub(crate) struct Oracle {
     wanted: BTreeMap<(UserId, String), Wanted>,
     /// The highest number of which a sender was told, by conversation.
     told: BTreeMap<ConversationKey, Seq>,
+    retention: Retention,
+    /// Rows of the old group that nobody of this run sent.
+    old_rows: u64,
+    /// The time that the owner was told last.
+    pub(crate) wall_ms: u64,
     pub(crate) violations: Vec<String>,
 }
 
 impl Oracle {
-    pub(crate) fn new(disk: Arc<Disk>) -> Self {
+    pub(crate) fn new(disk: Arc<Disk>, profile: &Profile) -> Self {
         Self {
             disk,
             timelines: BTreeMap::new(),
             wanted: BTreeMap::new(),
             told: BTreeMap::new(),
+            retention: profile.config.retention,
+            old_rows: profile.old_rows,
+            wall_ms: 0,
             violations: Vec::new(),
         }
     }
@@ -140,17 +150,60 @@ impl Oracle {
         }
     }
 
-    /// An application gets a numbered event, or the word of a gap. Returns the number that it may expect next.
-    pub(crate) fn delivered(&mut self, user: &UserId, next: Option<u64>, event: &Event) -> Option<u64> {
-        let key = places::key(event.conversation());
+    /// An application gets a numbered event, or the word of a gap. Returns the number that it may expect next, and what
+    /// kinds of gap it was.
+    pub(crate) fn delivered(
+        &mut self,
+        user: &UserId,
+        next: Option<u64>,
+        event: &Event,
+    ) -> (Option<u64>, Vec<&'static str>) {
         let Some(next) = next else {
             self.violate(format!("{user} gets {event:?} before the subscription is confirmed"));
-            return None;
+            return (None, Vec::new());
         };
-        let Some(seq) = event.seq() else {
-            self.violate(format!("{user} is told of a gap where nothing was dropped: {event:?}"));
-            return Some(next);
+        match (event, event.seq()) {
+            (_, Some(seq)) => (Some(self.event(user, next, seq, event)), Vec::new()),
+            (Event::Gap { missed_from, first_available, .. }, None) => {
+                let key = places::key(event.conversation());
+                let (counted, aged) = self.gone_below(&key);
+                if *missed_from != next || *first_available <= next || *first_available > counted.max(aged) {
+                    let dropped = format!("what lies below {counted} and {aged} may be gone");
+                    self.violate(format!("{user} expects {next}, {dropped}, and is told of {event:?}"));
+                }
+                let kinds = [
+                    (counted > 1, "a gap is told for too many events"),
+                    (aged > 1, "a gap is told for old age"),
+                    (first_available - next > BUCKET_ROWS, "a gap is told more than a thousand events wide"),
+                ];
+                (Some(*first_available), kinds.into_iter().filter_map(|(is, kind)| is.then_some(kind)).collect())
+            }
+            (_, None) => {
+                self.violate(format!("{user} gets {event:?}, which has no number"));
+                (Some(next), Vec::new())
+            }
+        }
+    }
+
+    /// Below these numbers nothing need be kept any more: for there are more events, and for they are too old.
+    fn gone_below(&mut self, key: &ConversationKey) -> (Seq, Seq) {
+        let (retention, wall_ms) = (self.retention, self.wall_ms);
+        let (timeline, durable) = self.timeline(key);
+        let Some(founding) = timeline.entries.first() else { return (1, 1) };
+        let rule = if founding.direct() { retention.direct } else { retention.group };
+        let head = (durable as u64).saturating_sub(1);
+        let counted = rule.events_max.map_or(0, |keep| head.saturating_sub(keep) / BUCKET_ROWS * BUCKET_ROWS);
+        let old = |run: &u64| {
+            let newest = &timeline.entries[usize::try_from(run * BUCKET_ROWS - 1).unwrap()].row;
+            rule.age_max.is_some_and(|max| u128::from(wall_ms) > u128::from(newest.time_ms) + max.as_millis())
         };
+        let aged = (1..=head / BUCKET_ROWS).take_while(old).last().unwrap_or(0) * BUCKET_ROWS;
+        (counted.max(1), aged.max(1))
+    }
+
+    /// An application gets an event. Returns the number that comes after it.
+    fn event(&mut self, user: &UserId, next: u64, seq: u64, event: &Event) -> u64 {
+        let key = places::key(event.conversation());
         if seq != next {
             self.violate(format!("{user} expects number {next} and gets {event:?}"));
         }
@@ -171,7 +224,7 @@ impl Oracle {
         } else if !reads {
             self.violate(format!("{user} is no member and gets {event:?}"));
         }
-        Some(seq + 1)
+        seq + 1
     }
 
     /// An application is told that it reads a conversation no more.
@@ -257,8 +310,9 @@ impl Oracle {
         let Some(timeline) = self.timelines.get(key) else { return };
         let mut wrong = Vec::new();
         let mut before = None;
-        for entry in &timeline.entries {
-            if entry.row.kind >= MESSAGE {
+        let given = if *key == places::old_key() { self.old_rows } else { 0 };
+        for (seq, entry) in (0..).zip(&timeline.entries) {
+            if entry.row.kind >= MESSAGE && seq > given {
                 let sender = timeline::user(entry.row.sender());
                 let wanted = self.wanted.get(&(sender.clone(), entry.row.client_id().to_owned()));
                 let right =

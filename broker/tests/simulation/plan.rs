@@ -6,7 +6,7 @@ use switchyard_client::core::Settings;
 use switchyard_edge::config::EdgeConfig;
 use switchyard_protocol::frame::Form;
 
-use crate::profile::Profile;
+use crate::profile::{OLD_AGE_MS, Profile};
 use crate::rng::Rng;
 
 /// A second in the simulation's unit.
@@ -83,6 +83,10 @@ impl Plan {
             }
         }
         let trouble_us = rng.within(2, 20) * SECOND_US;
+        profile.old_rows = 0;
+        if rng.below(12) == 0 {
+            give_past(&mut profile, &mut devices, rng);
+        }
         let mut ends_us = Vec::new();
         if rng.chance(500) {
             for _ in 0..rng.within(1, 3) {
@@ -107,6 +111,33 @@ impl Plan {
             ends_us,
             profile,
         }
+    }
+}
+
+/// One conversation has a long past, of which the most is dropped when the run begins, or soon after. Everybody is quick
+/// enough to read all of it if it is not.
+fn give_past(profile: &mut Profile, devices: &mut [DevicePlan], rng: &mut Rng) {
+    let rule = &mut profile.config.retention.group;
+    (rule.events_max, rule.age_max) = (None, None);
+    match rng.below(4) {
+        // By some message of the run, it may be.
+        0 => {
+            profile.old_rows = rng.within(985, 1_009);
+            rule.events_max = Some(*rng.pick(&[1, 10]));
+        }
+        1 => {
+            profile.old_rows = rng.within(2_011, 2_040);
+            rule.events_max = Some(*rng.pick(&[1, 10]));
+        }
+        // When the newest of the first thousand events is so old: after some seconds.
+        _ => {
+            profile.old_rows = rng.within(1_000, 1_040);
+            rule.age_max = Some(Duration::from_millis(OLD_AGE_MS - 999 + rng.within(0, 10_000)));
+        }
+    }
+    for device in devices {
+        device.events_max = device.events_max.max(20);
+        device.read_pause_us_max = device.read_pause_us_max.min(100_000);
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::disk::Disk;
+use crate::old;
 use crate::plan::Plan;
 use crate::rng::Rng;
 use crate::world::World;
@@ -22,6 +23,9 @@ const MET: &[&str] = &[
     "a client does not read",
     "a connection is cut",
     "a connection stalls",
+    "a gap is told for old age",
+    "a gap is told for too many events",
+    "a gap is told more than a thousand events wide",
     "a message is given up",
     "a message is rejected",
     "a message is sent again by the application",
@@ -51,6 +55,12 @@ fn simulate(seed: u64, traced: bool, verbose: bool) -> Outcome {
     let disk = Arc::new(Disk::new(rng.fork(), plan.profile.faults.clone()));
     if verbose {
         println!("{plan:#?}");
+    }
+    let old_rows = plan.profile.old_rows;
+    if old_rows > 0 {
+        // Where the record is older, each load replays what lies between: that costs the run most of its time.
+        let applied = if rng.chance(800) { old_rows } else { old::applied(old_rows, &mut rng) };
+        old::put(&disk, old_rows, applied);
     }
     let mut world = World::new(rng, plan, disk);
     world.hash = traced.then(DefaultHasher::new);

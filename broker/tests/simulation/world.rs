@@ -21,13 +21,14 @@ use switchyard_store::Batch;
 use crate::device::Device;
 use crate::disk::Disk;
 use crate::oracle::Oracle;
+use crate::places;
 use crate::plan::{End, Plan, SECOND_US};
 use crate::rng::Rng;
 use crate::wire::Wire;
 use server::Process;
 
 /// When the clock of the wall starts.
-const WALL_MS: u64 = 1_700_000_000_000;
+pub(crate) const WALL_MS: u64 = 1_700_000_000_000;
 
 /// Steps after which a run is taken to go round in circles.
 const STEPS_MAX: u64 = 300_000;
@@ -121,7 +122,7 @@ impl World {
         crate::sockets::seed_chance(rng.fork());
         let devices = plan.devices.iter().enumerate().map(|(at, one)| Device::new(at, one, rng.next())).collect();
         Self {
-            oracle: Oracle::new(Arc::clone(&disk)),
+            oracle: Oracle::new(Arc::clone(&disk), &plan.profile),
             devices,
             places: Vec::new(),
             process: None,
@@ -187,6 +188,9 @@ impl World {
     pub(crate) fn run(&mut self) {
         self.start();
         self.found();
+        if self.plan.profile.old_rows > 0 {
+            self.announce(places::old_key().conversation.to_string());
+        }
         for (at, end) in std::mem::take(&mut self.plan.ends_us) {
             self.at(at, Event::End(end));
         }

@@ -87,6 +87,11 @@ pub(crate) fn places() -> Vec<Place> {
     ]
 }
 
+/// The old group.
+pub(crate) fn old_key() -> ConversationKey {
+    places().swap_remove(OLD_AT).key
+}
+
 /// The first byte of the old group's id.
 pub(crate) const OLD: u8 = 3;
 

@@ -8,7 +8,7 @@ use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::v1::{ConversationKind, Role};
 use switchyard_store::{ProjectionWrite, RowRef};
 
-use crate::clients::{OLD, places};
+use crate::clients::old_key;
 use crate::disk::Disk;
 use crate::profile::OLD_AGE_MS;
 use crate::rng::Rng;
@@ -24,9 +24,7 @@ pub(crate) const ROWS_MAX: u64 = 12_200;
 const SINCE_MS: u64 = WALL_MS - OLD_AGE_MS;
 
 pub(crate) fn key() -> ConversationKey {
-    let all = places();
-    let old = all.iter().find(|place| place.key.conversation.as_bytes()[0] == OLD);
-    old.expect("it is among them").key.clone()
+    old_key()
 }
 
 fn rows() -> &'static [Bytes] {

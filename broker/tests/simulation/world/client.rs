@@ -133,8 +133,11 @@ impl World {
             it.readings.remove(name);
             self.seen.entry("a subscription ends").and_modify(|times| *times += 1).or_insert(1);
         } else {
-            let next = self.oracle.delivered(&it.user, next, event);
+            let (next, gap) = self.oracle.delivered(&it.user, next, event);
             it.readings.insert(name.to_owned(), next);
+            for kind in gap {
+                self.seen.entry(kind).and_modify(|times| *times += 1).or_insert(1);
+            }
         }
         if !std::mem::replace(&mut it.taking, true) {
             let (most, start) = (it.plan.read_pause_us_max, it.start);
@@ -166,7 +169,7 @@ impl World {
             return self.oracle.violations.push(format!("{} gets an answer to {ticket:?} once more", it.name));
         };
         match asked {
-            Asked::Call(Call::Send(send)) => self.sent(device, send, result),
+            Asked::Call(Call::Send(send) | Call::SendChosen(send)) => self.sent(device, send, result),
             Asked::Call(call) => self.answered(device, &call, result),
             Asked::Unsubscribe => {}
             Asked::Subscribe(name) => self.subscribed(device, &name, result),
@@ -213,12 +216,7 @@ impl World {
             (_, Ok(reply::Result::Created(created))) => {
                 let conversation = created.conversation.unwrap_or_default();
                 if !self.places.contains(&conversation.id) {
-                    self.places.push(conversation.id);
-                    let at = self.places.len() - 1;
-                    for device in 0..self.devices.len() {
-                        let delay = self.rng.within(1, 50_000);
-                        self.at(delay, Event::Join(device, at));
-                    }
+                    self.announce(conversation.id);
                 }
             }
             (Call::History(history), Ok(reply::Result::Page(page))) => {
@@ -233,9 +231,19 @@ impl World {
         }
     }
 
+    /// Everybody hears of a conversation.
+    pub(super) fn announce(&mut self, name: String) {
+        self.places.push(name);
+        let at = self.places.len() - 1;
+        for device in 0..self.devices.len() {
+            let delay = self.rng.within(1, 50_000);
+            self.at(delay, Event::Join(device, at));
+        }
+    }
+
     /// An application asks for something.
     pub(super) fn call(&mut self, device: usize, call: Call, timeout: Option<std::time::Duration>) {
-        if let Call::Send(send) = &call {
+        if let Call::Send(send) | Call::SendChosen(send) = &call {
             let user = self.devices[device].user.clone();
             self.oracle.submitted(&user, send);
         }

@@ -28,7 +28,7 @@ impl World {
     pub(super) fn join(&mut self, device: usize, place: usize) {
         if self.rng.chance(850) {
             let name = self.places[place].clone();
-            let from = if self.rng.chance(700) { From::After(0) } else { From::Now };
+            let from = if self.rng.chance(700) { self.far_back(&name) } else { From::Now };
             self.subscribe(device, &name, from);
         }
     }
@@ -60,12 +60,24 @@ impl World {
         }
     }
 
+    /// From the beginning on. Where there is a long past, anywhere in it once its beginning was dropped, else near its end.
+    fn far_back(&mut self, name: &str) -> From {
+        let old_rows = self.plan.profile.old_rows;
+        if old_rows == 0 || name != places::old_key().conversation.to_string() {
+            return From::After(0);
+        }
+        let dropped = self.disk.inner().rows[&places::old_key()].first > 1;
+        let back = if dropped { self.rng.below(old_rows + 1) } else { self.rng.below(60) };
+        From::After(old_rows - back)
+    }
+
     fn send(&mut self, device: usize, name: &str) {
         let len = *self.rng.pick(&[0, 0, 20, 200, 1_500]);
         let (client_id, text) = self.devices[device].message(len);
         let send = v1::Send { conversation: name.to_owned(), client_id, text, ..v1::Send::default() };
         let timeout = self.rng.chance(200).then(|| Duration::from_millis(self.rng.within(1, 4_000)));
-        self.call(device, Call::Send(send), timeout);
+        let call = if self.rng.chance(200) { Call::SendChosen(send) } else { Call::Send(send) };
+        self.call(device, call, timeout);
     }
 
     /// A message with an unknown outcome is sent again under its id.
@@ -85,9 +97,9 @@ impl World {
     fn read_anew(&mut self, device: usize, name: &str) {
         let read = self.devices[device].readings.get(name).copied();
         let from = match read {
-            Some(Some(next)) => From::After(self.rng.below(next)),
+            Some(Some(next)) if self.plan.profile.old_rows == 0 => From::After(self.rng.below(next)),
             _ if self.rng.chance(500) => From::Now,
-            _ => From::After(0),
+            _ => self.far_back(name),
         };
         self.subscribe(device, name, from);
     }
@@ -130,7 +142,7 @@ impl World {
         let seed = self.rng.next();
         let lost = self.devices[device].restart(device, seed);
         for asked in lost.into_values() {
-            if let Asked::Call(Call::Send(send)) = asked {
+            if let Asked::Call(Call::Send(send) | Call::SendChosen(send)) = asked {
                 let user = self.devices[device].user.clone();
                 self.oracle.abandoned(&user, &send.client_id);
             }

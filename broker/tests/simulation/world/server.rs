@@ -239,6 +239,7 @@ impl World {
             return;
         }
         process.next_turn = None;
+        self.oracle.wall_ms = now.wall_ms;
         let mut inputs = std::mem::take(&mut process.inputs);
         for (door, request) in std::mem::take(&mut process.requests) {
             process.doors[door].link.0.borrow_mut().requests_waiting -= 1;
