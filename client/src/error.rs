@@ -6,7 +6,8 @@ use switchyard_protocol::v1;
 /// Why a request has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The server refused it, for good. It was not carried out.
+    /// The server refused it, for good. It was not carried out. Of a message that the application sends again with a
+    /// `since` of its own, this is said of the present attempt alone.
     #[error("refused ({number}): {message}")]
     Rejected {
         /// The reason, if this version of the SDK knows its number.

@@ -56,23 +56,33 @@ impl Core {
             let Some((ticket, pending)) = self.outbox.fly(self.next_id) else { return };
             if let Call::Send(send) | Call::SendChosen(send) = &mut pending.call
                 && pending.since != Since::Application
+                && !pending.tried
             {
-                if !pending.tried {
-                    let timeline = self.timelines.get(&*send.conversation);
-                    let subscribed =
-                        timeline.and_then(|timeline| timeline.position.map(|seen| seen.max(timeline.head)));
-                    let known = self.known.get(&*send.conversation).copied();
-                    let first = known.map_or(0, |known| known.first);
-                    let known = subscribed.map(|head| Known { head, first }).or(known);
-                    send.since = known.map(|known| pending.since.at(known));
-                } else if pending.attempts == Attempts::Doubt {
-                    send.since.get_or_insert(SINCE_UNKNOWN);
+                let timeline = self.timelines.get(&*send.conversation);
+                let subscribed = timeline.and_then(|timeline| timeline.position.map(|seen| seen.max(timeline.head)));
+                let known = self.known.get(&*send.conversation).copied();
+                let first = known.map_or(0, |known| known.first);
+                if let Some(known) = subscribed.map(|head| Known { head, first }).or(known) {
+                    send.since = Some(pending.since.at(known));
+                }
+                if send.since.is_none() {
+                    // Without it, a second attempt could not say how far back the first one may lie.
+                    self.ask_for_head(ticket);
+                    continue;
                 }
             }
             pending.tried = true;
             let request = pending.call.request();
             self.request(request, Purpose::Call(ticket));
         }
+    }
+
+    /// Asks how far a send's conversation goes; until that is known, its sends wait.
+    fn ask_for_head(&mut self, ticket: Ticket) {
+        self.outbox.wait_again(ticket);
+        let Some(lane) = self.outbox.get_mut(ticket).and_then(|pending| pending.lane().cloned()) else { return };
+        self.outbox.pause(&lane);
+        self.request(Request::Get(v1::Get { conversation: lane.to_string() }), Purpose::Head(lane));
     }
 
     pub(super) fn on_answer(&mut self, ticket: Ticket, id: u64, result: Option<reply::Result>) {
@@ -137,21 +147,19 @@ impl Core {
         ) = (&pending.call, pending.attempts, pending.since, expired)
         {
             // What this client knew was too old, but the message was never stored: it may go out with the present head.
-            let get = v1::Get { conversation: send.conversation.clone() };
             let lane = Name::from(&*send.conversation);
-            self.outbox.wait_again(ticket);
             self.outbox.hold(&lane);
-            return self.request(Request::Get(get), Purpose::Head(lane));
+            return self.ask_for_head(ticket);
         }
-        // After an attempt in doubt, a refusal speaks of this attempt alone. Only 'expired' says itself what to do.
-        if pending.attempts == Attempts::Doubt && !expired {
+        // After an attempt in doubt, a refusal speaks of this attempt alone.
+        if pending.attempts == Attempts::Doubt {
             self.fail(ticket, Error::rejected(error));
         } else if self.settle(ticket, false).is_some() {
             self.complete(ticket, Err(Error::rejected(error)));
         }
     }
 
-    /// The head of a conversation whose sends were refused for an old `since`.
+    /// The head of a conversation whose sends wait for it: none was known, or the server refused an old `since`.
     pub(super) fn on_head_known(&mut self, name: &Name, result: Option<reply::Result>) {
         match result {
             Some(reply::Result::Detail(v1::Detail { conversation: Some(conversation) })) => {
@@ -227,6 +235,13 @@ impl Core {
                 self.fail(ticket, Error::TooLarge);
             }
             Purpose::Hello => self.finish(Closed::Token("the token is larger than a frame".to_owned())),
+            Purpose::Head(name) => {
+                // No frame can name this conversation, so nothing can be sent there either.
+                if let Some(ticket) = self.outbox.first_waiting(&name) {
+                    self.fail(ticket, Error::TooLarge);
+                }
+                self.outbox.release(&name);
+            }
             _ => {}
         }
     }

@@ -23,7 +23,7 @@ pub(crate) enum Purpose {
     Subscribe(Vec<Name>),
     /// No more events of some.
     Unsubscribe(Vec<Name>),
-    /// The head of a conversation, for sends whose `since` was too old.
+    /// The head of a conversation, for sends that have no `since`, or one that was too old.
     Head(Name),
     /// The application's request.
     Call(Ticket),
@@ -104,6 +104,11 @@ impl Flights {
     /// Whether every request is late.
     pub(crate) fn all_late(&self) -> bool {
         self.by_id.values().all(|flight| flight.late)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn purpose(&self, id: u64) -> Option<&Purpose> {
+        self.by_id.get(&id).map(|flight| &flight.purpose)
     }
 
     #[cfg(test)]

@@ -60,8 +60,8 @@ pub const HELD_EVENTS_MAX: usize = 512;
 /// Bytes of such events in all conversations together. What does not fit is fetched again.
 pub const HELD_BYTES_MAX: usize = 1024 * 1024;
 
-/// The `since` of a message that may have been stored, where no head was known at its first attempt: every conversation
-/// had at least this one. Without any, the server would look through the newest numbers alone, and might store it twice.
+/// The `since` of a message of which nobody can say any more with which one it was sent: every conversation had at least
+/// this one. Without any, the server would look through the newest numbers alone, and might store it twice.
 pub const SINCE_UNKNOWN: u64 = 0;
 
 /// How long a token counts as fresh. One that is refused later may just have run out while there was no connection; one

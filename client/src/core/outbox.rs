@@ -224,6 +224,11 @@ impl Outbox {
         self.wait(ticket, lane);
     }
 
+    /// Stops a lane that did not fail.
+    pub(crate) fn pause(&mut self, name: &Name) {
+        self.lanes.entry(name.clone()).or_default().held = true;
+    }
+
     /// Stops a lane; gives how often it failed in a row.
     pub(crate) fn hold(&mut self, name: &Name) -> u32 {
         let lane = self.lanes.entry(name.clone()).or_default();

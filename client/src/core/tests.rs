@@ -11,6 +11,7 @@ use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::frame;
 use switchyard_protocol::v1::{self, ServerFrame, client_frame::Request, event::Body, reply};
 
+use super::flights::Purpose;
 use super::{Call, Connection, Core, Effect, From, Input, Loss, Settings, Ticket};
 use crate::error::Error;
 use crate::event::{Event, State};
@@ -27,6 +28,8 @@ struct Rig {
     connection: Connection,
     tickets: u64,
     in_flight_max: u64,
+    /// Asked for a conversation's head before a first send, the server says this at once.
+    head: Option<u64>,
 }
 
 /// What came out of one or more inputs.
@@ -40,8 +43,8 @@ impl Rig {
 
     fn with(settings: Settings, seed: u64) -> Self {
         let core = Core::new(settings, seed);
-        let mut rig =
-            Self { core, now: Duration::ZERO, wake: None, connection: Connection(0), tickets: 0, in_flight_max: 32 };
+        let (now, connection) = (Duration::ZERO, Connection(0));
+        let mut rig = Self { core, now, wake: None, connection, tickets: 0, in_flight_max: 32, head: Some(0) };
         rig.give(Input::Room(1_000));
         rig
     }
@@ -63,7 +66,15 @@ impl Rig {
                 _ => {}
             }
         }
-        Out(effects)
+        let mut out = Out(effects);
+        let Some(head) = self.head else { return out };
+        for (id, request) in out.frames() {
+            if let (Request::Get(get), Some(Purpose::Head(_))) = (request, self.core.flights.purpose(id)) {
+                out.0.retain(|effect| !matches!(effect, Effect::SendFrame(_, frame) if frame.id == id));
+                out.0.extend(self.reply(id, head_of(&get.conversation, head)).0);
+            }
+        }
+        out
     }
 
     /// Lets time pass, waking the core when it wants to be woken.
@@ -295,6 +306,11 @@ fn sent(conversation: &str, client_id: &str, seq: u64) -> reply::Result {
         ..v1::Message::default()
     };
     reply::Result::Sent(v1::Sent { duplicate: false, message: Some(message) })
+}
+
+fn head_of(conversation: &str, head: u64) -> reply::Result {
+    let conversation = v1::Conversation { id: conversation.to_owned(), head, ..v1::Conversation::default() };
+    reply::Result::Detail(v1::Detail { conversation: Some(conversation) })
 }
 
 fn message_event(conversation: &str, seq: u64) -> v1::Event {

@@ -74,12 +74,21 @@ impl Peer {
         }
     }
 
-    /// The next request, which is a send.
+    /// The next send. How far a conversation goes is asked for before the first send there: not far.
     pub(crate) async fn send(&mut self) -> (u64, v1::Send) {
-        match self.request().await {
-            (id, Request::Send(send)) => (id, send),
-            other => panic!("{other:?}"),
+        loop {
+            match self.request().await {
+                (id, Request::Send(send)) => return (id, send),
+                (id, Request::Get(get)) => self.detail(id, &get).await,
+                other => panic!("{other:?}"),
+            }
         }
+    }
+
+    /// Says that a conversation is there and empty.
+    pub(crate) async fn detail(&mut self, id: u64, get: &v1::Get) {
+        let conversation = v1::Conversation { id: get.conversation.clone(), ..v1::Conversation::default() };
+        self.reply(id, reply::Result::Detail(v1::Detail { conversation: Some(conversation) })).await;
     }
 
     /// The next request, which is a resume.

@@ -13,11 +13,6 @@ fn get(conversation: &str) -> Call {
     Call::Get(v1::Get { conversation: conversation.to_owned() })
 }
 
-fn head_of(conversation: &str, head: u64) -> reply::Result {
-    let conversation = v1::Conversation { id: conversation.to_owned(), head, ..v1::Conversation::default() };
-    reply::Result::Detail(v1::Detail { conversation: Some(conversation) })
-}
-
 #[test]
 fn an_unanswered_send_goes_out_again_under_its_id_after_a_reconnect() {
     let mut rig = Rig::online();
@@ -83,15 +78,52 @@ fn a_refusal_after_an_attempt_in_doubt_is_unknown() {
 }
 
 #[test]
-fn a_message_in_doubt_is_looked_for_from_the_beginning_where_no_head_was_known() {
+fn where_no_head_is_known_it_is_asked_for_before_the_first_attempt() {
     let mut rig = Rig::online();
-    let (ticket, out) = rig.send("c", "m1");
-    assert_eq!(out.one_send().1.since, None);
+    rig.head = None;
+    let (first, out) = rig.send("c", "m1");
+    let frames = out.frames();
+    assert!(matches!(&*frames, [(_, Request::Get(get))] if get.conversation == "c"), "{frames:?}");
+    assert!(rig.send("c", "m2").1.frames().is_empty(), "asked once, and sent in order");
+    assert_eq!(rig.send("d", "other").1.frames().len(), 1, "each conversation has its own");
+    let sends = rig.reply(frames[0].0, head_of("c", 12_345)).sends();
+    let said: Vec<_> = sends.iter().map(|(_, send)| (&*send.client_id, send.since)).collect();
+    assert_eq!(said, [("m1", Some(12_345)), ("m2", Some(12_345))]);
     rig.cut();
-    let (id, again) = rig.come_back().one_send();
-    assert_eq!(again.since, Some(0));
+    let frames = rig.come_back().frames();
+    let again = frames.iter().find_map(|(id, request)| match request {
+        Request::Send(send) if send.client_id == "m1" => Some((*id, send.since)),
+        _ => None,
+    });
+    let (id, since) = again.expect("sent again");
+    assert_eq!(since, Some(12_345), "however far the conversation has gone on");
     let out = rig.refuse(id, ErrorCode::NotFound, None);
-    assert_eq!(out.error(ticket), &Error::Unknown { since: Some(0) }, "the application may look no less far");
+    assert_eq!(out.error(first), &Error::Unknown { since: Some(12_345) }, "the application may look no less far");
+}
+
+#[test]
+fn asking_for_a_head_may_fail_and_ends_as_a_send_would() {
+    let mut rig = Rig::online();
+    rig.head = None;
+    let (ticket, out) = rig.send("c", "m1");
+    let out = rig.refuse(out.frames()[0].0, ErrorCode::Overloaded, Some(1_000));
+    assert!(out.answer(ticket).is_none() && out.frames().is_empty());
+    let frames = rig.pass(SECOND + RETRY_BASE).frames();
+    assert!(matches!(&*frames, [(_, Request::Get(_))]), "{frames:?}");
+    rig.cut();
+    let frames = rig.come_back().frames();
+    assert!(matches!(&*frames, [(_, Request::Hello(_)), (_, Request::Get(_))]), "{frames:?}");
+    let out = rig.refuse(frames[1].0, ErrorCode::NotFound, None);
+    assert_eq!(out.error(ticket).code(), Some(ErrorCode::NotFound));
+
+    let (ticket, out) = rig.submit_within(send("d", "m2"), Some(SECOND));
+    assert_eq!(out.frames().len(), 1);
+    assert_eq!(rig.pass(SECOND).error(ticket), &Error::TimedOut, "never sent");
+
+    let (ticket, out) = rig.send("e", "m3");
+    let out = rig.give(Input::Unsendable(out.frames()[0].0));
+    assert_eq!(out.error(ticket), &Error::TooLarge);
+    assert_eq!(rig.send("e", "m4").1.frames().len(), 1, "nothing waits behind it");
 }
 
 #[test]
@@ -228,6 +260,7 @@ fn a_change_is_repeated_when_the_server_says_that_nothing_was_done_and_unknown_w
 #[test]
 fn a_since_that_was_too_old_at_the_first_attempt_is_replaced_by_the_present_head() {
     let mut rig = Rig::online();
+    rig.head = None;
     let (known, out) = rig.submit(get("c"));
     let out = rig.reply(out.frames()[0].0, head_of("c", 5));
     assert!(out.answer(known).is_some());
@@ -244,12 +277,13 @@ fn a_since_that_was_too_old_at_the_first_attempt_is_replaced_by_the_present_head
 }
 
 #[test]
-fn an_expired_id_is_told_when_an_attempt_is_in_doubt_or_the_application_chose_since() {
+fn an_expired_id_is_unknown_when_an_attempt_is_in_doubt_and_told_when_the_application_chose_since() {
     let mut rig = Rig::online();
     let (doubtful, _) = rig.send("c", "m1");
     rig.cut();
     let (id, _) = rig.come_back().one_send();
-    assert_eq!(rig.refuse(id, ErrorCode::IdExpired, None).error(doubtful).code(), Some(ErrorCode::IdExpired));
+    let out = rig.refuse(id, ErrorCode::IdExpired, None);
+    assert_eq!(out.error(doubtful), &Error::Unknown { since: Some(0) }, "the first attempt may have been stored");
 
     let chosen = Call::Send(v1::Send { conversation: "c".to_owned(), since: Some(1), ..v1::Send::default() });
     let (chosen, out) = rig.submit(chosen);
@@ -264,6 +298,7 @@ fn an_id_of_the_application_is_looked_for_as_far_back_as_history_goes() {
         Call::SendChosen(v1::Send { conversation, client_id, ..v1::Send::default() })
     };
     let mut rig = Rig::online();
+    rig.head = None;
     let (known, out) = rig.submit(get("c"));
     assert!(rig.reply(out.frames()[0].0, head_of("c", 2_300)).answer(known).is_some());
     let (ticket, out) = rig.submit(chosen("m1"));

@@ -145,9 +145,11 @@ fn silence_of_two_and_a_half_heartbeats_is_a_dead_connection() {
 fn an_unanswered_request_on_a_silent_connection_ends_it_early() {
     let mut rig = Rig::online();
     rig.pass(SECOND);
+    rig.head = None;
     rig.send("c", "m1");
     let out = rig.pass(REQUEST_TIMEOUT);
     assert!(out.disconnects());
+    rig.head = Some(0);
     assert_eq!(rig.come_back().one_send().1.client_id, "m1");
 }
 

@@ -293,6 +293,10 @@ impl World {
                     self.happen(Item::Cut(n, connection));
                 }
             }
+            Request::Get(get) => {
+                let head = self.logs[&get.conversation].len() as u64;
+                self.tell(n, frame::reply(id, head_of(&get.conversation, head)));
+            }
             other => panic!("{other:?}"),
         }
     }
