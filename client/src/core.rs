@@ -253,7 +253,7 @@ impl Core {
                 Timer::Silence => self.on_silence(),
                 Timer::Move => self.start_moving(),
                 Timer::MoveNow => self.move_now(),
-                Timer::Renew => self.renew(),
+                Timer::Renew => self.renew_again(),
                 Timer::Fetch | Timer::Unsubscribe => {}
                 Timer::Deadline(ticket) => self.give_up(ticket),
                 Timer::Retry(ticket) => self.outbox.wait_again(ticket),

@@ -30,6 +30,10 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the token provider may take before it is asked again.
 pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The same while a session lives and its token runs out: the server warns a minute ahead, so that a provider that hangs
+/// is asked twice more before the end.
+pub const RENEW_TIMEOUT: Duration = Duration::from_secs(25);
+
 /// The least time until the provider is asked again after a renewal failed. The server warns a minute ahead.
 pub const RENEW_PAUSE_MIN: Duration = Duration::from_secs(1);
 

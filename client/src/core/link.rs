@@ -12,7 +12,7 @@ use super::flights::Purpose;
 use super::io::{Connection, Effect, Loss, NoToken};
 use super::limits::{
     ATTEMPTS_AFTER_WELCOME_MAX, CONNECT_TIMEOUT, MOVE_GRACE, RECONNECT_BASE, RECONNECT_CAP, RENEW_PAUSE_MAX,
-    RENEW_PAUSE_MIN, STABLE_AFTER, TOKEN_FRESH, TOKEN_TIMEOUT,
+    RENEW_PAUSE_MIN, RENEW_TIMEOUT, STABLE_AFTER, TOKEN_FRESH, TOKEN_TIMEOUT,
 };
 use super::timers::Timer;
 use crate::error::{Closed, Error};
@@ -116,6 +116,7 @@ impl Core {
 
     pub(super) fn on_token(&mut self, result: Result<String, NoToken>) {
         self.token_asked = false;
+        self.timers.cancel(&Timer::Renew);
         match (result, &self.link) {
             (_, Link::Closed(_)) => {}
             (Ok(text), Link::Token) => {
@@ -332,10 +333,22 @@ impl Core {
         }
     }
 
+    /// The server warns that the token runs out.
     pub(super) fn renew(&mut self) {
-        if matches!(self.link, Link::Live { .. }) {
-            self.ask_for_token();
+        if !matches!(self.link, Link::Live { .. }) {
+            return;
         }
+        let already = self.token_asked;
+        self.ask_for_token();
+        if !already || !self.timers.is_set(&Timer::Renew) {
+            self.timers.set(Timer::Renew, self.after(RENEW_TIMEOUT));
+        }
+    }
+
+    /// The pause after a failure is over, or the provider takes too long: one that hangs is asked again.
+    pub(super) fn renew_again(&mut self) {
+        self.token_asked = false;
+        self.renew();
     }
 
     pub(super) fn renew_later(&mut self) {

@@ -17,7 +17,7 @@ pub(crate) enum Timer {
     Move,
     /// Moving waits no longer for answers.
     MoveNow,
-    /// Ask for a token for this session again.
+    /// Ask for a token for this session again: the last attempt failed, or the provider does not answer.
     Renew,
     /// Fetch again after a failure.
     Fetch,

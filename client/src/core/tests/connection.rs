@@ -5,8 +5,8 @@ use switchyard_protocol::code::CloseCode;
 use super::*;
 use crate::core::NoToken;
 use crate::core::limits::{
-    CONNECT_TIMEOUT, MOVE_GRACE, RECONNECT_BASE, RECONNECT_CAP, RENEW_PAUSE_MAX, REQUEST_TIMEOUT, STABLE_AFTER,
-    TOKEN_TIMEOUT,
+    CONNECT_TIMEOUT, MOVE_GRACE, RECONNECT_BASE, RECONNECT_CAP, RENEW_PAUSE_MAX, RENEW_TIMEOUT, REQUEST_TIMEOUT,
+    STABLE_AFTER, TOKEN_TIMEOUT,
 };
 use crate::error::Closed;
 
@@ -211,6 +211,31 @@ fn a_failed_renewal_is_tried_again() {
     rig.event("", 0, Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 }));
     rig.give(Input::Token(Err(NoToken::Later)));
     assert!(rig.pass(RENEW_PAUSE_MAX).asks_for_token());
+}
+
+#[test]
+fn a_provider_that_hangs_is_asked_again_while_the_session_lives() {
+    let alive_for = |rig: &mut Rig, time: Duration| {
+        rig.give(Input::Heard(rig.connection));
+        rig.pass(time)
+    };
+    let expiring = || Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 });
+    let mut rig = Rig::online();
+    assert!(rig.event("", 0, expiring()).asks_for_token());
+    assert!(!alive_for(&mut rig, RENEW_TIMEOUT - SECOND).asks_for_token());
+    assert!(alive_for(&mut rig, SECOND).asks_for_token());
+    assert!(alive_for(&mut rig, RENEW_TIMEOUT).asks_for_token(), "before the minute is over");
+    let frames = rig.give(Input::Token(Ok("second".to_owned()))).frames();
+    assert!(matches!(&*frames, [(_, Request::Renew(_))]), "{frames:?}");
+    rig.reply(frames[0].0, reply::Result::Renewed(v1::Renewed { expires_at_ms: 1 }));
+    assert!(!alive_for(&mut rig, RENEW_TIMEOUT).asks_for_token(), "it has one");
+
+    // One that hung already when the connection was lost is asked again by the next session.
+    rig.event("", 0, expiring());
+    rig.cut();
+    rig.come_back();
+    assert!(!rig.event("", 0, expiring()).asks_for_token(), "once at a time");
+    assert!(alive_for(&mut rig, RENEW_TIMEOUT).asks_for_token());
 }
 
 #[test]
