@@ -52,7 +52,7 @@ pub enum TokenError {
     /// Not now: the provider is asked again after a pause.
     #[error("no token now: {0}")]
     Later(String),
-    /// Never: the user logged out, say. The client closes.
+    /// Never: the user logged out, say. The client closes, even while it is online.
     #[error("no token: {0}")]
     Never(String),
 }

@@ -128,10 +128,10 @@ impl Core {
                 self.request(Request::Renew(v1::Renew { token: text }), Purpose::Renew);
             }
             (Ok(text), _) => self.token = Some(Token::new(text, self.now)),
-            (Err(NoToken::Never(why)), Link::Token) => self.finish(Closed::Token(why)),
+            (Err(NoToken::Never(why)), _) => self.finish(Closed::Token(why)),
             (Err(NoToken::Later), Link::Token) => self.wait(None),
-            (Err(_), Link::Live { .. }) => self.renew_later(),
-            (Err(_), _) => {}
+            (Err(NoToken::Later), Link::Live { .. }) => self.renew_later(),
+            (Err(NoToken::Later), _) => {}
         }
     }
 

@@ -214,6 +214,25 @@ fn a_failed_renewal_is_tried_again() {
 }
 
 #[test]
+fn a_provider_that_refuses_ends_a_living_session_too() {
+    let never = || Input::Token(Err(NoToken::Never("logged out".to_owned())));
+    let expiring = || Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 });
+    let mut rig = Rig::online();
+    rig.event("", 0, expiring());
+    let (ticket, _) = rig.send("c", "m1");
+    let out = rig.give(never());
+    assert!(out.disconnects());
+    assert!(matches!(&*out.states(), [State::Closed(Closed::Token(why))] if why == "logged out"));
+    assert_eq!(out.error(ticket), &Error::Unknown { since: Some(0) });
+
+    let mut rig = Rig::online();
+    rig.event("", 0, expiring());
+    rig.cut();
+    rig.give(never());
+    assert!(rig.core.is_closed(), "asked by a session that is lost meanwhile");
+}
+
+#[test]
 fn a_provider_that_hangs_is_asked_again_while_the_session_lives() {
     let alive_for = |rig: &mut Rig, time: Duration| {
         rig.give(Input::Heard(rig.connection));
