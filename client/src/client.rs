@@ -132,7 +132,8 @@ impl Client {
         Events { queue: Arc::clone(&self.events) }
     }
 
-    /// Gets or makes the one direct conversation with this user in this context.
+    /// Gets or makes the one direct conversation with this user in this context. After [`Error::Unknown`] it may exist
+    /// already; asking again does no harm.
     pub async fn create_direct(&self, user: &str, context: Option<&str>) -> Result<Created, Error> {
         self.create(v1::Create {
             kind: v1::ConversationKind::Direct.into(),
@@ -259,7 +260,7 @@ impl Client {
     pub async fn subscribe(&self, conversation: &str, after: Option<u64>) -> Result<u64, Error> {
         let from = after.map_or(From::Now, From::After);
         let conversation = conversation.to_owned();
-        match self.ask(|waiter| Command::Subscribe { conversation, from, waiter }).await? {
+        match self.ask(|waiter| Command::Subscribe { conversation, from, waiter }, |closed| closed).await? {
             reply::Result::Subscribed(mut subscribed) => {
                 subscribed.subscribed.pop().map(|one| one.head).ok_or(Error::BadAnswer)
             }
@@ -270,7 +271,7 @@ impl Client {
     /// No more events of this conversation; those already in the queue stay there.
     pub async fn unsubscribe(&self, conversation: &str) -> Result<(), Error> {
         let conversation = conversation.to_owned();
-        self.ask(|waiter| Command::Unsubscribe { conversation, waiter }).await.map(drop)
+        self.ask(|waiter| Command::Unsubscribe { conversation, waiter }, |closed| closed).await.map(drop)
     }
 
     /// The server's time, in milliseconds since 1970.
@@ -307,18 +308,23 @@ impl Client {
     }
 
     async fn call(&self, call: Call) -> Result<reply::Result, Error> {
-        self.ask(|waiter| Command::Submit { call, timeout: None, waiter }).await
+        let changes = call.changes();
+        // A task that was stopped from outside does not say what became of it.
+        let lost = |closed| if changes { Error::Unknown { since: None } } else { closed };
+        self.ask(|waiter| Command::Submit { call, timeout: None, waiter }, lost).await
     }
 
+    /// `lost` says what it means that the task took the command and was stopped before it was done.
     async fn ask(
         &self,
         command: impl FnOnce(oneshot::Sender<Result<reply::Result, Error>>) -> Command,
+        lost: impl FnOnce(Error) -> Error,
     ) -> Result<reply::Result, Error> {
         let (waiter, answer) = oneshot::channel();
         if self.commands.send(command(waiter)).await.is_err() {
             return Err(self.closed());
         }
-        answer.await.unwrap_or_else(|_| Err(self.closed()))
+        answer.await.unwrap_or_else(|_| Err(lost(self.closed())))
     }
 
     fn closed(&self) -> Error {

@@ -21,7 +21,8 @@ pub enum Error {
     #[error("no answer in time")]
     TimedOut,
     /// It was sent, and whether it was carried out is not known. A message may be sent again under the same id and with
-    /// this `since`: it is stored once.
+    /// this `since`: it is stored once. A direct conversation may be asked for again: there is one. What else changes
+    /// something may happen twice.
     #[error("it is not known whether this was carried out")]
     Unknown {
         /// For a message, the head that was known at its first attempt, or 0 if none was.
@@ -50,7 +51,7 @@ pub enum Error {
     /// The address is not one that this client can connect to.
     #[error("not a usable address: {0}")]
     BadUrl(String),
-    /// The client is closed, and this request was never sent.
+    /// The client is closed, and nothing was changed by this request: it asked only for data or events, or was never sent.
     #[error("closed: {0}")]
     Closed(Closed),
 }

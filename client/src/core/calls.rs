@@ -187,11 +187,9 @@ impl Core {
     /// An answer did not come in time, on a connection that lives.
     pub(super) fn on_late(&mut self, ticket: Ticket, id: u64) {
         let Some(pending) = self.outbox.get_mut(ticket).filter(|pending| pending.flying == Some(id)) else { return };
+        pending.attempts = Attempts::Doubt;
         match (pending.lane().cloned(), pending.call.repeat()) {
-            (Some(lane), _) => {
-                pending.attempts = Attempts::Doubt;
-                self.send_again_later(ticket, &lane, Duration::ZERO);
-            }
+            (Some(lane), _) => self.send_again_later(ticket, &lane, Duration::ZERO),
             (None, Repeat::Harmless) => self.outbox.wait_again(ticket),
             (None, Repeat::Counts) => {}
         }
@@ -212,15 +210,15 @@ impl Core {
         self.fail(ticket, Error::TimedOut);
     }
 
-    /// Ends a request without a result: with `error` if it was surely not carried out, else with 'unknown'.
+    /// Ends a request without a result: with `error` if it surely changed nothing, else with 'unknown'.
     pub(super) fn fail(&mut self, ticket: Ticket, error: Error) {
         let Some(pending) = self.settle(ticket, false) else { return };
         let doubt = pending.attempts == Attempts::Doubt || pending.flying.is_some();
-        let error = match (&pending.call, pending.call.repeat()) {
-            (Call::Send(send) | Call::SendChosen(send), _) if doubt => {
+        let error = match &pending.call {
+            Call::Send(send) | Call::SendChosen(send) if doubt => {
                 Error::Unknown { since: send.since.or(Some(SINCE_UNKNOWN)) }
             }
-            (_, Repeat::Counts) if doubt => Error::Unknown { since: None },
+            call if doubt && call.changes() => Error::Unknown { since: None },
             _ => error,
         };
         self.complete(ticket, Err(error));

@@ -72,6 +72,20 @@ impl Call {
         }
     }
 
+    /// Whether the server has something that it had not before once this is carried out.
+    pub(crate) fn changes(&self) -> bool {
+        match self {
+            Self::Create(_)
+            | Self::Send(_)
+            | Self::SendChosen(_)
+            | Self::Add(_)
+            | Self::Remove(_)
+            | Self::Leave(_)
+            | Self::Update(_) => true,
+            Self::History(_) | Self::Get(_) | Self::Members(_) | Self::Ping(_) => false,
+        }
+    }
+
     /// Bytes that it keeps while it waits, near enough for a limit.
     pub(crate) fn weight(&self) -> usize {
         let text = match self {

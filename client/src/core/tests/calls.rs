@@ -231,6 +231,31 @@ fn requests_time_out_offline_and_online() {
 }
 
 #[test]
+fn a_direct_conversation_that_may_have_been_made_is_unknown() {
+    let direct = || Call::Create(v1::Create { members: vec!["bob".to_owned()], ..v1::Create::default() });
+    let unknown = Error::Unknown { since: None };
+    let mut rig = Rig::online();
+    let (unanswered, _) = rig.submit(direct());
+    assert_eq!(rig.pass(REQUEST_TIMEOUT).error(unanswered), &unknown);
+
+    let mut rig = Rig::online();
+    let (cut_off, _) = rig.submit(direct());
+    rig.cut();
+    assert_eq!(rig.pass(REQUEST_TIMEOUT).error(cut_off), &unknown, "it never came back");
+
+    let mut rig = Rig::online();
+    let (closed, _) = rig.submit(direct());
+    let (read, _) = rig.submit(get("c"));
+    let out = rig.closed_with(4502);
+    assert_eq!(out.error(closed), &unknown);
+    assert!(matches!(out.error(read), Error::Closed(_)), "what only asks changes nothing");
+
+    let mut rig = Rig::new();
+    let (never_sent, _) = rig.submit(direct());
+    assert_eq!(rig.pass(REQUEST_TIMEOUT).error(never_sent), &Error::TimedOut);
+}
+
+#[test]
 fn only_what_is_harmless_is_repeated_after_a_loss() {
     let mut rig = Rig::online();
     let (change, _) = rig.submit(group());
