@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use switchyard_protocol::v1::{self, MessageKind, reply};
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::config::ClientConfig;
 use crate::core::limits::SINCE_UNKNOWN;
@@ -22,6 +22,8 @@ use crate::socket::Address;
 #[derive(Clone, Debug)]
 pub struct Client {
     commands: mpsc::Sender<Command>,
+    /// Bytes that requests without an answer may still take, wherever they wait.
+    room: Arc<Semaphore>,
     state: watch::Receiver<State>,
     events: Arc<Mutex<mpsc::Receiver<Event>>>,
     close_timeout: Duration,
@@ -99,11 +101,12 @@ impl Client {
         let (commands, commands_end) = mpsc::channel(config.settings.pending_max.max(1));
         let (events_end, events) = mpsc::channel(config.events_max.max(1));
         let (state_end, state) = watch::channel(State::Connecting);
+        let room = Arc::new(Semaphore::new(config.settings.pending_bytes_max.min(Semaphore::MAX_PERMITS)));
         let close_timeout = config.close_timeout;
         let channels = Channels { commands: commands_end, events: events_end, state: state_end };
         // The task ends by itself when the client is closed or its last handle is gone.
         tokio::spawn(Driver::new(config, address, channels).run());
-        Ok(Self { commands, state, events: Arc::new(Mutex::new(events)), close_timeout })
+        Ok(Self { commands, room, state, events: Arc::new(Mutex::new(events)), close_timeout })
     }
 
     /// Waits until the server knows who is here, or until it is clear that it never will.
@@ -189,11 +192,16 @@ impl Client {
         };
         let (waiter, answer) = oneshot::channel();
         let call = if chosen { Call::SendChosen(send) } else { Call::Send(send) };
-        let command = Command::Submit { call, timeout: draft.timeout, waiter };
-        let answer = match self.commands.try_send(command) {
+        let queued = self.reserve(&call).and_then(|room| {
+            let command = Command::Submit { call, timeout: draft.timeout, waiter, room };
+            self.commands.try_send(command).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Error::TooManyPending,
+                mpsc::error::TrySendError::Closed(_) => self.closed(),
+            })
+        });
+        let answer = match queued {
             Ok(()) => Answer::Awaited(answer),
-            Err(mpsc::error::TrySendError::Full(_)) => Answer::Refused(Some(Error::TooManyPending)),
-            Err(mpsc::error::TrySendError::Closed(_)) => Answer::Refused(Some(self.closed())),
+            Err(error) => Answer::Refused(Some(error)),
         };
         PendingSend { client_id, answer }
     }
@@ -311,7 +319,18 @@ impl Client {
         let changes = call.changes();
         // A task that was stopped from outside does not say what became of it.
         let lost = |closed| if changes { Error::Unknown { since: None } } else { closed };
-        self.ask(|waiter| Command::Submit { call, timeout: None, waiter }, lost).await
+        let room = self.reserve(&call)?;
+        self.ask(|waiter| Command::Submit { call, timeout: None, waiter, room }, lost).await
+    }
+
+    /// Takes the bytes that a request needs until it is answered. The core counts likewise, but sees a request only when
+    /// its task gets a turn, and until then no more than this may pile up.
+    fn reserve(&self, call: &Call) -> Result<OwnedSemaphorePermit, Error> {
+        if let State::Closed(closed) = &*self.state.borrow() {
+            return Err(Error::Closed(closed.clone()));
+        }
+        let weight = u32::try_from(call.weight()).map_err(|_| Error::TooLarge)?;
+        Arc::clone(&self.room).try_acquire_many_owned(weight).map_err(|_| Error::TooManyPending)
     }
 
     /// `lost` says what it means that the task took the command and was stopped before it was done.

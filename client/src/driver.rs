@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use switchyard_protocol::limits::FRAME_BYTES_MAX;
 use switchyard_protocol::v1::{ClientFrame, reply};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{Instant, Sleep};
 
 use crate::config::{ClientConfig, TokenError, TokenFuture};
@@ -33,10 +33,25 @@ pub(crate) type Waiter = oneshot::Sender<Result<reply::Result, Error>>;
 /// What the application's handles ask of the task.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Submit { call: Call, timeout: Option<Duration>, waiter: Waiter },
-    Subscribe { conversation: String, from: From, waiter: Waiter },
-    Unsubscribe { conversation: String, waiter: Waiter },
-    Close { patience: Duration },
+    /// `room` is what the request takes of the bytes that may wait.
+    Submit {
+        call: Call,
+        timeout: Option<Duration>,
+        waiter: Waiter,
+        room: OwnedSemaphorePermit,
+    },
+    Subscribe {
+        conversation: String,
+        from: From,
+        waiter: Waiter,
+    },
+    Unsubscribe {
+        conversation: String,
+        waiter: Waiter,
+    },
+    Close {
+        patience: Duration,
+    },
 }
 
 /// The task's ends of the channels to the application.
@@ -76,7 +91,7 @@ pub(crate) struct Driver {
     timer_set: bool,
     token: Option<TokenFuture>,
     link: Link,
-    waiters: HashMap<Ticket, Waiter>,
+    waiters: HashMap<Ticket, (Waiter, Option<OwnedSemaphorePermit>)>,
     tickets: u64,
     frame_bytes_max: usize,
     effects: Vec<Effect>,
@@ -176,22 +191,22 @@ impl Driver {
 
     fn take_commands(&mut self) {
         for command in std::mem::take(&mut self.commands) {
-            let (input, waiter) = match command {
-                Command::Submit { call, timeout, waiter } => {
-                    (Input::Submit { ticket: self.next_ticket(), call, timeout }, waiter)
+            let (input, waiter, room) = match command {
+                Command::Submit { call, timeout, waiter, room } => {
+                    (Input::Submit { ticket: self.next_ticket(), call, timeout }, waiter, Some(room))
                 }
                 Command::Subscribe { conversation, from, waiter } => {
-                    (Input::Subscribe { ticket: self.next_ticket(), conversation, from }, waiter)
+                    (Input::Subscribe { ticket: self.next_ticket(), conversation, from }, waiter, None)
                 }
                 Command::Unsubscribe { conversation, waiter } => {
-                    (Input::Unsubscribe { ticket: self.next_ticket(), conversation }, waiter)
+                    (Input::Unsubscribe { ticket: self.next_ticket(), conversation }, waiter, None)
                 }
                 Command::Close { patience } => {
                     self.give(Input::Close(patience));
                     continue;
                 }
             };
-            self.waiters.insert(Ticket(self.tickets), waiter);
+            self.waiters.insert(Ticket(self.tickets), (waiter, room));
             self.give(input);
         }
     }
@@ -293,7 +308,9 @@ impl Driver {
                 let _ = self.channels.events.try_send(event);
             }
             Effect::Complete(ticket, result) => {
-                if let Some(waiter) = self.waiters.remove(&ticket) {
+                if let Some((waiter, room)) = self.waiters.remove(&ticket) {
+                    // Whoever hears of it finds the room free.
+                    drop(room);
                     // Nobody may be waiting any more.
                     let _ = waiter.send(result);
                 }

@@ -1,5 +1,6 @@
 //! Requests and their answers, in both forms, and what bad luck makes of them.
 
+use futures_util::FutureExt as _;
 use switchyard_client::core::limits::PENDING_BYTES_MAX;
 use switchyard_client::protocol::code::ErrorCode;
 use switchyard_client::protocol::frame;
@@ -137,11 +138,20 @@ async fn too_much_that_waits_is_refused() {
         let client = Client::connect(ClientConfig::new(server.url(), StaticToken::new("token"))).expect("an address");
         let body = "x".repeat(65_536);
         let mut results = Vec::new();
+        // The task gets no turn in between, so that nothing but the caller can keep the limit.
         for _ in 0..=PENDING_BYTES_MAX / body.len() {
             results.push(client.post(Draft::text("c", &*body)));
         }
         let last = results.pop().expect("many");
-        assert_eq!(last.await, Err(Error::TooManyPending));
+        assert_eq!(last.now_or_never(), Some(Err(Error::TooManyPending)), "it is not even queued");
+        let mut peer = server.accept().await;
+        peer.welcome("alice").await;
+        let (id, send) = peer.send().await;
+        peer.reply(id, sent(&send, 1)).await;
+        assert!(results.swap_remove(0).await.is_ok());
+        // What is answered makes room.
+        let mut next = client.post(Draft::text("c", &*body));
+        assert!((&mut next).now_or_never().is_none());
     })
     .await;
 }
