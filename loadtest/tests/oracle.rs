@@ -152,6 +152,7 @@ caught! {
     an_ack_with_another_id: Ack AlterClientId => [0, 0, 0, 0, 1, 0, 0];
     an_ack_with_another_sender: Ack AlterSender => [0, 0, 0, 0, 1, 0, 0];
     an_ack_of_another_conversation: Ack Misplace => [0, 0, 0, 0, 0, 0, 1];
+    an_ack_without_its_message: Ack Strip => [0, 0, 0, 0, 1, 0, 0];
 
     an_event_that_is_dropped: Event Drop => [0, 0, 0, 1, 0, 0, 0];
     an_event_that_comes_twice: Event Double => [0, 1, 0, 0, 0, 0, 0];
@@ -159,6 +160,7 @@ caught! {
     an_event_with_another_body: Event AlterBody => [0, 0, 0, 0, 1, 0, 0];
     an_event_with_another_id: Event AlterClientId => [0, 0, 0, 0, 1, 0, 0];
     an_event_with_another_sender: Event AlterSender => [0, 0, 0, 0, 1, 0, 0];
+    an_event_without_its_message: Event Strip => [0, 0, 0, 0, 1, 0, 0];
     // Somebody else's, and the number that it should have had is missing.
     an_event_of_another_conversation: Event Misplace => [0, 0, 0, 1, 0, 0, 1];
 
@@ -167,6 +169,7 @@ caught! {
     a_row_that_comes_twice: Page Double => [0, 1, 0, 0, 0, 0, 0];
     rows_that_change_places: Page Swap => [0, 0, 1, 0, 0, 0, 0];
     a_row_with_another_body: Page AlterBody => [0, 0, 0, 0, 1, 0, 0];
+    a_row_without_its_message: Page Strip => [0, 0, 0, 0, 1, 0, 0];
     a_row_with_another_id: Page AlterClientId => [0, 0, 0, 0, 1, 0, 0];
     a_row_with_another_sender: Page AlterSender => [0, 0, 0, 0, 1, 0, 0];
     a_row_of_another_conversation: Page Misplace => [0, 0, 0, 0, 0, 0, 1];
@@ -175,6 +178,7 @@ caught! {
     a_missed_event_that_comes_twice: Resume Double => [0, 1, 0, 0, 0, 0, 0];
     missed_events_that_change_places: Resume Swap => [0, 0, 1, 0, 0, 0, 0];
     a_missed_event_with_another_body: Resume AlterBody => [0, 0, 0, 0, 1, 0, 0];
+    a_missed_event_without_its_message: Resume Strip => [0, 0, 0, 0, 1, 0, 0];
 }
 
 #[test]

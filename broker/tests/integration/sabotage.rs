@@ -36,7 +36,7 @@ fn reported(site: &Site, spot: Spot, deed: Deed) -> [u64; 7] {
     let words = match (spot, deed) {
         (Spot::Resume, _) => "reconnect --connections 2 --behind 14 --drain 1",
         (Spot::Page, _) => "pairs --pairs 1 --rate 150 --secs 0.4 --drain 20",
-        (_, Deed::Drop | Deed::Misplace | Deed::AlterClientId) => "pairs --pairs 1 --rate 150 --secs 0.4 --drain 1",
+        (_, Deed::Drop | Deed::Misplace | Deed::AlterClientId | Deed::Strip) => "pairs --pairs 1 --rate 150 --secs 0.4 --drain 1",
         _ => "pairs --pairs 1 --rate 150 --secs 0.4 --drain 20",
     };
     let v = verdict(site, &proxy.url(), words);
@@ -80,6 +80,7 @@ fn what_is_done_to_acks_is_reported() {
         (Deed::AlterClientId, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::AlterSender, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::Misplace, [0, 0, 0, 0, 0, 0, 1]),
+        (Deed::Strip, [0, 0, 0, 0, 1, 0, 0]),
     ];
     report(Spot::Ack, &deeds);
 }
@@ -93,6 +94,7 @@ fn what_is_done_to_events_is_reported() {
         (Deed::AlterBody, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::AlterClientId, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::AlterSender, [0, 0, 0, 0, 1, 0, 0]),
+        (Deed::Strip, [0, 0, 0, 0, 1, 0, 0]),
         // Somebody else's, and the number that it should have had is missing.
         (Deed::Misplace, [0, 0, 0, 1, 0, 0, 1]),
     ];
@@ -110,6 +112,7 @@ fn what_is_done_to_history_is_reported() {
         (Deed::AlterClientId, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::AlterSender, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::Misplace, [0, 0, 0, 0, 0, 0, 1]),
+        (Deed::Strip, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::Age, [0, 0, 0, 0, 0, 1, 0]),
     ];
     report(Spot::Page, &deeds);
@@ -122,6 +125,7 @@ fn what_is_done_to_missed_events_is_reported() {
         (Deed::Double, [0, 1, 0, 0, 0, 0, 0]),
         (Deed::Swap, [0, 0, 1, 0, 0, 0, 0]),
         (Deed::AlterBody, [0, 0, 0, 0, 1, 0, 0]),
+        (Deed::Strip, [0, 0, 0, 0, 1, 0, 0]),
     ];
     report(Spot::Resume, &deeds);
 }

@@ -31,6 +31,8 @@ pub enum Paged {
 pub struct Reader {
     /// The number that must come next; 0 before the first subscription.
     next: u64,
+    /// Where the first subscription began: what lies below is not the run's.
+    base: u64,
     /// The position that the resume under way asked for.
     resuming: Option<u64>,
     /// The highest live number passed over meanwhile.
@@ -42,6 +44,12 @@ impl Reader {
     /// Reads from `head + 1` on.
     pub fn start(&mut self, head: u64) {
         self.next = head.saturating_add(1);
+        self.base = head;
+    }
+
+    /// Whether this number was given after the reader had subscribed.
+    pub fn is_of_the_run(&self, seq: u64) -> bool {
+        self.started() && seq > self.base
     }
 
     /// Whether it has begun.

@@ -34,6 +34,8 @@ pub enum Deed {
     AlterSender,
     /// It is said to be of another conversation.
     Misplace,
+    /// Its number arrives without it; in a history, where rows are messages, with an empty one.
+    Strip,
     /// The page that it is in says that the timeline ends earlier.
     Age,
 }
@@ -79,16 +81,27 @@ impl Sabotage {
                 if let Some(message) = message_mut(&mut frame) {
                     alter(deed, message);
                 }
-                if let (Deed::Misplace, Some(server_frame::Frame::Event(event))) = (deed, &mut frame.frame) {
-                    event.conversation = elsewhere();
+                match (deed, &mut frame.frame) {
+                    (Deed::Misplace, Some(server_frame::Frame::Event(event))) => event.conversation = elsewhere(),
+                    (Deed::Strip, Some(server_frame::Frame::Event(event))) => event.body = None,
+                    (
+                        Deed::Strip,
+                        Some(server_frame::Frame::Reply(v1::Reply { result: Some(reply::Result::Sent(sent)), .. })),
+                    ) => sent.message = None,
+                    _ => {}
                 }
                 vec![frame]
             }
         }
     }
 
-    /// The same within a list; `message` finds the message in an item.
-    fn list<T: Clone>(&mut self, items: &mut Vec<T>, message: impl Fn(&mut T) -> Option<&mut v1::Message>) {
+    /// The same within a list; `message` finds the message in an item, `strip` takes it out.
+    fn list<T: Clone>(
+        &mut self,
+        items: &mut Vec<T>,
+        message: impl Fn(&mut T) -> Option<&mut v1::Message>,
+        strip: impl Fn(&mut T),
+    ) {
         let before = self.seen;
         self.seen += items.len() as u64;
         let Some(at) = self.nth.checked_sub(before).map(|at| at as usize).filter(|&at| at < items.len()) else {
@@ -101,6 +114,7 @@ impl Sabotage {
                 let last = items.len() - 1;
                 items.swap(at, (at + 1).min(last));
             }
+            Deed::Strip => strip(&mut items[at]),
             deed => {
                 if let Some(message) = message(&mut items[at]) {
                     alter(deed, message);
@@ -121,16 +135,13 @@ impl Mutator for Sabotage {
                 if self.deed == Deed::Age {
                     page.head -= u64::from(self.is_now());
                 } else {
-                    self.list(&mut page.messages, |message| Some(message));
+                    self.list(&mut page.messages, |message| Some(message), empty);
                 }
                 return vec![frame];
             }
             Some(Frame::Reply(v1::Reply { result: Some(R::Resumed(resumed)), .. })) if self.spot == Spot::Resume => {
                 for conversation in &mut resumed.conversations {
-                    self.list(&mut conversation.events, |event| match &mut event.body {
-                        Some(event::Body::Message(message)) => Some(message),
-                        _ => None,
-                    });
+                    self.list(&mut conversation.events, message_of, |event| event.body = None);
                 }
                 return vec![frame];
             }
@@ -158,6 +169,19 @@ fn swap(mut first: ServerFrame, mut second: ServerFrame) -> Vec<ServerFrame> {
     vec![second, first]
 }
 
+fn message_of(event: &mut v1::Event) -> Option<&mut v1::Message> {
+    match &mut event.body {
+        Some(event::Body::Message(message)) => Some(message),
+        _ => None,
+    }
+}
+
+/// Leaves of a row only where it stands.
+fn empty(message: &mut v1::Message) {
+    let v1::Message { conversation, seq, ordinal, .. } = std::mem::take(message);
+    *message = v1::Message { conversation, seq, ordinal, ..v1::Message::default() };
+}
+
 fn elsewhere() -> String {
     "0".repeat(switchyard_protocol::id::CONVERSATION_TEXT_LEN)
 }
@@ -171,6 +195,6 @@ fn alter(deed: Deed, message: &mut v1::Message) {
         Deed::AlterClientId => message.client_id.push('x'),
         Deed::AlterSender => message.sender.push('x'),
         Deed::Misplace => message.conversation = elsewhere(),
-        Deed::Drop | Deed::Double | Deed::Swap | Deed::Age => {}
+        Deed::Drop | Deed::Double | Deed::Swap | Deed::Strip | Deed::Age => {}
     }
 }

@@ -84,6 +84,7 @@ impl World {
             Incoming::Reply(id, reply::Result::Error(error)) if id % 2 == 1 => {
                 self.on_send_refused(slot, id, error, net, now);
             }
+            Incoming::Reply(id, _) if id % 2 == 1 => self.on_send_mistaken(slot, id),
             Incoming::Reply(id, result) if id == self.sessions[slot].control_id => {
                 self.on_control(slot, result, net, now);
             }
@@ -209,9 +210,17 @@ impl World {
             }
             _ if event.seq > 0 => {
                 self.sessions[slot].reader.live(event.seq, slot, &mut self.verdict);
+                self.on_no_message(slot, event.seq);
             }
             _ => {}
         }
+    }
+
+    /// A numbered event holds no message. Before a run's users subscribe, their conversations are made and joined; from
+    /// then on nothing happens in them but messages, so a number without one is a message that its reader never got.
+    fn on_no_message(&mut self, slot: usize, seq: u64) {
+        let wrong = u64::from(self.sessions[slot].reader.is_of_the_run(seq));
+        self.verdict.add(Fault::Altered, wrong, || format!("number {seq} as user {slot} got it holds no message"));
     }
 
     /// There is more than was sent.
@@ -252,8 +261,12 @@ impl World {
         self.check_head(slot, page.head, "a resume");
         for event in &page.events {
             let paged = self.sessions[slot].reader.paged(event.seq, slot, &mut self.verdict);
-            if let (Paged::Fresh, Incoming::Message { seq, message, .. }) = (paged, frame::of_event(event)) {
-                self.check_delivery(slot, seq, &message, net, now);
+            match (paged, frame::of_event(event)) {
+                (Paged::Fresh, Incoming::Message { seq, message, .. }) => {
+                    self.check_delivery(slot, seq, &message, net, now);
+                }
+                (Paged::Known, Incoming::Message { .. }) => {}
+                _ => self.on_no_message(slot, event.seq),
             }
         }
         if self.sessions[slot].reader.resumed(page.more) {

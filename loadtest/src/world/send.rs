@@ -170,6 +170,17 @@ impl World {
         }
     }
 
+    /// A send was answered with neither a message nor an error: what became of it stays open.
+    pub(super) fn on_send_mistaken(&mut self, slot: usize, id: u64) {
+        let outbox = self.sessions[slot].outbox.as_mut();
+        let waits =
+            outbox.and_then(|outbox| outbox.get_mut(id / 2)).is_some_and(|flight| flight.outcome == Outcome::Flying);
+        if !waits {
+            return self.on_unasked(slot, id);
+        }
+        self.verdict.add(Fault::Altered, 1, || format!("user {slot} got an answer to send {id} without a message"));
+    }
+
     fn on_unasked(&mut self, slot: usize, id: u64) {
         self.verdict.add(Fault::Duplicate, 1, || format!("user {slot} got an answer to {id}, which waits for none"));
     }
