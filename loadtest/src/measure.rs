@@ -23,6 +23,11 @@ impl Latency {
         self.0.saturating_record(ns);
     }
 
+    /// So many that took so long.
+    pub fn record_n(&mut self, ns: u64, count: u64) {
+        self.0.saturating_record_n(ns, count);
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.0.len()
@@ -99,6 +104,19 @@ impl Meter {
         if self.counts(due) {
             self.ack.record(now.saturating_sub(due));
         }
+    }
+
+    /// A message due at `due` has no ack at the end, and `missing` readers have nothing of it: each has waited for so long
+    /// at least. Left out, a server that answers only what is easy would have the best latencies.
+    pub fn never(&mut self, due: u64, unanswered: bool, missing: u32, now: u64) {
+        if !self.counts(due) {
+            return;
+        }
+        let age = now.saturating_sub(due);
+        if unanswered {
+            self.ack.record(age);
+        }
+        self.delivery.record_n(age, u64::from(missing));
     }
 
     /// A message due at `due` has reached a reader.

@@ -38,6 +38,11 @@ pub struct Flight {
 }
 
 impl Flight {
+    /// Whether its outcome is still open.
+    pub fn is_unanswered(&self) -> bool {
+        !matches!(self.outcome, Outcome::Acked | Outcome::Refused)
+    }
+
     fn is_over(&self) -> bool {
         match self.outcome {
             Outcome::Acked => self.remaining == 0,

@@ -20,7 +20,7 @@ use crate::scenario::{self, Outcome};
 pub enum Exit {
     /// All well.
     Ok = 0,
-    /// The run failed.
+    /// The run failed, or the server left messages without an answer.
     Failed = 1,
     /// The command line makes no sense.
     Usage = 2,
@@ -94,6 +94,10 @@ fn report(args: &Args, limits: &[Limit], outcome: Outcome) -> anyhow::Result<Exi
     }
     if report.oracle.as_ref().is_some_and(|verdict| !verdict.ok) {
         return Ok(Exit::Violated);
+    }
+    if outcome.unanswered > 0 {
+        eprintln!("loadtest: {} messages were never answered, on connections that stand", outcome.unanswered);
+        return Ok(Exit::Failed);
     }
     if outcome.rate_missed {
         eprintln!("loadtest: the generator itself was too slow for this rate");

@@ -42,6 +42,8 @@ pub struct Outcome {
     pub verdict: Option<Verdict>,
     /// The rate was not kept by the generator's fault.
     pub rate_missed: bool,
+    /// Messages that the server has left without an answer on connections that stand.
+    pub unanswered: u64,
 }
 
 /// Runs what was asked for.
@@ -216,7 +218,10 @@ impl<'a> Bench<'a> {
     }
 
     fn finish(mut self) -> anyhow::Result<Outcome> {
+        let now = self.engine.now();
         let world = &mut self.engine.world;
+        world.measure_open(now);
+        let unanswered = world.unanswered();
         let (meter, tally) = (&world.meter, world.meter.tally);
         let metrics = &mut self.metrics;
         metrics.sent = Some(tally.sent);
@@ -244,7 +249,8 @@ impl<'a> Bench<'a> {
             metrics.rss_mb.get_or_insert(memory.resident as f64 / 1024.0);
         }
         let verdict = Some(std::mem::take(&mut world.verdict));
-        Ok(Outcome { metrics: self.metrics, verdict, rate_missed: self.open_loop && (late || busy) })
+        let rate_missed = self.open_loop && (late || busy);
+        Ok(Outcome { metrics: self.metrics, verdict, rate_missed, unanswered })
     }
 }
 

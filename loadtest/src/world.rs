@@ -24,7 +24,6 @@ use crate::letter::{self, Bodies, MessageKey};
 use crate::measure::Meter;
 use crate::net::Net;
 use crate::oracle::{Audit, Ledger, Verdict};
-use crate::outbox::Outcome;
 use crate::token::Tokens;
 
 use self::pages::Pages;
@@ -242,10 +241,24 @@ impl World {
     /// Messages without an outcome that may have been stored.
     pub fn unsure(&self) -> u64 {
         let open = self.sessions.iter().filter_map(|session| session.outbox.as_ref()).flat_map(|outbox| outbox.open());
-        let unsure = |flight: &crate::outbox::Flight| {
-            flight.sent && !matches!(flight.outcome, Outcome::Acked | Outcome::Refused)
-        };
-        open.filter(|(_, flight)| unsure(flight)).count() as u64
+        open.filter(|(_, flight)| flight.sent && flight.is_unanswered()).count() as u64
+    }
+
+    /// Messages without an outcome whose sender's connection stands: the server has left them without an answer.
+    pub fn unanswered(&self) -> u64 {
+        let joined = self.sessions.iter().filter(|session| session.state == State::Joined);
+        let open = joined.filter_map(|session| session.outbox.as_ref()).flat_map(|outbox| outbox.open());
+        open.filter(|(_, flight)| flight.is_unanswered()).count() as u64
+    }
+
+    /// Measures what is still expected as what it is: not there yet.
+    pub fn measure_open(&mut self, now: u64) {
+        let meter = &mut self.meter;
+        for outbox in self.sessions.iter().filter_map(|session| session.outbox.as_ref()) {
+            for (_, flight) in outbox.open() {
+                meter.never(flight.intended, flight.is_unanswered(), flight.remaining, now);
+            }
+        }
     }
 
     /// Whether messages are being sent.

@@ -1,5 +1,8 @@
 //! The program as scripts see it: exit codes, and the names in its result.
 
+#[allow(dead_code, reason = "this program's tests need a part of it")]
+mod support;
+
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -55,6 +58,20 @@ fn the_floor_of_a_room_delivers_to_all() {
     let (acked, unacked) = (&report["metrics"]["acked"], &report["metrics"]["unacked"]);
     assert!(acked.as_u64() > Some(0), "{acked}");
     assert_eq!(unacked.as_u64(), Some(0));
+}
+
+#[test]
+fn a_server_that_does_not_answer_fails_the_run() {
+    use support::{Habits, Server};
+    let secret = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(secret.path(), "0123456789abcdef0123456789abcdef\n").expect("it is ours");
+    for (never_ack, expected) in [(false, 0), (true, 1)] {
+        let server = Server::start(Habits { never_ack, ..Habits::default() });
+        let (url, secret) = (server.url(), secret.path().display());
+        let run = format!("pairs --pairs 1 --window 2 --warm 0 --secs 0.1 --drain 0.2 --quiet --target {url}");
+        let output = loadtest(&format!("{run} --secret-file {secret}"));
+        assert_eq!(code(&output), Some(expected), "{output:?}");
+    }
 }
 
 #[test]

@@ -108,6 +108,18 @@ fn refused_messages_must_not_be_seen() {
     assert_eq!(verdict.faults(), verdict.refused_visible);
 }
 
+#[test]
+fn what_is_never_answered_is_measured_and_told() {
+    let server = Server::start(Habits { never_ack: true, ..Habits::default() });
+    let outcome = run(&server.url(), "pairs --pairs 2 --rate 50 --secs 0.2 --drain 1");
+    let verdict = outcome.verdict.as_ref().expect("a verdict");
+    assert!(verdict.ok, "no promise is broken: {verdict:?}");
+    assert!(outcome.unanswered > 0);
+    assert_eq!((Some(outcome.unanswered), outcome.metrics.acked), (outcome.metrics.sent, Some(0)));
+    // All of them are there, as old as they were after the second that was waited for them.
+    assert!(outcome.metrics.ack_p50_ms >= Some(1_000.0), "{:?}", outcome.metrics.ack_p50_ms);
+}
+
 /// What a deed to one message is counted as; all that is not named is zero.
 fn caught(spot: Spot, deed: Deed) -> Verdict {
     let server = Server::start(Habits::default());

@@ -41,6 +41,7 @@ pub(super) fn fill(args: &Args) -> anyhow::Result<Outcome> {
     ] {
         *all = all.zip(more).map(|(all, more)| all + more);
     }
+    outcome.unanswered += short.unanswered;
     if let (Some(all), Some(more)) = (outcome.verdict.as_mut(), short.verdict) {
         all.absorb(more);
     }

@@ -40,6 +40,8 @@ pub(crate) struct Habits {
     pub(crate) store_refused: bool,
     /// Every connection is closed after so many requests; 0 for never.
     pub(crate) hang_up_after: u64,
+    /// Sends are stored and delivered, but not answered.
+    pub(crate) never_ack: bool,
 }
 
 pub(crate) struct Server {
@@ -233,7 +235,9 @@ impl<'a> Link<'a> {
         } else {
             reply::Result::Sent(v1::Sent { duplicate: known.is_some(), message: Some(message) })
         };
-        write(&self.writer, self.form, &frame::reply(id, result));
+        if !self.habits.never_ack {
+            write(&self.writer, self.form, &frame::reply(id, result));
+        }
         None
     }
 
