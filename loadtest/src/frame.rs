@@ -19,7 +19,9 @@ pub struct MessageRef<'a> {
     pub seq: u64,
     pub client_id: &'a [u8],
     pub sender: &'a [u8],
+    pub kind: i32,
     pub text: &'a [u8],
+    pub time_ms: u64,
     pub ordinal: u64,
 }
 
@@ -31,7 +33,9 @@ impl<'a> From<&'a v1::Message> for MessageRef<'a> {
             seq: message.seq,
             client_id: message.client_id.as_bytes(),
             sender: message.sender.as_bytes(),
+            kind: message.kind,
             text: message.text.as_bytes(),
+            time_ms: message.time_ms,
             ordinal: message.ordinal,
         }
     }

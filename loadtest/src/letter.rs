@@ -46,11 +46,6 @@ impl MessageKey {
         self.0
     }
 
-    /// From what [`MessageKey::bits`] gave.
-    pub fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
     /// The client id that says it.
     pub fn client_id(self) -> ClientId {
         let mut text = [b'-'; CLIENT_ID_LEN];

@@ -8,7 +8,7 @@
 //! | [`Verdict`] | what was wrong, counted by kind, the first few in words | bounded |
 //!
 //! That eight bytes are enough is [`crate::letter`]'s doing: a message's body follows from its client id, so an altered
-//! one is known at sight, and the ledger need only say which one stands where.
+//! one is known at sight, and the ledger need only say which one stands where, and since when.
 
 mod audit;
 mod ledger;
@@ -16,6 +16,6 @@ mod reader;
 mod verdict;
 
 pub use self::audit::{Audit, Found};
-pub use self::ledger::{Ledger, Place, RECORDS_MAX};
+pub use self::ledger::{Imprint, Ledger, Place, RECORDS_MAX};
 pub use self::reader::{Paged, Reader, Step};
 pub use self::verdict::{Fault, Verdict};

@@ -35,6 +35,8 @@ pub struct Flight {
     pub unsure: bool,
     /// It was sent once at least, and `since` is fixed.
     pub sent: bool,
+    /// It was sent more than once, and may be told that it had been stored before.
+    pub again: bool,
 }
 
 impl Flight {
@@ -73,6 +75,7 @@ impl Outbox {
             outcome: Outcome::Waiting,
             unsure: false,
             sent: false,
+            again: false,
         });
         self.end() - 1
     }

@@ -34,6 +34,9 @@ use self::session::{Control, Session};
 /// Refused messages that are remembered, to see that none of them is in a timeline.
 const REFUSED_MAX: usize = 1 << 20;
 
+/// What every message is: a send that names no kind is of this one.
+const KIND: i32 = v1::MessageKind::Text as i32;
+
 /// Connections in their handshake at once, unless told otherwise: fewer than a listener's queue holds.
 const CONNECTING_MAX: usize = 256;
 
@@ -330,6 +333,8 @@ impl World {
         }
         let flaw = if message.sender != self.names[sender].as_bytes() {
             Some(Flaw::Altered("sender"))
+        } else if message.kind != KIND {
+            Some(Flaw::Altered("kind"))
         } else if !self.bodies.matches(key, message.text) {
             Some(Flaw::Altered("body"))
         } else if !is_message_id(message.id, id, message.seq) {

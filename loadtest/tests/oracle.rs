@@ -163,6 +163,10 @@ caught! {
     an_ack_with_another_body: Ack AlterBody => [0, 0, 0, 0, 1, 0, 0];
     an_ack_with_another_id: Ack AlterClientId => [0, 0, 0, 0, 1, 0, 0];
     an_ack_with_another_sender: Ack AlterSender => [0, 0, 0, 0, 1, 0, 0];
+    an_ack_with_another_kind: Ack AlterKind => [0, 0, 0, 0, 1, 0, 0];
+    // The reader and the timeline differ from it.
+    an_ack_with_another_time: Ack AlterTime => [0, 0, 0, 0, 2, 0, 0];
+    an_ack_that_calls_the_first_a_duplicate: Ack CallDuplicate => [0, 0, 0, 0, 1, 0, 0];
     an_ack_of_another_conversation: Ack Misplace => [0, 0, 0, 0, 0, 0, 1];
     an_ack_without_its_message: Ack Strip => [0, 0, 0, 0, 1, 0, 0];
 
@@ -172,6 +176,8 @@ caught! {
     an_event_with_another_body: Event AlterBody => [0, 0, 0, 0, 1, 0, 0];
     an_event_with_another_id: Event AlterClientId => [0, 0, 0, 0, 1, 0, 0];
     an_event_with_another_sender: Event AlterSender => [0, 0, 0, 0, 1, 0, 0];
+    an_event_with_another_kind: Event AlterKind => [0, 0, 0, 0, 1, 0, 0];
+    an_event_with_another_time: Event AlterTime => [0, 0, 0, 0, 1, 0, 0];
     an_event_without_its_message: Event Strip => [0, 0, 0, 0, 1, 0, 0];
     // Somebody else's, and the number that it should have had is missing.
     an_event_of_another_conversation: Event Misplace => [0, 0, 0, 1, 0, 0, 1];
@@ -181,6 +187,8 @@ caught! {
     a_row_that_comes_twice: Page Double => [0, 1, 0, 0, 0, 0, 0];
     rows_that_change_places: Page Swap => [0, 0, 1, 0, 0, 0, 0];
     a_row_with_another_body: Page AlterBody => [0, 0, 0, 0, 1, 0, 0];
+    a_row_with_another_kind: Page AlterKind => [0, 0, 0, 0, 1, 0, 0];
+    a_row_with_another_time: Page AlterTime => [0, 0, 0, 0, 1, 0, 0];
     a_row_without_its_message: Page Strip => [0, 0, 0, 0, 1, 0, 0];
     a_row_with_another_id: Page AlterClientId => [0, 0, 0, 0, 1, 0, 0];
     a_row_with_another_sender: Page AlterSender => [0, 0, 0, 0, 1, 0, 0];
@@ -190,6 +198,8 @@ caught! {
     a_missed_event_that_comes_twice: Resume Double => [0, 1, 0, 0, 0, 0, 0];
     missed_events_that_change_places: Resume Swap => [0, 0, 1, 0, 0, 0, 0];
     a_missed_event_with_another_body: Resume AlterBody => [0, 0, 0, 0, 1, 0, 0];
+    a_missed_event_with_another_kind: Resume AlterKind => [0, 0, 0, 0, 1, 0, 0];
+    a_missed_event_with_another_time: Resume AlterTime => [0, 0, 0, 0, 1, 0, 0];
     a_missed_event_without_its_message: Resume Strip => [0, 0, 0, 0, 1, 0, 0];
 }
 
@@ -218,6 +228,38 @@ fn one_reader_of_many_is_not_overlooked() {
         let outcome = run(&proxy.url(), "room --members 12 --publishers 2 --window 2 --secs 0.2 --drain 0.2");
         let verdict = outcome.verdict.expect("a verdict");
         assert_eq!(counts(&verdict), expected, "{deed:?}: {:?}", verdict.first);
+    }
+}
+
+/// What a reader gets of a number that it has already, or will get once more, must be the same too.
+#[test]
+fn what_comes_twice_by_right_is_compared_as_well() {
+    use switchyard_protocol::v1::{Event, Reply, ServerFrame, event::Body, reply, server_frame::Frame};
+
+    let alter = |event: &mut Event| match &mut event.body {
+        Some(Body::Message(message)) => message.text.push('x'),
+        other => panic!("{other:?}"),
+    };
+    // Which event of the first page comes live before it, and which of the two is altered.
+    for (at, live) in [(0, false), (5, true)] {
+        let server = Server::start(Habits::default());
+        let mut done = false;
+        let overlap = move |_: usize, mut frame: ServerFrame| {
+            let mut early = None;
+            if let Some(Frame::Reply(Reply { result: Some(reply::Result::Resumed(resumed)), .. })) = &mut frame.frame
+                && let Some(event) = resumed.conversations[0].events.get_mut(at)
+                && !std::mem::replace(&mut done, true)
+            {
+                let mut copy = event.clone();
+                alter(if live { &mut copy } else { event });
+                early = Some(ServerFrame { frame: Some(Frame::Event(copy)) });
+            }
+            early.into_iter().chain([frame]).collect()
+        };
+        let proxy = Proxy::start(&server.url(), overlap).expect("a free port");
+        let outcome = run(&proxy.url(), "reconnect --connections 2 --behind 14 --drain 0.2");
+        let verdict = outcome.verdict.expect("a verdict");
+        assert_eq!(counts(&verdict), [0, 0, 0, 0, 1, 0, 0], "{at}: {:?}", verdict.first);
     }
 }
 

@@ -81,6 +81,10 @@ fn what_is_done_to_acks_is_reported() {
         (Deed::AlterSender, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::Misplace, [0, 0, 0, 0, 0, 0, 1]),
         (Deed::Strip, [0, 0, 0, 0, 1, 0, 0]),
+        (Deed::AlterKind, [0, 0, 0, 0, 1, 0, 0]),
+        // The reader and the timeline differ from it.
+        (Deed::AlterTime, [0, 0, 0, 0, 2, 0, 0]),
+        (Deed::CallDuplicate, [0, 0, 0, 0, 1, 0, 0]),
     ];
     report(Spot::Ack, &deeds);
 }
@@ -94,6 +98,8 @@ fn what_is_done_to_events_is_reported() {
         (Deed::AlterBody, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::AlterClientId, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::AlterSender, [0, 0, 0, 0, 1, 0, 0]),
+        (Deed::AlterKind, [0, 0, 0, 0, 1, 0, 0]),
+        (Deed::AlterTime, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::Strip, [0, 0, 0, 0, 1, 0, 0]),
         // Somebody else's, and the number that it should have had is missing.
         (Deed::Misplace, [0, 0, 0, 1, 0, 0, 1]),
@@ -112,6 +118,8 @@ fn what_is_done_to_history_is_reported() {
         (Deed::AlterClientId, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::AlterSender, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::Misplace, [0, 0, 0, 0, 0, 0, 1]),
+        (Deed::AlterKind, [0, 0, 0, 0, 1, 0, 0]),
+        (Deed::AlterTime, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::Strip, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::Age, [0, 0, 0, 0, 0, 1, 0]),
     ];
@@ -125,6 +133,8 @@ fn what_is_done_to_missed_events_is_reported() {
         (Deed::Double, [0, 1, 0, 0, 0, 0, 0]),
         (Deed::Swap, [0, 0, 1, 0, 0, 0, 0]),
         (Deed::AlterBody, [0, 0, 0, 0, 1, 0, 0]),
+        (Deed::AlterKind, [0, 0, 0, 0, 1, 0, 0]),
+        (Deed::AlterTime, [0, 0, 0, 0, 1, 0, 0]),
         (Deed::Strip, [0, 0, 0, 0, 1, 0, 0]),
     ];
     report(Spot::Resume, &deeds);

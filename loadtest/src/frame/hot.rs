@@ -130,7 +130,10 @@ fn read_message(bytes: &[u8]) -> Option<MessageRef<'_>> {
             Field::Number(3, value) => message.seq = value,
             Field::Bytes(4, value) => message.client_id = value,
             Field::Bytes(5, value) => message.sender = value,
+            // As the generated decoder does: an enumeration's number is the low half of what stands there.
+            Field::Number(6, value) => message.kind = value as i32,
             Field::Bytes(7, value) => message.text = value,
+            Field::Number(8, value) => message.time_ms = value,
             Field::Number(9, value) => message.ordinal = value,
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use crate::letter::MessageKey;
 
-use super::ledger::{Account, Ledger, Place};
+use super::ledger::{Account, Imprint, Ledger, Place};
 use super::verdict::{Fault, Verdict};
 
 /// Which of one sender's messages were found in a timeline: a bit each.
@@ -67,13 +67,14 @@ impl Audit {
         (moved && self.last < head) || ledger.known_head() > self.known_before
     }
 
-    /// The next message. `key` says which one of ours it is, if it is one; `sound` whether it is as it was sent (if not,
+    /// The next message. `key` says which one of ours it is, if it is one, stored at `time_ms`; `sound` whether it is as it was sent (if not,
     /// that has been counted); `found` are its sender's.
     #[allow(clippy::too_many_arguments, reason = "each is another's state, borrowed for one message")]
     pub fn message(
         &mut self,
         place: Place,
         key: Option<MessageKey>,
+        time_ms: u64,
         sound: bool,
         ledger: &mut Ledger,
         found: Option<&mut Found>,
@@ -93,12 +94,13 @@ impl Audit {
             (Some(key), Some(found)) => found.mark(key.count()),
             _ => true,
         };
+        let imprint = key.map(|key| Imprint::new(key, time_ms));
         if sound && first {
-            ledger.say(Account::Timeline, place, key, verdict);
+            ledger.say(Account::Timeline, place, imprint, verdict);
         } else {
             // One fault is counted once: a message that was altered is expected to differ from its ledger.
             let mut unheard = Verdict { rows: verdict.rows, ..Verdict::default() };
-            ledger.say(Account::Timeline, place, key, &mut unheard);
+            ledger.say(Account::Timeline, place, imprint, &mut unheard);
             verdict.rows = unheard.rows;
         }
         if !first && sound {
@@ -125,14 +127,14 @@ mod tests {
     fn read(timeline: &[(u64, u64)]) -> Verdict {
         let (mut ledger, mut verdict) = (Ledger::default(), Verdict::default());
         for seq in 1..=4 {
-            ledger.acked(Place { seq, ordinal: seq }, MessageKey::new(0, seq), &mut verdict);
+            ledger.acked(Place { seq, ordinal: seq }, Imprint::new(MessageKey::new(0, seq), 1), &mut verdict);
         }
         let (mut audit, mut found) = (Audit::default(), Found::default());
         audit.ask(&ledger);
         for &(seq, count) in timeline {
             let place = Place { seq, ordinal: seq };
             let key = Some(MessageKey::new(0, count));
-            audit.message(place, key, true, &mut ledger, Some(&mut found), &mut verdict);
+            audit.message(place, key, 1, true, &mut ledger, Some(&mut found), &mut verdict);
         }
         audit.more(4, &ledger, "c", &mut verdict);
         audit.finish(&mut ledger, "c", &mut verdict);
@@ -143,9 +145,10 @@ mod tests {
     fn a_timeline_is_read_on_while_it_moves_and_must_hold_what_was_acked_before() {
         let (mut ledger, mut verdict, mut audit) = (Ledger::default(), Verdict::default(), Audit::default());
         let place = |seq| Place { seq, ordinal: seq };
-        ledger.acked(place(1), MessageKey::new(0, 1), &mut verdict);
+        let imprint = |count| Imprint::new(MessageKey::new(0, count), 1);
+        ledger.acked(place(1), imprint(1), &mut verdict);
         audit.ask(&ledger);
-        ledger.acked(place(2), MessageKey::new(0, 2), &mut verdict);
+        ledger.acked(place(2), imprint(2), &mut verdict);
         assert!(audit.more(1, &ledger, "c", &mut verdict), "the second came while the page was on its way");
         assert_eq!(verdict.stale, 0);
         audit.ask(&ledger);

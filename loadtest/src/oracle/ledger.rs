@@ -1,5 +1,7 @@
 //! Which message has which number in one timeline, as acks, live readers and at last the timeline itself say it.
 
+use std::fmt;
+
 use crate::letter::MessageKey;
 
 use super::verdict::{Fault, Verdict};
@@ -13,7 +15,38 @@ const JUMP_MAX: usize = 1 << 20;
 const KNOWN: u64 = 1;
 const ACKED: u64 = 2;
 const FOUND: u64 = 4;
-const FLAGS: u32 = 4;
+const FLAGS: u32 = 3;
+
+/// Bits of a sender's count in a row: two messages of one sender that a row cannot tell apart lie as far apart as all rows
+/// of a run.
+const COUNT_BITS: u32 = 26;
+
+/// Bits of the time in a row, and by what it is divided for them: a prime, so that whatever a wrong time is likely to be off
+/// by, the rest is another one.
+const TIME_BITS: u32 = 11;
+const TIME_PRIME: u64 = 2_039;
+
+/// What an account says of a message beside its place, in the 61 bits that a row has for it: all of its sender, the end of
+/// its count, and a rest of its time. What else a message holds follows from the first two and is checked at sight.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Imprint(u64);
+
+impl Imprint {
+    /// Of this message, stored at that time.
+    pub fn new(key: MessageKey, time_ms: u64) -> Self {
+        let count = key.count() & ((1 << COUNT_BITS) - 1);
+        let named = u64::from(key.sender()) << COUNT_BITS | count;
+        Self((named << TIME_BITS) | (time_ms % TIME_PRIME))
+    }
+}
+
+impl fmt::Debug for Imprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = self.0 >> TIME_BITS;
+        let (sender, count) = (named >> COUNT_BITS, named & ((1 << COUNT_BITS) - 1));
+        write!(f, "message {count} of user {sender}, time {} modulo {TIME_PRIME}", self.0 & ((1 << TIME_BITS) - 1))
+    }
+}
 
 /// Where a message stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,20 +92,20 @@ impl Ledger {
     }
 
     /// An ack said that the message stands there.
-    pub fn acked(&mut self, place: Place, key: MessageKey, verdict: &mut Verdict) {
+    pub fn acked(&mut self, place: Place, imprint: Imprint, verdict: &mut Verdict) {
         self.acked_head = self.acked_head.max(place.seq);
-        self.say(Account::Ack, place, Some(key), verdict);
+        self.say(Account::Ack, place, Some(imprint), verdict);
     }
 
     /// A live reader said so.
-    pub fn seen(&mut self, place: Place, key: MessageKey, verdict: &mut Verdict) {
-        self.say(Account::Reader, place, Some(key), verdict);
+    pub fn seen(&mut self, place: Place, imprint: Imprint, verdict: &mut Verdict) {
+        self.say(Account::Reader, place, Some(imprint), verdict);
     }
 
     /// The message at a number, if it is known.
-    pub fn key_at(&self, seq: u64) -> Option<MessageKey> {
+    pub fn known_at(&self, seq: u64) -> Option<Imprint> {
         let row = *self.rows.get(usize::try_from(seq).ok()?)?;
-        (row & KNOWN != 0).then(|| MessageKey::from_bits(row >> FLAGS))
+        (row & KNOWN != 0).then_some(Imprint(row >> FLAGS))
     }
 
     /// Whether the timeline has been seen to hold this number.
@@ -80,13 +113,13 @@ impl Ledger {
         usize::try_from(seq).ok().and_then(|at| self.rows.get(at)).is_some_and(|row| row & FOUND != 0)
     }
 
-    /// Writes an account down, and says whether it contradicts the earlier ones. `key` is `None` for a message that
-    /// could not be identified.
+    /// Writes an account down, and says whether it contradicts the earlier ones. `imprint` is `None` for a message
+    /// that could not be identified.
     pub(super) fn say(
         &mut self,
         account: Account,
         place: Place,
-        key: Option<MessageKey>,
+        imprint: Option<Imprint>,
         verdict: &mut Verdict,
     ) -> bool {
         let shift = place.seq.wrapping_sub(place.ordinal);
@@ -97,27 +130,24 @@ impl Ledger {
         }
         let Some(row) = self.row_mut(place.seq, verdict) else { return !misplaced };
         let before = *row;
-        let known = (before & KNOWN != 0).then(|| MessageKey::from_bits(before >> FLAGS));
+        let known = (before & KNOWN != 0).then_some(Imprint(before >> FLAGS));
         let flag = match account {
             Account::Ack => ACKED,
             Account::Reader => 0,
             Account::Timeline => FOUND,
         };
         // What an ack said stands; else what was said first.
-        let kept = match (known, key) {
-            (Some(known), Some(key)) if account == Account::Ack && before & ACKED == 0 => {
-                let _ = known;
-                Some(key)
-            }
+        let kept = match (known, imprint) {
+            (Some(_), Some(imprint)) if account == Account::Ack && before & ACKED == 0 => Some(imprint),
             (Some(known), _) => Some(known),
-            (None, key) => key,
+            (None, imprint) => imprint,
         };
-        let bits = kept.map_or(0, |key| key.bits() << FLAGS | KNOWN);
+        let bits = kept.map_or(0, |imprint| imprint.0 << FLAGS | KNOWN);
         *row = bits | (before & (ACKED | FOUND)) | flag;
-        let differs = matches!((known, key), (Some(known), Some(key)) if known != key);
+        let differs = matches!((known, imprint), (Some(known), Some(imprint)) if known != imprint);
         if differs && !misplaced {
             verdict.add(Fault::Altered, 1, || {
-                format!("number {} is {known:?} by earlier accounts and {key:?} by {account:?}", place.seq)
+                format!("number {} is {known:?} by earlier accounts and {imprint:?} by {account:?}", place.seq)
             });
         }
         !differs && !misplaced
@@ -160,8 +190,8 @@ mod tests {
         Place { seq, ordinal: seq }
     }
 
-    fn key(count: u64) -> MessageKey {
-        MessageKey::new(1, count)
+    fn key(count: u64) -> Imprint {
+        Imprint::new(MessageKey::new(1, count), 1_000)
     }
 
     #[test]
@@ -184,7 +214,20 @@ mod tests {
         assert_eq!(verdict.altered, 1);
         ledger.seen(Place { seq: 2, ordinal: 1 }, key(1), &mut verdict);
         assert_eq!(verdict.altered, 2);
-        assert_eq!(ledger.key_at(1), Some(key(0)), "the ack's word stands");
+        assert_eq!(ledger.known_at(1), Some(key(0)), "the ack's word stands");
+    }
+
+    #[test]
+    fn another_time_is_another_account() {
+        let key = MessageKey::new(0xff_ffff, 7);
+        for off in [1, 10, 1_000, 60_000, 3_600_000, 86_400_000] {
+            assert_ne!(Imprint::new(key, 1_700_000_000_000), Imprint::new(key, 1_700_000_000_000 + off), "{off}");
+        }
+        let (mut ledger, mut verdict) = (Ledger::default(), Verdict::default());
+        ledger.acked(place(1), Imprint::new(key, 5), &mut verdict);
+        ledger.seen(place(1), Imprint::new(key, 6), &mut verdict);
+        assert_eq!(verdict.altered, 1);
+        assert_eq!(ledger.known_at(1), Some(Imprint::new(key, 5)), "nothing of it is cut off");
     }
 
     #[test]

@@ -32,6 +32,12 @@ pub enum Deed {
     AlterClientId,
     /// Its sender is another.
     AlterSender,
+    /// Its kind is another.
+    AlterKind,
+    /// Its time is another.
+    AlterTime,
+    /// Its sender is told that it had been stored before.
+    CallDuplicate,
     /// It is said to be of another conversation.
     Misplace,
     /// Its number arrives without it; in a history, where rows are messages, with an empty one.
@@ -88,6 +94,10 @@ impl Sabotage {
                         Deed::Strip,
                         Some(server_frame::Frame::Reply(v1::Reply { result: Some(reply::Result::Sent(sent)), .. })),
                     ) => sent.message = None,
+                    (
+                        Deed::CallDuplicate,
+                        Some(server_frame::Frame::Reply(v1::Reply { result: Some(reply::Result::Sent(sent)), .. })),
+                    ) => sent.duplicate = true,
                     _ => {}
                 }
                 vec![frame]
@@ -194,7 +204,9 @@ fn alter(deed: Deed, message: &mut v1::Message) {
         }
         Deed::AlterClientId => message.client_id.push('x'),
         Deed::AlterSender => message.sender.push('x'),
+        Deed::AlterKind => message.kind = v1::MessageKind::File.into(),
+        Deed::AlterTime => message.time_ms += 1,
         Deed::Misplace => message.conversation = elsewhere(),
-        Deed::Drop | Deed::Double | Deed::Swap | Deed::Strip | Deed::Age => {}
+        Deed::CallDuplicate | Deed::Drop | Deed::Double | Deed::Swap | Deed::Strip | Deed::Age => {}
     }
 }

@@ -85,7 +85,8 @@ impl World {
             found = Some(&mut sender.found);
         }
         let place = Place { seq: message.seq, ordinal: message.ordinal };
-        audit.message(place, key, flaw.is_none(), &mut conversation.ledger, found, &mut self.verdict);
+        let (ledger, sound) = (&mut conversation.ledger, flaw.is_none());
+        audit.message(place, key, message.time_ms, sound, ledger, found, &mut self.verdict);
     }
 
     /// How far a reader is behind its timeline, as that was read.

@@ -5,7 +5,7 @@ use switchyard_protocol::v1::{self, client_frame::Request};
 use crate::frame::MessageRef;
 use crate::letter;
 use crate::net::Net;
-use crate::oracle::Fault;
+use crate::oracle::{Fault, Imprint};
 
 use super::World;
 use super::session::Control;
@@ -65,15 +65,17 @@ impl World {
             .add(Fault::Gap, missing, || format!("a page before {before} has {} messages", page.messages.len()));
         let mut due = before;
         for message in &page.messages {
-            due -= 1;
+            due = due.saturating_sub(1);
             let message = MessageRef::from(message);
             let (key, flaw) = self.identify(0, &message);
+            let said = key.map(|key| Imprint::new(key, message.time_ms));
             if let Some(flaw) = flaw {
                 self.blame(flaw, slot, message.seq, &message);
             } else if message.seq != due {
                 self.verdict.add(Fault::OutOfOrder, 1, || format!("a page has {} where {due} is due", message.seq));
-            } else if let Some(known) = self.conversations[0].ledger.key_at(due).filter(|&known| Some(known) != key) {
-                self.verdict.add(Fault::Altered, 1, || format!("a page has {key:?} at {due}, it was {known:?}"));
+            } else if let Some(known) = self.conversations[0].ledger.known_at(due).filter(|&known| Some(known) != said)
+            {
+                self.verdict.add(Fault::Altered, 1, || format!("a page has {said:?} at {due}, it was {known:?}"));
             }
         }
         self.pages.left -= 1;

@@ -8,7 +8,7 @@ use switchyard_protocol::v1::{self, client_frame::Request, event, reply};
 use crate::frame::{self, Decoded, Incoming, MessageRef, hot};
 use crate::letter::MessageKey;
 use crate::net::Net;
-use crate::oracle::{Fault, Paged, Place, Step};
+use crate::oracle::{Fault, Imprint, Paged, Place, Step};
 
 use super::session::Control;
 use super::{Flow, State, Timer, World, jitter};
@@ -77,7 +77,7 @@ impl World {
 
     fn on_incoming(&mut self, slot: usize, incoming: Incoming<'_>, raw: Option<&[u8]>, net: &mut Net, now: u64) {
         match incoming {
-            Incoming::Sent { id, message, .. } => self.on_sent(slot, id, &message, net, now),
+            Incoming::Sent { id, duplicate, message } => self.on_sent(slot, id, duplicate, &message, net, now),
             Incoming::Message { conversation, seq, message } => {
                 self.on_message(slot, conversation, seq, &message, raw, net, now);
             }
@@ -127,19 +127,21 @@ impl World {
         }
         match self.sessions[slot].reader.live(seq, slot, &mut self.verdict) {
             Step::Fresh => {
-                let key = self.check_delivery(slot, seq, message, net, now);
+                let key = self.take_delivery(slot, seq, message, net, now);
                 if let (Some(key), Some(raw)) = (key, raw)
                     && self.conversations[own].readers >= MEMO_READERS_MIN
                 {
                     self.conversations[own].memo.keep(seq, raw, key);
                 }
             }
-            Step::Again | Step::Skipped => {}
+            Step::Again | Step::Skipped => {
+                self.check_message(slot, seq, message);
+            }
         }
     }
 
-    /// Checks a message that is new to its reader; which one it is, if nothing was wrong with it.
-    fn check_delivery(
+    /// Takes a message that is new to its reader; which one it is, if nothing was wrong with it.
+    fn take_delivery(
         &mut self,
         slot: usize,
         seq: u64,
@@ -147,6 +149,13 @@ impl World {
         net: &mut Net,
         now: u64,
     ) -> Option<MessageKey> {
+        let (key, sound) = self.check_message(slot, seq, message);
+        self.on_delivered(self.sessions[slot].conversation, key?, net, now);
+        key.filter(|_| sound)
+    }
+
+    /// Checks what a reader got, whether it had it before or not: which message it is, and whether nothing was wrong.
+    fn check_message(&mut self, slot: usize, seq: u64, message: &MessageRef<'_>) -> (Option<MessageKey>, bool) {
         let conversation = self.sessions[slot].conversation;
         let (key, mut flaw) = self.identify(conversation, message);
         if flaw.is_none() && message.seq != seq {
@@ -156,13 +165,12 @@ impl World {
         if let Some(flaw) = flaw {
             self.blame(flaw, slot, seq, message);
         }
-        let key = key?;
-        if sound {
+        if let (Some(key), true) = (key, sound) {
             let place = Place { seq, ordinal: message.ordinal };
-            self.conversations[conversation].ledger.seen(place, key, &mut self.verdict);
+            let imprint = Imprint::new(key, message.time_ms);
+            self.conversations[conversation].ledger.seen(place, imprint, &mut self.verdict);
         }
-        self.on_delivered(conversation, key, net, now);
-        sound.then_some(key)
+        (key, sound)
     }
 
     /// A message has reached one more reader.
@@ -263,9 +271,11 @@ impl World {
             let paged = self.sessions[slot].reader.paged(event.seq, slot, &mut self.verdict);
             match (paged, frame::of_event(event)) {
                 (Paged::Fresh, Incoming::Message { seq, message, .. }) => {
-                    self.check_delivery(slot, seq, &message, net, now);
+                    self.take_delivery(slot, seq, &message, net, now);
                 }
-                (Paged::Known, Incoming::Message { .. }) => {}
+                (Paged::Known, Incoming::Message { seq, message, .. }) => {
+                    self.check_message(slot, seq, &message);
+                }
                 _ => self.on_no_message(slot, event.seq),
             }
         }

@@ -6,7 +6,7 @@ use switchyard_protocol::v1;
 use crate::frame::{MessageRef, send};
 use crate::letter::MessageKey;
 use crate::net::Net;
-use crate::oracle::{Fault, Place};
+use crate::oracle::{Fault, Imprint, Place};
 use crate::outbox::Outcome;
 
 use super::{Flow, REFUSED_MAX, State, Timer, World, words};
@@ -95,6 +95,7 @@ impl World {
         while outbox.flying < session.in_flight_max {
             let Some((count, flight)) = outbox.next_waiting() else { break };
             if flight.sent {
+                flight.again = true;
                 self.meter.tally.retries += 1;
             } else {
                 flight.sent = true;
@@ -119,7 +120,15 @@ impl World {
     }
 
     /// A send was answered with the message as it is stored.
-    pub(super) fn on_sent(&mut self, slot: usize, id: u64, message: &MessageRef<'_>, net: &mut Net, now: u64) {
+    pub(super) fn on_sent(
+        &mut self,
+        slot: usize,
+        id: u64,
+        duplicate: bool,
+        message: &MessageRef<'_>,
+        net: &mut Net,
+        now: u64,
+    ) {
         let count = id / 2;
         let conversation = self.sessions[slot].conversation;
         let (key, flaw) = self.identify(conversation, message);
@@ -129,6 +138,9 @@ impl World {
         };
         flight.outcome = Outcome::Acked;
         let (due, since, over) = (flight.intended, flight.since, flight.remaining == 0);
+        let wrong = u64::from(duplicate && !flight.again);
+        self.verdict
+            .add(Fault::Altered, wrong, || format!("send {id} of user {slot} was the first, and is a duplicate"));
         outbox.flying -= 1;
         outbox.trim();
         self.meter.tally.open -= 1;
@@ -160,7 +172,7 @@ impl World {
         }
         let place = Place { seq: message.seq, ordinal: message.ordinal };
         let conversation = self.sessions[slot].conversation;
-        self.conversations[conversation].ledger.acked(place, key, &mut self.verdict);
+        self.conversations[conversation].ledger.acked(place, Imprint::new(key, message.time_ms), &mut self.verdict);
     }
 
     /// One is finished, another may follow.
