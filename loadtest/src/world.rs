@@ -133,7 +133,7 @@ pub struct World {
     pub refusal: Option<String>,
     /// Connections in their handshake at once.
     pub connecting_max: usize,
-    /// Messages of the whole run at most.
+    /// Messages of the whole run at most; those that were refused are not counted.
     pub quota: u64,
     plan: Plan,
     bodies: Bodies,

@@ -85,6 +85,19 @@ fn filled_timelines_are_read_by_pages() {
 }
 
 #[test]
+fn timelines_are_filled_and_read_through_refusals_and_lost_connections() {
+    for habits in [
+        Habits { refuse_every: 7, refuse_pages_every: 3, ..Habits::default() },
+        Habits { hang_up_after: 25, ..Habits::default() },
+    ] {
+        let server = Server::start(habits);
+        let outcome = run(&server.url(), "fill --messages 100 --pages 40 --window 5 --drain 5");
+        assert_eq!(good(&outcome).acked_checked, 200, "each of two timelines has its hundred");
+        assert!(outcome.metrics.refused > Some(0) || outcome.metrics.disconnects > Some(0));
+    }
+}
+
+#[test]
 fn messages_outlive_lost_connections() {
     let server = Server::start(Habits { hang_up_after: 40, ..Habits::default() });
     let outcome = run(&server.url(), "pairs --pairs 3 --window 4 --secs 1");

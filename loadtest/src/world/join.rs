@@ -148,6 +148,7 @@ impl World {
                 self.resume(slot, net);
             }
             self.audit_next_page(slot, net);
+            self.ask_page(slot, net);
             return;
         }
         if session.state != State::Greeted || session.control.is_some() || self.stage < Stage::Join {
@@ -200,6 +201,7 @@ impl World {
         self.joined += 1;
         self.pump(slot, net);
         self.audit_next_page(slot, net);
+        self.ask_page(slot, net);
     }
 
     /// An answer to a request other than `send`.

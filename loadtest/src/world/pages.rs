@@ -7,8 +7,8 @@ use crate::letter;
 use crate::net::Net;
 use crate::oracle::{Fault, Imprint};
 
-use super::World;
 use super::session::Control;
+use super::{State, World};
 
 /// Pages still to be read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,7 +25,8 @@ impl World {
     pub fn start_pages(&mut self, count: u64, limit: u32, net: &mut Net, now: u64) {
         self.pages.left = count;
         self.pages.limit = limit;
-        self.ask_page(net, now);
+        self.pages.asked = now;
+        self.ask_page(self.conversations[0].members.end - 1, net);
     }
 
     /// Pages not read yet.
@@ -33,25 +34,26 @@ impl World {
         self.pages.left
     }
 
-    fn ask_page(&mut self, net: &mut Net, now: u64) {
-        if self.pages.left == 0 {
+    /// Asks for the page whose turn it is, if this user reads them and has nothing else to ask: for the first time, or
+    /// again after a refusal or on another connection. Its time runs on from the first.
+    pub(super) fn ask_page(&mut self, slot: usize, net: &mut Net) {
+        let (session, conversation) = (&self.sessions[slot], &self.conversations[0]);
+        let free = session.state == State::Joined && session.control.is_none();
+        if self.pages.left == 0 || !free || slot != conversation.members.end - 1 {
             return;
         }
-        let conversation = &self.conversations[0];
         let head = conversation.ledger.acked_head();
         let limit = u64::from(self.pages.limit);
         let places = (head + 1).saturating_sub(limit).max(1);
         // Another sequence than that of bodies, which follow from the seed as it is.
         let choice = letter::mix(!self.plan.seed, self.pages.done) % places;
         self.pages.before = (limit + 1 + choice).min(head + 1);
-        self.pages.asked = now;
         let history = v1::History {
             conversation: conversation.id.clone(),
             before: Some(self.pages.before),
             limit: self.pages.limit,
             ..v1::History::default()
         };
-        let slot = conversation.members.end - 1;
         self.request(slot, Control::Page, Request::History(history), net);
     }
 
@@ -80,6 +82,7 @@ impl World {
         }
         self.pages.left -= 1;
         self.pages.done += 1;
-        self.ask_page(net, now);
+        self.pages.asked = now;
+        self.ask_page(slot, net);
     }
 }

@@ -222,6 +222,8 @@ impl World {
             self.at(now + wait, slot, Timer::Release(count));
         } else {
             self.meter.tally.refused += 1;
+            // Another one may take its place in the quota.
+            self.launched = self.launched.saturating_sub(1);
             self.meter.tally.open -= 1;
             self.meter.tally.undelivered -= u64::from(readers);
             if !unsure && self.refused.len() < REFUSED_MAX {

@@ -40,6 +40,8 @@ pub(crate) struct Habits {
     pub(crate) store_refused: bool,
     /// Every connection is closed after so many requests; 0 for never.
     pub(crate) hang_up_after: u64,
+    /// Every so many histories of a connection are refused with `OVERLOADED`; 0 for none.
+    pub(crate) refuse_pages_every: u64,
     /// Sends are stored and delivered, but not answered.
     pub(crate) never_ack: bool,
 }
@@ -75,6 +77,7 @@ struct Link<'a> {
     state: &'a Mutex<State>,
     habits: Habits,
     sends: u64,
+    histories: u64,
 }
 
 impl<'a> Link<'a> {
@@ -92,7 +95,7 @@ impl<'a> Link<'a> {
         let Ok(mut socket) = accept_hdr(stream, choose) else { return };
         let clone = socket.get_ref().try_clone().expect("a socket");
         let writer = Arc::new(Mutex::new(WebSocket::from_raw_socket(clone, Role::Server, None)));
-        let mut link = Self { number, form, user: String::new(), writer, state, habits, sends: 0 };
+        let mut link = Self { number, form, user: String::new(), writer, state, habits, sends: 0, histories: 0 };
         let mut requests = 0;
         while let Ok(message) = socket.read() {
             let request = match &message {
@@ -142,7 +145,15 @@ impl<'a> Link<'a> {
             }
             Request::Resume(resume) => self.resume(&resume, id)?,
             Request::Send(send) => self.send(send, id)?,
-            Request::History(history) => self.history(&history),
+            Request::History(history) => {
+                self.histories += 1;
+                let every = self.habits.refuse_pages_every;
+                if every > 0 && self.histories.is_multiple_of(every) {
+                    reply::Result::Error(frame::error(ErrorCode::Overloaded, "no room", Some(1)))
+                } else {
+                    self.history(&history)
+                }
+            }
             _ => reply::Result::Error(frame::error(ErrorCode::BadRequest, "not in this server", None)),
         })
     }
