@@ -81,7 +81,7 @@ pub struct Args {
     /// Pairs of users (pairs, floor).
     #[arg(long, default_value_t = 200)]
     pub pairs: usize,
-    /// Both of each pair send, and read what either sends (pairs); a window is then each one's own.
+    /// Both of each pair send, and read what either sends (pairs, floor); a window is then each one's own.
     #[arg(long)]
     pub both: bool,
     /// Members of the room (room; floor, then in place of pairs).
@@ -174,6 +174,14 @@ impl Args {
         }
         if self.pairs == 0 || self.connections == 0 || self.members == Some(0) {
             return Err(UsageError("--pairs, --connections and --members are at least 1"));
+        }
+        let has_pairs = match self.scenario {
+            Scenario::Pairs => true,
+            Scenario::Floor | Scenario::FloorServe => self.members.is_none(),
+            Scenario::Idle | Scenario::Room | Scenario::Reconnect | Scenario::Fill => false,
+        };
+        if self.both && !has_pairs {
+            return Err(UsageError("--both is for pairs, and for floor without --members"));
         }
         let times = [self.warm, self.secs, self.drain];
         if times.iter().any(|secs| !(0.0..=SECS_MAX).contains(secs)) {

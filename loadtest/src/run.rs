@@ -147,6 +147,7 @@ fn params(args: &Args) -> Map<String, Value> {
         }
         Scenario::Floor | Scenario::FloorServe => {
             put("pairs", args.pairs.into());
+            put("both", args.both.into());
             put("members", args.members.into());
             put("publishers", args.publishers.into());
         }

@@ -40,12 +40,23 @@ const KIND: i32 = v1::MessageKind::Text as i32;
 /// Connections in their handshake at once, unless told otherwise: fewer than a listener's queue holds.
 const CONNECTING_MAX: usize = 256;
 
+/// What conversations are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Direct ones of two; each sender has a window of its own.
+    Pair,
+    /// A group, whose senders share a window.
+    Room,
+}
+
 /// What kind of conversations there are, and who does what in them.
 #[derive(Clone, Debug)]
 pub struct Shape {
+    /// What they are.
+    pub kind: Kind,
     /// How many.
     pub conversations: usize,
-    /// Users of each; two make a direct conversation.
+    /// Users of each.
     pub members: usize,
     /// The first so many of them send.
     pub publishers: usize,
@@ -56,7 +67,7 @@ pub struct Shape {
 /// How messages follow each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Flow {
-    /// So many under way in each conversation; the next one follows when one is acknowledged.
+    /// So many under way in each window; the next one follows when one is acknowledged.
     Acks(usize),
     /// The same, when its last reader has it.
     Deliveries(usize),
@@ -115,7 +126,7 @@ enum Timer {
     Ask,
     /// Send a held message again.
     Release(u64),
-    /// The conversation's next message, put off because one was refused.
+    /// The next message of the window that this sender's refused one was in.
     Launch,
     /// The server asked for the connection to move.
     Move,
@@ -159,6 +170,23 @@ pub struct World {
 impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("World").field("tally", &self.meter.tally).finish_non_exhaustive()
+    }
+}
+
+impl Shape {
+    /// So many direct conversations in which one user sends and the other reads.
+    pub fn pairs(conversations: usize) -> Self {
+        Self { kind: Kind::Pair, conversations, members: 2, publishers: 1, publishers_read: false }
+    }
+
+    /// The same, in which both send and read.
+    pub fn both_ways(conversations: usize) -> Self {
+        Self { publishers: 2, publishers_read: true, ..Self::pairs(conversations) }
+    }
+
+    /// One group that everybody reads.
+    pub fn room(members: usize, publishers: usize) -> Self {
+        Self { kind: Kind::Room, conversations: 1, members, publishers, publishers_read: true }
     }
 }
 
@@ -291,7 +319,7 @@ impl World {
                 Timer::Release(count) => self.release(slot, count, net),
                 Timer::Launch => {
                     if self.sending && self.plan.flow != Flow::Timed {
-                        self.launch(slot, now, net);
+                        self.launch_after(slot, now, net);
                     }
                 }
                 Timer::Move => self.move_away(slot, net, now),

@@ -61,6 +61,17 @@ fn the_floor_of_a_room_delivers_to_all() {
 }
 
 #[test]
+fn the_floor_of_pairs_goes_both_ways_too() {
+    let output = loadtest("floor --pairs 3 --both --window 2 --by-delivery --warm 0 --secs 0.3 --json - --quiet");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let metrics = &report["metrics"];
+    assert_eq!(report["params"]["both"], true);
+    assert_eq!(metrics["unacked"].as_u64(), Some(0));
+    // A message is under way until both have it: with one of the two deliveries, six windows of two would have been all.
+    assert!(metrics["acked"].as_u64() > Some(12), "{metrics}");
+}
+
+#[test]
 fn a_server_that_does_not_answer_fails_the_run() {
     use support::{Habits, Server};
     let secret = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -81,6 +92,8 @@ fn exit_codes_say_what_happened() {
     assert_eq!(code(&loadtest(&format!("{FLOOR} --rate 5 --window 5"))), Some(2));
     assert_eq!(code(&loadtest(&format!("{FLOOR} --rate 0"))), Some(2));
     assert_eq!(code(&loadtest("floor --members 0")), Some(2));
+    assert_eq!(code(&loadtest("floor --members 2 --both")), Some(2), "a room has no pairs");
+    assert_eq!(code(&loadtest("room --both --token-command x")), Some(2), "nor has this one");
     assert_eq!(code(&loadtest("pairs")), Some(2), "no way to get tokens");
     assert_eq!(code(&loadtest("pairs --target http://127.0.0.1:1/ --token-command x")), Some(2));
     assert_eq!(code(&loadtest("--help")), Some(0));

@@ -60,6 +60,29 @@ fn a_room_of_a_good_server() {
 }
 
 #[test]
+fn pairs_in_both_directions() {
+    let server = Server::start(Habits::default());
+    let outcome = run(&server.url(), "pairs --pairs 3 --both --window 2 --by-delivery --secs 0.2");
+    let verdict = good(&outcome);
+    assert_eq!(verdict.deliveries_checked, 2 * verdict.acked_checked, "senders read too");
+}
+
+/// Where nothing is answered, what is sent is what the windows hold.
+#[test]
+fn a_pairs_senders_have_a_window_each_and_a_rooms_share_one() {
+    for (words, sent) in [
+        ("pairs --pairs 2", 6),
+        ("pairs --pairs 2 --both", 12),
+        ("room --members 2 --publishers 2", 3),
+        ("room --members 5 --publishers 2", 3),
+    ] {
+        let server = Server::start(Habits { never_ack: true, ..Habits::default() });
+        let outcome = run(&server.url(), &format!("{words} --window 3 --secs 0.1 --drain 0.1"));
+        assert_eq!(outcome.metrics.sent, Some(sent), "{words}");
+    }
+}
+
+#[test]
 fn idle_says_one_thing_each_way() {
     let server = Server::start(Habits::default());
     let outcome = run(&server.url(), "idle --connections 20 --secs 0.1");

@@ -25,6 +25,9 @@ impl Process {
         if let Some(members) = args.members {
             command.args(["--members", &members.to_string()]);
         }
+        if args.both {
+            command.arg("--both");
+        }
         if let Some(core) = args.server_core.or_else(free_core) {
             command.args(["--server-core", &core.to_string()]);
         }
@@ -63,7 +66,11 @@ pub fn serve(args: &Args) -> anyhow::Result<()> {
         only.set(core);
         sched_setaffinity(None, &only).context("--server-core")?;
     }
-    let audience = if args.members.is_some() { Audience::Room } else { Audience::Partner };
+    let audience = match (args.members, args.both) {
+        (Some(_), _) => Audience::Room,
+        (None, true) => Audience::Pair,
+        (None, false) => Audience::Partner,
+    };
     let server = Server::bind(audience)?;
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{}", server.addr()?)?;

@@ -45,6 +45,8 @@ struct Client {
     senders: Vec<Sender>,
     /// Connections from one sender to the next.
     stride: usize,
+    /// Each sender has a window of its own, where a room's share one.
+    own_windows: bool,
     readers: u32,
     turn: usize,
     by_delivery: bool,
@@ -61,6 +63,7 @@ pub fn run(args: &Args) -> anyhow::Result<Metrics> {
     let server = Server::new(vec![process.id()]);
     let (connections, senders, stride, readers) = match args.members {
         Some(members) => (members, args.publishers.clamp(1, members), 1, members as u32),
+        None if args.both => (args.pairs * 2, args.pairs * 2, 1, 2),
         None => (args.pairs * 2, args.pairs, 2, 1),
     };
     let poll = Poll::new()?;
@@ -71,6 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<Metrics> {
         dirty: Vec::new(),
         senders: (0..senders).map(|_| Sender::default()).collect(),
         stride,
+        own_windows: args.members.is_none(),
         readers,
         turn: 0,
         by_delivery: args.by_delivery,
@@ -83,8 +87,8 @@ pub fn run(args: &Args) -> anyhow::Result<Metrics> {
     let mut metrics =
         Metrics { latency_from: Some(if client.timed { "intended" } else { "send" }), ..Metrics::default() };
     client.connect_all(process.addr, connections, &server, &mut metrics)?;
-    let conversations = if args.members.is_some() { 1 } else { senders };
-    let started = args.window_or_default().unwrap_or(0) * conversations;
+    let windows = if client.own_windows { senders } else { 1 };
+    let started = args.window_or_default().unwrap_or(0) * windows;
     let now = client.now();
     for _ in 0..started {
         client.launch_next(now);
@@ -265,7 +269,7 @@ impl Client {
         }
         let finished = if self.by_delivery { over } else { kind == ACK };
         if finished && !self.timed && self.sending {
-            if self.stride == 2 { self.launch(number, now) } else { self.launch_next(now) }
+            if self.own_windows { self.launch(number, now) } else { self.launch_next(now) }
         }
     }
 

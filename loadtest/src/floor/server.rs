@@ -1,4 +1,4 @@
-//! The server's loop: an ack to the sender, the message to its partner or to the whole room.
+//! The server's loop: an ack to the sender, the message to its partner, to both or to the whole room.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +19,8 @@ const PARENT: Token = Token(usize::MAX - 1);
 pub(super) enum Audience {
     /// The connection whose number follows the sender's.
     Partner,
+    /// The sender and its partner, whose numbers differ in the lowest bit.
+    Pair,
     /// Everybody.
     Room,
 }
@@ -141,6 +143,7 @@ impl Server {
     fn deliver(&mut self, sender: usize, whole: &[u8], from: usize, own: &mut Vec<u8>) {
         let readers = match self.audience {
             Audience::Partner => sender + 1..sender + 2,
+            Audience::Pair => sender & !1..(sender & !1) + 2,
             Audience::Room => 0..self.numbered.len(),
         };
         for number in readers {

@@ -18,17 +18,14 @@ fn flow(args: &Args) -> Flow {
 
 /// Each sender writes to one reader, or both write to each other.
 pub(super) fn pairs(args: &Args) -> anyhow::Result<Outcome> {
-    let publishers = if args.both { 2 } else { 1 };
-    let shape = Shape { conversations: args.pairs, members: 2, publishers, publishers_read: args.both };
+    let shape = if args.both { Shape::both_ways(args.pairs) } else { Shape::pairs(args.pairs) };
     talk(Bench::new(args, shape, flow(args))?)
 }
 
 /// A few write to all.
 pub(super) fn room(args: &Args) -> anyhow::Result<Outcome> {
     let members = args.room_members();
-    let publishers = args.publishers.clamp(1, members);
-    let shape = Shape { conversations: 1, members, publishers, publishers_read: true };
-    talk(Bench::new(args, shape, flow(args))?)
+    talk(Bench::new(args, Shape::room(members, args.publishers.clamp(1, members)), flow(args))?)
 }
 
 fn talk(mut bench: Bench<'_>) -> anyhow::Result<Outcome> {
@@ -50,13 +47,12 @@ fn talk(mut bench: Bench<'_>) -> anyhow::Result<Outcome> {
 
 /// Everybody has said one thing, and then nothing happens.
 pub(super) fn idle(args: &Args) -> anyhow::Result<Outcome> {
-    let shape = |pairs| Shape { conversations: pairs, members: 2, publishers: 2, publishers_read: true };
-    let mut warm = Bench::new(args, shape(WARM_PAIRS), Flow::Acks(1))?;
+    let mut warm = Bench::new(args, Shape::both_ways(WARM_PAIRS), Flow::Acks(1))?;
     say_one_thing(&mut warm)?;
     let empty = warm.server.memory()?;
     drop(warm);
 
-    let mut bench = Bench::new(args, shape(args.connections.div_ceil(2).max(1)), Flow::Acks(1))?;
+    let mut bench = Bench::new(args, Shape::both_ways(args.connections.div_ceil(2).max(1)), Flow::Acks(1))?;
     say_one_thing(&mut bench)?;
     bench.engine.say("settling");
     bench.engine.run_for(args.warm())?;

@@ -50,8 +50,7 @@ pub(super) fn fill(args: &Args) -> anyhow::Result<Outcome> {
 
 /// A timeline of so many messages, and what writing them cost.
 fn filled(args: &Args, messages: u64) -> anyhow::Result<Bench<'_>> {
-    let shape = Shape { conversations: 1, members: 2, publishers: 1, publishers_read: false };
-    let mut bench = Bench::new(args, shape, Flow::Acks(args.window_or_default().unwrap_or(1)))?;
+    let mut bench = Bench::new(args, Shape::pairs(1), Flow::Acks(args.window_or_default().unwrap_or(1)))?;
     bench.arrive()?;
     bench.join()?;
     bench.engine.say("filling");

@@ -13,8 +13,7 @@ const STORM_HANDSHAKES: usize = 1_000;
 
 pub(super) fn reconnect(args: &Args) -> anyhow::Result<Outcome> {
     let pairs = args.connections.div_ceil(2).max(1);
-    let shape = Shape { conversations: pairs, members: 2, publishers: 2, publishers_read: true };
-    let mut bench = Bench::new(args, shape, Flow::Acks(1))?;
+    let mut bench = Bench::new(args, Shape::both_ways(pairs), Flow::Acks(1))?;
     let users = bench.users();
     bench.arrive()?;
     bench.join()?;

@@ -10,7 +10,7 @@ use crate::net::{Away, Net};
 use crate::oracle::Fault;
 
 use super::session::Control;
-use super::{Stage, State, Timer, World, jitter, words};
+use super::{Kind, Stage, State, Timer, World, jitter, words};
 
 const MS: u64 = 1_000_000;
 
@@ -184,7 +184,7 @@ impl World {
         let control;
         let request = if conversation.added == 0 {
             control = Control::Create;
-            let direct = conversation.members.len() == 2;
+            let direct = self.plan.shape.kind == Kind::Pair;
             let kind = if direct { v1::ConversationKind::Direct } else { v1::ConversationKind::Group };
             let name = (!direct).then(|| "room".to_owned());
             Request::Create(v1::Create { kind: kind.into(), members, name, avatar: None, context: None })

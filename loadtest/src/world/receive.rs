@@ -103,7 +103,7 @@ impl World {
         let due = session.reader.position() + 1;
         let Some(key) = self.conversations[conversation].memo.find(due, frame) else { return false };
         if session.reader.live(due, slot, &mut self.verdict) == Step::Fresh {
-            self.on_delivered(conversation, key, net, now);
+            self.on_delivered(key, net, now);
         }
         true
     }
@@ -150,7 +150,7 @@ impl World {
         now: u64,
     ) -> Option<MessageKey> {
         let (key, sound) = self.check_message(slot, seq, message);
-        self.on_delivered(self.sessions[slot].conversation, key?, net, now);
+        self.on_delivered(key?, net, now);
         key.filter(|_| sound)
     }
 
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// A message has reached one more reader.
-    fn on_delivered(&mut self, conversation: usize, key: MessageKey, net: &mut Net, now: u64) {
+    fn on_delivered(&mut self, key: MessageKey, net: &mut Net, now: u64) {
         self.verdict.deliveries_checked += 1;
         self.meter.tally.deliveries += 1;
         let sender = &mut self.sessions[key.sender() as usize];
@@ -192,7 +192,7 @@ impl World {
         self.meter.tally.undelivered -= 1;
         self.meter.delivered(due, now);
         if over && matches!(self.plan.flow, Flow::Deliveries(_)) {
-            self.launch_again(conversation, now, net);
+            self.launch_after(key.sender() as usize, now, net);
         }
     }
 

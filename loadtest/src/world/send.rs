@@ -9,7 +9,7 @@ use crate::net::Net;
 use crate::oracle::{Fault, Imprint, Place};
 use crate::outbox::Outcome;
 
-use super::{Flow, REFUSED_MAX, State, Timer, World, words};
+use super::{Flow, Kind, REFUSED_MAX, State, Timer, World, words};
 
 const MS: u64 = 1_000_000;
 
@@ -33,9 +33,10 @@ impl World {
             Flow::Timed => 0,
         };
         // Conversation by conversation would let the first ones run ahead by the time that all this takes.
-        // A pair's window is each sender's own; a room's is shared.
-        let pairs = self.plan.shape.members == 2;
-        let window = if pairs { window * self.plan.shape.publishers } else { window };
+        let window = match self.plan.shape.kind {
+            Kind::Pair => window * self.plan.shape.publishers,
+            Kind::Room => window,
+        };
         for _ in 0..window {
             for conversation in 0..self.conversations.len() {
                 self.launch(conversation, now, net);
@@ -153,9 +154,9 @@ impl World {
         }
 
         match self.plan.flow {
-            Flow::Acks(_) if self.sending => self.launch_by(slot, now, net),
-            Flow::Deliveries(_) if over => self.launch_again(conversation, now, net),
-            Flow::Acks(_) | Flow::Deliveries(_) | Flow::Timed => {}
+            Flow::Acks(_) => self.launch_after(slot, now, net),
+            Flow::Deliveries(_) if over => self.launch_after(slot, now, net),
+            Flow::Deliveries(_) | Flow::Timed => {}
         }
         self.pump(slot, net);
     }
@@ -175,10 +176,14 @@ impl World {
         self.conversations[conversation].ledger.acked(place, Imprint::new(key, message.time_ms), &mut self.verdict);
     }
 
-    /// One is finished, another may follow.
-    pub(super) fn launch_again(&mut self, conversation: usize, now: u64, net: &mut Net) {
-        if self.sending {
-            self.launch(conversation, now, net);
+    /// One of this sender's is finished, and another one follows in its window.
+    pub(super) fn launch_after(&mut self, slot: usize, now: u64, net: &mut Net) {
+        if !self.sending {
+            return;
+        }
+        match self.plan.shape.kind {
+            Kind::Pair => self.launch_by(slot, now, net),
+            Kind::Room => self.launch(self.sessions[slot].conversation, now, net),
         }
     }
 
@@ -201,7 +206,6 @@ impl World {
     pub(super) fn on_send_refused(&mut self, slot: usize, id: u64, error: &v1::Error, net: &mut Net, now: u64) {
         let count = id / 2;
         let code = ErrorCode::from_number(error.number);
-        let conversation = self.sessions[slot].conversation;
         let Some(outbox) = self.sessions[slot].outbox.as_mut() else { return self.on_unasked(slot, id) };
         let Some(flight) = outbox.get_mut(count).filter(|flight| flight.outcome == Outcome::Flying) else {
             return self.on_unasked(slot, id);
@@ -230,7 +234,7 @@ impl World {
                 self.refused.push(MessageKey::new(slot as u32, count));
             }
             let wait = error.retry_after_ms.map_or(REFUSED_AGAIN, |ms| ms.max(1) * MS);
-            self.at(now + wait, conversation, Timer::Launch);
+            self.at(now + wait, slot, Timer::Launch);
         }
         self.pump(slot, net);
     }
