@@ -74,7 +74,7 @@ pub struct Meter {
     pub ack: Latency,
     /// From a message's due time to each reader.
     pub delivery: Latency,
-    /// From the first packet to the welcome.
+    /// From the first packet of the first attempt to the welcome.
     pub connect: Latency,
     /// From a cut to all that was missed.
     pub back: Latency,

@@ -55,7 +55,7 @@ impl World {
                 continue;
             }
             session.state = State::Arriving;
-            session.began = now;
+            session.began.get_or_insert(now);
             self.connecting += 1;
             if let Err(error) = net.connect(slot) {
                 self.on_closed(slot, &Away { code: None, why: format!("cannot connect: {error}") }, now);
@@ -270,7 +270,7 @@ impl World {
         let limit = welcome.limits.as_ref().map_or(0, |limits| limits.requests_in_flight_max);
         // One place stays free for a request that is no send.
         session.in_flight_max = usize::try_from(limit.saturating_sub(1)).unwrap_or(usize::MAX).max(1);
-        let took = now.saturating_sub(session.began);
+        let took = now.saturating_sub(session.began.take().unwrap_or(now));
         self.connecting -= 1;
         self.greeted += 1;
         self.meter.tally.connects += 1;
@@ -333,5 +333,48 @@ impl World {
     /// Users that are away, for a message when time is up, and why the last connection ended.
     pub fn absent(&self) -> (usize, Option<&str>) {
         (self.sessions.len() - self.joined, self.last_away.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use switchyard_protocol::frame::{self, Form};
+
+    use crate::net::Target;
+    use crate::token::Tokens;
+    use crate::world::{Flow, Plan, Shape};
+
+    use super::*;
+
+    #[test]
+    fn a_connect_takes_as_long_as_all_its_attempts() {
+        let secret = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(secret.path(), "0123456789abcdef0123456789abcdef").expect("it is ours");
+        let tokens = Tokens::from_secret_file(secret.path(), None, None).expect("a secret");
+        let (shape, flow, form) = (Shape::pairs(1), Flow::Timed, Form::Proto);
+        let mut world = World::new(Plan { shape, flow, size: 1, seed: 1, run: "u".to_owned(), form, tokens });
+        // Nobody listens there, and nothing here asks the sockets.
+        let target = Target::new("ws://127.0.0.1:1/v1/ws", form).expect("an address");
+        let mut net = Net::new(target, world.users()).expect("an epoll");
+        let away = Away { code: None, why: "the network".to_owned() };
+        let welcome = |world: &mut World, net: &mut Net, now| {
+            world.on_opened(0, net);
+            let welcome = v1::Welcome { user: "u-0".to_owned(), ..v1::Welcome::default() };
+            let reply = frame::reply(world.sessions[0].control_id, reply::Result::Welcome(welcome));
+            world.on_frame(0, &frame::encode_server(form, &reply), net, now);
+        };
+        world.connect([0], &mut net, 5 * MS);
+        world.on_closed(0, &away, 105 * MS);
+        world.run_timers(&mut net, 1_005 * MS);
+        assert_eq!(world.sessions[0].state, State::Arriving, "the second attempt");
+        welcome(&mut world, &mut net, 2_005 * MS);
+        assert_eq!(world.meter.connect.count(), 1);
+        assert!(world.meter.connect.quantile_ms(1.0) >= Some(2_000.0), "with the attempt that failed");
+
+        // What follows a connection that stood begins anew.
+        world.on_closed(0, &away, 9_000 * MS);
+        world.run_timers(&mut net, 10_000 * MS);
+        welcome(&mut world, &mut net, 10_500 * MS);
+        assert!(world.meter.connect.quantile_ms(0.0) < Some(600.0), "without the time that it stood");
     }
 }

@@ -46,8 +46,8 @@ pub(super) struct Session {
     pub(super) acked_before: u64,
     /// Attempts to connect since the last success.
     pub(super) attempts: u32,
-    /// When the present attempt began.
-    pub(super) began: u64,
+    /// When the first attempt since the last success began.
+    pub(super) began: Option<u64>,
     /// When the last connection was lost, until all is caught up.
     pub(super) lost_at: Option<u64>,
     /// Sends that may wait for their answer at once.
@@ -68,7 +68,7 @@ impl Session {
             control_id: 0,
             acked_before: 0,
             attempts: 0,
-            began: 0,
+            began: None,
             lost_at: None,
             in_flight_max: 1,
         }
