@@ -106,11 +106,19 @@ impl Report {
             let _ = writeln!(table, "  {name:<24}{shown:>16}");
         }
         if let Some(oracle) = &self.oracle {
-            let word = if oracle.ok { "nothing wrong" } else { "VIOLATED" };
+            let word = match oracle.ok {
+                true => "nothing wrong",
+                false if oracle.faults() > 0 => "VIOLATED",
+                false => "NOT ALL WAS LOOKED AT",
+            };
             let _ = writeln!(
                 table,
-                "  oracle: {word}; {} acknowledged, {} delivered, {} of {} timelines read",
-                oracle.acked_checked, oracle.deliveries_checked, oracle.timelines_read, oracle.timelines
+                "  oracle: {word}; {} acknowledged, {} delivered, {} of {} timelines read, {} unrecorded",
+                oracle.acked_checked,
+                oracle.deliveries_checked,
+                oracle.timelines_read,
+                oracle.timelines,
+                oracle.unrecorded
             );
             for line in &oracle.first {
                 let _ = writeln!(table, "    {line}");

@@ -31,7 +31,7 @@ pub enum Fault {
 /// Counts by kind; all zero is a pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// Nothing was wrong, and every timeline was read.
+    /// Nothing was wrong, every timeline was read, and every number was kept.
     pub ok: bool,
     /// Acknowledged messages looked for in the timelines.
     pub acked_checked: u64,
@@ -137,6 +137,25 @@ impl Verdict {
 
     /// Draws the line: whether all was well.
     pub fn close(&mut self) {
-        self.ok = self.faults() == 0 && self.timelines_read == self.timelines;
+        self.ok = self.faults() == 0 && self.timelines_read == self.timelines && self.unrecorded == 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_looked_at_is_not_ok() {
+        let closed = |change: fn(&mut Verdict)| {
+            let mut verdict = Verdict { timelines_read: 2, ..Verdict::of(2) };
+            change(&mut verdict);
+            verdict.close();
+            verdict.ok
+        };
+        assert!(closed(|_| {}));
+        assert!(!closed(|verdict| verdict.timelines_read = 1));
+        assert!(!closed(|verdict| verdict.unrecorded = 1));
+        assert!(!closed(|verdict| verdict.add(Fault::Lost, 1, String::new)));
     }
 }
