@@ -96,7 +96,7 @@ impl Draft {
 impl Client {
     /// Starts a client in the present tokio runtime. It connects by itself; requests wait until it has.
     pub fn connect(config: ClientConfig) -> Result<Self, Error> {
-        let address = Address::new(&config.url, config.form)?;
+        let address = Address::new(&config.url, config.form, &config.trust)?;
         // The task takes commands at once; for one that gets no turn, the limit is that of what may wait anyway.
         let (commands, commands_end) = mpsc::channel(config.settings.pending_max.max(1));
         let (events_end, events) = mpsc::channel(config.events_max.max(1));

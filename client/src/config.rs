@@ -8,6 +8,7 @@ use std::time::Duration;
 use switchyard_protocol::frame::Form;
 
 use crate::core::Settings;
+use crate::trust::Trust;
 
 /// Events that may wait for the application, by default: a page of resume. More are fetched when there is room.
 pub(crate) const EVENTS_MAX: usize = 512;
@@ -18,8 +19,10 @@ pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Everything that a client needs to know.
 #[derive(Clone)]
 pub struct ClientConfig {
-    /// `ws://host:port/v1/ws`.
+    /// `wss://host/v1/ws`, or `ws://host:port/v1/ws` where the way there is safe without TLS.
     pub url: String,
+    /// Who vouches for the server of a `wss://` address.
+    pub trust: Trust,
     /// Protobuf or JSON on the wire; the same for the application.
     pub form: Form,
     /// Asked when there is no token, and again when it runs out.
@@ -37,6 +40,7 @@ impl ClientConfig {
     pub fn new(url: impl Into<String>, token: impl TokenProvider + 'static) -> Self {
         Self {
             url: url.into(),
+            trust: Trust::default(),
             form: Form::Proto,
             token: Arc::new(token),
             settings: Settings::default(),

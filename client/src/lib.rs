@@ -43,6 +43,7 @@ mod error;
 mod event;
 mod printable;
 mod socket;
+mod trust;
 
 pub use client::{Client, Created, Draft, Events, PendingSend, Sent};
 pub use config::{ClientConfig, StaticToken, TokenError, TokenFuture, TokenProvider};
@@ -50,3 +51,4 @@ pub use error::{Closed, Error};
 pub use event::{Ended, Event, State};
 pub use printable::Printable;
 pub use switchyard_protocol as protocol;
+pub use trust::Trust;

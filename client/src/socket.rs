@@ -14,7 +14,6 @@ use switchyard_protocol::frame::{Form, encode_client};
 use switchyard_protocol::json::{ReplyKind, ServerDecodeError, decode_server};
 use switchyard_protocol::v1::{ServerFrame, client_frame::Request};
 use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::Error as WsError;
@@ -22,9 +21,11 @@ use tokio_tungstenite::tungstenite::handshake::client::Request as Upgrade;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
 use crate::core::Loss;
 use crate::error::Error;
+use crate::trust::Trust;
 
 /// Bytes of the read buffer: most frames are smaller, and a process may hold thousands of clients.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -39,11 +40,12 @@ const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const READ_BATCH_MAX: usize = 64;
 
 /// Where to connect to, checked once.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Address {
     upgrade: Upgrade,
     host: String,
     port: u16,
+    connector: Connector,
 }
 
 /// What came from the server.
@@ -59,7 +61,7 @@ pub(crate) enum Incoming {
 
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     outgoing: VecDeque<Message>,
     flush: Flush,
 }
@@ -73,25 +75,28 @@ enum Flush {
 }
 
 impl Address {
-    pub(crate) fn new(url: &str, form: Form) -> Result<Self, Error> {
+    /// `trust` says whose certificates are taken for `wss://`.
+    pub(crate) fn new(url: &str, form: Form, trust: &Trust) -> Result<Self, Error> {
         let bad = |why: String| Error::BadUrl(format!("{url}: {why}"));
         let mut upgrade = url.into_client_request().map_err(|error| bad(error.to_string()))?;
         let uri = upgrade.uri();
-        if uri.scheme_str() != Some("ws") {
-            return Err(bad("only ws:// is supported".to_owned()));
-        }
+        let (connector, usual_port) = match uri.scheme_str() {
+            Some("ws") => (Connector::Plain, 80),
+            Some("wss") => (Connector::Rustls(trust.tls().map_err(|why| bad(why.to_string()))?), 443),
+            _ => return Err(bad("expected ws:// or wss://".to_owned())),
+        };
         let host = uri.host().ok_or_else(|| bad("there is no host".to_owned()))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = uri.port_u16().unwrap_or(80);
+        let port = uri.port_u16().unwrap_or(usual_port);
         upgrade.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(form.subprotocol()));
-        Ok(Self { upgrade, host, port })
+        Ok(Self { upgrade, host, port, connector })
     }
 }
 
 impl Socket {
     /// Connects and upgrades. Takes as long as the network does: the caller sets the limit.
     pub(crate) async fn connect(address: Address) -> Result<Box<Self>, Loss> {
-        let Address { upgrade, host, port } = address;
+        let Address { upgrade, host, port, connector } = address;
         let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(|error| {
             tracing::debug!(%host, port, %error, "not connected");
             Loss::Broken
@@ -102,7 +107,7 @@ impl Socket {
             .write_buffer_size(WRITE_BUFFER_BYTES)
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
-        match tokio_tungstenite::client_async_with_config(upgrade, tcp, Some(config)).await {
+        match tokio_tungstenite::client_async_tls_with_config(upgrade, tcp, Some(config), Some(connector)).await {
             Ok((stream, _)) => Ok(Box::new(Self { stream, outgoing: VecDeque::new(), flush: Flush::Done })),
             Err(error) => Err(loss(&error)),
         }

@@ -5,6 +5,7 @@ mod chat;
 mod requests;
 mod server;
 mod sessions;
+mod tls;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use futures_util::{SinkExt as _, StreamExt as _};
 use switchyard_client::protocol::frame::{self, Form};
 use switchyard_client::protocol::v1::{self, ServerFrame, client_frame::Request, reply};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -19,8 +20,8 @@ pub(crate) struct Server {
 }
 
 /// The server's end of one connection.
-pub(crate) struct Peer {
-    stream: WebSocketStream<TcpStream>,
+pub(crate) struct Peer<S = TcpStream> {
+    stream: WebSocketStream<S>,
     form: Form,
 }
 
@@ -38,7 +39,13 @@ impl Server {
     }
 
     pub(crate) async fn accept(&self) -> Peer {
-        let form = self.form;
+        Peer::over(self.accept_tcp().await, self.form).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    /// Takes the upgrade that comes over this stream.
+    pub(crate) async fn over(stream: S, form: Form) -> Self {
         #[allow(clippy::result_large_err, reason = "the library's signature")]
         let upgrade = |request: &Upgrade, mut response: Response| {
             assert_eq!(request.uri().path(), PATH);
@@ -47,12 +54,10 @@ impl Server {
             response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(form.subprotocol()));
             Ok(response)
         };
-        let stream = tokio_tungstenite::accept_hdr_async(self.accept_tcp().await, upgrade).await.expect("an upgrade");
-        Peer { stream, form }
+        let stream = tokio_tungstenite::accept_hdr_async(stream, upgrade).await.expect("an upgrade");
+        Self { stream, form }
     }
-}
 
-impl Peer {
     /// The next thing that the client says; none when it is gone.
     pub(crate) async fn next_message(&mut self) -> Option<Message> {
         self.stream.next().await.and_then(Result::ok)

@@ -173,7 +173,7 @@ async fn the_last_handle_takes_the_connection_with_it() {
 
 #[tokio::test]
 async fn bad_addresses_are_told() {
-    for url in ["", "http://127.0.0.1/v1/ws", "wss://127.0.0.1/v1/ws", "ws:///v1/ws", "not a url"] {
+    for url in ["", "http://127.0.0.1/v1/ws", "ws:///v1/ws", "not a url"] {
         let result = Client::connect(ClientConfig::new(url, StaticToken::new("token")));
         assert!(matches!(result, Err(Error::BadUrl(_))), "{url}");
     }
