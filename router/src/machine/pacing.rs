@@ -20,9 +20,9 @@ const PACE_MAX: Duration = Duration::from_millis(20);
 /// The conversations that wait after a fan-out.
 #[derive(Debug, Default)]
 pub(super) struct Pacing {
-    /// Those whose fan-out is written in the turn that began then.
-    fanning_out: Vec<ConversationKey>,
-    began: Duration,
+    /// Those whose fan-out is written in the turn that began then. Each has a beginning of its own: in a busy process
+    /// another conversation's fan-out begins in every turn.
+    fanning_out: Vec<(Duration, ConversationKey)>,
     /// Those that wait, and until when.
     waiting: Vec<(Duration, ConversationKey)>,
 }
@@ -33,14 +33,12 @@ impl Pacing {
         let large = conversation.state.members.len() >= PACED_MEMBERS_MIN && !conversation.edges.is_empty();
         if large && !conversation.paced {
             conversation.paced = true;
-            self.began = now.mono;
-            self.fanning_out.push(key.clone());
+            self.fanning_out.push((now.mono, key.clone()));
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let measure = (!self.fanning_out.is_empty()).then_some(self.began);
-        self.waiting.iter().map(|(until, _)| *until).chain(measure).min()
+        self.waiting.iter().chain(&self.fanning_out).map(|(at, _)| *at).min()
     }
 
     /// Whether nobody waits.
@@ -50,10 +48,8 @@ impl Pacing {
 
     /// Those whose wait is over.
     fn due(&mut self, now: Now) -> Vec<ConversationKey> {
-        if now.mono > self.began {
-            let until = now.mono + (now.mono - self.began).min(PACE_MAX);
-            self.waiting.extend(self.fanning_out.drain(..).map(|key| (until, key)));
-        }
+        let written = self.fanning_out.extract_if(.., |(began, _)| *began < now.mono);
+        self.waiting.extend(written.map(|(began, key)| (now.mono + (now.mono - began).min(PACE_MAX), key)));
         self.waiting.extract_if(.., |(until, _)| *until <= now.mono).map(|(_, key)| key).collect()
     }
 }
