@@ -40,8 +40,8 @@ pub struct Retention {
     pub group: RetentionRule,
 }
 
-/// How much of one conversation is kept. Both limits round in favour of keeping: whole runs of 1,000 events go, and the run
-/// of the newest event always stays.
+/// How much of one conversation is kept. Both limits round in favour of keeping: whole runs of 1,000 events go, and no run
+/// goes that holds one of the newest 1,000: without them a message that is sent again could be stored again.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RetentionRule {
     /// At least the newest so many events stay.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use switchyard_edge::admission::origin::OriginPolicy;
 use switchyard_edge::admission::proxy::TrustedProxies;
-use switchyard_protocol::limits::FRAME_BYTES_MAX;
+use switchyard_protocol::limits::{DEDUPE_RECENT, FRAME_BYTES_MAX};
 use tracing_subscriber::EnvFilter;
 
 use super::problem::Problems;
@@ -24,6 +24,8 @@ pub fn check(config: &Config, dev: bool, problems: &mut Problems) {
     positive("server.drain_deadline", config.server.drain_deadline.0, problems);
     admission(config, problems);
     sessions(config, problems);
+    retention("retention.direct.events_max", config.retention.direct.events_max, problems);
+    retention("retention.group.events_max", config.retention.group.events_max, problems);
     positive("conversations.idle_after", config.conversations.idle_after.0, problems);
     positive("conversations.unknown_after", config.conversations.unknown_after.0, problems);
     if let Err(error) = EnvFilter::try_new(&config.log.level) {
@@ -46,6 +48,16 @@ fn sessions(config: &Config, problems: &mut Problems) {
     let least = FRAME_BYTES_MAX as u64;
     if sessions.queue_bytes_max.0 < least {
         problems.add("sessions.queue_bytes_max", format!("must be at least {least} bytes, so that one frame fits"));
+    }
+}
+
+/// A send that names no head is compared with the newest events: they must be there.
+fn retention(key: &str, events_max: u64, problems: &mut Problems) {
+    if (1..DEDUPE_RECENT).contains(&events_max) {
+        let text = format!(
+            "must be at least {DEDUPE_RECENT}, among which a message that is sent again is looked for, or 0 to keep all"
+        );
+        problems.add(key, text);
     }
 }
 

@@ -212,7 +212,7 @@ pub struct Retention {
 #[derive(Deserialize, Clone, PartialEq, Debug)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionLimits {
-    /// The newest so many events; 0 keeps all.
+    /// The newest so many events, at least 1,000; 0 keeps all.
     pub events_max: u64,
     /// Events no older than this; `"0s"` keeps all.
     pub age_max: Span,

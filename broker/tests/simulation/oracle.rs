@@ -185,19 +185,21 @@ impl Oracle {
         }
     }
 
-    /// Below these numbers nothing need be kept any more: for there are more events, and for they are too old.
+    /// Below these numbers nothing need be kept any more: for there are more events, and for they are too old. The newest
+    /// thousand stay in any case.
     fn gone_below(&mut self, key: &ConversationKey) -> (Seq, Seq) {
         let (retention, wall_ms) = (self.retention, self.wall_ms);
         let (timeline, durable) = self.timeline(key);
         let Some(founding) = timeline.entries.first() else { return (1, 1) };
         let rule = if founding.direct() { retention.direct } else { retention.group };
         let head = (durable as u64).saturating_sub(1);
-        let counted = rule.events_max.map_or(0, |keep| head.saturating_sub(keep) / BUCKET_ROWS * BUCKET_ROWS);
+        let counted =
+            rule.events_max.map_or(0, |keep| head.saturating_sub(keep.max(1_000)) / BUCKET_ROWS * BUCKET_ROWS);
         let old = |run: &u64| {
             let newest = &timeline.entries[usize::try_from(run * BUCKET_ROWS - 1).unwrap()].row;
             rule.age_max.is_some_and(|max| u128::from(wall_ms) > u128::from(newest.time_ms) + max.as_millis())
         };
-        let aged = (1..=head / BUCKET_ROWS).take_while(old).last().unwrap_or(0) * BUCKET_ROWS;
+        let aged = (1..=head.saturating_sub(1_000) / BUCKET_ROWS).take_while(old).last().unwrap_or(0) * BUCKET_ROWS;
         (counted.max(1), aged.max(1))
     }
 

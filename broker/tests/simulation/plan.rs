@@ -122,17 +122,18 @@ fn give_past(profile: &mut Profile, devices: &mut [DevicePlan], rng: &mut Rng) {
     match rng.below(4) {
         // By some message of the run, it may be.
         0 => {
-            profile.old_rows = rng.within(985, 1_009);
+            profile.old_rows = rng.within(1_985, 2_009);
             rule.events_max = Some(*rng.pick(&[1, 10]));
         }
         1 => {
-            profile.old_rows = rng.within(2_011, 2_040);
+            profile.old_rows = rng.within(3_011, 3_040);
             rule.events_max = Some(*rng.pick(&[1, 10]));
         }
-        // When the newest of the first thousand events is so old: after some seconds.
+        // When the newest of the first thousand events is so old: at once, or after some seconds.
         _ => {
-            profile.old_rows = rng.within(1_000, 1_040);
-            rule.age_max = Some(Duration::from_millis(OLD_AGE_MS - 999 + rng.within(0, 10_000)));
+            profile.old_rows = rng.within(2_000, 2_040);
+            let soon_ms = *rng.pick(&[1, 500, 10_000]);
+            rule.age_max = Some(Duration::from_millis(OLD_AGE_MS - 999 + rng.within(0, soon_ms)));
         }
     }
     for device in devices {

@@ -6,7 +6,7 @@ use switchyard_store::{BUCKET_ROWS, Direction, ReadError, Seq};
 
 use super::Timelines;
 use super::reader::rows;
-use crate::machine::Older;
+use crate::machine::{Older, droppable};
 
 /// The lowest event that is there, and what of the rest is older than `before_ms`.
 ///
@@ -31,23 +31,22 @@ pub(super) fn find(
         }
     };
     let older = match before_ms {
-        Some(before_ms) => older(store, key, first, head, before_ms)?,
+        Some(before_ms) => older(store, key, first, droppable(head), before_ms)?,
         None => Older::default(),
     };
     Ok((first, older))
 }
 
-/// The runs from `first` on whose newest event is older than this. Times never go back within a conversation, so the
+/// The runs from `first` to below `end` whose newest event is older than this. Times never go back within a conversation, so the
 /// first one that is not is found by halving; most of the time it is the first of all.
 pub(super) fn older(
     store: &dyn Timelines,
     key: &ConversationKey,
     first: Seq,
-    head: Seq,
+    end: Seq,
     before_ms: u64,
 ) -> Result<Older, ReadError> {
-    // The head's run is not complete, and stays.
-    let (mut low, mut high) = (first / BUCKET_ROWS, head / BUCKET_ROWS);
+    let (mut low, mut high) = (first / BUCKET_ROWS, end / BUCKET_ROWS);
     let mut run_end_ms = 0;
     let mut run = low;
     while low < high {

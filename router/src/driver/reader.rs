@@ -277,8 +277,8 @@ pub fn read(store: &dyn Timelines, key: &ConversationKey, plan: ReadPlan) -> Res
             }
             Ok(ReadResult::Found(None))
         }
-        ReadPlan::Older { first, head, before_ms } => {
-            beginning::older(store, key, first, head, before_ms).map(ReadResult::Older)
+        ReadPlan::Older { first, end, before_ms } => {
+            beginning::older(store, key, first, end, before_ms).map(ReadResult::Older)
         }
     }
 }

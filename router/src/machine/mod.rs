@@ -36,6 +36,7 @@ use pacing::Pacing;
 use replay::Replayed;
 pub use replay::{Replay, ReplayError};
 pub use retention::Older;
+pub(crate) use retention::droppable;
 pub use ticket::Ticket;
 
 /// Requests that may wait for one conversation to be loaded.
@@ -176,8 +177,8 @@ pub enum ReadPlan {
     Older {
         /// The lowest number there is.
         first: u64,
-        /// The newest committed number.
-        head: u64,
+        /// Where the first run begins that stays in any case.
+        end: u64,
         /// Events from before this time are too old.
         before_ms: u64,
     },

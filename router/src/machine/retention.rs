@@ -1,11 +1,13 @@
 //! What is dropped from a timeline, and when. A conversation's oldest run of [`BUCKET_ROWS`] events goes as a whole once
-//! the rule of its kind wants none of it; the head's run and the founding row always stay.
+//! the rule of its kind wants none of it; the founding row always stays, and so does every run that holds one of the newest
+//! [`DEDUPE_RECENT`] events, however few or young the rule wants them: a send that names no head is compared with those.
 //!
 //! Counting needs nothing but the head. The age of a run is that of its newest event, which lies in the store: it is read
 //! with every load, and for a conversation in memory whenever it is looked at and its oldest run may have grown too old.
 
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::limits::DEDUPE_RECENT;
 use switchyard_store::{BUCKET_ROWS, ProjectionWrite, Seq};
 
 use super::conversation::{Conversation, State};
@@ -23,10 +25,20 @@ pub struct Older {
     pub run_end_ms: u64,
 }
 
+/// Where the runs end of which any may go, whatever the rule: what lies from here on may be asked for as an id.
+pub(crate) fn droppable(head: Seq) -> Seq {
+    keeping(head, DEDUPE_RECENT)
+}
+
+/// The lowest number of the run with which so many events are kept.
+fn keeping(head: Seq, events: u64) -> Seq {
+    head.saturating_sub(events) / BUCKET_ROWS * BUCKET_ROWS
+}
+
 impl State {
     /// What lies below this number is more than the rule keeps.
     pub(super) fn beyond(&self, rule: RetentionRule) -> Seq {
-        rule.events_max.map_or(0, |keep| self.head().saturating_sub(keep) / BUCKET_ROWS * BUCKET_ROWS)
+        rule.events_max.map_or(0, |keep| keeping(self.head(), keep.max(DEDUPE_RECENT)))
     }
 }
 
@@ -58,10 +70,10 @@ impl Machine {
         let cutoffs = self.config.retention.cutoffs(now.wall_ms);
         let Some(conversation) = self.loaded_mut(key) else { return };
         let state = &conversation.state;
-        let (first, head) = (state.first_available, state.head());
+        let (first, end) = (state.first_available, droppable(state.head()));
         let Some(before_ms) = cutoffs.of(state.profile.kind) else { return };
-        if first / BUCKET_ROWS < head / BUCKET_ROWS && conversation.run_end_ms < before_ms {
-            let plan = ReadPlan::Older { first, head, before_ms };
+        if first < end && conversation.run_end_ms < before_ms {
+            let plan = ReadPlan::Older { first, end, before_ms };
             out.push(Effect::Read { key: key.clone(), ticket: Box::new(Ticket::Age { key: key.clone() }), plan });
         }
     }

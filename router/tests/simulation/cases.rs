@@ -73,15 +73,20 @@ fn n18_an_id_whose_row_retention_may_have_dropped_is_refused_not_stored_twice() 
     old::put(&desk.disk, 1_995, 1_100);
     let key = old::key();
     let (first, _) = sent(&desk.ask("cleo", &key, &send("mine", "text", Some(1_995))));
-    // The record is written a thousand events after the last one, and with it goes what lies below 2,000.
-    for at in 0..120 {
+    // Of the newest thousand none goes, although ten are to be kept; then goes what lies below 2,000.
+    for at in 0..1_010 {
         sent(&desk.ask("ana", &key, &send(&format!("fill{at}"), "text", None)));
+        let (head, gone) = (1_997 + at, desk.disk.inner().rows[&key].first);
+        assert!(gone <= head + 1 - 1_000, "at {head} all below {gone} is gone");
     }
     assert!(first.seq < desk.disk.inner().rows[&key].first);
     let again = desk.ask("cleo", &key, &send("mine", "text", Some(1_995)));
     assert_eq!(code(&again), Some(ErrorCode::IdExpired), "{again:?}");
-    // The newest ids are known by memory even where their rows are gone.
-    assert_eq!(code(&desk.ask("cleo", &key, &send("mine", "text", None))), Some(ErrorCode::IdExpired));
+    // The newest thousand are known without any head, from memory and from the disk.
+    for restarted in [false, true] {
+        assert!(sent(&desk.ask("ana", &key, &send("fill20", "text", None))).1, "restarted: {restarted}");
+        desk.kill();
+    }
     assert!(!sent(&desk.ask("cleo", &key, &send("fresh", "text", None))).1);
 }
 
@@ -125,7 +130,7 @@ fn what_has_grown_too_old_goes_although_nobody_writes() {
     let config = RouterConfig { retention: Retention { group: rule, direct: RetentionRule::default() }, ..idle_soon() };
     let mut desk = Desk::new(config);
     // The record follows from the newest event, and no other one of that number will take its place.
-    old::put(&desk.disk, 2_500, 2_500);
+    old::put(&desk.disk, 3_500, 3_500);
     assert_eq!(beginning(&mut desk), (1, 1), "number 999 is just as old as it may be");
     desk.pass(Duration::from_secs(10));
     assert_eq!(desk.held(), Held::default(), "it has left memory");
@@ -141,12 +146,12 @@ fn what_has_grown_too_old_goes_although_nobody_writes() {
     assert_eq!(desk.held().conversations, 1, "it was needed lately");
     assert_eq!(desk.disk.inner().rows[&old::key()].first, 2_000);
 
-    // The newest run stays however old it is, and with it the head and what may be sent anew.
+    // The newest thousand stay however old they are, with the rest of their runs.
     desk.now.wall_ms += 100_000_000_000;
     desk.pass(Duration::from_secs(10));
     assert_eq!(beginning(&mut desk), (2_000, 2_000));
-    assert_eq!(sent(&desk.ask("cleo", &old::key(), &send("new", "text", None))).0.seq, 2_501);
-    assert_eq!(desk.disk.inner().rows[&old::key()].blobs.len(), 2_502);
+    assert_eq!(sent(&desk.ask("cleo", &old::key(), &send("new", "text", None))).0.seq, 3_501);
+    assert_eq!(desk.disk.inner().rows[&old::key()].blobs.len(), 3_502);
 
     // Whoever turns retention off gets nothing back: what is gone is still told as a gap.
     desk.kill_and_configure(idle_soon());
@@ -158,12 +163,14 @@ fn what_has_grown_too_old_goes_although_nobody_writes() {
 
 #[test]
 fn more_events_than_are_kept_go_with_the_next_load() {
-    let rule = RetentionRule { events_max: Some(600), age_max: None };
-    let config = RouterConfig { retention: Retention { group: rule, direct: RetentionRule::default() }, ..idle_soon() };
-    for applied in [0, 1_500, 2_600] {
-        let mut desk = Desk::new(config.clone());
-        old::put(&desk.disk, 2_600, applied);
-        assert_eq!(beginning(&mut desk), (2_000, 2_000));
+    for (events_max, first) in [(1_600, 2_000), (2_601, 1), (600, 2_000)] {
+        let rule = RetentionRule { events_max: Some(events_max), age_max: None };
+        let retention = Retention { group: rule, direct: RetentionRule::default() };
+        for applied in [0, 1_500, 3_600] {
+            let mut desk = Desk::new(RouterConfig { retention, ..idle_soon() });
+            old::put(&desk.disk, 3_600, applied);
+            assert_eq!(beginning(&mut desk), (first, first), "{events_max}");
+        }
     }
 }
 
@@ -173,7 +180,7 @@ fn one_unreadable_event_keeps_its_run_and_harms_nothing_else() {
     let config = RouterConfig { retention: Retention { group: rule, direct: RetentionRule::default() }, ..idle_soon() };
     for (damaged, first) in [(999, 1), (1_999, 1_000)] {
         let mut desk = Desk::new(config.clone());
-        old::put(&desk.disk, 2_500, 2_500);
+        old::put(&desk.disk, 3_500, 3_500);
         let mut inner = desk.disk.inner();
         let blob = &mut inner.rows.get_mut(&old::key()).expect("it was put there").blobs[damaged];
         *blob = blob.slice(..blob.len() - 1);

@@ -64,8 +64,9 @@ impl Profile {
         }
         // About one seed in thirteen: they take much longer than the others.
         let old_rows = match rng.below(400) {
-            0..18 => rng.within(960, 1_030),
-            18..30 => rng.within(1_960, 2_010),
+            0..8 => rng.within(960, 1_030),
+            8..22 => rng.within(1_960, 2_030),
+            22..30 => rng.within(2_960, 3_010),
             30 => rng.within(10_000, 12_100),
             _ => 0,
         };

@@ -117,6 +117,24 @@ fn everything_that_makes_no_sense_is_reported_at_once() {
 }
 
 #[test]
+fn fewer_events_than_are_compared_with_a_send_cannot_be_kept() {
+    let secret = "4f7ac1".repeat(8);
+    let text = |events: u64| format!("[auth]\nsecret = {secret:?}\n[retention.group]\nevents_max = {events}\n");
+    for events in [1, 999] {
+        let lines = problems(&text(events));
+        assert_eq!(keys(&lines), ["retention.group.events_max"]);
+        assert!(lines[0].contains("at least 1000"), "{lines:?}");
+    }
+    for events in [0, 1_000] {
+        assert!(resolve(Some(&text(events)), &[], &Overrides::default()).is_ok(), "{events}");
+    }
+    assert_eq!(
+        keys(&problems("[retention.direct]\nevents_max = 7"))[..],
+        ["retention.direct.events_max", "auth.secret"]
+    );
+}
+
+#[test]
 fn secrets_and_keys_come_from_files_too() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = |name: &str| dir.path().join(name);

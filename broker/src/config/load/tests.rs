@@ -126,7 +126,7 @@ fn environment_goes_before_the_file_with_every_type() {
             ("SWITCHYARD__PROXIES__PROXY_PROTOCOL", "true"),
             ("SWITCHYARD__PROXIES__TRUSTED", "10.0.0.0/8"),
             ("SWITCHYARD__STORE__FREE_BYTES_MIN", "1GiB"),
-            ("SWITCHYARD__RETENTION__GROUP__EVENTS_MAX", "100"),
+            ("SWITCHYARD__RETENTION__GROUP__EVENTS_MAX", "5000"),
             ("SWITCHYARD__LOG__FORMAT", "json"),
         ],
     );
@@ -139,7 +139,7 @@ fn environment_goes_before_the_file_with_every_type() {
     assert!(config.proxies.proxy_protocol);
     assert_eq!(config.proxies.trusted[0], "10.0.0.0/8");
     assert_eq!(config.store.free_bytes_min.0, 1 << 30);
-    assert_eq!(config.retention.group.events_max, 100);
+    assert_eq!(config.retention.group.events_max, 5000);
     assert_eq!(config.log.format, LogFormat::Json);
     assert!(loaded.given.contains("auth.secret") && !loaded.given.contains("auth.leeway"));
 }

@@ -67,9 +67,9 @@ fn i2_what_was_missed_while_away_comes_once_also_across_a_kill() {
     assert_eq!(bob.event("message")["seq"], seen + 42);
 }
 
-/// A broker that keeps about 100 events of a direct conversation, and one of 2,300 events.
+/// A broker that keeps about 1,000 events of a direct conversation, and one of 2,300 events.
 fn trimmed() -> (Site, String, u64) {
-    let env = [("SWITCHYARD__RETENTION__DIRECT__EVENTS_MAX", "100")];
+    let env = [("SWITCHYARD__RETENTION__DIRECT__EVENTS_MAX", "1000")];
     let site = Site::start(&Setup { env: &env, ..Setup::default() });
     let mut alice = Plain::open(&site, "alice");
     let conversation = alice.direct("bob");
@@ -125,7 +125,7 @@ fn i2_what_has_grown_too_old_is_dropped_although_nobody_writes_any_more() {
         let conversation = alice.direct("bob");
         let group = alice.group("all of it", &["bob"]);
         for id in [&group, &conversation] {
-            alice.send_many(id, 1_300);
+            alice.send_many(id, 2_300);
         }
         if idle_after == "2m" {
             assert_eq!(first_available(&mut alice, &conversation), 1, "nobody has looked yet");
@@ -139,14 +139,14 @@ fn i2_what_has_grown_too_old_is_dropped_although_nobody_writes_any_more() {
         assert_eq!(first_available(&mut alice, &conversation), 1_000);
         let mut bob = Plain::open(&site, "bob");
         let id = bob.post("resume", &json!({"positions": [{"conversation": conversation, "seq": 7}]}));
-        let gap = json!({"event": "gap", "conversation": conversation, "first_available": 1_000, "head": 1_300});
+        let gap = json!({"event": "gap", "conversation": conversation, "first_available": 1_000, "head": 2_300});
         assert_eq!(bob.frame(), gap);
         assert_eq!(bob.reply(id)["data"]["conversations"][0]["events"][0]["seq"], 1_000);
         let page = bob.done("history", &json!({"conversation": conversation, "after": 0, "limit": 1}));
         assert_eq!((&page["messages"][0]["seq"], &page["first_available"]), (&json!(1_000), &json!(1_000)));
-        // The newest run stays, however old; and so does a conversation of another kind.
-        assert_eq!(all_after(&mut bob, &conversation, 999), (1_000..=1_300).collect::<Vec<_>>());
-        assert_eq!(all_after(&mut bob, &group, 0), (1..=1_300).collect::<Vec<_>>());
+        // The newest thousand stay, however old; and so does a conversation of another kind.
+        assert_eq!(all_after(&mut bob, &conversation, 999), (1_000..=2_300).collect::<Vec<_>>());
+        assert_eq!(all_after(&mut bob, &group, 0), (1..=2_300).collect::<Vec<_>>());
     }
 }
 

@@ -236,14 +236,13 @@ impl Oracle {
             return;
         }
         let from = timeline.sync(key, &rows.blobs) as u64;
-        let first = rows.first;
         let given = self.given.get(key).map_or(0, |head| head + 1);
         for seq in from.max(given)..rows.blobs.len() as u64 {
-            self.new_row(key, seq, first);
+            self.new_row(key, seq);
         }
     }
 
-    fn new_row(&mut self, key: &ConversationKey, seq: Seq, first: Seq) {
+    fn new_row(&mut self, key: &ConversationKey, seq: Seq) {
         let entry = &self.timelines[key].entries[seq as usize];
         let before = seq.checked_sub(1).map(|before| &self.timelines[key].entries[before as usize]);
         let sender = crate::timeline::user(entry.row.sender());
@@ -268,7 +267,7 @@ impl Oracle {
                 if attempts.open + attempts.unknown == 0 && attempts.stored.is_none() {
                     wrong.push("every attempt was refused".to_owned());
                 }
-                let beyond = |place: Seq| attempts.bare && (now - place > 1_000 || place < first);
+                let beyond = |place: Seq| attempts.bare && now - place > 1_000;
                 if !earlier.iter().all(|&place| beyond(place)) {
                     wrong.push(format!("it is stored already: {earlier:?}"));
                 }
@@ -307,13 +306,13 @@ impl Oracle {
     }
 
     /// Below these numbers the retention that is configured keeps nothing at this time: for there are more events, and for
-    /// they are older. Runs of a thousand go, and never the head's.
+    /// they are older. Runs of a thousand go, and never one that holds any of the newest thousand.
     fn gone_below(&self, key: &ConversationKey, wall_ms: u64) -> (Seq, Seq) {
         let Some(entry) = self.entry(key, 0) else { return (1, 1) };
         let rule = if entry.direct() { self.config.retention.direct } else { self.config.retention.group };
         let head = self.head(key).unwrap_or(0);
-        let counted = rule.events_max.map_or(1, |keep| (head.saturating_sub(keep) / 1_000 * 1_000).max(1));
-        let runs = (1..=head / 1_000).map(|run| run * 1_000);
+        let counted = rule.events_max.map_or(1, |keep| (head.saturating_sub(keep.max(1_000)) / 1_000 * 1_000).max(1));
+        let runs = (1..=head.saturating_sub(1_000) / 1_000).map(|run| run * 1_000);
         let old = |below: &Seq| {
             let age_ms = wall_ms.checked_sub(self.entry(key, below - 1).map_or(u64::MAX, |last| last.row.time_ms));
             rule.age_max.is_some_and(|max| age_ms.is_some_and(|age_ms| u128::from(age_ms) > max.as_millis()))
