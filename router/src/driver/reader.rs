@@ -17,7 +17,7 @@ use switchyard_store::{Direction, ProjectionError, ReadError, ReadRange, Row, Se
 use super::rest::Rest;
 use super::{Completions, Timelines, beginning};
 use crate::config::Cutoffs;
-use crate::machine::{Input, Projection, ReadFailed, ReadPlan, ReadResult, Replay, Ticket};
+use crate::machine::{Input, Projection, ReadFailed, ReadPlan, ReadResult, Replay, Ticket, row_hash};
 use crate::timeline;
 
 /// Jobs that may wait. Beyond it reads are refused; they are short, so this is well under a second of work.
@@ -277,10 +277,35 @@ pub fn read(store: &dyn Timelines, key: &ConversationKey, plan: ReadPlan) -> Res
             }
             Ok(ReadResult::Found(None))
         }
+        ReadPlan::Ids { from, to, seed } => ids(store, key, from, to, seed),
         ReadPlan::Older { first, end, before_ms } => {
             beginning::older(store, key, first, end, before_ms).map(ReadResult::Older)
         }
     }
+}
+
+/// The hashes of the client ids in a range, as far as it is there.
+fn ids(
+    store: &dyn Timelines,
+    key: &ConversationKey,
+    mut from: Seq,
+    to: Seq,
+    seed: u64,
+) -> Result<ReadResult, ReadError> {
+    let mut hashes = Vec::new();
+    let mut next = from;
+    while next <= to {
+        let page = rows(store, key, next, to, Direction::Forward, ROWS_PER_READ)?;
+        let Some((first, _)) = page.first() else { break };
+        if *first != next {
+            // Retention passed by: what is left begins here.
+            hashes.clear();
+            from = *first;
+        }
+        hashes.extend(page.iter().map(|(_, row)| row_hash(seed, row)));
+        next = from + hashes.len() as u64;
+    }
+    Ok(ReadResult::Ids { from, hashes })
 }
 
 /// A page of messages: other events on the way are passed over, so that a page of 50 is 50 messages.

@@ -229,11 +229,20 @@ impl Conversation {
         ready: &mut Vec<ConversationKey>,
         out: &mut Vec<Effect>,
     ) {
-        let pipeline = self.pipeline();
-        if pipeline.full() {
+        if self.full() {
             return refuse(pending.asker, busy("too many events wait in this conversation"), out);
         }
-        pipeline.push(pending);
+        self.line_up(key, pending, ready);
+    }
+
+    /// Whether no more events may wait.
+    pub(super) fn full(&self) -> bool {
+        self.pipeline.as_ref().is_some_and(|pipeline| pipeline.full())
+    }
+
+    /// Puts work in line that has its room already.
+    pub(super) fn line_up(&mut self, key: &ConversationKey, pending: Pending, ready: &mut Vec<ConversationKey>) {
+        self.pipeline().push(pending);
         self.ready(key, ready);
     }
 

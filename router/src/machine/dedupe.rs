@@ -1,5 +1,9 @@
 //! Once, however often it is sent: a send whose client id is known is answered with the first result, one that is new is
 //! put in line. Looked for in the work under way, in memory, and in the log as far as memory does not reach.
+//!
+//! Memory knows nothing of the events that a load did not replay. The first send that asks for them has their ids read as
+//! far back as it must look, at most the newest thousand, and they stay known; only what lies farther back is searched for
+//! one send alone.
 
 use bytes::Bytes;
 use switchyard_cluster::link::{Answer, Asker, Refusal, SendAsk};
@@ -7,14 +11,18 @@ use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::limits::{DEDUPE_RECENT, DEDUPE_SINCE_MAX};
+use switchyard_store::Row;
 
+use super::conversation::Conversation;
+use super::line::{Lookup, Stage, Waiting};
 use super::pipeline::{ALSO_MAX, Pending, Work};
-use super::recent::IdHash;
-use super::ticket::{Lookup, Ticket};
-use super::{Effect, Machine, ReadPlan, Slot, busy, refuse};
+use super::recent::{IdHash, NO_ID};
+use super::ticket::Ticket;
+use super::{Effect, Machine, ReadFailed, ReadPlan, Slot, busy, read_refusal, refuse};
+use crate::stored::RowKind;
 
 /// The hash of a client id under a machine's seed: XXH3-64 over sender and client id with a byte between them that UTF-8
-/// cannot hold. Never [`NO_ID`](super::recent::NO_ID).
+/// cannot hold. Never [`NO_ID`].
 pub(super) fn id_hash(seed: u64, sender: &str, client_id: &str) -> IdHash {
     let mut hash = xxhash_rust::xxh3::Xxh3::with_seed(seed);
     hash.update(sender.as_bytes());
@@ -23,10 +31,88 @@ pub(super) fn id_hash(seed: u64, sender: &str, client_id: &str) -> IdHash {
     hash.digest().max(1)
 }
 
+/// The hash of a stored event's client id; [`NO_ID`] for one that is no message.
+pub(crate) fn row_hash(seed: u64, row: &Row) -> IdHash {
+    match RowKind::parse(row.kind) {
+        Some((RowKind::Message, _)) => id_hash(seed, row.sender(), row.client_id()),
+        _ => NO_ID,
+    }
+}
+
 const ID_EXPIRED: Refusal = Refusal::new(
     ErrorCode::IdExpired,
     "the message is older than the server can tell apart: look for it in the history",
 );
+
+/// What is to be done about a send.
+enum Step {
+    /// Nothing: it waits with the same message, which is under way.
+    Joined,
+    /// It cannot be taken.
+    Refuse(Refusal),
+    /// Its id is looked for in these rows.
+    Search { from: u64, to: u64 },
+    /// Memory is to know these ids first.
+    ReadIds { from: u64, to: u64 },
+    /// It is new.
+    Store,
+}
+
+impl Conversation {
+    /// Goes on looking for a client id: in the work under way, in memory, in the log as far as memory does not reach.
+    fn step(&mut self, lookup: &Lookup) -> Step {
+        if let Some(pipeline) = &mut self.pipeline
+            && let Some(pending) = pipeline.find(&lookup.user, lookup.send.client_id(), lookup.hash)
+        {
+            if pending.also.len() >= ALSO_MAX {
+                return Step::Refuse(busy("too many wait for the outcome of this message"));
+            }
+            pending.also.push(lookup.asker);
+            return Step::Joined;
+        }
+        let state = &self.state;
+        let (first, head) = (state.first_available, state.head());
+        let next = lookup.through + 1;
+        let seen = state.recent.find(lookup.hash, next);
+        // Where retention was, nothing can be told any more.
+        if lookup.seen && lookup.through < first || seen.is_some_and(|seq| seq < first) {
+            return Step::Refuse(ID_EXPIRED);
+        }
+        if let Some(seq) = seen {
+            return Step::Search { from: seq, to: seq };
+        }
+        let next = next.max(first);
+        let known = state.recent.from();
+        let ids_from = next.max((head + 1).saturating_sub(DEDUPE_RECENT));
+        if ids_from < known {
+            return Step::ReadIds { from: ids_from, to: known - 1 };
+        }
+        // Beyond the reach of `since` nothing can be told; that is said once everything before was looked through.
+        let reach = lookup.floor.saturating_add(DEDUPE_SINCE_MAX - 1);
+        let unread = (known - 1).min(reach).min(head);
+        if next <= unread {
+            return Step::Search { from: next, to: unread };
+        }
+        let too_far = head >= lookup.floor.saturating_add(DEDUPE_SINCE_MAX);
+        if too_far || lookup.send.since.is_some() && lookup.floor < first {
+            return Step::Refuse(ID_EXPIRED);
+        }
+        Step::Store
+    }
+
+    /// Has these rows searched for a send's client id.
+    fn search(&mut self, key: &ConversationKey, waiting: &mut Waiting, (from, to): (u64, u64), out: &mut Vec<Effect>) {
+        waiting.stage = Stage::Read;
+        let lookup = &mut waiting.lookup;
+        lookup.seen = self.state.recent.from() <= from;
+        lookup.through = to;
+        // What the log has of it may wait to be told; whoever sent it first is to hear first.
+        self.uncork(out);
+        let (sender, client_id) = (lookup.user.clone(), lookup.send.client_id().to_owned());
+        let ticket = Box::new(Ticket::Lookup { key: key.clone(), number: waiting.number });
+        out.push(Effect::Read { key: key.clone(), ticket, plan: ReadPlan::Find { from, to, sender, client_id } });
+    }
+}
 
 impl Machine {
     pub(super) fn send(
@@ -39,7 +125,7 @@ impl Machine {
         out: &mut Vec<Effect>,
     ) {
         let hash = id_hash(self.seed, user.as_str(), send.client_id());
-        let Some(conversation) = self.loaded_mut(key) else { return };
+        let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) else { return };
         let head = conversation.state.head();
         let floor = match send.since {
             Some(since) if since > head => {
@@ -49,94 +135,136 @@ impl Machine {
             Some(since) => since + 1,
             None => (head + 1).saturating_sub(DEDUPE_RECENT).max(1),
         };
-        let lookup = Lookup { key: key.clone(), asker, user, send, hash, through: floor - 1, floor, seen: false };
-        self.look_up(now, lookup, out);
+        let lookup = Lookup { asker, user, send, hash, through: floor - 1, floor, seen: false };
+        let behind = conversation.pipeline.as_ref().is_some_and(|pipeline| pipeline.line.holds(&lookup.user));
+        if !behind {
+            match conversation.step(&lookup) {
+                Step::Joined => return,
+                Step::Refuse(refusal) => return refuse(asker, refusal, out),
+                Step::Store => return conversation.enqueue(key, pending(now, lookup), &mut self.ready, out),
+                Step::Search { .. } | Step::ReadIds { .. } => {}
+            }
+        }
+        if conversation.full() {
+            return refuse(asker, busy("too many events wait in this conversation"), out);
+        }
+        conversation.pipeline().line.push(lookup, Stage::Turn);
+        if !behind {
+            self.go_on(now, key, out);
+        }
     }
 
-    /// Goes on looking for a client id: in the work under way, in memory, in the log as far as memory does not reach.
-    fn look_up(&mut self, now: Now, mut lookup: Lookup, out: &mut Vec<Effect>) {
-        let key = lookup.key.clone();
-        let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) else {
-            return refuse(lookup.asker, busy("the conversation left memory"), out);
-        };
-        if let Some(pipeline) = &mut conversation.pipeline
-            && let Some(pending) = pipeline.find(&lookup.user, lookup.send.client_id(), lookup.hash)
-        {
-            if pending.also.len() >= ALSO_MAX {
-                return refuse(lookup.asker, busy("too many wait for the outcome of this message"), out);
+    /// Does what can be done for the sends in line, in their order.
+    fn go_on(&mut self, now: Now, key: &ConversationKey, out: &mut Vec<Effect>) {
+        let seed = self.seed;
+        let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) else { return };
+        let mut line = std::mem::take(&mut conversation.pipeline().line);
+        while let Some(place) = line.turn() {
+            let Some(waiting) = line.at(place) else { break };
+            let step = match conversation.state.members.get(&waiting.lookup.user) {
+                Some(_) => conversation.step(&waiting.lookup),
+                None => Step::Refuse(Refusal::NOT_FOUND),
+            };
+            match step {
+                Step::Search { from, to } => {
+                    conversation.search(key, waiting, (from, to), out);
+                    continue;
+                }
+                Step::ReadIds { from, to } => {
+                    waiting.stage = Stage::Ids;
+                    if line.reading_from.is_none() {
+                        line.reading_from = Some(from);
+                        let ticket = Box::new(Ticket::Ids { key: key.clone() });
+                        out.push(Effect::Read { key: key.clone(), ticket, plan: ReadPlan::Ids { from, to, seed } });
+                    }
+                    continue;
+                }
+                Step::Joined | Step::Refuse(_) | Step::Store => {}
             }
-            pending.also.push(lookup.asker);
-            return;
-        }
-        let state = &conversation.state;
-        let head = state.head();
-        let next = lookup.through + 1;
-        // Where it may still be: the newest number in memory that looks like it, or what memory does not reach. Beyond the
-        // reach of `since` nothing can be told; that is said once everything before was looked through.
-        let reach = lookup.floor.saturating_add(DEDUPE_SINCE_MAX - 1);
-        let unread = (state.recent.from() - 1).min(reach).min(head);
-        let seen = state.recent.find(lookup.hash, next);
-        let range = match seen {
-            Some(seq) => Some((seq, seq)),
-            None => (next <= unread).then_some((next, unread)),
-        };
-        // Where retention was, nothing can be told any more.
-        let first = state.first_available;
-        if lookup.seen && lookup.through < first || seen.is_some_and(|seq| seq < first) {
-            return refuse(lookup.asker, ID_EXPIRED, out);
-        }
-        lookup.seen = seen.is_some();
-        if let Some((from, to)) = range {
-            let sender = lookup.user.clone();
-            let client_id = lookup.send.client_id().to_owned();
-            lookup.through = to;
-            // What the log has of it may wait to be told; whoever sent it first is to hear first.
-            conversation.uncork(out);
-            let pipeline = conversation.pipeline();
-            if pipeline.full() {
-                return refuse(lookup.asker, busy("too many events wait in this conversation"), out);
+            let Some(lookup) = line.remove(place) else { break };
+            match step {
+                Step::Store => conversation.line_up(key, pending(now, lookup), &mut self.ready),
+                Step::Refuse(refusal) => refuse(lookup.asker, refusal, out),
+                Step::Joined | Step::Search { .. } | Step::ReadIds { .. } => {}
             }
-            pipeline.looking_up += 1;
-            let plan = ReadPlan::Find { from, to, sender, client_id };
-            out.push(Effect::Read { key, ticket: Box::new(Ticket::Lookup(lookup)), plan });
-            return;
         }
-        let too_far = head >= lookup.floor.saturating_add(DEDUPE_SINCE_MAX);
-        if too_far || lookup.send.since.is_some() && lookup.floor < first {
-            return refuse(lookup.asker, ID_EXPIRED, out);
-        }
-        let work = Work::Message { send: lookup.send, hash: lookup.hash };
-        let pending = Pending {
-            asker: lookup.asker,
-            also: Vec::new(),
-            user: lookup.user,
-            since: now.mono,
-            told_unknown: false,
-            work,
-        };
-        conversation.enqueue(&key, pending, &mut self.ready, out);
+        conversation.pipeline().line = line;
+        conversation.rest();
     }
 
-    pub(super) fn looked_up(&mut self, now: Now, lookup: Lookup, found: Option<Bytes>, out: &mut Vec<Effect>) {
-        self.lookup_ended(&lookup.key);
+    /// The log was searched for a client id.
+    pub(super) fn looked_up(
+        &mut self,
+        now: Now,
+        key: &ConversationKey,
+        number: u64,
+        found: Result<Option<Bytes>, ReadFailed>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let Conversation { state, pipeline: Some(pipeline), .. } = conversation else { return };
+        let Some(place) = pipeline.line.place(number) else { return };
         match found {
-            Some(message) => {
-                out.push(Effect::Answer { to: lookup.asker, answer: Answer::Sent { message, duplicate: true } });
+            Ok(None) => {
+                if let Some(waiting) = pipeline.line.at(place) {
+                    waiting.stage = Stage::Turn;
+                }
             }
-            None => self.look_up(now, lookup, out),
+            found => {
+                let Some(lookup) = pipeline.line.remove(place) else { return };
+                let answer = match found {
+                    // Who was put out meanwhile learns nothing.
+                    _ if state.members.get(&lookup.user).is_none() => Answer::Refused(Refusal::NOT_FOUND),
+                    Ok(Some(message)) => Answer::Sent { message, duplicate: true },
+                    Ok(None) => return,
+                    Err(failed) => Answer::Refused(read_refusal(failed)),
+                };
+                out.push(Effect::Answer { to: lookup.asker, answer });
+            }
         }
+        self.go_on(now, key, out);
     }
 
-    pub(super) fn lookup_failed(&mut self, _now: Now, lookup: Lookup, refusal: Refusal, out: &mut Vec<Effect>) {
-        self.lookup_ended(&lookup.key);
-        refuse(lookup.asker, refusal, out);
-    }
-
-    fn lookup_ended(&mut self, key: &ConversationKey) {
-        if let Some(conversation) = self.loaded_mut(key)
-            && let Some(pipeline) = &mut conversation.pipeline
-        {
-            pipeline.looking_up = pipeline.looking_up.saturating_sub(1);
+    /// The newest client ids were read.
+    pub(super) fn ids_read(
+        &mut self,
+        now: Now,
+        key: &ConversationKey,
+        read: Result<(u64, Vec<IdHash>), ReadFailed>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let Conversation { state, pipeline: Some(pipeline), .. } = conversation else { return };
+        let Some(wanted) = pipeline.line.reading_from.take() else { return };
+        let failed = match read {
+            Ok((from, hashes)) => {
+                state.recent.extend_below(from, &hashes);
+                let reached = state.recent.full() || state.recent.from() <= wanted.max(state.first_available);
+                (!reached).then_some(ReadFailed::Unavailable)
+            }
+            Err(failed) => Some(failed),
+        };
+        match failed {
+            None => pipeline.line.ids_known(),
+            Some(failed) => {
+                for lookup in pipeline.line.take_waiting_for_ids() {
+                    let member = state.members.get(&lookup.user).is_some();
+                    refuse(lookup.asker, if member { read_refusal(failed) } else { Refusal::NOT_FOUND }, out);
+                }
+            }
         }
+        self.go_on(now, key, out);
+    }
+}
+
+/// A send whose id is new.
+fn pending(now: Now, lookup: Lookup) -> Pending {
+    Pending {
+        asker: lookup.asker,
+        also: Vec::new(),
+        user: lookup.user,
+        since: now.mono,
+        told_unknown: false,
+        work: Work::Message { send: lookup.send, hash: lookup.hash },
     }
 }

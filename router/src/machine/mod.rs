@@ -7,6 +7,7 @@ mod control;
 mod conversation;
 mod cork;
 mod dedupe;
+mod line;
 mod members;
 mod pacing;
 mod pipeline;
@@ -32,6 +33,7 @@ use switchyard_store::{Batch, ProjectionWrite};
 
 use crate::config::{Cutoffs, RouterConfig};
 use conversation::{Conversation, State};
+pub(crate) use dedupe::row_hash;
 use pacing::Pacing;
 use replay::Replayed;
 pub use replay::{Replay, ReplayError};
@@ -39,7 +41,7 @@ pub use retention::Older;
 pub(crate) use retention::droppable;
 pub use ticket::Ticket;
 
-/// Requests that may wait for one conversation to be loaded.
+/// Requests that may wait for one conversation to be loaded; of their bytes as many as may wait in one that is.
 const LOADING_REQUESTS_MAX: usize = 1_000;
 
 /// Conversations that leave memory in one turn, at most; the rest goes in the next ones.
@@ -173,6 +175,15 @@ pub enum ReadPlan {
         /// Which.
         client_id: String,
     },
+    /// The hashes of the client ids in a range.
+    Ids {
+        /// The first number.
+        from: u64,
+        /// The last number.
+        to: u64,
+        /// What the hashes are keyed with.
+        seed: u64,
+    },
     /// Which of the oldest runs have grown too old.
     Older {
         /// The lowest number there is.
@@ -193,6 +204,13 @@ pub enum ReadResult {
     Events(Vec<v1::Event>),
     /// The encoded message that was looked for.
     Found(Option<Bytes>),
+    /// Hashes of client ids, of events without a hole between them.
+    Ids {
+        /// The first one's number.
+        from: u64,
+        /// The hashes.
+        hashes: Vec<u64>,
+    },
     /// What is too old.
     Older(Older),
 }
@@ -253,7 +271,12 @@ pub enum Effect {
 #[derive(Debug)]
 enum Slot {
     /// Being read from the store; these wait for it.
-    Loading { waiting: Vec<Request>, edges: Vec<EdgeId> },
+    Loading {
+        waiting: Vec<Request>,
+        /// Bytes of what they ask.
+        bytes: usize,
+        edges: Vec<EdgeId>,
+    },
     /// In memory.
     Loaded(Box<Conversation>),
     /// Out of memory, but these edges have readers.
@@ -466,7 +489,7 @@ impl Machine {
         result: Result<Option<Box<Replay>>, ReadFailed>,
         out: &mut Vec<Effect>,
     ) {
-        let Some(Slot::Loading { waiting, edges }) = self.slots.remove(&key) else { return };
+        let Some(Slot::Loading { waiting, edges, .. }) = self.slots.remove(&key) else { return };
         let replay = match result {
             Ok(replay) => replay,
             Err(failed) => {

@@ -5,16 +5,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use switchyard_cluster::link::{Asker, CreateAsk, SendAsk};
+use switchyard_cluster::link::{Ask, Asker, CreateAsk, SendAsk};
 use switchyard_protocol::id::UserId;
 
+use super::line::Line;
 use super::recent::IdHash;
 use crate::stored::{ChangeEvent, Founding, MembersEvent};
 
 /// Events that may wait in one conversation: ten batches, so that the last is stored within some tens of milliseconds.
 pub(crate) const WAITING_MAX: usize = 1_000;
 
-/// Bytes of bodies that may wait in one conversation.
+/// Bytes of what is asked that may wait in one conversation.
 pub(crate) const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Sessions that may wait for one message beside its sender: it is one user's, and few have more devices.
@@ -48,9 +49,42 @@ impl Work {
     fn bytes(&self) -> usize {
         match self {
             Self::Message { send, .. } => send.bytes(),
-            _ => 0,
+            Self::Create(create) => create_bytes(create),
+            Self::Add(users) => users_bytes(users),
+            Self::Remove(_) | Self::Leave => 0,
+            Self::Update { name, avatar } => text_bytes(name) + text_bytes(avatar),
         }
     }
+}
+
+/// What a request holds, as far as a client decides how much that is.
+pub(crate) fn ask_bytes(ask: &Ask) -> usize {
+    match ask {
+        Ask::Send(send) => send.bytes(),
+        Ask::Create(create) => create_bytes(create),
+        Ask::Add(users) => users_bytes(users),
+        Ask::Update { name, avatar } => text_bytes(name) + text_bytes(avatar),
+        Ask::History(_)
+        | Ask::Subscribe(_)
+        | Ask::Unsubscribe
+        | Ask::Get
+        | Ask::Members { .. }
+        | Ask::Remove(_)
+        | Ask::Leave => 0,
+    }
+}
+
+fn create_bytes(create: &CreateAsk) -> usize {
+    let texts = text_bytes(&create.name) + text_bytes(&create.avatar) + text_bytes(&create.context);
+    users_bytes(&create.members) + texts
+}
+
+fn users_bytes(users: &[UserId]) -> usize {
+    users.iter().map(|user| size_of::<UserId>() + user.as_str().len()).sum()
+}
+
+fn text_bytes(text: &Option<String>) -> usize {
+    text.as_ref().map_or(0, String::len)
 }
 
 /// An event in the batch under way.
@@ -105,8 +139,8 @@ pub(crate) struct Pipeline {
     pub(crate) corked: Vec<super::Effect>,
     /// Whether this conversation is among those that are sealed at the end of the turn.
     queued: bool,
-    /// Sends whose client id is being looked up in the log.
-    pub(crate) looking_up: usize,
+    /// Sends whose client id is being looked for in the log, and what waits behind them.
+    pub(crate) line: Line,
     /// Subscribers whose missed events are being read. An edge that gives the conversation up meanwhile is taken out.
     pub(crate) subscribing: Vec<Asker>,
 }
@@ -117,7 +151,7 @@ impl Pipeline {
         self.waiting.is_empty()
             && self.in_flight.is_none()
             && self.projecting.is_empty()
-            && self.looking_up == 0
+            && self.line.is_empty()
             && self.subscribing.is_empty()
     }
 
@@ -137,7 +171,8 @@ impl Pipeline {
 
     /// Whether one more may wait.
     pub(crate) fn full(&self) -> bool {
-        self.waiting.len() + self.looking_up >= WAITING_MAX || self.waiting_bytes >= WAITING_BYTES_MAX
+        self.waiting.len() + self.line.len() >= WAITING_MAX
+            || self.waiting_bytes + self.line.bytes() >= WAITING_BYTES_MAX
     }
 
     pub(crate) fn push(&mut self, pending: Pending) {

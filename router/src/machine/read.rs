@@ -93,8 +93,14 @@ impl Machine {
             (Ticket::Age { key }, Ok(ReadResult::Older(older))) => self.aged(&key, older, out),
             // It is looked at again in due time.
             (Ticket::Age { .. }, Err(_)) => {}
-            (Ticket::Lookup(lookup), Ok(ReadResult::Found(found))) => self.looked_up(now, lookup, found, out),
-            (Ticket::Lookup(lookup), Err(failed)) => self.lookup_failed(now, lookup, read_refusal(failed), out),
+            (Ticket::Lookup { key, number }, Ok(ReadResult::Found(found))) => {
+                self.looked_up(now, &key, number, Ok(found), out);
+            }
+            (Ticket::Lookup { key, number }, Err(failed)) => self.looked_up(now, &key, number, Err(failed), out),
+            (Ticket::Ids { key }, Ok(ReadResult::Ids { from, hashes })) => {
+                self.ids_read(now, &key, Ok((from, hashes)), out);
+            }
+            (Ticket::Ids { key }, Err(failed)) => self.ids_read(now, &key, Err(failed), out),
             (Ticket::History { to, key, user, head }, Ok(ReadResult::Messages(messages))) => {
                 let Some(first_available) = self.still_reading(to, &key, &user, out) else { return };
                 succeed(to, reply::Result::Page(v1::Page { messages, first_available, head }), out);
@@ -111,11 +117,17 @@ impl Machine {
                     refuse(to, busy("the subscription was given up"), out);
                 }
             }
-            (Ticket::Missed { to, key, .. }, Err(failed)) => {
+            (Ticket::Missed { to, key, user, .. }, Err(failed)) => {
                 self.still_subscribing(to, &key);
-                refuse(to, read_refusal(failed), out);
+                if self.still_reading(to, &key, &user, out).is_some() {
+                    refuse(to, read_refusal(failed), out);
+                }
             }
-            (Ticket::History { to, .. }, Err(failed)) => refuse(to, read_refusal(failed), out),
+            (Ticket::History { to, key, user, .. }, Err(failed)) => {
+                if self.still_reading(to, &key, &user, out).is_some() {
+                    refuse(to, read_refusal(failed), out);
+                }
+            }
             (ticket, Ok(_)) => unreachable!("the driver answers a read with what was asked: {ticket:?}"),
         }
     }

@@ -38,6 +38,24 @@ impl Recent {
         self.hashes.push_back(hash);
     }
 
+    /// Whether it reaches as far back as it ever does.
+    pub(crate) fn full(&self) -> bool {
+        self.hashes.len() as u64 >= DEDUPE_RECENT
+    }
+
+    /// The hashes of the events from `from` on were read. Takes those that lie right below what is known, as many as there
+    /// is room for.
+    pub(crate) fn extend_below(&mut self, from: u64, hashes: &[IdHash]) {
+        let below = usize::try_from(self.from.saturating_sub(from)).unwrap_or(usize::MAX);
+        // Shorter, and something nobody looked at lies between.
+        let Some(below) = hashes.get(..below) else { return };
+        let room = (DEDUPE_RECENT as usize).saturating_sub(self.hashes.len());
+        for &hash in below.iter().rev().take(room) {
+            self.hashes.push_front(hash);
+            self.from -= 1;
+        }
+    }
+
     /// The newest number from `floor` up whose hash is this one.
     pub(crate) fn find(&self, hash: IdHash, floor: u64) -> Option<u64> {
         let skip = usize::try_from(floor.saturating_sub(self.from)).unwrap_or(usize::MAX);
@@ -69,6 +87,28 @@ mod tests {
         assert_eq!(recent.find(3, 14), None);
         assert_eq!(recent.find(9, 0), None);
         assert_eq!(recent.find(3, u64::MAX), None);
+    }
+
+    #[test]
+    fn what_is_read_joins_from_below_without_a_hole() {
+        let mut recent = Recent::after(10);
+        recent.push(11);
+        recent.extend_below(5, &[5, 6, 7, 8, 9]);
+        assert_eq!(recent.from(), 11, "nobody looked at 10");
+        recent.extend_below(5, &[5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(recent.from(), 5);
+        for hash in 5..=11 {
+            assert_eq!(recent.find(hash, 0), Some(hash));
+        }
+        recent.extend_below(9, &[90, 100]);
+        assert_eq!((recent.from(), recent.find(90, 0)), (5, None), "it is known already");
+        for hash in 12..DEDUPE_RECENT + 4 {
+            recent.push(hash);
+        }
+        assert!(!recent.full());
+        recent.extend_below(1, &[1, 2, 3, 4]);
+        assert!(recent.full());
+        assert_eq!((recent.from(), recent.find(3, 0)), (4, None), "there is room for one");
     }
 
     #[test]

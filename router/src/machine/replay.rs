@@ -7,7 +7,7 @@ use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMember};
 
 use super::Older;
 use super::conversation::State;
-use super::dedupe::id_hash;
+use super::dedupe::row_hash;
 use super::members::Member;
 use super::recent::{NO_ID, Recent};
 use crate::stored::{self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, RowKind};
@@ -111,7 +111,7 @@ impl Replay {
     fn apply(&mut self, key: &ConversationKey, seq: Seq, row: &Row, kind: Option<RowKind>) -> Result<(), ReplayError> {
         match kind {
             Some(RowKind::Message) => {
-                let hash = id_hash(self.seed, row.sender(), row.client_id());
+                let hash = row_hash(self.seed, row);
                 self.state.commit_message(hash, row.time_ms);
             }
             Some(RowKind::Members) => {

@@ -5,7 +5,7 @@ use switchyard_cluster::now::Now;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::v1::{self, reply};
 
-use super::pipeline::{Pending, Work};
+use super::pipeline::{Pending, WAITING_BYTES_MAX, Work, ask_bytes};
 use super::{Effect, LOADING_REQUESTS_MAX, Machine, Slot, busy, refuse, succeed};
 
 impl Machine {
@@ -15,16 +15,17 @@ impl Machine {
                 conversation.touched = now.mono;
                 self.dispatch(now, request, out);
             }
-            Some(Slot::Loading { waiting, edges }) => {
+            Some(Slot::Loading { waiting, bytes, edges }) => {
                 if matches!(request.ask, Ask::Unsubscribe) {
                     edges.retain(|edge| *edge != request.from.edge);
                     // It takes its turn behind the subscriptions that it is to end; the last one of an edge is enough.
                     waiting
                         .retain(|other| other.from.edge != request.from.edge || !matches!(other.ask, Ask::Unsubscribe));
                     waiting.push(request);
-                } else if waiting.len() >= LOADING_REQUESTS_MAX {
+                } else if waiting.len() >= LOADING_REQUESTS_MAX || *bytes >= WAITING_BYTES_MAX {
                     refuse(request.from, busy("too many requests wait for this conversation"), out);
                 } else {
+                    *bytes += ask_bytes(&request.ask);
                     waiting.push(request);
                 }
             }
@@ -47,7 +48,7 @@ impl Machine {
     fn load(&mut self, now: Now, request: Request, edges: Vec<EdgeId>, out: &mut Vec<Effect>) {
         let key = request.key.clone();
         out.push(Effect::Load { key: key.clone(), cutoffs: self.config.retention.cutoffs(now.wall_ms) });
-        self.slots.insert(key, Slot::Loading { waiting: vec![request], edges });
+        self.slots.insert(key, Slot::Loading { bytes: ask_bytes(&request.ask), waiting: vec![request], edges });
     }
 
     /// A request about a conversation that is in memory.

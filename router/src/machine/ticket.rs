@@ -1,9 +1,7 @@
 //! What a read of the store was for: goes out with the read and comes back with its result.
 
-use switchyard_cluster::link::{Asker, SendAsk};
+use switchyard_cluster::link::Asker;
 use switchyard_protocol::id::{ConversationKey, UserId};
-
-use super::recent::IdHash;
 
 /// What a read was for; given back with its result.
 #[derive(Debug)]
@@ -31,26 +29,20 @@ pub enum Ticket {
         after: u64,
     },
     /// Whether a client id was used.
-    Lookup(Lookup),
+    Lookup {
+        /// In which conversation.
+        key: ConversationKey,
+        /// Which of the sends that wait there.
+        number: u64,
+    },
+    /// The newest client ids.
+    Ids {
+        /// Of which conversation.
+        key: ConversationKey,
+    },
     /// What has grown too old.
     Age {
         /// Of which conversation.
         key: ConversationKey,
     },
-}
-
-/// A send whose client id is being looked up in the log.
-#[derive(Debug)]
-pub struct Lookup {
-    pub(super) key: ConversationKey,
-    pub(super) asker: Asker,
-    pub(super) user: UserId,
-    pub(super) send: SendAsk,
-    pub(super) hash: IdHash,
-    /// Numbers up to this were looked through when the read is done.
-    pub(super) through: u64,
-    /// The lowest number that matters.
-    pub(super) floor: u64,
-    /// Whether memory said that it lies at `through`.
-    pub(super) seen: bool,
 }

@@ -13,6 +13,7 @@ mod desk;
 mod disk;
 mod disk_traits;
 mod edges;
+mod lines;
 mod old;
 mod oracle;
 mod profile;

@@ -1,0 +1,118 @@
+//! Sends that wait for the store to say whether their client id is known, and behind them the later sends of the same
+//! users: so that each user's messages get their numbers in the order in which they came, whichever read ends first. Others
+//! are not held up. It knows nothing of the log or of what memory holds; `dedupe.rs` decides.
+
+use std::collections::{HashSet, VecDeque};
+
+use switchyard_cluster::link::{Asker, SendAsk};
+use switchyard_protocol::id::UserId;
+
+use super::recent::IdHash;
+
+/// A send whose client id is being looked for.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    pub(super) asker: Asker,
+    pub(super) user: UserId,
+    pub(super) send: SendAsk,
+    pub(super) hash: IdHash,
+    /// Numbers up to this were looked through, or will be when the read is done.
+    pub(super) through: u64,
+    /// The lowest number that matters.
+    pub(super) floor: u64,
+    /// Whether memory said that it lies at `through`.
+    pub(super) seen: bool,
+}
+
+/// What a send in line waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// For its turn: nothing of its own is under way.
+    Turn,
+    /// For a read of its own.
+    Read,
+    /// For the newest ids, which are read once for all.
+    Ids,
+}
+
+/// A send in line.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) number: u64,
+    pub(super) stage: Stage,
+    pub(super) lookup: Lookup,
+}
+
+/// The sends in line, in the order in which they came.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    next: u64,
+    /// The number from which the newest ids are being read, while they are.
+    pub(super) reading_from: Option<u64>,
+}
+
+impl Line {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.reading_from.is_none()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Bytes of the sends that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether a send of this user waits.
+    pub(super) fn holds(&self, user: &UserId) -> bool {
+        self.waiting.iter().any(|waiting| waiting.lookup.user == *user)
+    }
+
+    pub(super) fn push(&mut self, lookup: Lookup, stage: Stage) {
+        self.bytes += lookup.send.bytes();
+        self.waiting.push_back(Waiting { number: self.next, stage, lookup });
+        self.next += 1;
+    }
+
+    /// Where the send with this number stands.
+    pub(super) fn place(&self, number: u64) -> Option<usize> {
+        self.waiting.binary_search_by_key(&number, |waiting| waiting.number).ok()
+    }
+
+    /// The first whose turn it is: none of its user's stands before it.
+    pub(super) fn turn(&self) -> Option<usize> {
+        let mut held_up = HashSet::with_hasher(foldhash::fast::RandomState::default());
+        self.waiting.iter().position(|waiting| held_up.insert(&waiting.lookup.user) && waiting.stage == Stage::Turn)
+    }
+
+    pub(super) fn at(&mut self, place: usize) -> Option<&mut Waiting> {
+        self.waiting.get_mut(place)
+    }
+
+    pub(super) fn remove(&mut self, place: usize) -> Option<Lookup> {
+        let lookup = self.waiting.remove(place)?.lookup;
+        self.bytes -= lookup.send.bytes();
+        Some(lookup)
+    }
+
+    /// The newest ids were read: whoever waited for them goes on in turn.
+    pub(super) fn ids_known(&mut self) {
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.stage == Stage::Ids) {
+            waiting.stage = Stage::Turn;
+        }
+    }
+
+    /// The newest ids could not be read: takes out whoever waited for them.
+    pub(super) fn take_waiting_for_ids(&mut self) -> Vec<Lookup> {
+        let all = std::mem::take(&mut self.waiting).into_iter();
+        let (taken, rest): (VecDeque<_>, _) = all.partition(|waiting| waiting.stage == Stage::Ids);
+        self.waiting = rest;
+        let taken: Vec<Lookup> = taken.into_iter().map(|waiting| waiting.lookup).collect();
+        self.bytes -= taken.iter().map(|lookup| lookup.send.bytes()).sum::<usize>();
+        taken
+    }
+}
