@@ -56,6 +56,13 @@ impl Oracle {
             check(asked.low < Some(seq), "a number that was told before it was sent");
             check(send.since.is_none_or(|since| since < seq), "a head that was not there was taken for one");
         }
+        let order = self.taken_in.entry((asked.key.clone(), asked.user.clone())).or_default();
+        if !duplicate {
+            let before = order.range(..asked.handed).next_back().is_none_or(|(_, before)| *before < seq);
+            let after = order.range(asked.handed + 1..).next().is_none_or(|(_, after)| seq < *after);
+            check(before && after, "not in the order in which its sender's messages came");
+            order.insert(asked.handed, seq);
+        }
         let places = &self.timelines[&asked.key].ids[&(asked.user.clone(), send.client_id().to_owned())];
         let once = places.len() == 1;
         let attempts = self.attempts(asked, send.client_id());

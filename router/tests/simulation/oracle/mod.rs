@@ -44,6 +44,8 @@ pub(crate) struct Oracle {
     committed: BTreeMap<ConversationKey, Seq>,
     asked: BTreeMap<(u64, u64), Asked>,
     pub(crate) ids: BTreeMap<(ConversationKey, UserId, String), Attempts>,
+    /// The numbers of what each user newly sent, by the time at which the machine took it in.
+    taken_in: BTreeMap<(ConversationKey, UserId), BTreeMap<u64, Seq>>,
     streams: BTreeMap<(EdgeId, ConversationKey), Stream>,
     /// Conversations whose rows are older than the run: nobody asked for them.
     given: BTreeMap<ConversationKey, Seq>,
@@ -69,6 +71,7 @@ impl Oracle {
             committed: BTreeMap::new(),
             asked: BTreeMap::new(),
             ids: BTreeMap::new(),
+            taken_in: BTreeMap::new(),
             streams: BTreeMap::new(),
             given: BTreeMap::new(),
             clock: 0,
