@@ -17,7 +17,7 @@ use switchyard_store::{Direction, ProjectionError, ReadError, ReadRange, Row, Se
 use super::rest::Rest;
 use super::{Completions, Timelines, beginning};
 use crate::config::Cutoffs;
-use crate::machine::{Input, Projection, ReadFailed, ReadPlan, ReadResult, Replay, Ticket, row_hash};
+use crate::machine::{Input, LoadFailed, Projection, ReadFailed, ReadPlan, ReadResult, Replay, Ticket, row_hash};
 use crate::timeline;
 
 /// Jobs that may wait. Beyond it reads are refused; they are short, so this is well under a second of work.
@@ -120,7 +120,7 @@ impl Readers {
 /// What a job comes to that found no room.
 fn refused(job: Job) -> Input {
     match job {
-        Job::Load { key, .. } => Input::Loaded { key, result: Err(ReadFailed::Unavailable) },
+        Job::Load { key, .. } => Input::Loaded { key, result: Err(LoadFailed::unavailable()) },
         Job::Read { ticket, .. } => Input::Read { ticket, result: Err(ReadFailed::Unavailable) },
         Job::Project { key, projection } => Input::Projected { key, result: Err(projection) },
         Job::Decoy { to, .. } => Input::Decoyed { to, failed: Some(ReadFailed::Unavailable) },
@@ -133,7 +133,7 @@ fn run(shared: &Shared, rest: fn()) {
     while let Some((to, job)) = take(shared, &mut rest) {
         let done = match job {
             Job::Load { key, seed, cutoffs } => {
-                let result = load(store, &key, seed, cutoffs).map_err(|error| failed(&error));
+                let result = load(store, &key, seed, cutoffs);
                 Input::Loaded { key, result }
             }
             Job::Read { key, ticket, plan } => {
@@ -146,7 +146,7 @@ fn run(shared: &Shared, rest: fn()) {
             }
             Job::Decoy { key, to } => {
                 // What it found is thrown away, its time is what counts.
-                let failed = load(store, &key, 0, Cutoffs::default()).err().map(|error| failed(&error));
+                let failed = load(store, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 Input::Decoyed { to, failed }
             }
         };
@@ -191,15 +191,36 @@ pub fn load(
     key: &ConversationKey,
     seed: u64,
     cutoffs: Cutoffs,
-) -> Result<Option<Box<Replay>>, ReadError> {
+) -> Result<Option<Box<Replay>>, LoadFailed> {
+    let nobody = |error: ReadError| LoadFailed { failed: failed(&error), members: Vec::new() };
+    let Some((mut replay, head)) = begin(store, key, seed).map_err(nobody)? else { return Ok(None) };
+    match go_through(store, key, &mut replay, head, cutoffs) {
+        Ok(()) => Ok(Some(Box::new(replay))),
+        Err(error) => Err(LoadFailed { failed: failed(&error), members: replay.members() }),
+    }
+}
+
+/// What the projections say of a conversation, and its head.
+fn begin(store: &dyn Timelines, key: &ConversationKey, seed: u64) -> Result<Option<(Replay, Seq)>, ReadError> {
     let record = intact(block_on(store.load(key)))?.flatten();
     let known = record.as_ref().map_or(0, |record| record.applied);
     let Some(head) = block_on(store.head(key, known))? else { return Ok(None) };
     let members = if record.is_some() { intact(block_on(store.members(key)))? } else { None };
-    let mut replay = match (record, members) {
+    let replay = match (record, members) {
         (Some(record), Some(members)) => Replay::from_record(key, seed, &record, members)?,
         _ => Replay::from_founding(seed),
     };
+    Ok(Some((replay, head)))
+}
+
+/// Replays the log above the record, and looks where it begins.
+fn go_through(
+    store: &dyn Timelines,
+    key: &ConversationKey,
+    replay: &mut Replay,
+    head: Seq,
+    cutoffs: Cutoffs,
+) -> Result<(), ReadError> {
     while replay.from() <= head {
         let rows = rows(store, key, replay.from(), head, Direction::Forward, ROWS_PER_READ)?;
         if rows.is_empty() {
@@ -212,7 +233,7 @@ pub fn load(
     let before_ms = cutoffs.of(replay.kind());
     let (first, older) = beginning::find(store, key, replay.first_available(), head, before_ms)?;
     replay.begins(first, older);
-    Ok(Some(Box::new(replay)))
+    Ok(())
 }
 
 /// What a projection says; nothing if it is damaged, for then the log is replayed from the founding row on and the

@@ -182,7 +182,7 @@ pub(crate) struct Conversation {
     pub(crate) run_end_ms: u64,
     /// Its next batch waits, see `pacing.rs`.
     pub(crate) paced: bool,
-    /// When somebody last asked something of it.
+    /// When a member last asked something of it.
     pub(crate) touched: Duration,
     /// When it is next looked at for eviction.
     pub(crate) looked_at: Duration,

@@ -9,6 +9,7 @@ mod cork;
 mod dedupe;
 mod line;
 mod members;
+mod memory;
 mod pacing;
 mod pipeline;
 mod read;
@@ -24,7 +25,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use switchyard_cluster::link::{Answer, Ask, Asker, EdgeId, LiveEvent, PageFrom, Refusal, Request};
+use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, PageFrom, Refusal, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
@@ -32,10 +33,9 @@ use switchyard_protocol::v1;
 use switchyard_store::{Batch, ProjectionWrite};
 
 use crate::config::{Cutoffs, RouterConfig};
-use conversation::{Conversation, State};
+use conversation::Conversation;
 pub(crate) use dedupe::row_hash;
 use pacing::Pacing;
-use replay::Replayed;
 pub use replay::{Replay, ReplayError};
 pub use retention::Older;
 pub(crate) use retention::droppable;
@@ -83,7 +83,7 @@ pub enum Input {
         /// Its conversation.
         key: ConversationKey,
         /// The state, or why it could not be read.
-        result: Result<Option<Box<Replay>>, ReadFailed>,
+        result: Result<Option<Box<Replay>>, LoadFailed>,
     },
     /// A `Read` is done.
     Read {
@@ -124,6 +124,22 @@ pub enum ReadFailed {
     Corrupt,
     /// The store does not answer, or too many reads wait.
     Unavailable,
+}
+
+/// A conversation could not be read. It was logged where it happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LoadFailed {
+    /// What went wrong.
+    pub failed: ReadFailed,
+    /// Its members, as far as they were read before that.
+    pub members: Vec<UserId>,
+}
+
+impl LoadFailed {
+    /// Before anything was read.
+    pub fn unavailable() -> Self {
+        Self { failed: ReadFailed::Unavailable, members: Vec::new() }
+    }
 }
 
 /// Projection writes that follow from committed events.
@@ -354,7 +370,7 @@ impl Machine {
             Input::Projected { key, result } => self.projected(now, &key, result, out),
             Input::Loaded { key, result } => self.loaded(now, key, result, out),
             Input::Read { ticket, result } => self.read_done(now, *ticket, result, out),
-            Input::Decoyed { to, failed } => refuse(to, failed.map_or(Refusal::NOT_FOUND, read_refusal), out),
+            Input::Decoyed { to, failed } => refuse(to, failed.map_or(Refusal::NOT_FOUND, strangers_refusal), out),
         }
         self.count(&out[before..]);
     }
@@ -441,98 +457,6 @@ impl Machine {
             _ => None,
         }
     }
-
-    /// Has a loaded conversation looked at for eviction in due time. It has one place in the queue.
-    fn look_later(&mut self, now: Now, key: ConversationKey) {
-        let at = now.mono + self.config.idle_after;
-        if let Some(conversation) = self.loaded_mut(&key) {
-            conversation.looked_at = at;
-            self.idle.push_back((at, key));
-        }
-    }
-
-    /// A conversation's turn to be looked at: out of memory with it, unless somebody needed it lately.
-    fn look_at_idle(&mut self, now: Now, at: Duration, key: ConversationKey, out: &mut Vec<Effect>) {
-        let idle_after = self.config.idle_after;
-        let Some(conversation) = self.loaded_mut(&key) else { return };
-        if conversation.looked_at != at {
-            // The place of one that left memory before; it has another now.
-            return;
-        }
-        conversation.rest();
-        if conversation.pipeline.is_some() || conversation.touched + idle_after > now.mono {
-            conversation.state.recent.shrink();
-            self.look_at_age(now, &key, out);
-            return self.look_later(now, key);
-        }
-        if conversation.state.born() && conversation.recorded < conversation.state.head() {
-            // So that the next load has nothing to replay.
-            let record = conversation.state.record(&key);
-            let through = conversation.state.head();
-            let projection = Projection { members: Vec::new(), record, through, trim_below: None };
-            out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
-        }
-        let edges = std::mem::take(&mut conversation.edges);
-        self.loaded -= 1;
-        if edges.is_empty() {
-            self.slots.remove(&key);
-        } else {
-            self.slots.insert(key, Slot::Parked(edges));
-        }
-    }
-
-    /// A conversation was read from the store: whoever waited for it goes on.
-    fn loaded(
-        &mut self,
-        now: Now,
-        key: ConversationKey,
-        result: Result<Option<Box<Replay>>, ReadFailed>,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(Slot::Loading { waiting, edges, .. }) = self.slots.remove(&key) else { return };
-        let replay = match result {
-            Ok(replay) => replay,
-            Err(failed) => {
-                for request in waiting.into_iter().filter(|request| !matches!(request.ask, Ask::Unsubscribe)) {
-                    refuse(request.from, read_refusal(failed), out);
-                }
-                if !edges.is_empty() {
-                    self.slots.insert(key, Slot::Parked(edges));
-                }
-                return;
-            }
-        };
-        let replayed = match replay {
-            Some(replay) => replay.finish(),
-            None => Replayed { state: State::unborn(), recorded: 0, touched: Vec::new(), older: Older::default() },
-        };
-        let rule = self.config.retention.of(replayed.state.profile.kind);
-        let mut conversation = Conversation::new(replayed.state, edges, replayed.recorded, now.mono);
-        conversation.catch_up(&key, &replayed.touched, replayed.older, rule, out);
-        self.loaded += 1;
-        self.slots.insert(key.clone(), Slot::Loaded(Box::new(conversation)));
-        for request in waiting {
-            if self.is_strangers(&request) {
-                // The load took the time that an answer about nothing takes.
-                refuse(request.from, Refusal::NOT_FOUND, out);
-            } else {
-                self.request(now, request, out);
-            }
-        }
-        self.drop_unborn(&key);
-        self.look_later(now, key);
-    }
-
-    /// Forgets a conversation that does not exist and that nobody is creating.
-    fn drop_unborn(&mut self, key: &ConversationKey) {
-        if let Some(conversation) = self.loaded_mut(key) {
-            conversation.rest();
-            if !conversation.state.born() && conversation.pipeline.is_none() {
-                self.slots.remove(key);
-                self.loaded -= 1;
-            }
-        }
-    }
 }
 
 fn refuse(to: Asker, refusal: Refusal, out: &mut Vec<Effect>) {
@@ -551,5 +475,13 @@ fn read_refusal(failed: ReadFailed) -> Refusal {
     match failed {
         ReadFailed::Corrupt => Refusal::new(ErrorCode::Internal, "what is stored there is damaged"),
         ReadFailed::Unavailable => busy("the store does not answer now"),
+    }
+}
+
+/// What somebody hears who is not known to be a member: damage would tell that there is something.
+fn strangers_refusal(failed: ReadFailed) -> Refusal {
+    match failed {
+        ReadFailed::Corrupt => Refusal::NOT_FOUND,
+        ReadFailed::Unavailable => read_refusal(failed),
     }
 }

@@ -1,7 +1,7 @@
 //! Rebuilding a conversation from what is stored: its record and members as far as they reach, then the log above them.
 //! Pure; the readers of the store feed it, and hand the result to the machine.
 
-use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::ConversationKind;
 use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMember};
 
@@ -132,6 +132,11 @@ impl Replay {
     /// What kind of conversation it is.
     pub fn kind(&self) -> ConversationKind {
         self.state.profile.kind
+    }
+
+    /// Who its members are, as far as it was read.
+    pub fn members(&self) -> Vec<UserId> {
+        self.state.members.after(None).iter().map(|member| member.user.clone()).collect()
     }
 
     /// The lowest event that the record says is there.

@@ -11,10 +11,7 @@ use super::{Effect, LOADING_REQUESTS_MAX, Machine, Slot, busy, refuse, succeed};
 impl Machine {
     pub(super) fn request(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
         match self.slots.get_mut(&request.key) {
-            Some(Slot::Loaded(conversation)) => {
-                conversation.touched = now.mono;
-                self.dispatch(now, request, out);
-            }
+            Some(Slot::Loaded(_)) => self.dispatch(now, request, out),
             Some(Slot::Loading { waiting, bytes, edges }) => {
                 if matches!(request.ask, Ask::Unsubscribe) {
                     edges.retain(|edge| *edge != request.from.edge);
@@ -57,7 +54,10 @@ impl Machine {
         let members_add = self.config.members_add;
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) else { return };
         let role = match conversation.state.members.get(&user) {
-            Some(member) => member.role,
+            Some(member) => {
+                conversation.touched = now.mono;
+                member.role
+            }
             None => return self.stranger(now, Request { from, key, user, ask }, out),
         };
         let work = match ask {

@@ -147,7 +147,7 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
     while let Some(effect) = effects.pop() {
         let input = match effect {
             Effect::Load { key, cutoffs } => {
-                let result = load(shelf, &key, SEED, cutoffs).map_err(|error| failed(&error));
+                let result = load(shelf, &key, SEED, cutoffs);
                 Input::Loaded { key, result }
             }
             Effect::Read { key, ticket, plan } => {

@@ -135,7 +135,7 @@ impl Desk {
                 }
             }
             Effect::Load { key, cutoffs } => {
-                let result = reader::load(&*self.disk, &key, SEED, cutoffs).map_err(|error| reader::failed(&error));
+                let result = reader::load(&*self.disk, &key, SEED, cutoffs);
                 Input::Loaded { key, result }
             }
             Effect::Read { key, ticket, plan } => {
@@ -143,8 +143,7 @@ impl Desk {
                 Input::Read { ticket, result }
             }
             Effect::Decoy { key, to } => {
-                let failed =
-                    reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| reader::failed(&error));
+                let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 Input::Decoyed { to, failed }
             }
             Effect::Answer { .. } | Effect::Publish { .. } => unreachable!("these are never wanted"),

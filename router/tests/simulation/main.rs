@@ -20,5 +20,6 @@ mod profile;
 mod rights;
 mod rng;
 mod run;
+mod strangers;
 mod timeline;
 mod world;

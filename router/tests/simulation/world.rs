@@ -228,7 +228,7 @@ impl World {
             Event::Confirm(batch) => self.confirm(batch),
             Event::Load(key, cutoffs) => {
                 let seed = self.machine_seed;
-                let result = reader::load(&*self.disk, &key, seed, cutoffs).map_err(|error| reader::failed(&error));
+                let result = reader::load(&*self.disk, &key, seed, cutoffs);
                 self.complete(Input::Loaded { key, result });
             }
             Event::Read(key, ticket, plan) => {
@@ -236,8 +236,7 @@ impl World {
                 self.complete(Input::Read { ticket, result });
             }
             Event::Decoy(key, to) => {
-                let failed =
-                    reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| reader::failed(&error));
+                let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 self.complete(Input::Decoyed { to, failed });
             }
             Event::Complete(input) => {

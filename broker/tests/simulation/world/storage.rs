@@ -50,7 +50,7 @@ impl World {
             Inside::Confirm(batch) => self.confirm(batch),
             Inside::Load(key, cutoffs) => {
                 let seed = self.process.as_ref().map_or(0, |process| process.machine_seed);
-                let result = reader::load(&*self.disk, &key, seed, cutoffs).map_err(|error| reader::failed(&error));
+                let result = reader::load(&*self.disk, &key, seed, cutoffs);
                 self.complete(Input::Loaded { key, result });
             }
             Inside::Read(key, ticket, plan) => {
@@ -58,8 +58,7 @@ impl World {
                 self.complete(Input::Read { ticket, result });
             }
             Inside::Decoy(key, to) => {
-                let failed =
-                    reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| reader::failed(&error));
+                let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 self.complete(Input::Decoyed { to, failed });
             }
             other => unreachable!("{other:?} is not the store's"),
