@@ -206,7 +206,8 @@ impl Client {
         PendingSend { client_id, answer }
     }
 
-    /// A page of messages; the request's fields say which.
+    /// A page of messages; the request's fields say which. It may hold fewer than the limit although there are more, for
+    /// its bytes are limited too: [`v1::Page::more`] says whether any follow in its direction.
     pub async fn history(&self, history: v1::History) -> Result<v1::Page, Error> {
         match self.call(Call::History(history)).await? {
             reply::Result::Page(page) => Ok(page),

@@ -198,9 +198,9 @@ fn reply() -> impl Strategy<Value = (ReplyKind, R)> {
             .prop_map(|(c, created)| (ReplyKind::Created, R::Created(v1::Created { conversation: Some(c), created }))),
         (message(), any::<bool>())
             .prop_map(|(m, duplicate)| (ReplyKind::Sent, R::Sent(v1::Sent { duplicate, message: Some(m) }))),
-        (vec(message(), 0..4), int(), int()).prop_map(|(messages, first_available, head)| (
+        (vec(message(), 0..4), int(), int(), any::<bool>()).prop_map(|(messages, first_available, head, more)| (
             ReplyKind::Page,
-            R::Page(v1::Page { messages, first_available, head })
+            R::Page(v1::Page { messages, first_available, head, more })
         )),
         vec(subscribed_to(), 0..3)
             .prop_map(|subscribed| (ReplyKind::Subscribed, R::Subscribed(v1::Subscribed { subscribed }))),

@@ -83,7 +83,7 @@ async fn begin(server: &Server, texts: &[&str]) -> Peer {
         .collect();
     // Newest first, as history comes.
     messages.reverse();
-    peer.reply(id, reply::Result::Page(v1::Page { messages, first_available: 1, head })).await;
+    peer.reply(id, reply::Result::Page(v1::Page { messages, first_available: 1, head, more: false })).await;
     let (id, positions) = peer.resume().await;
     peer.resumed(id, vec![page(&positions[0], 0, head)]).await;
     peer
@@ -127,7 +127,11 @@ async fn it_shows_history_and_what_arrives_and_sends_what_is_typed() {
         chat.type_line("/history").await;
         let (id, Request::History(history)) = peer.request().await else { panic!("history") };
         assert_eq!(history.before, Some(1));
-        peer.reply(id, reply::Result::Page(v1::Page { messages: Vec::new(), first_available: 1, head: 4 })).await;
+        peer.reply(
+            id,
+            reply::Result::Page(v1::Page { messages: Vec::new(), first_available: 1, head: 4, more: false }),
+        )
+        .await;
         assert_eq!(chat.notice().await, "(that is all)");
 
         chat.type_line("/quit").await;

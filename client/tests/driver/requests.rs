@@ -24,7 +24,7 @@ async fn a_conversation_in_both_forms() {
                 let (id, Request::History(history)) = peer.request().await else { panic!("history") };
                 assert_eq!((history.limit, history.before), (20, None));
                 let v1::event::Body::Message(first) = message("c", 1).body.expect("a body") else { panic!("message") };
-                let page = v1::Page { messages: vec![first], first_available: 1, head: 2 };
+                let page = v1::Page { messages: vec![first], first_available: 1, head: 2, more: true };
                 peer.reply(id, reply::Result::Page(page)).await;
 
                 let (id, positions) = peer.resume().await;

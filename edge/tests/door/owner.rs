@@ -122,7 +122,7 @@ impl Owner {
                 });
                 let messages = messages.take(history.limit).collect();
                 let head = conversation.events.len() as u64;
-                let page = v1::Page { messages, first_available: 1, head };
+                let page = v1::Page { messages, first_available: 1, head, more: false };
                 self.answer(from, Answer::Result(Box::new(Reply::Page(page))));
             }
             Ask::Unsubscribe => {

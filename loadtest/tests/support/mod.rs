@@ -260,7 +260,7 @@ impl<'a> Link<'a> {
             Some(before) => messages.iter().rev().filter(|message| message.seq < before).take(limit).cloned().collect(),
             None => messages.iter().skip(history.after.unwrap_or(0) as usize).take(limit).cloned().collect(),
         };
-        reply::Result::Page(v1::Page { messages: page, first_available: 1, head: messages.len() as u64 })
+        reply::Result::Page(v1::Page { messages: page, first_available: 1, head: messages.len() as u64, more: false })
     }
 }
 

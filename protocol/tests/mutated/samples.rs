@@ -127,7 +127,7 @@ fn replies() -> Vec<Reply> {
         }),
         Reply::Created(v1::Created { conversation: Some(detail.clone()), created: true }),
         Reply::Sent(v1::Sent { duplicate: true, message: Some(message()) }),
-        Reply::Page(v1::Page { messages: vec![message()], first_available: 1, head: 7 }),
+        Reply::Page(v1::Page { messages: vec![message()], first_available: 1, head: 7, more: true }),
         Reply::Subscribed(v1::Subscribed { subscribed }),
         Reply::Done(v1::Done {}),
         Reply::Detail(v1::Detail { conversation: Some(detail) }),

@@ -11,7 +11,6 @@ use switchyard_cluster::link::{Asker, PageFrom};
 use switchyard_cluster::mailbox::ROOM_KEPT_MAX;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::limits::PAGE_BYTES_MAX;
-use switchyard_protocol::v1;
 use switchyard_store::{Direction, ProjectionError, ReadError, ReadRange, Row, Seq};
 
 use super::rest::Rest;
@@ -25,6 +24,10 @@ const JOBS_WAITING_MAX: usize = 65_536;
 
 /// Rows read from the store at a time while a conversation is replayed or searched.
 const ROWS_PER_READ: usize = 512;
+
+/// Bytes that a read for a page may bring, at least: so that a page which is nearly full does not go through a run of events
+/// that are no messages one by one.
+const READ_BYTES_MIN: usize = 4 * 1024;
 
 /// A handle to the readers; one per worker.
 #[derive(Clone)]
@@ -258,7 +261,10 @@ pub(super) fn rows(
     direction: Direction,
     rows_max: usize,
 ) -> Result<Vec<(Seq, Row)>, ReadError> {
-    let range = ReadRange { from, to, direction, rows_max, bytes_max: PAGE_BYTES_MAX };
+    rows_of(store, key, ReadRange { from, to, direction, rows_max, bytes_max: PAGE_BYTES_MAX })
+}
+
+fn rows_of(store: &dyn Timelines, key: &ConversationKey, range: ReadRange) -> Result<Vec<(Seq, Row)>, ReadError> {
     let blobs = block_on(store.read(key, range))?;
     blobs.into_iter().map(|(seq, blob)| decode(key, seq, &blob).map(|row| (seq, row))).collect()
 }
@@ -270,9 +276,7 @@ fn decode(key: &ConversationKey, seq: Seq, blob: &Bytes) -> Result<Row, ReadErro
 /// Reads what a plan asks for.
 pub fn read(store: &dyn Timelines, key: &ConversationKey, plan: ReadPlan) -> Result<ReadResult, ReadError> {
     match plan {
-        ReadPlan::Messages { from, limit, first, head } => {
-            messages(store, key, from, limit, first, head).map(ReadResult::Messages)
-        }
+        ReadPlan::Messages { from, limit, first, head } => messages(store, key, from, limit, first, head),
         ReadPlan::Events { from, to, events_max, bytes_max } => {
             let range = ReadRange { from, to, direction: Direction::Forward, rows_max: events_max, bytes_max };
             let mut events = Vec::new();
@@ -329,7 +333,8 @@ fn ids(
     Ok(ReadResult::Ids { from, hashes })
 }
 
-/// A page of messages: other events on the way are passed over, so that a page of 50 is 50 messages.
+/// A page of messages, and whether more follow in its direction: other events on the way are passed over, so that a page of
+/// 50 is 50 messages, unless their bodies have more bytes than a page may.
 fn messages(
     store: &dyn Timelines,
     key: &ConversationKey,
@@ -337,7 +342,7 @@ fn messages(
     limit: usize,
     first: Seq,
     head: Seq,
-) -> Result<Vec<v1::Message>, ReadError> {
+) -> Result<ReadResult, ReadError> {
     let (mut low, mut high, direction) = match from {
         PageFrom::Newest => (first, head, Direction::Backward),
         PageFrom::Before(seq) => (first, seq.saturating_sub(1).min(head), Direction::Backward),
@@ -353,22 +358,26 @@ fn messages(
     };
     let mut messages = Vec::with_capacity(limit);
     let mut bytes = 0;
-    while low <= high && messages.len() < limit {
-        let page = rows(store, key, low, high, direction, limit - messages.len())?;
+    while low <= high {
+        // One more than is asked for tells whether there are more; the first row comes however large it is.
+        let (rows_max, bytes_max) = (limit - messages.len() + 1, (PAGE_BYTES_MAX - bytes).max(READ_BYTES_MIN));
+        let page = rows_of(store, key, ReadRange { from: low, to: high, direction, rows_max, bytes_max })?;
         let Some((last, _)) = page.last() else { break };
         match direction {
             Direction::Forward => low = last + 1,
             Direction::Backward => high = last - 1,
         }
         for (seq, row) in &page {
-            bytes += row.body.len();
-            if bytes > PAGE_BYTES_MAX && !messages.is_empty() {
-                return Ok(messages);
+            let Some(message) = timeline::message(key, *seq, row)? else { continue };
+            let full = messages.len() == limit || bytes + row.body.len() > PAGE_BYTES_MAX;
+            if full && !messages.is_empty() {
+                return Ok(ReadResult::Messages { messages, more: true });
             }
-            messages.extend(timeline::message(key, *seq, row)?);
+            bytes = (bytes + row.body.len()).min(PAGE_BYTES_MAX);
+            messages.push(message);
         }
     }
-    Ok(messages)
+    Ok(ReadResult::Messages { messages, more: false })
 }
 
 /// The lowest number whose event is not older than this, `head + 1` if there is none: times never go back within a

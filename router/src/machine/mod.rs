@@ -214,8 +214,13 @@ pub enum ReadPlan {
 /// What was read.
 #[derive(Debug)]
 pub enum ReadResult {
-    /// A page of messages in the order asked.
-    Messages(Vec<v1::Message>),
+    /// A page of messages.
+    Messages {
+        /// In the order asked.
+        messages: Vec<v1::Message>,
+        /// Whether there are more in that direction.
+        more: bool,
+    },
     /// Events in order.
     Events(Vec<v1::Event>),
     /// The encoded message that was looked for.

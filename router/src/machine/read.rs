@@ -101,9 +101,9 @@ impl Machine {
                 self.ids_read(now, &key, Ok((from, hashes)), out);
             }
             (Ticket::Ids { key }, Err(failed)) => self.ids_read(now, &key, Err(failed), out),
-            (Ticket::History { to, key, user, head }, Ok(ReadResult::Messages(messages))) => {
+            (Ticket::History { to, key, user, head }, Ok(ReadResult::Messages { messages, more })) => {
                 let Some(first_available) = self.still_reading(to, &key, &user, out) else { return };
-                succeed(to, reply::Result::Page(v1::Page { messages, first_available, head }), out);
+                succeed(to, reply::Result::Page(v1::Page { messages, first_available, head, more }), out);
             }
             (Ticket::Missed { to, key, user, after }, Ok(ReadResult::Events(events))) => {
                 let wanted = self.still_subscribing(to, &key);

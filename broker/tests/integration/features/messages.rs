@@ -100,7 +100,7 @@ fn c3_history_by_position_time_and_id() {
         let mut body = body;
         body["conversation"] = json!(conversation);
         let page = alice.done("history", &body);
-        assert_eq!(keys(&page), ["first_available", "head", "messages"]);
+        assert_eq!(keys(&page), ["first_available", "head", "messages", "more"]);
         assert_eq!(page["head"], 130);
         page
     };
@@ -108,6 +108,17 @@ fn c3_history_by_position_time_and_id() {
     assert_eq!(seqs(&newest["messages"]), (81..=130).rev().collect::<Vec<_>>(), "a page of 50, newest first");
     assert_eq!(seqs(&page(json!({"before": 81, "limit": 3}))["messages"]), [80, 79, 78]);
     assert_eq!(seqs(&page(json!({"before": 3}))["messages"]), [2, 1]);
+    for (body, more) in [
+        (json!({}), true),
+        (json!({"limit": 130}), false),
+        (json!({"before": 4, "limit": 2}), true),
+        (json!({"before": 3, "limit": 2}), false),
+        (json!({"after": 127, "limit": 2}), true),
+        (json!({"after": 128, "limit": 2}), false),
+        (json!({"after": 130}), false),
+    ] {
+        assert_eq!(page(body.clone())["more"], more, "{body}");
+    }
     assert_eq!(seqs(&page(json!({"after": 100, "limit": 3}))["messages"]), [101, 102, 103], "oldest first");
     assert_eq!(seqs(&page(json!({"after": 130}))["messages"]), [0; 0]);
     assert_eq!(seqs(&page(json!({"after": 0, "limit": 1_000_000_000}))["messages"]).len(), 130);
@@ -128,6 +139,31 @@ fn c3_history_by_position_time_and_id() {
     let id = message["id"].as_str().expect("an id").to_owned();
     let by_id = alice.done("history", &json!({"id": id, "limit": 2}));
     assert_eq!(seqs(&by_id["messages"]), [59, 58], "what lies before the message of this id");
+}
+
+#[test]
+fn a_page_that_its_bytes_cut_says_that_there_is_more() {
+    let site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let conversation = alice.direct("bob");
+    let body = "x".repeat(64 * 1024);
+    for at in 1..=9 {
+        alice.send(&conversation, &format!("a{at}"), &body);
+    }
+    let mut read = |position: &str, mut at: u64| {
+        let mut pages = Vec::new();
+        loop {
+            let page = alice.done("history", &json!({"conversation": conversation, position: at, "limit": 50}));
+            pages.push(seqs(&page["messages"]));
+            at = *pages.last().and_then(|page| page.last()).expect("there is a message in each");
+            if page["more"] != true {
+                return pages;
+            }
+        }
+    };
+    assert_eq!(read("after", 0), [vec![1, 2, 3, 4], vec![5, 6, 7, 8], vec![9]]);
+    assert_eq!(read("before", 10), [vec![9, 8, 7, 6], vec![5, 4, 3, 2], vec![1]]);
+    assert_eq!(read("after", 5), [[6, 7, 8, 9]], "what just fits is all there is");
 }
 
 #[test]

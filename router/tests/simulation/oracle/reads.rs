@@ -35,10 +35,16 @@ impl Oracle {
             PageFrom::BeforeTime(time_ms) => ((1..=older(time_ms)).rev().collect(), true),
             PageFrom::AfterTime(time_ms) => ((older(time_ms) + 1..=page.head).collect(), false),
         };
+        let mut left = Vec::new();
         let mut rest = page.messages.iter();
         let mut next = rest.next();
         let mut bytes = 0;
+        let mut ended = false;
         for seq in seqs.into_iter().filter(|seq| entries[*seq as usize].is_message()) {
+            if ended {
+                left.push(seq);
+                continue;
+            }
             let row = &entries[seq as usize].row;
             bytes += row.body.len() + ROW_EXTRA;
             match next {
@@ -50,17 +56,21 @@ impl Oracle {
                 }
                 // Retention had passed it when the page was read, or before.
                 _ if seq < page.first_available => {
-                    if backward {
-                        break;
-                    }
+                    left.push(seq);
+                    ended = backward;
                 }
-                None if page.messages.len() == ask.limit || bytes > PAGE_BYTES_MAX => break,
+                None if page.messages.len() == ask.limit || bytes > PAGE_BYTES_MAX => {
+                    left.push(seq);
+                    ended = true;
+                }
                 _ => return Some(format!("{seq} is missing")),
             }
         }
         match next {
             Some(extra) => Some(format!("{} has no place there", extra.seq)),
             None if page.messages.len() > ask.limit => Some("more than asked for".into()),
+            None if page.more && left.is_empty() => Some("there is nothing more".into()),
+            None if !page.more && left.iter().any(|seq| *seq >= page.first_available) => Some("there is more".into()),
             None => None,
         }
     }
