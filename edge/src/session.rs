@@ -7,10 +7,12 @@
 mod check;
 mod context;
 mod effect;
+mod fit;
 mod flood;
 mod gather;
 mod hello;
 mod kind;
+mod line;
 mod live;
 mod ticket;
 
@@ -19,7 +21,9 @@ mod tests;
 
 pub use context::{Context, Gate, SessionConfig};
 pub use effect::Effect;
+pub use fit::PAGE_ENCODED_BYTES_MAX;
 pub use kind::RequestKind;
+pub use line::PageLine;
 pub use ticket::Ticket;
 
 use std::time::Duration;
@@ -63,7 +67,7 @@ enum Phase {
 impl Session {
     /// A session at the begin of its connection; with an identity if a token came before the first frame.
     pub fn new(form: Form, identity: Option<&Identity>) -> Self {
-        let phase = identity.map_or(Phase::Greeting, |identity| Phase::Live(Live::new(identity)));
+        let phase = identity.map_or(Phase::Greeting, |identity| Phase::Live(Live::new(identity, form)));
         Self { form, closing: false, bad_frames: Flood::default(), phase }
     }
 

@@ -1,11 +1,12 @@
 //! What comes over the link: answers to the sessions that asked, events to all who read their conversation; and the
 //! writing of every socket that got something.
 
-use switchyard_cluster::link::{Answer, Asker, Delivery, EdgeLink, LiveEvent};
+use switchyard_cluster::link::{Answer, Asker, Delivery, EdgeLink, LiveEvent, Refusal};
 use switchyard_cluster::now::Now;
+use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::id::{ConversationId, ConversationKey};
-use switchyard_protocol::v1;
+use switchyard_protocol::v1::{self, reply::Result as Reply};
 
 use prost::Message as _;
 
@@ -15,8 +16,28 @@ use super::outbox::{FrameId, Outbox};
 use super::queue::{Mark, Written};
 use crate::fanout::Upkeep;
 use crate::metrics::{Ended, Tally};
-use crate::session::{RequestKind, Ticket};
+use crate::session::{PAGE_ENCODED_BYTES_MAX, RequestKind, Ticket};
 use crate::ws::Opcode;
+
+/// What a client is told that asks and asks and does not read, in place of an answer that it may ask for again.
+const NOT_READ: Answer = Answer::Refused(Refusal {
+    code: ErrorCode::Overloaded,
+    message: "too much waits to be read by you",
+    retry_after_ms: Some(500),
+});
+
+/// Whether nothing is lost if this is not told, and the answer may be much larger than its question.
+fn may_be_asked_again(answer: &Answer) -> bool {
+    match answer {
+        Answer::Sent { duplicate, .. } => *duplicate,
+        Answer::Result(result) => match &**result {
+            Reply::Detail(_) => true,
+            Reply::Created(created) => !created.created,
+            _ => false,
+        },
+        Answer::Subscribed(_) | Answer::Refused(_) => false,
+    }
+}
 
 impl<L: EdgeLink> Door<L> {
     pub(super) fn deliver(&mut self, delivery: Delivery, now: Now) {
@@ -37,6 +58,8 @@ impl<L: EdgeLink> Door<L> {
         if connection.id != id {
             return;
         }
+        let most = self.shared.config.room.queue_bytes_max + PAGE_ENCODED_BYTES_MAX;
+        let answer = if connection.queue.bytes() > most && may_be_asked_again(&answer) { NOT_READ } else { answer };
         let Stage::Open(open) = &mut connection.stage else { return };
         if let (Answer::Sent { message, duplicate }, Ticket::Single { id: request, kind: RequestKind::Send }) =
             (&answer, ticket)
@@ -47,7 +70,9 @@ impl<L: EdgeLink> Door<L> {
             let frame = self.outbox.put_sent(request, *duplicate, message);
             return self.push(id.slot(), frame);
         }
+        self.page_answered(id.slot(), ticket);
         self.with_session(id.slot(), now, |session, cx| session.on_answer(ticket, answer, cx));
+        self.ask_pages(id.slot(), now);
     }
 
     fn fan_out(&mut self, event: &LiveEvent, now: Now) {
@@ -176,7 +201,7 @@ impl<L: EdgeLink> Door<L> {
                     // The peer sees the end at once; the socket stays until it has read the answer.
                     let _ = connection.socket.shutdown(std::net::Shutdown::Write);
                 }
-                self.read_on(slot, now);
+                self.go_on(slot, now);
                 for mark in marks {
                     self.tell_mark(slot, mark);
                 }
@@ -184,7 +209,7 @@ impl<L: EdgeLink> Door<L> {
             Ok(Written::Blocked) => {
                 connection.blocked = true;
                 self.arm(slot, now);
-                self.read_on(slot, now);
+                self.go_on(slot, now);
             }
             Err(_) => self.remove(slot, Ended::Lost, now),
         }
@@ -199,12 +224,11 @@ impl<L: EdgeLink> Door<L> {
         }
     }
 
-    /// Reads a socket again that was not read for what waited for it.
-    fn read_on(&mut self, slot: u32, now: Now) {
-        if let Some(connection) = self.connections.get_mut(slot as usize)
-            && connection.unread
-            && !connection.rests(now.mono, &self.shared.config)
-        {
+    /// Goes on with what stopped for what waited to be written: reading the socket, asking for pages.
+    fn go_on(&mut self, slot: u32, now: Now) {
+        let read =
+            self.connections.get(slot as usize).is_some_and(|it| it.unread && !it.rests(now.mono, &self.shared.config));
+        if read || self.may_ask_page(slot) {
             self.again.push(slot);
         }
     }

@@ -1,6 +1,7 @@
 //! What a session's call needs of the door, kept in one place so that it can be lent beside the connections: the token
 //! verifier, budgets, and the list of effects.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use switchyard_cluster::link::EdgeId;
@@ -12,7 +13,7 @@ use crate::admission::budget::{self, Limit, Moment};
 use crate::admission::connection::{ConnectionBudget, ConnectionRates};
 use crate::admission::door::Entered;
 use crate::auth::{Identity, Verifier};
-use crate::session::{Context, Effect, Gate};
+use crate::session::{Context, Effect, Gate, PageLine};
 
 /// See the module.
 pub(super) struct Desk {
@@ -24,6 +25,8 @@ pub(super) struct Desk {
     pub(super) effects: Vec<Effect>,
     /// Limits of budgets that were met, for metrics.
     pub(super) met: Vec<Limit>,
+    /// By slot, the pages of those few connections that wait for some.
+    pub(super) pages: HashMap<u32, PageLine, foldhash::fast::RandomState>,
 }
 
 impl Desk {
@@ -34,6 +37,7 @@ impl Desk {
             rates: ConnectionRates::new(&shared.config.budgets.connection),
             effects: Vec::new(),
             met: Vec::new(),
+            pages: HashMap::default(),
             shared,
         }
     }

@@ -110,6 +110,7 @@ impl<L: EdgeLink> Door<L> {
         };
         connection.entered = None;
         connection.passage = Passage::None;
+        self.desk.pages.remove(&slot);
         self.metrics.ended(why);
         self.metrics.active.decrement(1);
         self.not_half_open(slot);

@@ -1,11 +1,12 @@
 //! Sockets to sessions: one read per ready socket and turn into the buffer that all share, its messages to the session,
 //! and what the session wants done.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
 use switchyard_cluster::link::{Answer, Ask, Asker, EdgeLink, Refusal, Request};
-use switchyard_cluster::mailbox::keep_little;
+use switchyard_cluster::mailbox::{ROOM_KEPT_MAX, keep_little};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::{CloseCode, ErrorCode};
 use switchyard_protocol::frame;
@@ -18,7 +19,7 @@ use super::outbox::FrameId;
 use super::{Door, READ_BYTES};
 use crate::fanout::Upkeep;
 use crate::metrics::Ended;
-use crate::session::{Context, Effect, Session, Ticket};
+use crate::session::{Context, Effect, PageLine, Session, Ticket};
 use crate::ws::{Incoming, Opcode, Violation};
 
 /// When a client is told to come again after the way to an owner was full.
@@ -56,6 +57,7 @@ impl<L: EdgeLink> Door<L> {
 
     /// Reads a socket once.
     pub(super) fn read(&mut self, slot: u32, now: Now) {
+        self.ask_pages(slot, now);
         let Some(connection) = self.connections.get_mut(slot as usize) else { return };
         if matches!(connection.stage, Stage::Open(_)) && connection.rests(now.mono, &self.shared.config) {
             // What it sends stays in the kernel, and TCP slows it down.
@@ -225,12 +227,60 @@ impl<L: EdgeLink> Door<L> {
     }
 
     fn ask(&mut self, slot: u32, request: Request, now: Now) {
-        let shard = Shard::of_conversation(&request.key);
-        let ticket = Ticket::unpack(request.from.request);
         if matches!(request.ask, Ask::Subscribe(_)) {
             self.readers.ask(&request.key);
         }
+        if PageLine::is_for(&request) {
+            self.desk.pages.entry(slot).or_default().put(request);
+            while let Some(next) = self.next_page(slot) {
+                self.ask_owner(slot, next, now);
+            }
+        } else {
+            self.ask_owner(slot, request, now);
+        }
+    }
+
+    /// Asks for the pages that wait, as far as there is room for them.
+    pub(super) fn ask_pages(&mut self, slot: u32, now: Now) {
+        let mut any = false;
+        while let Some(next) = self.next_page(slot) {
+            any = true;
+            self.ask_owner(slot, next, now);
+        }
+        if any {
+            self.carry_out(slot, now);
+        }
+    }
+
+    /// Whether a page may be asked for that waited for the room to put it in.
+    pub(super) fn may_ask_page(&self, slot: u32) -> bool {
+        let most = self.shared.config.room.queue_bytes_max;
+        let Some(line) = self.desk.pages.get(&slot) else { return false };
+        line.is_next_due() && self.connections.get(slot as usize).is_some_and(|it| it.queue.bytes() <= most)
+    }
+
+    fn next_page(&mut self, slot: u32) -> Option<Request> {
+        if self.may_ask_page(slot) { self.desk.pages.get_mut(&slot)?.take_next() } else { None }
+    }
+
+    /// A question of the session has its answer.
+    pub(super) fn page_answered(&mut self, slot: u32, ticket: Ticket) {
+        if let Some(pages) = self.desk.pages.get_mut(&slot) {
+            pages.answered(ticket);
+            if pages.is_empty() {
+                self.desk.pages.remove(&slot);
+            }
+        }
+        if self.desk.pages.is_empty() && self.desk.pages.capacity() > ROOM_KEPT_MAX {
+            self.desk.pages = HashMap::default();
+        }
+    }
+
+    fn ask_owner(&mut self, slot: u32, request: Request, now: Now) {
+        let shard = Shard::of_conversation(&request.key);
+        let ticket = Ticket::unpack(request.from.request);
         if self.link.send(shard, request).is_err() {
+            self.page_answered(slot, ticket);
             // Every request is answered: this one by the edge itself.
             self.call_session(slot, now, |session, cx| session.on_answer(ticket, Answer::Refused(LINK_FULL), cx));
         }

@@ -30,8 +30,8 @@ pub struct SessionConfig {
     /// Requests of one session that may wait for their answers; told to clients in `Welcome`. More would only queue at
     /// their owners, for a client reads one answer at a time.
     pub requests_in_flight_max: u16,
-    /// Pages (history, members, parts of a resume) that one session may wait for: with 256 KiB each, what it can make
-    /// the server hold for it at once.
+    /// Pages (history, members, parts of a resume) that one session may wait for. Their owners are asked for one at a
+    /// time, and only while the client takes what it got: see [`PageLine`](super::PageLine).
     pub pages_in_flight_max: u16,
     /// How often an idle connection is probed, as clients are told. The door sets it to what it does.
     pub heartbeat_ms: u64,

@@ -52,6 +52,21 @@ pub(super) struct Gathering {
     pub(super) kind: RequestKind,
     waiting: u16,
     parts: Vec<Part>,
+    /// What a resume holds until all is in.
+    held: Held,
+}
+
+/// Events that wait for the others of their reply.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    events: usize,
+    bytes: usize,
+}
+
+impl Held {
+    fn of(events: &[v1::Event]) -> Self {
+        Self { events: events.len(), bytes: events.iter().map(v1::Event::encoded_len).sum() }
+    }
 }
 
 /// What to tell the client once all is in.
@@ -67,7 +82,7 @@ pub(super) struct Gathered {
 impl Gathering {
     /// A request without conversations yet.
     pub(super) fn new(number: u32, id: u64, kind: RequestKind, size: usize) -> Self {
-        Self { number, id, kind, waiting: 0, parts: Vec::with_capacity(size) }
+        Self { number, id, kind, waiting: 0, parts: Vec::with_capacity(size), held: Held::default() }
     }
 
     /// A conversation to ask for. Returns its place.
@@ -128,11 +143,34 @@ impl Gathering {
         part.outcome = match answer {
             Ok((head, missed)) => {
                 wanted = Some(head).filter(|_| !part.cancelled);
+                let more = Held::of(&missed.events);
+                self.held.events += more.events;
+                self.held.bytes += more.bytes;
                 Outcome::Subscribed { head, missed }
             }
             Err(refusal) => Outcome::Refused(refusal),
         };
-        Some((part.conversation, wanted))
+        let conversation = part.conversation;
+        self.hold_one_reply();
+        Some((conversation, wanted))
+    }
+
+    /// Lets go what the reply will have no room for, whatever the others bring: each owner may answer with one large
+    /// event, and together they would be many replies.
+    fn hold_one_reply(&mut self) {
+        if self.held.events <= RESUME_EVENTS_MAX && self.held.bytes <= PAGE_BYTES_MAX {
+            return;
+        }
+        let mut room = Room::of_one_reply();
+        self.held = Held::default();
+        for part in &mut self.parts {
+            if let Outcome::Subscribed { missed, .. } = &mut part.outcome {
+                room.cut(missed);
+                let kept = Held::of(&missed.events);
+                self.held.events += kept.events;
+                self.held.bytes += kept.bytes;
+            }
+        }
     }
 
     /// The client wants no live events of this conversation any more, whatever its owner will say.
@@ -150,7 +188,7 @@ impl Gathering {
     /// The reply, when all is in.
     pub(super) fn finish(self) -> Gathered {
         let mut gathered = Gathered { gaps: Vec::new(), resumed: Vec::new(), subscribed: Vec::new() };
-        let mut room = Room { events: RESUME_EVENTS_MAX, bytes: PAGE_BYTES_MAX, used: false };
+        let mut room = Room::of_one_reply();
         for part in self.parts {
             let conversation = match part.unknown {
                 Some(text) => text.into_string(),
@@ -192,6 +230,10 @@ struct Room {
 }
 
 impl Room {
+    fn of_one_reply() -> Self {
+        Self { events: RESUME_EVENTS_MAX, bytes: PAGE_BYTES_MAX, used: false }
+    }
+
     /// Leaves what fits; at least one event of the whole reply always does, so that a client gets on.
     fn cut(&mut self, missed: &mut v1::ResumedConversation) {
         let mut kept = 0;

@@ -71,7 +71,7 @@ impl Session {
             return Err((refusal, CloseCode::TooMany));
         }
         cx.effects.push(Effect::Admitted);
-        Ok(Live::new(&identity))
+        Ok(Live::new(&identity, self.form))
     }
 }
 

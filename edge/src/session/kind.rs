@@ -91,7 +91,7 @@ impl RequestKind {
     }
 
     /// How many pages its answer may be, while it is awaited: what one session may make the server hold for it.
-    pub(super) fn pages(self) -> u16 {
+    pub fn pages(self) -> u16 {
         match self {
             Self::History | Self::Members => 1,
             _ => 0,

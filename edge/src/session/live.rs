@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use switchyard_cluster::link::{Answer, Ask, Asker, Refusal, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::frame::Form;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::limits::{
     BODY_BYTES_MAX, FRAME_BYTES_MAX, MEMBERS_PER_REQUEST_MAX, PAGE_MESSAGES_MAX, POSITIONS_MAX, RESUME_EVENTS_MAX,
@@ -18,6 +19,7 @@ use switchyard_protocol::v1::{self, reply::Result as Reply};
 use super::check::{self, Checked, bad};
 use super::context::{Context, SessionConfig};
 use super::effect::Effect;
+use super::fit::fit;
 use super::gather::{Gathered, Gathering};
 use super::hello;
 use super::kind::RequestKind;
@@ -63,6 +65,8 @@ pub(super) struct Live {
     pub(super) subscriptions: SmallVec<[ConversationId; 1]>,
     gatherings: Option<Box<Gatherings>>,
     pub(super) greeted: bool,
+    /// Of its frames.
+    form: Form,
     expires_at_ms: u64,
     /// The earliest time at which the token's end is told of; [`TOLD`] once it was.
     warn_at_ms: u64,
@@ -71,13 +75,14 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(identity: &Identity) -> Self {
+    pub(super) fn new(identity: &Identity, form: Form) -> Self {
         Self {
             tenant: identity.tenant.clone(),
             user: identity.user.clone(),
             subscriptions: SmallVec::new(),
             gatherings: None,
             greeted: false,
+            form,
             expires_at_ms: identity.expires_at_ms,
             warn_at_ms: 0,
             in_flight: 0,
@@ -128,7 +133,10 @@ impl Live {
             Ticket::Single { id, kind } => {
                 self.finished(kind);
                 let result = match answer {
-                    Answer::Result(result) => *result,
+                    Answer::Result(mut result) => {
+                        fit(self.form, &mut result);
+                        *result
+                    }
                     Answer::Sent { message, duplicate } => sent(message, duplicate),
                     Answer::Refused(refusal) => Reply::Error(super::gather::told(&refusal)),
                     Answer::Subscribed(_) => Reply::Error(super::gather::told(&unexpected())),
@@ -248,11 +256,12 @@ impl Live {
         for gap in gaps {
             cx.effects.push(Effect::Event(Box::new(gap)));
         }
-        let result = match kind {
+        let mut result = match kind {
             RequestKind::Resume => Reply::Resumed(v1::Resumed { conversations: resumed }),
             RequestKind::Hello => Reply::Welcome(self.greeting(subscribed, cx)),
             _ => Reply::Subscribed(v1::Subscribed { subscribed }),
         };
+        fit(self.form, &mut result);
         cx.reply(id, kind, result);
     }
 

@@ -28,6 +28,8 @@ pub(crate) const UNTOLD: &str = "untold";
 pub(crate) enum Seen {
     Subscribed(ConversationKey),
     Unsubscribed(ConversationKey),
+    /// It asked for a page of history.
+    Page,
 }
 
 #[derive(Default)]
@@ -122,6 +124,7 @@ impl Owner {
             }
             Ask::History(history) => {
                 assert_eq!(history.from, PageFrom::Newest, "this stand-in knows no other page");
+                let _ = self.seen.send(Seen::Page);
                 let messages = conversation.events.iter().rev().filter_map(|event| match &event.body {
                     Some(Body::Message(message)) => Some(message.clone()),
                     _ => None,

@@ -240,6 +240,76 @@ fn who_does_not_read_its_answers_is_not_read_either_and_gets_them_all() {
 }
 
 #[test]
+fn n26_pages_are_not_fetched_for_a_reader_that_does_not_take_them() {
+    let (site, mut writer, conversation, mut reader) = narrow(Duration::from_secs(60));
+    let unsubscribe = v1::Unsubscribe { conversations: vec![conversation.clone()] };
+    assert!(matches!(reader.ask(Request::Unsubscribe(unsubscribe)), Reply::Done(_)));
+    for n in 0..4 {
+        writer.send_text(&conversation, &format!("{n}"), &"x".repeat(60 * 1024));
+    }
+    let history = v1::History { conversation, limit: 4, ..Default::default() };
+    let mut awaited: HashSet<u64> = (0..10).map(|_| reader.send(Request::History(history.clone()))).collect();
+    site.wait_for(&Seen::Page);
+    // Turns of the worker in which it would have asked for more.
+    for _ in 0..20 {
+        assert!(matches!(writer.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)));
+    }
+    let pages = 1 + site.seen.try_iter().filter(|seen| *seen == Seen::Page).count();
+    // The kernel keeps some 512 KiB, the queue 128 KiB and a page.
+    assert!(pages < 6, "{pages} pages of 240 KiB");
+    while !awaited.is_empty() {
+        let Read1::Reply(to, Reply::Page(page)) = reader.read() else { panic!("a page") };
+        assert!(awaited.remove(&to) && page.messages.len() == 4);
+    }
+}
+
+#[test]
+fn n26_a_sent_message_is_not_repeated_to_a_client_that_does_not_read() {
+    let (_site, mut writer, conversation, mut reader) = narrow(Duration::from_secs(60));
+    let unsubscribe = v1::Unsubscribe { conversations: vec![conversation.clone()] };
+    assert!(matches!(reader.ask(Request::Unsubscribe(unsubscribe)), Reply::Done(_)));
+    writer.send_text(&conversation, "1", &"x".repeat(60 * 1024));
+    let mut awaited: HashSet<u64> =
+        (0..60).map(|_| reader.send(Request::Send(text_message(&conversation, "1", "again")))).collect();
+    let mut refused = 0;
+    while !awaited.is_empty() {
+        let Read1::Reply(to, reply) = reader.read() else { panic!("replies to {awaited:?}") };
+        assert!(awaited.remove(&to), "{to} is answered once");
+        match reply {
+            Reply::Sent(sent) => assert!(sent.duplicate),
+            reply => {
+                let error = error_of(reply);
+                assert!(error.code == "OVERLOADED" && error.retry_after_ms.is_some());
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0, "3.6 MB did not wait for it");
+}
+
+#[test]
+fn a_page_is_cut_by_what_it_is_in_the_clients_form() {
+    let site = Site::new();
+    let (mut writer, mut reader) = (site.client("alice", Form::Proto), site.client("alice", Form::Json));
+    let conversation = writer.group(&[]);
+    let text = "\u{1}".repeat(60 * 1024);
+    for n in 1..=4 {
+        writer.send_text(&conversation, &format!("{n}"), &text);
+    }
+    let history = Request::History(v1::History { conversation: conversation.clone(), ..Default::default() });
+    let seqs = |reply: Reply| match reply {
+        Reply::Page(page) => page.messages.iter().map(|message| message.seq).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(seqs(writer.ask(history.clone())), [4, 3, 2, 1]);
+    assert_eq!(seqs(reader.ask(history)), [4], "in JSON each byte is six");
+    let positions = vec![v1::Position { conversation, seq: 1 }];
+    let Reply::Resumed(resumed) = reader.ask(Request::Resume(v1::Resume { positions })) else { panic!("resumed") };
+    let resumed = &resumed.conversations[0];
+    assert_eq!((resumed.events.len(), resumed.events[0].seq, resumed.more), (1, 2, true));
+}
+
+#[test]
 fn who_sends_too_many_bytes_is_read_later_and_answered() {
     let connection =
         ConnectionBudgets { bytes_per_second: 2_000_000, bytes_burst: 140_000, ..ConnectionBudgets::default() };
