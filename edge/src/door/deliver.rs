@@ -185,15 +185,18 @@ impl<L: EdgeLink> Door<L> {
         let was_blocked = connection.queue.blocked_since().is_some();
         let waited = connection.queue.backlog_bytes();
         let tally = &mut self.metrics.tally;
+        let sent_before = tally.sent_bytes;
         let Connection { queue, socket, blocked, .. } = &mut **connection;
         let written = queue.write(&*socket, &mut self.outbox, !*blocked, now.mono, &mut tally.sent_bytes);
         tally.queue_bytes = tally.queue_bytes + queue.backlog_bytes() - waited;
+        if was_blocked && tally.sent_bytes > sent_before {
+            // A socket that was full takes more: its peer has read, so it is there. While much waits for it, it is not
+            // read itself and can show it by nothing else.
+            connection.heard = now.mono.into();
+            connection.pinged = false;
+        }
         match written {
             Ok(Written::All(marks)) => {
-                if was_blocked {
-                    // That it takes what waited shows that it is there.
-                    connection.heard = now.mono.into();
-                }
                 if connection.leaving {
                     return self.remove(slot, Ended::Client, now);
                 }

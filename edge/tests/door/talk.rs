@@ -1,6 +1,7 @@
 //! Talking: both forms read the same, each event once, a removed member nothing more, and slow readers catch up.
 
 use std::collections::HashSet;
+use std::io::Read as _;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -169,8 +170,12 @@ fn n20_a_frame_beyond_the_limit_is_closed_and_one_within_it_answered() {
 
 /// A door with short queues, and a reader whose kernel takes little.
 fn narrow(slow: Duration) -> (Site, Client, String, Client) {
+    narrow_with(Timing { slow, ..Timing::default() })
+}
+
+fn narrow_with(timing: Timing) -> (Site, Client, String, Client) {
     let room = Room { queue_bytes_max: 128 * 1024, ..Room::default() };
-    let timing = Timing { slow, close: Duration::from_millis(100), ..Timing::default() };
+    let timing = Timing { close: Duration::from_millis(100), ..timing };
     let site = Site::with_send_buffer(EdgeConfig { room, timing, ..EdgeConfig::default() }, KERNEL_BYTES);
     let mut writer = site.client("writer", Form::Proto);
     let conversation = writer.group(&["reader"]);
@@ -260,6 +265,37 @@ fn n26_pages_are_not_fetched_for_a_reader_that_does_not_take_them() {
     while !awaited.is_empty() {
         let Read1::Reply(to, Reply::Page(page)) = reader.read() else { panic!("a page") };
         assert!(awaited.remove(&to) && page.messages.len() == 4);
+    }
+}
+
+#[test]
+fn who_reads_slowly_is_not_idle() {
+    let (heartbeat, idle) = (Duration::from_millis(250), Duration::from_secs(1));
+    let (site, mut writer, conversation, mut reader) = narrow_with(Timing { heartbeat, idle, ..Timing::default() });
+    let unsubscribe = v1::Unsubscribe { conversations: vec![conversation.clone()] };
+    assert!(matches!(reader.ask(Request::Unsubscribe(unsubscribe)), Reply::Done(_)));
+    for n in 0..4 {
+        writer.send_text(&conversation, &format!("{n}"), &"x".repeat(60 * 1024));
+    }
+    let history = v1::History { conversation, limit: 4, ..Default::default() };
+    let pages = 16;
+    for _ in 0..pages {
+        reader.send(Request::History(history.clone()));
+    }
+    // The pings of another client are the clock: at each the reader takes a part, for longer than it may be silent.
+    let mut other = site.client("other", Form::Proto);
+    let mut taken = vec![0; 192 * 1024 * 8];
+    for part in taken.chunks_mut(192 * 1024) {
+        assert!(other.socket.read().expect("a ping").is_ping());
+        reader.socket.get_mut().read_exact(part).expect("it is not cut");
+    }
+    let mut rest = Vec::new();
+    let whole = pages * (4 * 60 * 1024);
+    while taken.len() + rest.len() < whole {
+        let mut part = vec![0; 64 * 1024];
+        let size = reader.socket.get_mut().read(&mut part).expect("it is not cut");
+        assert!(size > 0, "it is not closed");
+        rest.extend_from_slice(part.get(..size).expect("as much as was read"));
     }
 }
 
