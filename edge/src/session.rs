@@ -6,6 +6,7 @@
 
 mod check;
 mod context;
+mod cost;
 mod effect;
 mod fit;
 mod flood;
@@ -20,6 +21,7 @@ mod ticket;
 mod tests;
 
 pub use context::{Context, Gate, SessionConfig};
+pub use cost::change_units;
 pub use effect::Effect;
 pub use fit::PAGE_ENCODED_BYTES_MAX;
 pub use kind::RequestKind;
@@ -205,7 +207,7 @@ impl Session {
     }
 
     fn on_send(&mut self, view: &SendView<'_>, cx: &mut Context<'_>) {
-        if let Some(live) = self.begin(view.id, RequestKind::Send, cx) {
+        if let Some(live) = self.begin(view.id, RequestKind::Send, 1, cx) {
             let checked = check::send(view);
             live.ask_checked(view.id, RequestKind::Send, checked, cx);
         }
@@ -217,7 +219,7 @@ impl Session {
             Request::Hello(hello) => return self.on_hello(id, hello, cx),
             other => other,
         };
-        let Some(live) = self.begin(id, kind, cx) else { return };
+        let Some(live) = self.begin(id, kind, cost::of(&request), cx) else { return };
         let checked = match request {
             Request::Create(create) => check::create(create, &live.tenant, &live.user, &mut *cx.fresh),
             Request::History(history) => check::history(&history),
@@ -239,7 +241,7 @@ impl Session {
     }
 
     /// Judges whether a request may be looked at. If not, it is answered.
-    fn begin(&mut self, id: u64, kind: RequestKind, cx: &mut Context<'_>) -> Option<&mut Live> {
+    fn begin(&mut self, id: u64, kind: RequestKind, cost: u64, cx: &mut Context<'_>) -> Option<&mut Live> {
         if self.is_greeting() {
             cx.refuse(id, kind, &Refusal::new(ErrorCode::AuthInvalid, "say hello with a token first"));
             self.close(CloseCode::Auth, cx);
@@ -249,7 +251,7 @@ impl Session {
         let refusal = if id > INTEGER_MAX {
             Some(check::bad("integers are at most 2^53 - 1"))
         } else {
-            live.refuse_for_load(kind, cx)
+            live.refuse_for_load(kind, cost, cx)
         };
         match refusal {
             Some(refusal) => {
@@ -265,7 +267,7 @@ impl Session {
         let kind = RequestKind::Unreadable;
         // A request that is only unknown here, or has a wrong field, is an honest one and has its budget.
         if error.id != 0 {
-            if self.begin(error.id, kind, cx).is_some() {
+            if self.begin(error.id, kind, 1, cx).is_some() {
                 cx.refuse_saying(error.id, kind, ErrorCode::BadRequest, error.message.clone());
             }
             return;

@@ -34,6 +34,8 @@ pub enum Limit {
     UserRequests,
     /// Connections of one user here.
     UserConnections,
+    /// Changes of conversations that one user waits for.
+    UserChanges,
     /// Requests of one tenant here.
     TenantRequests,
     /// Connections of one tenant here.
@@ -50,11 +52,12 @@ pub enum Limit {
 
 impl Limit {
     /// Every value, so that each label of the metric exists before its first event.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ConnectionRequests,
         Self::ConnectionControl,
         Self::UserRequests,
         Self::UserConnections,
+        Self::UserChanges,
         Self::TenantRequests,
         Self::TenantConnections,
         Self::AddressHandshakes,
@@ -70,6 +73,7 @@ impl Limit {
             Self::ConnectionControl => "connection_control",
             Self::UserRequests => "user_requests",
             Self::UserConnections => "user_connections",
+            Self::UserChanges => "user_changes",
             Self::TenantRequests => "tenant_requests",
             Self::TenantConnections => "tenant_connections",
             Self::AddressHandshakes => "address_handshakes",
@@ -109,11 +113,13 @@ pub struct Rate {
     period_ns: u64,
     /// How long an empty bucket takes to be full.
     full_ns: u64,
+    /// What a full bucket holds.
+    burst: u64,
 }
 
 impl Rate {
     /// Takes everything.
-    pub const UNLIMITED: Self = Self { units: 0, period_ns: SECOND_NS, full_ns: u64::MAX };
+    pub const UNLIMITED: Self = Self { units: 0, period_ns: SECOND_NS, full_ns: u64::MAX, burst: u64::MAX };
 
     /// So many units a second, and `burst` at once when it was quiet. Zero a second means no limit.
     pub const fn per_second(units: u64, burst: u64) -> Self {
@@ -125,7 +131,7 @@ impl Rate {
         if units == 0 {
             return Self::UNLIMITED;
         }
-        let mut rate = Self { units, period_ns: seconds.saturating_mul(SECOND_NS), full_ns: 0 };
+        let mut rate = Self { units, period_ns: seconds.saturating_mul(SECOND_NS), full_ns: 0, burst };
         rate.full_ns = rate.cost_ns(burst);
         rate
     }
@@ -133,6 +139,11 @@ impl Rate {
     /// Whether it takes everything.
     pub const fn is_unlimited(&self) -> bool {
         self.units == 0
+    }
+
+    /// As much of this cost as a full bucket holds, so that what costs more passes after a quiet time, and not never.
+    pub const fn at_most(&self, units: u64) -> u64 {
+        if units < self.burst { units } else { self.burst }
     }
 
     const fn cost_ns(&self, units: u64) -> u64 {

@@ -23,7 +23,9 @@ pub struct Budgets {
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectionBudgets {
     /// Requests a second. A person causes fewer than 10 with typing, marks and history; 100 leave room for small
-    /// services. Beyond, a request is answered `RATE_LIMITED`.
+    /// services. Beyond, a request is answered `RATE_LIMITED`. One that means much work counts as several: with members
+    /// to put in, one more for each 16; with conversations to resume or to subscribe to, one more for each 16; a page,
+    /// one more for each 100 rows.
     pub requests_per_second: u32,
     /// Requests at once after a quiet time: what an SDK sends again after a long tunnel.
     pub requests_burst: u32,
@@ -58,11 +60,16 @@ pub struct UserBudgets {
     pub requests_burst: u32,
     /// Connections at once: devices and tabs, with those that died unnoticed.
     pub connections: u32,
+    /// Changes of conversations that may wait for their answers at once, over all connections, in the work they mean for
+    /// the store: a creation or addition counts 1 and one more for each 16 members; a change that all members' lists
+    /// show, 8. One is always taken, however large. Beyond, a request is answered `OVERLOADED`: everybody's requests
+    /// wait for the same store.
+    pub changes_in_flight: u32,
 }
 
 impl Default for UserBudgets {
     fn default() -> Self {
-        Self { requests_per_second: 200, requests_burst: 1_000, connections: 50 }
+        Self { requests_per_second: 200, requests_burst: 1_000, connections: 50, changes_in_flight: 64 }
     }
 }
 
@@ -135,7 +142,12 @@ impl Budgets {
                 bytes_per_second: 0,
                 ..ConnectionBudgets::default()
             },
-            user: UserBudgets { requests_per_second: 400_000, requests_burst: 800_000, connections: 0 },
+            user: UserBudgets {
+                requests_per_second: 400_000,
+                requests_burst: 800_000,
+                connections: 0,
+                changes_in_flight: 0,
+            },
             address: AddressBudgets { exempt_loopback: true, ..AddressBudgets::default() },
             tenant: TenantBudgets::default(),
         }

@@ -37,9 +37,10 @@ pub struct ConnectionBudget {
 }
 
 impl ConnectionBudget {
-    /// A request arrived. Refused, it is answered `RATE_LIMITED` and has no effect.
-    pub fn request(&mut self, rates: &ConnectionRates, now: Moment) -> Result<(), Refusal> {
-        self.requests.take(&rates.requests, Limit::ConnectionRequests, 1, now)
+    /// A request arrived that costs so much. Refused, it is answered `RATE_LIMITED` and has no effect.
+    pub fn request(&mut self, rates: &ConnectionRates, cost: u64, now: Moment) -> Result<(), Refusal> {
+        let cost = rates.requests.at_most(cost);
+        self.requests.take(&rates.requests, Limit::ConnectionRequests, cost, now)
     }
 
     /// A ping, a pong or a frame without content arrived. Refused, the connection is closed.
@@ -83,9 +84,9 @@ mod tests {
     fn requests_are_refused_beyond_the_rate_and_reading_pauses_beyond_the_bytes() {
         let rates = ConnectionRates::new(&ConnectionBudgets::default());
         let mut budget = ConnectionBudget::default();
-        let admitted = (0..10_000).filter(|_| budget.request(&rates, seconds(9)).is_ok()).count();
+        let admitted = (0..10_000).filter(|_| budget.request(&rates, 1, seconds(9)).is_ok()).count();
         assert_eq!(admitted, 500);
-        let refusal = budget.request(&rates, seconds(9)).expect_err("used up");
+        let refusal = budget.request(&rates, 1, seconds(9)).expect_err("used up");
         assert_eq!(refusal.retry_after_ms, Some(10));
 
         assert_eq!(budget.received(&rates, 4 * 1024 * 1024, seconds(9)), None);
@@ -98,7 +99,7 @@ mod tests {
         let mut budget = ConnectionBudget::default();
         for n in 0..2_000_000_u64 {
             let now = Moment::from_nanos(n * 10_000);
-            assert!(budget.request(&rates, now).is_ok(), "100,000 requests a second");
+            assert!(budget.request(&rates, 1, now).is_ok(), "100,000 requests a second");
             assert_eq!(budget.received(&rates, 128 * 1024, now), None);
         }
     }

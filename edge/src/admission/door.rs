@@ -31,6 +31,7 @@ pub struct Door {
     handshakes: Rate,
     user_requests: Rate,
     user_connections: u32,
+    user_changes: u32,
     tenant_requests: Rate,
     tenant_connections: u32,
     addresses: Table,
@@ -62,6 +63,14 @@ pub struct Entered {
     tenant: Option<Arc<Account>>,
 }
 
+/// A change of a conversation that its user waits for.
+#[derive(Debug)]
+#[must_use = "dropping it says that the change has its answer"]
+pub struct Change {
+    user: Arc<Account>,
+    units: u32,
+}
+
 impl Door {
     /// With the configured budgets.
     pub fn new(budgets: &Budgets) -> Self {
@@ -72,6 +81,7 @@ impl Door {
             address: address.clone(),
             user_requests: rate(user.requests_per_second, user.requests_burst),
             user_connections: user.connections,
+            user_changes: user.changes_in_flight,
             tenant_requests: rate(tenant.requests_per_second, tenant.requests_burst),
             tenant_connections: tenant.connections,
             addresses: Table::new(ADDRESSES_MAX),
@@ -110,13 +120,22 @@ impl Door {
         Ok(entered)
     }
 
-    /// A request of a user arrived; its connection's own budget is asked before.
-    pub fn request(&self, of: &Entered, now: Moment) -> Result<(), Refusal> {
-        of.user.bucket.take(&self.user_requests, Limit::UserRequests, 1, now)?;
+    /// A request of a user arrived that costs so much; its connection's own budget is asked before.
+    pub fn request(&self, of: &Entered, cost: u64, now: Moment) -> Result<(), Refusal> {
+        let user_cost = self.user_requests.at_most(cost);
+        of.user.bucket.take(&self.user_requests, Limit::UserRequests, user_cost, now)?;
+        let tenant_cost = self.tenant_requests.at_most(cost);
         match &of.tenant {
-            Some(tenant) => tenant.bucket.take(&self.tenant_requests, Limit::TenantRequests, 1, now),
+            Some(tenant) => tenant.bucket.take(&self.tenant_requests, Limit::TenantRequests, tenant_cost, now),
             None => Ok(()),
         }
+    }
+
+    /// A user asks for a change that means so much work. It counts until the guard is dropped, also when the user's
+    /// connections are gone before.
+    pub fn change(&self, of: &Entered, units: u32) -> Result<Change, Refusal> {
+        of.user.changes.add(units, self.user_changes, Limit::UserChanges)?;
+        Ok(Change { user: Arc::clone(&of.user), units })
     }
 
     /// Forgets some of those who are gone. Called about every second by one thread.
@@ -173,6 +192,12 @@ fn network_of(address: IpAddr) -> IpAddr {
             let [a, b, c, d, ..] = address.segments();
             IpAddr::from([a, b, c, d, 0, 0, 0, 0])
         }
+    }
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        self.user.changes.subtract(self.units);
     }
 }
 
@@ -262,24 +287,53 @@ mod tests {
 
     #[test]
     fn users_share_one_budget_over_their_connections() {
-        let user = UserBudgets { requests_per_second: 1, requests_burst: 10, connections: 2 };
+        let user = UserBudgets { requests_per_second: 1, requests_burst: 10, connections: 2, changes_in_flight: 64 };
         let door = Door::new(&Budgets { user, ..Budgets::default() });
         let (tenant, alice) = ids("t", "alice");
         let phone = door.enter(&tenant, &alice, seconds(1)).expect("within");
         let laptop = door.enter(&tenant, &alice, seconds(1)).expect("within");
         assert_eq!(limit(door.enter(&tenant, &alice, seconds(1))), Some(Limit::UserConnections));
-        assert!((0..5).all(|_| door.request(&phone, seconds(1)).is_ok() && door.request(&laptop, seconds(1)).is_ok()));
-        let refusal = door.request(&laptop, seconds(1)).expect_err("used up");
+        assert!(
+            (0..5).all(|_| door.request(&phone, 1, seconds(1)).is_ok() && door.request(&laptop, 1, seconds(1)).is_ok())
+        );
+        let refusal = door.request(&laptop, 1, seconds(1)).expect_err("used up");
         assert_eq!(refusal, Refusal { limit: Limit::UserRequests, retry_after_ms: Some(1_000) });
 
         // Going and coming again does not fill the bucket.
         drop((phone, laptop));
         let again = door.enter(&tenant, &alice, seconds(1)).expect("both have gone");
-        assert!(door.request(&again, seconds(1)).is_err());
+        assert!(door.request(&again, 1, seconds(1)).is_err());
 
         let (other_tenant, _) = ids("t2", "alice");
         let namesake = door.enter(&other_tenant, &alice, seconds(1)).expect("another user");
-        assert!(door.request(&namesake, seconds(1)).is_ok());
+        assert!(door.request(&namesake, 1, seconds(1)).is_ok());
+    }
+
+    #[test]
+    fn changes_under_way_have_an_end_and_one_is_always_taken() {
+        let door = Door::new(&Budgets::default());
+        let (tenant, user) = ids("t", "a");
+        let entered = door.enter(&tenant, &user, seconds(1)).expect("within");
+        let huge = door.change(&entered, 1_000).expect("the only one");
+        let refusal = door.change(&entered, 1).expect_err("beside a huge one");
+        assert_eq!(refusal.limit, Limit::UserChanges);
+        drop(huge);
+        let some: Vec<_> = (0..8).map(|_| door.change(&entered, 8).expect("within")).collect();
+        drop(entered);
+        let again = door.enter(&tenant, &user, seconds(1)).expect("within");
+        assert!(door.change(&again, 1).is_err(), "going and coming again does not end them");
+        drop(some);
+        assert!(door.change(&again, 64).is_ok());
+    }
+
+    #[test]
+    fn a_request_that_costs_more_than_a_bucket_holds_takes_a_full_one() {
+        let user = UserBudgets { requests_per_second: 1, requests_burst: 10, ..UserBudgets::default() };
+        let door = Door::new(&Budgets { user, ..Budgets::default() });
+        let (tenant, user) = ids("t", "a");
+        let entered = door.enter(&tenant, &user, seconds(1)).expect("within");
+        assert!(door.request(&entered, 63, seconds(1)).is_ok());
+        assert_eq!(door.request(&entered, 63, seconds(1)).expect_err("empty").retry_after_ms, Some(10_000));
     }
 
     #[test]
@@ -295,8 +349,8 @@ mod tests {
             assert_eq!(limit(enter("t", "c")), Some(Limit::TenantConnections));
         }
         assert!(enter("t2", "c").is_ok());
-        assert!([&a, &b, &a].iter().all(|of| door.request(of, seconds(1)).is_ok()));
-        assert_eq!(limit(door.request(&b, seconds(1))), Some(Limit::TenantRequests));
+        assert!([&a, &b, &a].iter().all(|of| door.request(of, 1, seconds(1)).is_ok()));
+        assert_eq!(limit(door.request(&b, 1, seconds(1))), Some(Limit::TenantRequests));
         drop(a);
         assert!(enter("t", "c").is_ok());
     }

@@ -25,6 +25,7 @@ pub(super) struct Account {
     pub(super) bucket: SharedBucket,
     pub(super) connections: Counter,
     pub(super) half_open: Counter,
+    pub(super) changes: Counter,
 }
 
 /// How many are here.
@@ -42,10 +43,27 @@ impl Counter {
         }
     }
 
+    /// So much more, if it is the only one or all together are at most `most`; a `most` of 0 means no limit.
+    pub(super) fn add(&self, units: u32, most: u32, limit: Limit) -> Result<(), Refusal> {
+        let more = |count: u32| {
+            let sum = count.checked_add(units)?;
+            if most > 0 && count > 0 && sum > most { None } else { Some(sum) }
+        };
+        match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Refusal::full(limit)),
+        }
+    }
+
     /// One less.
     pub(super) fn leave(&self) {
-        let before = self.0.fetch_sub(1, Ordering::Relaxed);
-        debug_assert!(before > 0, "whoever leaves had entered");
+        self.subtract(1);
+    }
+
+    /// So much less.
+    pub(super) fn subtract(&self, units: u32) {
+        let before = self.0.fetch_sub(units, Ordering::Relaxed);
+        debug_assert!(before >= units, "whoever leaves had entered");
     }
 }
 

@@ -54,6 +54,7 @@ impl<L: EdgeLink> Door<L> {
         }
         let id = ConnectionId::from_number(to.session);
         let ticket = Ticket::unpack(to.request);
+        self.answered(id, ticket);
         let Some(connection) = self.connections.get_mut(id.slot() as usize) else { return };
         if connection.id != id {
             return;
@@ -70,7 +71,6 @@ impl<L: EdgeLink> Door<L> {
             let frame = self.outbox.put_sent(request, *duplicate, message);
             return self.push(id.slot(), frame);
         }
-        self.page_answered(id.slot(), ticket);
         self.with_session(id.slot(), now, |session, cx| session.on_answer(ticket, answer, cx));
         self.ask_pages(id.slot(), now);
     }

@@ -11,7 +11,7 @@ use super::Shared;
 use super::connection::{ConnectionId, moment};
 use crate::admission::budget::{self, Limit, Moment};
 use crate::admission::connection::{ConnectionBudget, ConnectionRates};
-use crate::admission::door::Entered;
+use crate::admission::door::{Change, Entered};
 use crate::auth::{Identity, Verifier};
 use crate::session::{Context, Effect, Gate, PageLine};
 
@@ -27,6 +27,8 @@ pub(super) struct Desk {
     pub(super) met: Vec<Limit>,
     /// By slot, the pages of those few connections that wait for some.
     pub(super) pages: HashMap<u32, PageLine, foldhash::fast::RandomState>,
+    /// By session, the changes that wait for their answers. They outlive their sessions: the store's work goes on.
+    changes: HashMap<u64, Vec<Change>, foldhash::fast::RandomState>,
 }
 
 impl Desk {
@@ -38,7 +40,34 @@ impl Desk {
             effects: Vec::new(),
             met: Vec::new(),
             pages: HashMap::default(),
+            changes: HashMap::default(),
             shared,
+        }
+    }
+
+    /// Counts a change that a session asks for; `false`: its user waits for too many.
+    pub(super) fn begin_change(&mut self, id: ConnectionId, entered: Option<&Entered>, units: u32) -> bool {
+        let Some(entered) = entered else { return true };
+        match self.shared.admission.change(entered, units) {
+            Ok(change) => {
+                self.changes.entry(id.number()).or_default().push(change);
+                true
+            }
+            Err(refusal) => {
+                self.met.push(refusal.limit);
+                false
+            }
+        }
+    }
+
+    /// One of the session's changes has its answer. Which one is not known; they are alike enough, and in the end all
+    /// are answered.
+    pub(super) fn end_change(&mut self, id: ConnectionId) {
+        if let Some(changes) = self.changes.get_mut(&id.number()) {
+            changes.pop();
+            if changes.is_empty() {
+                self.changes.remove(&id.number());
+            }
         }
     }
 
@@ -121,10 +150,10 @@ impl Account<'_> {
 }
 
 impl Gate for Account<'_> {
-    fn request(&mut self) -> Result<(), budget::Refusal> {
-        let mut result = self.budget.request(self.rates, self.moment);
+    fn request(&mut self, cost: u64) -> Result<(), budget::Refusal> {
+        let mut result = self.budget.request(self.rates, cost, self.moment);
         if let (Ok(()), Some(entered)) = (&result, &*self.entered) {
-            result = self.shared.admission.request(entered, self.moment);
+            result = self.shared.admission.request(entered, cost, self.moment);
         }
         self.noting(result)
     }

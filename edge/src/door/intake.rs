@@ -14,12 +14,12 @@ use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::limits::FRAME_BYTES_MAX;
 use switchyard_protocol::shard::Shard;
 
-use super::connection::{Connection, Open, Stage, moment};
+use super::connection::{Connection, ConnectionId, Open, Stage, moment};
 use super::outbox::FrameId;
 use super::{Door, READ_BYTES};
 use crate::fanout::Upkeep;
 use crate::metrics::Ended;
-use crate::session::{Context, Effect, PageLine, Session, Ticket};
+use crate::session::{Context, Effect, PageLine, Session, Ticket, change_units};
 use crate::ws::{Incoming, Opcode, Violation};
 
 /// When a client is told to come again after the way to an owner was full.
@@ -27,6 +27,13 @@ const LINK_FULL: Refusal = Refusal {
     code: ErrorCode::Overloaded,
     message: "the server has more requests than it can take",
     retry_after_ms: Some(500),
+};
+
+/// What somebody is told whose changes of conversations the store has not done: about one such change later.
+const TOO_MANY_CHANGES: Refusal = Refusal {
+    code: ErrorCode::Overloaded,
+    message: "too many changes of yours wait to be stored",
+    retry_after_ms: Some(100),
 };
 
 /// What came of feeding a client's bytes.
@@ -263,8 +270,18 @@ impl<L: EdgeLink> Door<L> {
         if self.may_ask_page(slot) { self.desk.pages.get_mut(&slot)?.take_next() } else { None }
     }
 
-    /// A question of the session has its answer.
-    pub(super) fn page_answered(&mut self, slot: u32, ticket: Ticket) {
+    /// A question has its answer. Its session may be gone.
+    pub(super) fn answered(&mut self, id: ConnectionId, ticket: Ticket) {
+        match ticket {
+            Ticket::Single { kind, .. } if kind.is_change() => return self.desk.end_change(id),
+            // Most are of this kind: nothing is counted for them here.
+            Ticket::Single { kind, .. } if kind.pages() == 0 => return,
+            Ticket::Single { .. } | Ticket::Part { .. } => {}
+        }
+        let slot = id.slot();
+        if self.connections.get(slot as usize).is_none_or(|connection| connection.id != id) {
+            return;
+        }
         if let Some(pages) = self.desk.pages.get_mut(&slot) {
             pages.answered(ticket);
             if pages.is_empty() {
@@ -279,8 +296,16 @@ impl<L: EdgeLink> Door<L> {
     fn ask_owner(&mut self, slot: u32, request: Request, now: Now) {
         let shard = Shard::of_conversation(&request.key);
         let ticket = Ticket::unpack(request.from.request);
+        let id = ConnectionId::from_number(request.from.session);
+        if let Some(units) = change_units(&request.ask)
+            && let Some(connection) = self.connections.get(slot as usize)
+            && !self.desk.begin_change(id, connection.entered.as_ref(), units)
+        {
+            let refusal = Answer::Refused(TOO_MANY_CHANGES);
+            return self.call_session(slot, now, |session, cx| session.on_answer(ticket, refusal, cx));
+        }
         if self.link.send(shard, request).is_err() {
-            self.page_answered(slot, ticket);
+            self.answered(id, ticket);
             // Every request is answered: this one by the edge itself.
             self.call_session(slot, now, |session, cx| session.on_answer(ticket, Answer::Refused(LINK_FULL), cx));
         }

@@ -17,8 +17,8 @@ use crate::auth::{Identity, Verifier};
 
 /// Who may come in and how much each may ask.
 pub trait Gate {
-    /// Whether one more request of this session may be looked at.
-    fn request(&mut self) -> Result<(), budget::Refusal>;
+    /// Whether one more request of this session, which costs so much, may be looked at.
+    fn request(&mut self, cost: u64) -> Result<(), budget::Refusal>;
 
     /// Whether this user may have one more session. Asked once per session.
     fn admit(&mut self, identity: &Identity) -> Result<(), budget::Refusal>;

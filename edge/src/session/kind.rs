@@ -90,6 +90,11 @@ impl RequestKind {
         }
     }
 
+    /// Whether it changes what lists of conversations show; see [`change_units`](super::change_units).
+    pub fn is_change(self) -> bool {
+        matches!(self, Self::Create | Self::Add | Self::Remove | Self::Leave | Self::Update)
+    }
+
     /// How many pages its answer may be, while it is awaited: what one session may make the server hold for it.
     pub fn pages(self) -> u16 {
         match self {

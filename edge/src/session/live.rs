@@ -91,14 +91,14 @@ impl Live {
     }
 
     /// Why a further request of this kind is not looked at now.
-    pub(super) fn refuse_for_load(&self, kind: RequestKind, cx: &mut Context<'_>) -> Option<Refusal> {
+    pub(super) fn refuse_for_load(&self, kind: RequestKind, cost: u64, cx: &mut Context<'_>) -> Option<Refusal> {
         if self.in_flight >= cx.config.requests_in_flight_max {
             return Some(limited("too many requests wait for their answers", Some(RETRY_IN_FLIGHT_MS)));
         }
         if kind.pages() > 0 && self.pages + kind.pages() > cx.config.pages_in_flight_max {
             return Some(TOO_MANY_PAGES);
         }
-        cx.gate.request().err().map(|refusal| limited("too many requests", refusal.retry_after_ms))
+        cx.gate.request(cost).err().map(|refusal| limited("too many requests", refusal.retry_after_ms))
     }
 
     /// Asks the owner, or answers what is wrong.

@@ -20,10 +20,13 @@ const START_MS: u64 = 1_000_000_000;
 struct Open {
     refuse_requests: bool,
     refuse_users: bool,
+    /// What the last request cost.
+    cost: u64,
 }
 
 impl Gate for Open {
-    fn request(&mut self) -> Result<(), budget::Refusal> {
+    fn request(&mut self, cost: u64) -> Result<(), budget::Refusal> {
+        self.cost = cost;
         refuse(self.refuse_requests, budget::Limit::UserRequests)
     }
 
@@ -384,6 +387,30 @@ fn a_used_up_budget_is_answered() {
     desk.gate.refuse_requests = true;
     let effects = desk.say(send(1));
     assert!(matches!(reply(&effects), Reply::Error(error) if error.retry_after_ms == Some(70)));
+}
+
+#[test]
+fn what_means_much_work_costs_much() {
+    let mut desk = Desk::known();
+    let members = |count: usize| (0..count).map(|n| format!("user {n}")).collect::<Vec<_>>();
+    let group = |count| v1::Create { kind: 1, members: members(count), ..Default::default() };
+    let positions = |count| vec![v1::Position { conversation: text(1), seq: 0 }; count];
+    let add = |count| v1::Add { conversation: text(1), members: members(count) };
+    let page = |limit| v1::History { conversation: text(1), limit, ..Default::default() };
+    for (request, cost) in [
+        (Request::Ping(v1::Ping {}), 1),
+        (Request::Create(group(2)), 1),
+        (Request::Create(group(999)), 63),
+        (Request::Add(add(160)), 11),
+        (Request::Resume(v1::Resume { positions: positions(200) }), 13),
+        (Request::Subscribe(v1::Subscribe { conversations: vec![text(1); 32] }), 3),
+        (Request::History(page(0)), 1),
+        (Request::History(page(u32::MAX)), 3),
+        (Request::Members(v1::Members { conversation: text(1), ..Default::default() }), 11),
+    ] {
+        desk.say(request);
+        assert_eq!(desk.gate.cost, cost);
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 
 use std::io::{Read, Write};
 
-use switchyard_protocol::frame::Form;
+use switchyard_edge::admission::config::{Budgets, UserBudgets};
+use switchyard_edge::config::EdgeConfig;
+use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::v1::{self, client_frame::Request, reply::Result as Reply};
 use tungstenite::Message;
 
@@ -152,6 +154,52 @@ fn n28_odd_protobuf_is_answered() {
         assert_eq!(error_of(reply).code, "BAD_REQUEST");
     }
     assert!(is_served(&mut client));
+}
+
+fn with_user_budget(user: UserBudgets) -> Site {
+    Site::with(EdgeConfig { budgets: Budgets { user, ..Budgets::default() }, ..EdgeConfig::default() })
+}
+
+fn group_of(members: usize) -> Request {
+    let members = (0..members).map(|n| format!("user {n}")).collect();
+    Request::Create(v1::Create { kind: v1::ConversationKind::Group as i32, members, ..Default::default() })
+}
+
+#[test]
+fn n43_a_large_request_costs_as_many_small_ones() {
+    let site = with_user_budget(UserBudgets { requests_per_second: 1, requests_burst: 100, ..UserBudgets::default() });
+    let (mut client, mut other) = (site.client("alice", Form::Json), site.client("bob", Form::Json));
+    assert!(matches!(client.ask(group_of(999)), Reply::Created(_)));
+    let error = error_of(client.ask(group_of(999)));
+    assert_eq!(error.code, "RATE_LIMITED");
+    assert!(error.retry_after_ms.expect("it will pass").gt(&10_000));
+    assert!(matches!(client.ask(group_of(2)), Reply::Created(_)), "a small one still passes");
+    assert!(is_served(&mut other));
+}
+
+#[test]
+fn n43_one_user_has_so_many_changes_in_the_store_and_no_more() {
+    let site = with_user_budget(UserBudgets { changes_in_flight: 2, ..UserBudgets::default() });
+    let mut client = site.client("alice", Form::Proto);
+    // In one piece, so that all are asked for before any is answered.
+    let all: Vec<u8> =
+        (101..=110).flat_map(|id| masked(0x82, &frame::encode_client(Form::Proto, id, group_of(1)))).collect();
+    write(&mut client, &all);
+    let mut created = 0;
+    for _ in 0..10 {
+        match client.read() {
+            Read1::Reply(_, Reply::Created(_)) => created += 1,
+            Read1::Reply(_, reply) => {
+                let error = error_of(reply);
+                assert!(error.code == "OVERLOADED" && error.retry_after_ms.is_some());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(created, 2);
+    for _ in 0..5 {
+        assert!(matches!(client.ask(group_of(999)), Reply::Created(_)), "they were counted out");
+    }
 }
 
 #[test]
