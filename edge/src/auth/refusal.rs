@@ -1,5 +1,6 @@
 //! Why a token was refused. For metrics alone: a client is told `AUTH_INVALID` and nothing else, so that nobody can feel
-//! their way to a token that passes.
+//! their way to a token that passes. Only that a token with a good signature is over shows, in the code that closes: its
+//! holder, who was let in before, is to come again with a new one.
 
 /// Why a token was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]

@@ -33,9 +33,9 @@ impl Session {
             },
             // Who it is came with the upgrade; a second token must say the same.
             Phase::Live(live) if !hello.token.is_empty() => {
-                if let Err(refusal) = live.take_token(&hello.token, cx) {
+                if let Err((refusal, code)) = live.take_token(&hello.token, cx) {
                     cx.refuse(id, KIND, &refusal);
-                    return self.close(CloseCode::Auth, cx);
+                    return self.close(code, cx);
                 }
             }
             Phase::Live(_) => {}
@@ -64,25 +64,27 @@ impl Session {
     }
 
     fn admit(&self, token: &str, cx: &mut Context<'_>) -> Result<Live, (Refusal, CloseCode)> {
-        let identity = verify(token, cx).map_err(|refusal| (refusal, CloseCode::Auth))?;
+        let identity = verify(token, cx)?;
         if let Err(refusal) = cx.gate.admit(&identity) {
             let (message, retry_after_ms) = ("too many connections", refusal.retry_after_ms);
             let refusal = Refusal { code: ErrorCode::RateLimited, message, retry_after_ms };
-            return Err((refusal, CloseCode::TooMany));
+            // Others will go: whoever finds no room now is to come again.
+            return Err((refusal, CloseCode::Overloaded));
         }
         cx.effects.push(Effect::Admitted);
         Ok(Live::new(&identity, self.form))
     }
 }
 
-/// Checks a token, and that what it names can be a key in a store.
-pub(super) fn verify(token: &str, cx: &mut Context<'_>) -> Result<Identity, Refusal> {
+/// Checks a token, and that what it names can be a key in a store. If it is refused: what to say, and the code for
+/// closing a connection that has no other. One that was good and is over is no reason to stay away, with a new one.
+pub(super) fn verify(token: &str, cx: &mut Context<'_>) -> Result<Identity, (Refusal, CloseCode)> {
     let result = cx.verifier.verify(token, cx.now.wall_ms).and_then(|identity| {
         let nul = [identity.user.as_str(), identity.tenant.as_str()].iter().any(|id| id.as_bytes().contains(&0));
         if nul { Err(TokenRefusal::Claims) } else { Ok(identity) }
     });
     result.map_err(|reason| {
         cx.effects.push(Effect::TokenRefused(reason));
-        TOKEN_REFUSED
+        (TOKEN_REFUSED, if reason == TokenRefusal::Expired { CloseCode::TokenExpired } else { CloseCode::Auth })
     })
 }

@@ -7,7 +7,7 @@ use prost::Message as _;
 use smallvec::SmallVec;
 use switchyard_cluster::link::{Answer, Ask, Asker, Refusal, Request};
 use switchyard_cluster::now::Now;
-use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::code::{CloseCode, ErrorCode};
 use switchyard_protocol::frame::Form;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::limits::{
@@ -303,15 +303,15 @@ impl Live {
             Ok(()) => {
                 cx.reply(id, RequestKind::Renew, Reply::Renewed(v1::Renewed { expires_at_ms: self.expires_at_ms }));
             }
-            Err(refusal) => cx.refuse(id, RequestKind::Renew, &refusal),
+            Err((refusal, _)) => cx.refuse(id, RequestKind::Renew, &refusal),
         }
     }
 
-    /// A further token of the same user.
-    pub(super) fn take_token(&mut self, token: &str, cx: &mut Context<'_>) -> Result<(), Refusal> {
+    /// A further token of the same user. If it is refused: what to say, and the code for closing.
+    pub(super) fn take_token(&mut self, token: &str, cx: &mut Context<'_>) -> Result<(), (Refusal, CloseCode)> {
         let identity = hello::verify(token, cx)?;
         if identity.user != self.user || identity.tenant != self.tenant {
-            return Err(Refusal::new(ErrorCode::Forbidden, "the token is another user's"));
+            return Err((Refusal::new(ErrorCode::Forbidden, "the token is another user's"), CloseCode::Auth));
         }
         self.expires_at_ms = identity.expires_at_ms;
         // Of a short-lived token half is used before the next is asked for, or client and server would do nothing else.

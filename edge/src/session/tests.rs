@@ -202,11 +202,11 @@ fn hello_with_all_is_for_later_and_may_be_said_again() {
 }
 
 #[test]
-fn a_user_with_too_many_connections_is_turned_away_for_good() {
+fn a_user_with_too_many_connections_is_to_come_again() {
     let mut desk = Desk::stranger();
     desk.gate.refuse_users = true;
     let effects = desk.hello("alice", &[]);
-    assert_eq!((code(&effects), closes_with(&effects)), ("RATE_LIMITED", Some(CloseCode::TooMany)));
+    assert_eq!((code(&effects), closes_with(&effects)), ("RATE_LIMITED", Some(CloseCode::Overloaded)));
     assert!(desk.session.is_greeting());
 }
 

@@ -4,14 +4,14 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::time::Duration;
 
-use switchyard_edge::admission::config::{AddressBudgets, Budgets};
+use switchyard_edge::admission::config::{AddressBudgets, Budgets, UserBudgets};
 use switchyard_edge::admission::origin::OriginPolicy;
 use switchyard_edge::admission::proxy::TrustedProxies;
 use switchyard_edge::config::{EdgeConfig, Room, Timing};
 use switchyard_protocol::frame::Form;
 use switchyard_protocol::v1::{self, client_frame::Request, reply::Result as Reply};
 
-use super::site::{Client, Read1, Site, error_of, read_to_end, token};
+use super::site::{Client, Read1, Site, error_of, read_to_end, token, token_over};
 
 const GOOD: &str = "https://app.example";
 
@@ -39,6 +39,33 @@ fn a_bad_token_is_answered_and_closed() {
         assert_eq!(error_of(client.ask(Request::Hello(hello))).code, "AUTH_INVALID");
         assert_eq!(client.closed(), Some(4501));
     }
+}
+
+#[test]
+fn n07_who_comes_with_a_token_that_is_over_is_to_come_again() {
+    let site = Site::new();
+    for form in Form::ALL {
+        let mut client = site.stranger(form);
+        let hello = v1::Hello { token: token_over("alice"), ..Default::default() };
+        assert_eq!(error_of(client.ask(Request::Hello(hello))).code, "AUTH_INVALID");
+        assert_eq!(client.closed(), Some(4006));
+    }
+    let mut forged = site.stranger(Form::Json);
+    let hello = v1::Hello { token: format!("{}x", token_over("alice")), ..Default::default() };
+    assert_eq!(error_of(forged.ask(Request::Hello(hello))).code, "AUTH_INVALID");
+    assert_eq!(forged.closed(), Some(4501), "what was never good says nothing");
+}
+
+#[test]
+fn who_finds_no_room_is_to_come_again() {
+    let user = UserBudgets { connections: 1, ..UserBudgets::default() };
+    let site = Site::with(EdgeConfig { budgets: Budgets { user, ..Budgets::default() }, ..EdgeConfig::default() });
+    let mut first = site.client("alice", Form::Proto);
+    let mut second = site.stranger(Form::Proto);
+    let hello = v1::Hello { token: token("alice"), ..Default::default() };
+    assert_eq!(error_of(second.ask(Request::Hello(hello))).code, "RATE_LIMITED");
+    assert_eq!(second.closed(), Some(4003));
+    assert!(matches!(first.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)));
 }
 
 #[test]

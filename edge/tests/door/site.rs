@@ -145,9 +145,18 @@ impl Drop for Site {
 
 /// A token for a user that lasts so long.
 pub(crate) fn token_for(user: &str, ttl: Duration) -> String {
+    token_from(user, ttl, Duration::ZERO)
+}
+
+/// A good token whose time is over, by a minute.
+pub(crate) fn token_over(user: &str) -> String {
+    token_from(user, Duration::from_secs(60), Duration::from_secs(120))
+}
+
+fn token_from(user: &str, ttl: Duration, ago: Duration) -> String {
     let mut claims = Claims::for_user(UserId::new(user).expect("a valid id"));
     claims.ttl = ttl;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") - ago;
     mint(SECRET, &claims, u64::try_from(now.as_millis()).expect("fits")).expect("a token")
 }
 
