@@ -114,17 +114,26 @@ impl<L: EdgeLink> Door<L> {
         }
         self.count_client(slot, head, now)?;
         let cookie = origin.cookie_counts().then(|| cookie(head, &shared.config.token_cookie)).flatten();
-        let Some(token) = head.bearer.as_deref().or(upgrade.subprotocol_bearer.as_deref()).or(cookie) else {
-            return Ok(None);
-        };
+        let said = head.bearer.as_deref().or(upgrade.subprotocol_bearer.as_deref());
+        let Some(token) = said.or(cookie) else { return Ok(None) };
         let identity = self.desk.verifier.verify(token, now.wall_ms).and_then(|identity| {
             let nul = [identity.user.as_str(), identity.tenant.as_str()].iter().any(|id| id.as_bytes().contains(&0));
             if nul { Err(TokenRefusal::Claims) } else { Ok(identity) }
         });
-        let identity = identity.map_err(|reason| {
-            self.metrics.token_refused(reason);
-            Rejection(401, ErrorCode::AuthInvalid, "the token is missing or not valid", Refused::Token)
-        })?;
+        let identity = match identity {
+            Ok(identity) => identity,
+            Err(reason) => {
+                self.metrics.token_refused(reason);
+                // A browser adds its cookie, old or not, to all that a page asks; the page's own word comes in hello.
+                return match said {
+                    None => Ok(None),
+                    Some(_) => {
+                        let message = "the token is missing or not valid";
+                        Err(Rejection(401, ErrorCode::AuthInvalid, message, Refused::Token))
+                    }
+                };
+            }
+        };
         let entered = shared.admission.enter(&identity.tenant, &identity.user, moment(now)).map_err(|refusal| {
             self.metrics.over_budget(refusal.limit);
             Rejection(429, ErrorCode::RateLimited, "too many connections", Refused::Budget)

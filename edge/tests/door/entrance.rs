@@ -101,6 +101,22 @@ fn n02_a_token_may_come_with_the_upgrade_and_a_cookie_from_own_pages_alone() {
 }
 
 #[test]
+fn a_cookie_that_is_over_keeps_nobody_out() {
+    let site = Site::with(origins());
+    for bad in [token_over("alice"), "nonsense".to_owned()] {
+        let cookie = format!("switchyard_token={bad}");
+        let fields = [("Cookie", cookie.as_str()), ("Origin", GOOD)];
+        let mut client = Client::upgrade(site.tcp(), Form::Json, &fields).expect("an upgrade");
+        assert_eq!(client.hello("alice").user, "alice");
+        let mut silent = Client::upgrade(site.tcp(), Form::Json, &fields).expect("an upgrade");
+        assert_eq!(error_of(silent.ask(Request::Ping(v1::Ping {}))).code, "AUTH_INVALID", "it is nobody's");
+        let bearer = format!("Bearer {}", token_over("alice"));
+        let refused = Client::upgrade(site.tcp(), Form::Json, &[("Authorization", &bearer), fields[0], fields[1]]);
+        assert_eq!(refused.err(), Some(401), "what the client itself says counts");
+    }
+}
+
+#[test]
 fn n01_foreign_pages_and_bad_upgrades_are_refused_by_http() {
     let site = Site::with(origins());
     let refused = |fields: &[(&str, &str)]| Client::upgrade(site.tcp(), Form::Json, fields).err();
