@@ -8,5 +8,6 @@ pub mod config;
 pub mod connection;
 pub mod door;
 pub mod origin;
+pub mod places;
 pub mod proxy;
 mod table;

@@ -45,10 +45,10 @@ pub struct Timing {
     pub close: Duration,
 }
 
-/// Room of connections. All for one worker.
+/// Room of connections. Connections are counted over all workers of the process.
 #[derive(Clone, Debug)]
 pub struct Room {
-    /// Connections at once; 0 leaves it to the limit of open files.
+    /// Connections at once; 0 leaves it to the limit of open files. Beyond, newcomers are closed at once.
     pub connections_max: usize,
     /// Connections at once that have not said who they are. Beyond, the oldest of them goes: an honest client is through
     /// within some round trips, so it is never the oldest of so many.

@@ -128,7 +128,7 @@ pub(crate) enum Refused {
     Proxy,
     /// A budget.
     Budget,
-    /// The worker has its most connections.
+    /// The process has its most connections.
     Full,
 }
 

@@ -10,6 +10,7 @@ use switchyard_protocol::id::{TenantId, UserId};
 
 use super::budget::{Limit, Moment, Rate, Refusal};
 use super::config::{AddressBudgets, Budgets};
+use super::places::Places;
 use super::table::{Account, Table};
 
 /// Addresses that are counted at once; at about 100 bytes each. More than one edge has connections.
@@ -37,6 +38,7 @@ pub struct Door {
     addresses: Table,
     users: Table,
     tenants: Table,
+    places: Places,
 }
 
 /// A connection whose handshake is under way. It counts as a connection already.
@@ -87,7 +89,13 @@ impl Door {
             addresses: Table::new(ADDRESSES_MAX),
             users: Table::new(USERS_MAX),
             tenants: Table::new(TENANTS_MAX),
+            places: Places::default(),
         }
+    }
+
+    /// The process's connections.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// A connection from this client address begins its handshake. For a trusted proxy's connection this is called once

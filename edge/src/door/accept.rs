@@ -76,24 +76,33 @@ impl<L: EdgeLink> Door<L> {
         }
     }
 
-    fn take_in(&mut self, mut socket: TcpStream, peer: SocketAddr, now: Now) {
+    fn take_in(&mut self, socket: TcpStream, peer: SocketAddr, now: Now) {
         self.metrics.accepted.increment(1);
-        let most = self.shared.config.room.connections_max;
-        if most > 0 && self.connections.len() >= most {
+        // Nothing of the newcomer was read, so it is not known what it speaks: it is closed without a word.
+        if !self.shared.admission.places().enter(self.shared.config.room.connections_max) {
             return self.metrics.refused(Refused::Full);
         }
+        match self.settle_in(socket, peer, now) {
+            Some(slot) => {
+                self.arm(slot, now);
+                self.limit_half_open(now);
+            }
+            None => self.shared.admission.places().leave(),
+        }
+    }
+
+    /// Gives a newcomer its slot, unless it is turned away.
+    fn settle_in(&mut self, mut socket: TcpStream, peer: SocketAddr, now: Now) -> Option<u32> {
         let peer = SocketAddr::new(plain(peer.ip()), peer.port());
-        let Some((passage, header)) = self.first_look(peer, now) else { return };
+        let (passage, header) = self.first_look(peer, now)?;
         let entry = self.connections.vacant_entry();
         let slot = entry.key();
-        let Ok(number) = u32::try_from(slot) else { return };
+        let number = u32::try_from(slot).ok()?;
         // All messages are written whole: waiting for more to join them would only delay them.
         let prepared = socket
             .set_nodelay(true)
             .and_then(|()| self.registry.register(&mut socket, Token(slot), Interest::READABLE | Interest::WRITABLE));
-        if prepared.is_err() {
-            return;
-        }
+        prepared.ok()?;
         let id = ConnectionId::new(self.next_serial, number);
         self.next_serial = self.next_serial.wrapping_add(1);
         let mut connection = Connection::new(socket, peer, id, now.mono);
@@ -106,9 +115,9 @@ impl<L: EdgeLink> Door<L> {
         entry.insert(Box::new(connection));
         self.half_open.push_back(id);
         self.half_open_count += 1;
+        self.shared.admission.places().half_open();
         self.metrics.half_open.increment(1);
-        self.arm(number, now);
-        self.limit_half_open(now);
+        Some(number)
     }
 
     /// Whether a peer may begin its handshake, and whether a PROXY header is awaited. A trusted proxy's own address is
@@ -137,9 +146,10 @@ impl<L: EdgeLink> Door<L> {
         }
     }
 
-    /// Lets the oldest go that have not said who they are, when there are too many of them.
+    /// Lets the oldest go that have not said who they are, when there are too many of them in the process. Those of this
+    /// worker go: the kernel shares newcomers out evenly, so that its oldest are about as old as any.
     fn limit_half_open(&mut self, now: Now) {
-        while self.half_open_count > self.shared.config.room.half_open_max {
+        while self.shared.admission.places().half_open_count() > self.shared.config.room.half_open_max {
             let Some(oldest) = self.half_open.pop_front() else { return };
             if self.find(oldest).is_some_and(|connection| connection.half_open) {
                 self.remove(oldest.slot(), Ended::HalfOpen, now);
@@ -159,6 +169,7 @@ impl<L: EdgeLink> Door<L> {
             && std::mem::take(&mut connection.half_open)
         {
             self.half_open_count -= 1;
+            self.shared.admission.places().not_half_open();
             self.metrics.half_open.decrement(1);
         }
     }

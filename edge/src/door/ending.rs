@@ -92,6 +92,7 @@ impl<L: EdgeLink> Door<L> {
         }
         self.not_half_open(slot);
         let connection = self.connections.try_remove(slot as usize)?;
+        self.shared.admission.places().leave();
         self.metrics.tally.queue_bytes -= connection.queue.backlog_bytes();
         if self.connections.is_empty() {
             self.connections.shrink_to_fit();

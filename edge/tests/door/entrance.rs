@@ -1,7 +1,7 @@
 //! Coming in: tokens by every way, what is no WebSocket, and those who never say who they are.
 
-use std::io::Write;
-use std::net::Shutdown;
+use std::io::{ErrorKind, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use switchyard_edge::admission::config::{AddressBudgets, Budgets, UserBudgets};
@@ -11,7 +11,7 @@ use switchyard_edge::config::{EdgeConfig, Room, Timing};
 use switchyard_protocol::frame::Form;
 use switchyard_protocol::v1::{self, client_frame::Request, reply::Result as Reply};
 
-use super::site::{Client, Read1, Site, error_of, read_to_end, token, token_over};
+use super::site::{Client, Read1, Site, error_of, read_to_end, token, token_over, until};
 
 const GOOD: &str = "https://app.example";
 
@@ -214,6 +214,39 @@ fn the_oldest_of_too_many_half_open_connections_goes() {
         assert!(read_to_end(&socket).ends_with("other"), "the younger ones are there");
     }
     assert!(matches!(known.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)));
+}
+
+/// How many of these connections the door has not closed.
+fn open(sockets: &[TcpStream]) -> usize {
+    let is_open = |socket: &&TcpStream| {
+        socket.set_nonblocking(true).expect("a socket");
+        socket.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    };
+    sockets.iter().filter(is_open).count()
+}
+
+#[test]
+fn connections_have_one_limit_over_all_workers() {
+    let room = Room { connections_max: 4, ..Room::default() };
+    let site = Site::with_workers(EdgeConfig { room, ..EdgeConfig::default() }, 3);
+    let sockets: Vec<_> = (0..24).map(|_| site.tcp()).collect();
+    until(|| open(&sockets) == 4);
+    drop(sockets);
+    until(|| {
+        let mut socket = site.tcp();
+        let _ = socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        read_to_end(&socket).ends_with("other")
+    });
+}
+
+#[test]
+fn half_open_connections_have_one_limit_over_all_workers() {
+    let room = Room { half_open_max: 3, ..Room::default() };
+    let site = Site::with_workers(EdgeConfig { room, ..EdgeConfig::default() }, 3);
+    let sockets: Vec<_> = (0..24).map(|_| site.tcp()).collect();
+    // Two workers may each let one go for the same newcomer, which does no harm.
+    until(|| open(&sockets) <= 3);
+    assert_eq!(site.client("alice", Form::Proto).form, Form::Proto, "newcomers get in");
 }
 
 #[test]

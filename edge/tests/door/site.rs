@@ -1,17 +1,17 @@
 //! A door on a worker of its own, with a stand-in for the owners, and clients to knock at it.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prost::Message as _;
 use socket2::SockRef;
 use switchyard_cluster::link::EdgeId;
-use switchyard_cluster::mesh;
+use switchyard_cluster::mesh::{self, MeshEdge, MeshRouter};
 use switchyard_cluster::now::Clock;
 use switchyard_cluster::worker::{Resident, Worker};
 use switchyard_edge::auth::{AuthConfig, Claims, Secret, SharedVerifier, Verifier, mint};
@@ -40,7 +40,13 @@ pub(crate) struct Site {
     /// What was handed over to another server.
     pub(crate) handed_over: Arc<Mutex<Vec<(SocketAddr, String)>>>,
     stop: Arc<AtomicBool>,
-    worker: Option<JoinHandle<()>>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// What a site is, beside its configuration.
+struct Setup {
+    workers: usize,
+    send_buffer: Option<usize>,
 }
 
 impl Site {
@@ -49,15 +55,20 @@ impl Site {
     }
 
     pub(crate) fn with(config: EdgeConfig) -> Self {
-        Self::build(config, None)
+        Self::build(config, &Setup { workers: 1, send_buffer: None })
     }
 
     /// A site whose kernel keeps few bytes for a reader that does not take them.
     pub(crate) fn with_send_buffer(config: EdgeConfig, bytes: usize) -> Self {
-        Self::build(config, Some(bytes))
+        Self::build(config, &Setup { workers: 1, send_buffer: Some(bytes) })
     }
 
-    fn build(config: EdgeConfig, send_buffer: Option<usize>) -> Self {
+    /// A site of several workers.
+    pub(crate) fn with_workers(config: EdgeConfig, workers: usize) -> Self {
+        Self::build(config, &Setup { workers, send_buffer: None })
+    }
+
+    fn build(config: EdgeConfig, setup: &Setup) -> Self {
         let verifier = Verifier::new(&AuthConfig::development(Secret::new(SECRET))).expect("a good configuration");
         let handed_over = Arc::new(Mutex::new(Vec::new()));
         let list = Arc::clone(&handed_over);
@@ -67,25 +78,29 @@ impl Site {
             list.lock().expect("no panic").push((client, String::from_utf8(bytes).expect("text")));
         };
         let shared = Shared::new(config, Arc::new(SharedVerifier::new(verifier)), Arc::new(handover));
-        let mut listeners = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("a free port");
-        let (address, listener) = (listeners.address, listeners.sockets.remove(0));
-        if let Some(bytes) = send_buffer {
-            // What is accepted inherits it.
-            SockRef::from(&listener).set_send_buffer_size(bytes).expect("a socket");
-        }
+        let listeners = bind(SocketAddr::from(([127, 0, 0, 1], 0)), setup.workers).expect("a free port");
         let stop = Arc::new(AtomicBool::new(false));
         let (seen_by, seen) = channel();
-        let worker = {
-            let (shared, stop) = (Arc::clone(&shared), Arc::clone(&stop));
-            std::thread::spawn(move || {
-                let worker = Worker::new(Clock::start()).expect("a worker");
-                let (edge, router) = mesh::join(&[worker.bell()]).remove(0);
-                let door = Door::new(shared, EdgeId(0), &worker, listener, edge).expect("a door");
-                let mut residents: [Box<dyn Resident>; 2] = [Box::new(Owner::new(router, seen_by)), Box::new(door)];
-                worker.run(&mut residents, &stop, || {}).expect("a poll");
-            })
-        };
-        Self { address, shared, seen, handed_over, stop, worker: Some(worker) }
+        let clock = Clock::start();
+        let workers: Vec<_> = listeners.sockets.iter().map(|_| Worker::new(clock).expect("a worker")).collect();
+        let ends = mesh::join(&workers.iter().map(Worker::bell).collect::<Vec<_>>());
+        let parts = workers.into_iter().zip(ends).zip(listeners.sockets).enumerate();
+        let run =
+            |(at, ((worker, (edge, router)), listener)): (usize, ((Worker, (MeshEdge, MeshRouter)), TcpListener))| {
+                if let Some(bytes) = setup.send_buffer {
+                    // What is accepted inherits it.
+                    SockRef::from(&listener).set_send_buffer_size(bytes).expect("a socket");
+                }
+                let (shared, stop, seen_by) = (Arc::clone(&shared), Arc::clone(&stop), seen_by.clone());
+                let id = EdgeId(u16::try_from(at).expect("few workers"));
+                std::thread::spawn(move || {
+                    let door = Door::new(shared, id, &worker, listener, edge).expect("a door");
+                    let mut residents: [Box<dyn Resident>; 2] = [Box::new(Owner::new(router, seen_by)), Box::new(door)];
+                    worker.run(&mut residents, &stop, || {}).expect("a poll");
+                })
+            };
+        let workers = parts.map(run).collect();
+        Self { address: listeners.address, shared, seen, handed_over, stop, workers }
     }
 
     /// Waits until the owner has seen this.
@@ -104,9 +119,11 @@ impl Site {
         self.shared.control().drain(drain);
     }
 
-    /// Waits until the worker has ended.
+    /// Waits until the workers have ended.
     pub(crate) fn join(&mut self) {
-        self.worker.take().expect("joined once").join().expect("the worker does not panic");
+        for worker in self.workers.drain(..) {
+            worker.join().expect("the worker does not panic");
+        }
     }
 
     /// A client that has said hello.
@@ -130,15 +147,14 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        if self.worker.is_none() {
+        if self.workers.is_empty() {
             return;
         }
         self.drain(Drain { after_min: Duration::ZERO, after_max: Duration::ZERO, deadline: Duration::ZERO });
-        if let Some(worker) = self.worker.take()
-            && worker.join().is_err()
-            && !std::thread::panicking()
-        {
-            panic!("the worker panicked");
+        for worker in self.workers.drain(..) {
+            if worker.join().is_err() && !std::thread::panicking() {
+                panic!("the worker panicked");
+            }
         }
     }
 }
@@ -353,6 +369,15 @@ pub(crate) fn error_of(reply: Reply) -> v1::Error {
     match reply {
         Reply::Error(error) => error,
         other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// Waits for what other threads bring about.
+pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "it does not come about");
+        std::thread::yield_now();
     }
 }
 
