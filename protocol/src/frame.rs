@@ -91,6 +91,13 @@ pub const RESERVED_REQUESTS: [&str; 21] = [
 /// Field number of the first of [`RESERVED_REQUESTS`].
 pub const RESERVED_FROM: u32 = 17;
 
+/// Fields of `send` that have a number and a name, but no meaning in this version. Unknown fields are skipped; one of these
+/// would be acknowledged and lost.
+pub const RESERVED_SEND_FIELDS: [(u32, &str); 2] = [(5, "reply_to"), (6, "attachments")];
+
+/// Field number of `send` in a client's frame.
+const SEND: u32 = 5;
+
 /// Why a client's frame is not a request. Answered `BAD_REQUEST`, with `id` where one could be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -111,6 +118,9 @@ impl DecodeError {
 pub fn decode_client_proto(frame: &[u8]) -> Result<(u64, Request), DecodeError> {
     let decoded = ClientFrame::decode(frame).map_err(|error| DecodeError::new(0, format!("not a frame: {error}")))?;
     match decoded.request {
+        Some(Request::Send(_)) if let Some(name) = reserved_in_send(frame) => {
+            Err(DecodeError::new(decoded.id, reserved_field(name)))
+        }
         Some(request) => Ok((decoded.id, request)),
         None => Err(DecodeError::new(decoded.id, unknown_request(frame))),
     }
@@ -119,6 +129,33 @@ pub fn decode_client_proto(frame: &[u8]) -> Result<(u64, Request), DecodeError> 
 /// Reads a JSON request.
 pub fn decode_client_json(text: &str) -> Result<(u64, Request), DecodeError> {
     json::decode_client(text)
+}
+
+pub(crate) fn reserved_field(name: &str) -> String {
+    format!("send: {name} is not taken by this version of the server")
+}
+
+/// Which of [`RESERVED_SEND_FIELDS`] a protobuf frame with a `send` holds.
+fn reserved_in_send(mut frame: &[u8]) -> Option<&'static str> {
+    use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+    while !frame.is_empty() {
+        let (number, wire_type) = decode_key(&mut frame).ok()?;
+        if (number, wire_type) != (SEND, WireType::LengthDelimited) {
+            skip_field(wire_type, number, &mut frame, DecodeContext::default()).ok()?;
+            continue;
+        }
+        let len = usize::try_from(decode_varint(&mut frame).ok()?).ok()?;
+        let (mut send, rest) = frame.split_at_checked(len)?;
+        frame = rest;
+        while !send.is_empty() {
+            let (number, wire_type) = decode_key(&mut send).ok()?;
+            if let Some((_, name)) = RESERVED_SEND_FIELDS.iter().find(|(reserved, _)| *reserved == number) {
+                return Some(name);
+            }
+            skip_field(wire_type, number, &mut send, DecodeContext::default()).ok()?;
+        }
+    }
+    None
 }
 
 /// Names the request that a protobuf frame holds although this version does not answer it.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::code::ErrorCode;
-use crate::frame::{DecodeError, RESERVED_REQUESTS};
+use crate::frame::{DecodeError, RESERVED_REQUESTS, RESERVED_SEND_FIELDS, reserved_field};
 use crate::v1::{self, ClientFrame, Event, Reply, ServerFrame, client_frame::Request, event, reply, server_frame};
 
 /// The kinds of data in a successful reply: what a JSON reader must know from its own request.
@@ -148,7 +148,12 @@ pub(crate) fn decode_client(text: &str) -> Result<(u64, Request), DecodeError> {
         "hello" => serde_json::from_str(body).map(Request::Hello),
         "resume" => serde_json::from_str(body).map(Request::Resume),
         "create" => serde_json::from_str(body).map(Request::Create),
-        "send" => serde_json::from_str(body).map(Request::Send),
+        "send" => {
+            if let Some(name) = reserved_in_send(body) {
+                return Err(DecodeError::new(id, reserved_field(name)));
+            }
+            serde_json::from_str(body).map(Request::Send)
+        }
         "history" => serde_json::from_str(body).map(Request::History),
         "subscribe" => serde_json::from_str(body).map(Request::Subscribe),
         "unsubscribe" => serde_json::from_str(body).map(Request::Unsubscribe),
@@ -165,6 +170,27 @@ pub(crate) fn decode_client(text: &str) -> Result<(u64, Request), DecodeError> {
     match request {
         Ok(request) => Ok((id, request)),
         Err(error) => Err(DecodeError::new(id, format!("{name}: {error}"))),
+    }
+}
+
+/// Which of the fields that this version does not take a `send` holds; `null` is none.
+fn reserved_in_send(body: &str) -> Option<&'static str> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Reserved {
+        reply_to: Option<IgnoredAny>,
+        attachments: Option<IgnoredAny>,
+    }
+    // Most bodies do not hold the words, and are not read twice.
+    if !RESERVED_SEND_FIELDS.iter().any(|(_, name)| body.contains(name)) {
+        return None;
+    }
+    match serde_json::from_str(body) {
+        Ok(Reserved { reply_to: Some(_), .. }) => Some("reply_to"),
+        Ok(Reserved { attachments: Some(_), .. }) => Some("attachments"),
+        Ok(_) => None,
+        // It is JSON, so one of them stands there twice.
+        Err(_) => Some("reply_to or attachments"),
     }
 }
 

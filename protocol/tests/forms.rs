@@ -339,3 +339,38 @@ fn bad_json_is_answered_under_its_id() {
         frame::decode_client_json(text).expect_err(text);
     }
 }
+
+#[test]
+fn what_a_send_holds_for_later_versions_is_refused_by_name() {
+    let send = |fields: &str| format!(r#"{{"id":9,"send":{{"conversation":"c","client_id":"1","text":"t"{fields}}}}}"#);
+    for (fields, named) in [
+        (r#","reply_to":"c.1""#, "reply_to"),
+        (r#","reply_to":{"seq":1}"#, "reply_to"),
+        (r#","attachments":[{"id":"f"}]"#, "attachments"),
+        (r#","reply_to":null,"reply_to":null"#, "reply_to"),
+    ] {
+        let error = frame::decode_client_json(&send(fields)).expect_err("it would be lost");
+        assert!(error.id == 9 && error.message.contains(named), "{error:?}");
+    }
+    for fields in [r#","reply_to":null,"attachments":null"#, r#","unknown":1"#, r#","since":4"#] {
+        assert!(frame::decode_client_json(&send(fields)).is_ok(), "{fields}");
+    }
+    let quoted = r#"{"id":9,"send":{"text":"{\"reply_to\":1} attachments"}}"#;
+    assert!(frame::decode_client_json(quoted).is_ok(), "words of a text are no fields");
+
+    let plain = v1::Send { text: "t".to_owned(), ..Default::default() };
+    let framed = |extra: &[u8]| {
+        let body = [plain.encode_to_vec().as_slice(), extra].concat();
+        let len = u8::try_from(body.len()).expect("a short body");
+        [&[0x08, 9, 0x2a, len][..], &body].concat()
+    };
+    for (extra, named) in
+        [(&[0x2a, 1, b'x'][..], "reply_to"), (&[0x32, 1, b'x'], "attachments"), (&[0x28, 1], "reply_to")]
+    {
+        let bytes = framed(extra);
+        assert_eq!(hot::decode_send(&bytes), None, "the hot way leaves it to the other");
+        let error = frame::decode_client_proto(&bytes).expect_err("it would be lost");
+        assert!(error.id == 9 && error.message.contains(named), "{error:?}");
+    }
+    assert!(frame::decode_client_proto(&framed(&[0x7a, 1, b'x'])).is_ok(), "what is unknown is skipped");
+}

@@ -154,6 +154,11 @@ fn wrong_requests_are_answered_and_the_connection_stays() {
     client.socket.send(Message::text("{\"id\":77,\"edit\":{}}")).expect("the door reads");
     let Read1::Reply(77, Reply::Error(error)) = client.read() else { panic!("not answered") };
     assert!(error.code == "BAD_REQUEST" && error.message.contains("'edit'"));
+    let reply_to =
+        format!(r#"{{"id":78,"send":{{"conversation":"{room}","client_id":"r","text":"t","reply_to":"{room}.1"}}}}"#);
+    client.socket.send(Message::text(reply_to)).expect("the door reads");
+    let Read1::Reply(78, Reply::Error(error)) = client.read() else { panic!("acknowledged and lost") };
+    assert!(error.code == "BAD_REQUEST" && error.message.contains("reply_to"));
     client.send_text(&room, "c", "still here");
 }
 
