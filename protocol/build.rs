@@ -49,6 +49,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ] {
         config.field_attribute(format!("switchyard.v1.{field}"), format!("#[serde(with = \"crate::json::{with}\")]"));
     }
+    // Ids of users are opaque text to us; applications often have numbers.
+    for (field, with) in [
+        ("Create.members", "user_ids"),
+        ("Add.members", "user_ids"),
+        ("Remove.member", "user_id"),
+        ("Members.after", "optional_user_id"),
+    ] {
+        let with = format!("#[serde(deserialize_with = \"crate::json::user_id::{with}\")]");
+        config.field_attribute(format!("switchyard.v1.{field}"), with);
+    }
     config.compile_fds(files)?;
     Ok(())
 }

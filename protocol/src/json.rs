@@ -10,6 +10,8 @@
 //!
 //! A reply's `data` does not name its kind: the asker knows what it asked.
 
+pub(crate) mod user_id;
+
 use std::fmt;
 
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};

@@ -374,3 +374,26 @@ fn what_a_send_holds_for_later_versions_is_refused_by_name() {
     }
     assert!(frame::decode_client_proto(&framed(&[0x7a, 1, b'x'])).is_ok(), "what is unknown is skipped");
 }
+
+#[test]
+fn a_user_may_be_a_number() {
+    let read =
+        |request: &str| frame::decode_client_json(&format!(r#"{{"id":1,{request}}}"#)).map(|(_, request)| request);
+    let members = vec!["42".to_owned(), "bob".to_owned(), u64::MAX.to_string()];
+    let list = r#"[42,"bob",18446744073709551615]"#;
+    let create = read(&format!(r#""create":{{"members":{list}}}"#)).expect("a number is its text");
+    assert_eq!(create, Request::Create(v1::Create { members: members.clone(), ..Default::default() }));
+    let add = read(&format!(r#""add":{{"members":{list}}}"#)).expect("a number is its text");
+    assert_eq!(add, Request::Add(v1::Add { members, ..Default::default() }));
+    let remove = read(r#""remove":{"member":0}"#).expect("a number is its text");
+    assert_eq!(remove, Request::Remove(v1::Remove { member: "0".to_owned(), ..Default::default() }));
+    for (after, wanted) in [("42", Some("42")), ("null", None), (r#""x""#, Some("x"))] {
+        let page = read(&format!(r#""members":{{"after":{after}}}"#)).expect("a number is its text");
+        let wanted = v1::Members { after: wanted.map(str::to_owned), ..Default::default() };
+        assert_eq!(page, Request::Members(wanted));
+    }
+    for bad in ["-1", "1.5", "1e3", "true", "null", "[]", "18446744073709551616"] {
+        let error = read(&format!(r#""create":{{"members":[{bad}]}}"#)).expect_err(bad);
+        assert!(error.id == 1 && error.message.starts_with("create: "), "{error:?}");
+    }
+}

@@ -41,6 +41,22 @@ fn both_forms_read_the_same_message() {
 }
 
 #[test]
+fn a_member_may_be_named_by_a_number() {
+    let site = Site::new();
+    let (mut alice, mut other) = (site.client("alice", Form::Json), site.client("42", Form::Proto));
+    let room = alice.group(&[]);
+    let add = format!(r#"{{"id":70,"add":{{"conversation":"{room}","members":[42]}}}}"#);
+    alice.socket.send(Message::text(add)).expect("the door reads");
+    loop {
+        // What a request of that number asked for is not known to this client, so it reads the text itself.
+        let Message::Text(text) = alice.socket.read().expect("an answer") else { continue };
+        assert!(text.contains(r#""id":70,"ok":true"#), "{text}");
+        break;
+    }
+    other.send_text(&room, "1", "a member");
+}
+
+#[test]
 fn a_fragmented_frame_is_one_request() {
     let site = Site::new();
     let mut client = site.client("alice", Form::Proto);
