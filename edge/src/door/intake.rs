@@ -19,7 +19,7 @@ use super::outbox::FrameId;
 use super::{Door, READ_BYTES};
 use crate::fanout::Upkeep;
 use crate::metrics::Ended;
-use crate::session::{Context, Effect, PageLine, Session, Ticket, change_units};
+use crate::session::{Context, Effect, PageLine, RequestKind, Session, Ticket, change_units};
 use crate::ws::{Incoming, Opcode, Violation};
 
 /// When a client is told to come again after the way to an owner was full.
@@ -210,6 +210,10 @@ impl<L: EdgeLink> Door<L> {
             Effect::Reply { id, kind, result } => {
                 self.metrics.answered(kind, &result);
                 self.tell(slot, &frame::reply(id, *result));
+                if matches!(kind, RequestKind::Renew | RequestKind::Hello) {
+                    // A further token may end sooner than the one before.
+                    self.arm(slot, now);
+                }
             }
             Effect::Event(event) => self.tell(slot, &frame::event(*event)),
             Effect::Admitted => {

@@ -55,6 +55,17 @@ fn n08_a_renewed_token_keeps_the_session() {
 }
 
 #[test]
+fn n08_a_shorter_token_ends_when_it_says() {
+    let session = SessionConfig { token_grace: Duration::ZERO, ..SessionConfig::default() };
+    let site = Site::with(EdgeConfig { session, ..EdgeConfig::default() });
+    let mut client = site.client("alice", Form::Json);
+    let renew = v1::Renew { token: token_for("alice", Duration::from_secs(2)) };
+    assert!(matches!(client.ask(Request::Renew(renew)), Reply::Renewed(_)));
+    assert!(matches!(client.event().body, Some(Body::TokenExpiring(warning)) if warning.in_ms <= 2_000));
+    assert_eq!(client.closed(), Some(4006));
+}
+
+#[test]
 fn n24_a_flood_of_pings_is_closed() {
     let site = Site::new();
     let mut client = site.client("alice", Form::Proto);
