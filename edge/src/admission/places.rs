@@ -8,9 +8,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 pub struct Places {
     all: AtomicUsize,
     half_open: AtomicUsize,
+    workers: AtomicUsize,
 }
 
 impl Places {
+    /// A worker will have some of the connections.
+    pub fn add_worker(&self) {
+        self.workers.fetch_add(1, Relaxed);
+    }
+
     /// One more connection, unless there are `most` already; a `most` of 0 means no limit.
     pub fn enter(&self, most: usize) -> bool {
         let more = |count: usize| if most > 0 && count >= most { None } else { count.checked_add(1) };
@@ -34,8 +40,10 @@ impl Places {
         debug_assert!(before > 0, "whoever is known was unknown");
     }
 
-    /// How many have not said who they are.
-    pub fn half_open_count(&self) -> usize {
-        self.half_open.load(Relaxed)
+    /// Whether a worker that has so many who have not said who they are is to let one go: there are more than `most` in
+    /// all, and it has more than its share, so that an old one goes and not the only newcomer of a worker.
+    pub fn is_half_open_over(&self, own: usize, most: usize) -> bool {
+        let share = most.div_ceil(self.workers.load(Relaxed).max(1));
+        self.half_open.load(Relaxed) > most && own > share
     }
 }

@@ -46,6 +46,7 @@ impl Accepting {
 
 impl<L: EdgeLink> Door<L> {
     pub(super) fn accept(&mut self, now: Now) {
+        self.limit_half_open(now);
         if !self.accepting.ready || self.accepting.paused_until > now.mono {
             return;
         }
@@ -146,10 +147,11 @@ impl<L: EdgeLink> Door<L> {
         }
     }
 
-    /// Lets the oldest go that have not said who they are, when there are too many of them in the process. Those of this
-    /// worker go: the kernel shares newcomers out evenly, so that its oldest are about as old as any.
+    /// Lets the oldest go that have not said who they are, when there are too many of them in the process. A worker with
+    /// more than its share does that in its next turn, whoever accepted the newcomer.
     fn limit_half_open(&mut self, now: Now) {
-        while self.shared.admission.places().half_open_count() > self.shared.config.room.half_open_max {
+        let most = self.shared.config.room.half_open_max;
+        while self.shared.admission.places().is_half_open_over(self.half_open_count, most) {
             let Some(oldest) = self.half_open.pop_front() else { return };
             if self.find(oldest).is_some_and(|connection| connection.half_open) {
                 self.remove(oldest.slot(), Ended::HalfOpen, now);

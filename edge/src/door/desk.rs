@@ -33,6 +33,7 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(shared: Arc<Shared>, edge: EdgeId) -> Self {
+        shared.admission.places().add_worker();
         Self {
             edge,
             verifier: shared.verifier.current(),
