@@ -128,6 +128,8 @@ fn n01_foreign_pages_and_bad_upgrades_are_refused_by_http() {
     assert_eq!(refused(&foreign), Some(403), "n02: a cookie from a foreign page");
     assert_eq!(refused(&[("Sec-WebSocket-Version", "12")]), Some(426));
     assert_eq!(refused(&[("Sec-WebSocket-Protocol", "chat")]), Some(400));
+    let token_alone = format!("bearer.{}", token("alice"));
+    assert_eq!(refused(&[("Sec-WebSocket-Protocol", &token_alone)]), Some(400), "a browser would fail without a word");
 }
 
 #[test]

@@ -81,8 +81,9 @@ fn the_client_orders_the_subprotocols_and_the_token_is_none() {
 
     let chosen = upgrade(good_with("Sec-WebSocket-Protocol: switchyard.v1.proto, switchyard.v1.json"));
     assert_eq!(chosen.form(), Form::Proto);
-    let token_alone = upgrade(good_with("Sec-WebSocket-Protocol: bearer.x"));
-    assert_eq!((token_alone.subprotocol, token_alone.form()), (None, Form::Json));
+    let token_alone = refused(good_with("Sec-WebSocket-Protocol: bearer.x"));
+    assert_eq!(token_alone.status, 400);
+    assert!(token_alone.message.contains("offer the subprotocol switchyard.v1.proto or"), "{token_alone}");
 
     let refusal = refused(good_with("Sec-WebSocket-Protocol: chat, superchat"));
     assert_eq!(refusal.status, 400);

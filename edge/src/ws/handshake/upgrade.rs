@@ -79,9 +79,13 @@ fn choose_subprotocol(fields: &Fields<'_>) -> Result<(Option<Form>, Option<Strin
             has_unknown = true;
         }
     }
+    let known = || Form::ALL.map(Form::subprotocol).join(" or ");
     if chosen.is_none() && has_unknown {
-        let known = Form::ALL.map(Form::subprotocol).join(" or ");
-        return Err(Refusal::bad(format!("subprotocol must be {known}")));
+        return Err(Refusal::bad(format!("subprotocol must be {}", known())));
+    }
+    if chosen.is_none() && bearer.is_some() {
+        // The token is never echoed, and a browser fails without a reason when none of what it offered is chosen.
+        return Err(Refusal::bad(format!("beside the token, offer the subprotocol {}", known())));
     }
     Ok((chosen, bearer))
 }
