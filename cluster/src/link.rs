@@ -4,6 +4,7 @@
 //! order. So events after the number in an answer to `Subscribe` are exactly those that follow it.
 
 use bytes::Bytes;
+use prost::Message as _;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::shard::Shard;
@@ -35,6 +36,33 @@ pub struct Request {
     pub user: UserId,
     /// What is asked.
     pub ask: Ask,
+}
+
+impl Request {
+    /// Bytes that it holds, about.
+    pub fn bytes(&self) -> usize {
+        let ids = self.key.tenant.as_str().len() + self.user.as_str().len();
+        size_of::<Self>() + ids + self.ask.bytes()
+    }
+}
+
+impl Ask {
+    fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let users = |users: &[UserId]| users.iter().map(|user| size_of::<UserId>() + user.as_str().len()).sum();
+        match self {
+            Self::Send(send) => send.bytes(),
+            Self::Create(create) => {
+                let members: usize = users(&create.members);
+                size_of::<CreateAsk>() + members + text(&create.name) + text(&create.avatar) + text(&create.context)
+            }
+            Self::Add(members) => users(members),
+            Self::Remove(member) => member.as_str().len(),
+            Self::Members { after, .. } => after.as_ref().map_or(0, |after| after.as_str().len()),
+            Self::Update { name, avatar } => text(name) + text(avatar),
+            Self::History(_) | Self::Subscribe(_) | Self::Unsubscribe | Self::Get | Self::Leave => 0,
+        }
+    }
 }
 
 /// What an edge asks. Limits on lengths and counts hold already: the edge checked them.
@@ -181,6 +209,28 @@ pub enum Delivery {
         /// The number of its newest committed event.
         head: u64,
     },
+}
+
+impl Delivery {
+    /// Bytes that it holds, about; an event's or answer's content alone.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Answer { answer, .. } => answer.bytes(),
+            Self::Event(event) => event.frame.len(),
+            Self::Head { .. } => 0,
+        }
+    }
+}
+
+impl Answer {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Sent { message, .. } => message.len(),
+            Self::Subscribed(answer) => answer.missed.encoded_len(),
+            Self::Result(result) => result.encoded_len(),
+            Self::Refused(_) => 0,
+        }
+    }
 }
 
 /// What came of a request.

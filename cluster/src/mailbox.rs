@@ -1,8 +1,8 @@
 //! Batches between threads: a [`Mailbox`] takes whole batches under one short lock, and its worker's [`Bell`] is rung at
 //! most once per batch, with a system call only if that worker sleeps.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Wakes one worker.
@@ -73,17 +73,20 @@ pub fn keep_little<T>(batch: &mut Vec<T>) {
     }
 }
 
-/// A queue into one worker. Its owner bounds what may be in it: see [`Mailbox::len`].
+/// A queue into one worker. Its owner bounds what may be in it: see [`Mailbox::len`] and [`Mailbox::bytes`].
 #[derive(Debug)]
 pub struct Mailbox<T> {
     queue: Mutex<Vec<T>>,
+    /// Bytes of what is in the queue, as far as they were told. Changed under its lock alone, so that the two always
+    /// agree; read without it.
+    bytes: AtomicUsize,
     bell: Arc<Bell>,
 }
 
 impl<T> Mailbox<T> {
     /// An empty mailbox of the worker that `bell` wakes.
     pub fn new(bell: Arc<Bell>) -> Self {
-        Self { queue: Mutex::new(Vec::new()), bell }
+        Self { queue: Mutex::new(Vec::new()), bytes: AtomicUsize::new(0), bell }
     }
 
     fn queue(&self) -> MutexGuard<'_, Vec<T>> {
@@ -93,19 +96,24 @@ impl<T> Mailbox<T> {
 
     /// Moves a whole batch in, in order, and wakes the worker. An empty batch costs nothing.
     pub fn post(&self, batch: &mut Vec<T>) {
-        if self.put(batch) {
+        self.post_weighing(batch, 0);
+    }
+
+    /// The same, for a batch of so many bytes.
+    pub fn post_weighing(&self, batch: &mut Vec<T>, bytes: usize) {
+        if self.put(batch, bytes) {
             self.bell.ring();
         }
     }
 
     /// The same, by the mailbox's own worker.
-    pub fn post_own(&self, batch: &mut Vec<T>) {
-        if self.put(batch) {
+    pub fn post_own_weighing(&self, batch: &mut Vec<T>, bytes: usize) {
+        if self.put(batch, bytes) {
             self.bell.ring_own();
         }
     }
 
-    fn put(&self, batch: &mut Vec<T>) -> bool {
+    fn put(&self, batch: &mut Vec<T>, bytes: usize) -> bool {
         if batch.is_empty() {
             return false;
         }
@@ -116,6 +124,7 @@ impl<T> Mailbox<T> {
             } else {
                 queue.append(batch);
             }
+            self.bytes.fetch_add(bytes, Relaxed);
         }
         keep_little(batch);
         true
@@ -126,6 +135,7 @@ impl<T> Mailbox<T> {
         debug_assert!(into.is_empty());
         keep_little(into);
         let mut queue = self.queue();
+        self.bytes.store(0, Relaxed);
         if queue.is_empty() {
             keep_little(&mut queue);
         } else {
@@ -136,6 +146,11 @@ impl<T> Mailbox<T> {
     /// How many items wait.
     pub fn len(&self) -> usize {
         self.queue().len()
+    }
+
+    /// Bytes of what waits, as far as whoever posted it said.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
     }
 
     /// Whether nothing waits.

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::shard::Shard;
@@ -15,14 +14,21 @@ use crate::mailbox::{Bell, Mailbox};
 /// would only be answered later than its sender cares.
 pub const REQUESTS_WAITING_MAX: usize = 65_536;
 
-/// Bytes of events that may wait for one edge worker, before they give way to head marks.
+/// Bytes of requests that may wait for one router worker: a thousand of the largest, and far more than the number above
+/// in ordinary ones.
+pub const REQUEST_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of events and answers that may wait for one edge worker, before events give way to head marks.
 pub const EVENT_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of events and answers that may wait for one edge worker before it asks for nothing more. Answers always go, so
+/// the only way to have fewer of them is to ask for fewer. Above the limit of events, for those give way by themselves.
+pub const ANSWER_BYTES_WAITING_MAX: usize = 2 * EVENT_BYTES_WAITING_MAX;
 
 /// What one worker is sent.
 struct Hub {
     requests: Mailbox<Request>,
     deliveries: Mailbox<Delivery>,
-    event_bytes: AtomicUsize,
 }
 
 /// The edge's end of the in-process link.
@@ -30,6 +36,7 @@ pub struct MeshEdge {
     at: usize,
     hubs: Arc<[Hub]>,
     outgoing: Vec<Vec<Request>>,
+    outgoing_bytes: Vec<usize>,
 }
 
 /// The router's end of the in-process link.
@@ -46,16 +53,17 @@ pub struct MeshRouter {
 pub fn join(bells: &[Arc<Bell>]) -> Vec<(MeshEdge, MeshRouter)> {
     let hubs: Arc<[Hub]> = bells
         .iter()
-        .map(|bell| Hub {
-            requests: Mailbox::new(Arc::clone(bell)),
-            deliveries: Mailbox::new(Arc::clone(bell)),
-            event_bytes: AtomicUsize::new(0),
-        })
+        .map(|bell| Hub { requests: Mailbox::new(Arc::clone(bell)), deliveries: Mailbox::new(Arc::clone(bell)) })
         .collect();
     let n = hubs.len();
     (0..n)
         .map(|at| {
-            let edge = MeshEdge { at, hubs: Arc::clone(&hubs), outgoing: (0..n).map(|_| Vec::new()).collect() };
+            let edge = MeshEdge {
+                at,
+                hubs: Arc::clone(&hubs),
+                outgoing: (0..n).map(|_| Vec::new()).collect(),
+                outgoing_bytes: vec![0; n],
+            };
             let router = MeshRouter {
                 at,
                 hubs: Arc::clone(&hubs),
@@ -77,9 +85,13 @@ impl EdgeLink for MeshEdge {
     fn send(&mut self, shard: Shard, request: Request) -> Result<(), LinkFull> {
         let to = worker_of(shard, self.hubs.len());
         // The count of those already handed over is looked at in flush; here the own part is enough to stay bounded.
-        if self.outgoing[to].len() >= REQUESTS_WAITING_MAX {
+        let is_full = self.outgoing[to].len() >= REQUESTS_WAITING_MAX
+            || self.outgoing_bytes[to] >= REQUEST_BYTES_WAITING_MAX
+            || self.hubs[self.at].deliveries.bytes() >= ANSWER_BYTES_WAITING_MAX;
+        if is_full {
             return Err(LinkFull);
         }
+        self.outgoing_bytes[to] += request.bytes();
         self.outgoing[to].push(request);
         Ok(())
     }
@@ -87,21 +99,22 @@ impl EdgeLink for MeshEdge {
     fn flush(&mut self) {
         for (at, (hub, batch)) in self.hubs.iter().zip(&mut self.outgoing).enumerate() {
             // Kept here while the router is behind: then `send` refuses once this part is full too.
-            if batch.is_empty() || hub.requests.len() >= REQUESTS_WAITING_MAX {
+            let is_behind =
+                || hub.requests.bytes() >= REQUEST_BYTES_WAITING_MAX || hub.requests.len() >= REQUESTS_WAITING_MAX;
+            if batch.is_empty() || is_behind() {
                 continue;
             }
+            let bytes = std::mem::take(&mut self.outgoing_bytes[at]);
             if at == self.at {
-                hub.requests.post_own(batch);
+                hub.requests.post_own_weighing(batch, bytes);
             } else {
-                hub.requests.post(batch);
+                hub.requests.post_weighing(batch, bytes);
             }
         }
     }
 
     fn receive(&mut self, into: &mut Vec<Delivery>) {
-        let hub = &self.hubs[self.at];
-        hub.deliveries.take(into);
-        hub.event_bytes.store(0, Relaxed);
+        self.hubs[self.at].deliveries.take(into);
     }
 }
 
@@ -114,7 +127,7 @@ impl RouterLink for MeshRouter {
         let to = usize::from(edge.0);
         let Some(hub) = self.hubs.get(to) else { return };
         if let Delivery::Event(event) = &delivery {
-            let waiting = hub.event_bytes.load(Relaxed) + self.outgoing_bytes[to];
+            let waiting = hub.deliveries.bytes() + self.outgoing_bytes[to];
             // Who is put out by an event is known from it alone: a mark in its place would leave them reading. It goes,
             // behind the mark for what gave way before it.
             if waiting > EVENT_BYTES_WAITING_MAX && event.removed.is_empty() {
@@ -124,8 +137,8 @@ impl RouterLink for MeshRouter {
             if let Some(head) = self.marks[to].remove(&event.key) {
                 self.outgoing[to].push(Delivery::Head { key: event.key.clone(), head });
             }
-            self.outgoing_bytes[to] += event.frame.len();
         }
+        self.outgoing_bytes[to] += delivery.bytes();
         self.outgoing[to].push(delivery);
     }
 
@@ -134,11 +147,11 @@ impl RouterLink for MeshRouter {
             for (key, head) in self.marks[at].drain() {
                 self.outgoing[at].push(Delivery::Head { key, head });
             }
-            hub.event_bytes.fetch_add(std::mem::take(&mut self.outgoing_bytes[at]), Relaxed);
+            let bytes = std::mem::take(&mut self.outgoing_bytes[at]);
             if at == self.at {
-                hub.deliveries.post_own(&mut self.outgoing[at]);
+                hub.deliveries.post_own_weighing(&mut self.outgoing[at], bytes);
             } else {
-                hub.deliveries.post(&mut self.outgoing[at]);
+                hub.deliveries.post_weighing(&mut self.outgoing[at], bytes);
             }
         }
     }

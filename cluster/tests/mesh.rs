@@ -3,10 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use switchyard_cluster::link::{Delivery, EdgeId, EdgeLink as _, LiveEvent, RouterLink as _};
+use switchyard_cluster::link::{
+    Answer, Ask, Asker, Delivery, EdgeId, EdgeLink as _, LiveEvent, Request, RouterLink as _, SendAsk,
+};
 use switchyard_cluster::mailbox::Bell;
-use switchyard_cluster::mesh::{EVENT_BYTES_WAITING_MAX, MeshEdge, MeshRouter, join};
+use switchyard_cluster::mesh::{
+    ANSWER_BYTES_WAITING_MAX, EVENT_BYTES_WAITING_MAX, MeshEdge, MeshRouter, REQUEST_BYTES_WAITING_MAX, join,
+};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
+use switchyard_protocol::limits::BODY_BYTES_MAX;
+use switchyard_protocol::shard::Shard;
+use switchyard_protocol::v1::MessageKind;
 
 fn ends() -> (MeshEdge, MeshRouter) {
     let poll = mio::Poll::new().expect("a poll");
@@ -52,4 +59,59 @@ fn n14_an_event_that_puts_somebody_out_never_gives_way() {
     router.send(EdgeId(0), event(5, &large, &[]));
     router.flush();
     assert_eq!(received(&mut edge), [("event", 5, 0)], "there is room again");
+}
+
+const ASKER: Asker = Asker { edge: EdgeId(0), session: 1, request: 1 };
+
+fn request(text: &str) -> Request {
+    let user = UserId::new("alice").expect("a valid id");
+    Request { from: ASKER, key: key(), user, ask: Ask::Send(SendAsk::new("c", text, MessageKind::Text, None)) }
+}
+
+fn send(edge: &mut MeshEdge, text: &str) -> bool {
+    edge.send(Shard::of_conversation(&key()), request(text)).is_ok()
+}
+
+fn answer(bytes: usize) -> Delivery {
+    Delivery::Answer { to: ASKER, answer: Answer::Sent { message: vec![0; bytes].into(), duplicate: false } }
+}
+
+#[test]
+fn large_requests_have_a_limit_in_bytes_and_come_again() {
+    let (mut edge, mut router) = ends();
+    let text = "x".repeat(BODY_BYTES_MAX);
+    let mut taken = 0;
+    // What was handed over counts, and what was not.
+    for _ in 0..3 {
+        while send(&mut edge, &text) {
+            taken += 1;
+        }
+        edge.flush();
+    }
+    assert!(taken * text.len() <= 2 * REQUEST_BYTES_WAITING_MAX, "{taken} requests");
+    let mut requests = Vec::new();
+    router.receive(&mut requests);
+    edge.flush();
+    assert!(send(&mut edge, &text), "there is room again");
+    let mut rest = Vec::new();
+    router.receive(&mut rest);
+    assert_eq!(requests.len() + rest.len(), taken, "none is lost");
+}
+
+#[test]
+fn answers_count_for_events_and_for_what_is_asked() {
+    let (mut edge, mut router) = ends();
+    let frame = Bytes::from_static(b"frame");
+    router.send(EdgeId(0), answer(EVENT_BYTES_WAITING_MAX + 1));
+    router.send(EdgeId(0), event(1, &frame, &[]));
+    router.flush();
+    assert!(send(&mut edge, "text"));
+    router.send(EdgeId(0), answer(ANSWER_BYTES_WAITING_MAX - EVENT_BYTES_WAITING_MAX));
+    router.flush();
+    assert!(!send(&mut edge, "text"), "who does not take its answers asks for nothing more");
+    assert_eq!(received(&mut edge), [("answer", 0, 0), ("head", 1, 0), ("answer", 0, 0)]);
+    assert!(send(&mut edge, "text"));
+    router.send(EdgeId(0), event(2, &frame, &[]));
+    router.flush();
+    assert_eq!(received(&mut edge), [("event", 2, 0)]);
 }
