@@ -84,6 +84,7 @@ impl Shared {
     /// With this configuration. `verifier` may be replaced while doors run.
     pub fn new(mut config: EdgeConfig, verifier: Arc<SharedVerifier>, handover: HttpHandover) -> Arc<Self> {
         config.session.heartbeat_ms = u64::try_from(config.timing.heartbeat.as_millis()).unwrap_or(u64::MAX);
+        config.session = config.session.with_leeway(verifier.current().leeway());
         let admission = Admission::new(&config.budgets);
         Arc::new(Self { config, verifier, admission, handover, control: Control::default() })
     }

@@ -10,7 +10,7 @@ use switchyard_protocol::id::TenantId;
 use super::jwks::JwksError;
 
 /// How far issuers' clocks may be off. The same five seconds that a live session has left after its token's expiry, so
-/// that a token admits for exactly as long as it keeps a session alive.
+/// that a token admits for exactly as long as it keeps a session alive. A longer one lengthens that, too.
 pub const LEEWAY_DEFAULT: Duration = Duration::from_secs(5);
 
 /// The `iss` of tokens made for development.

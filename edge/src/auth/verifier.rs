@@ -125,6 +125,11 @@ impl Verifier {
         }
     }
 
+    /// How far the clocks of issuers may be off.
+    pub fn leeway(&self) -> Duration {
+        Duration::from_millis(self.leeway_ms)
+    }
+
     /// Checks a token as a client sent it, with or without a leading `Bearer `.
     pub fn verify(&self, token: &str, now_ms: u64) -> Result<Identity, TokenRefusal> {
         let token = without_bearer(token);

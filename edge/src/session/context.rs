@@ -13,7 +13,7 @@ use super::effect::Effect;
 use super::gather::told;
 use super::kind::RequestKind;
 use crate::admission::budget;
-use crate::auth::{Identity, Verifier};
+use crate::auth::{Identity, LEEWAY_DEFAULT, Verifier};
 
 /// Who may come in and how much each may ask.
 pub trait Gate {
@@ -39,6 +39,17 @@ pub struct SessionConfig {
     pub token_warning: Duration,
     /// How long after its token's end a client is closed.
     pub token_grace: Duration,
+}
+
+impl SessionConfig {
+    /// With a grace for issuers whose clocks may be off by this. Whoever is let in by a longer leeway than usual is not
+    /// put out by the grace that goes with the usual one, only to come again and again.
+    pub fn with_leeway(mut self, leeway: Duration) -> Self {
+        if leeway > LEEWAY_DEFAULT {
+            self.token_grace = self.token_grace.max(leeway);
+        }
+        self
+    }
 }
 
 impl Default for SessionConfig {

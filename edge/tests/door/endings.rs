@@ -10,7 +10,7 @@ use switchyard_protocol::v1::{self, client_frame::Request, event::Body, reply::R
 use tungstenite::Message;
 use tungstenite::protocol::CloseFrame;
 
-use super::site::{Client, Read1, Site, error_of, token, token_for};
+use super::site::{Client, Read1, Site, error_of, token, token_for, token_over};
 
 #[test]
 fn a_goodbye_is_answered() {
@@ -63,6 +63,20 @@ fn n08_a_shorter_token_ends_when_it_says() {
     assert!(matches!(client.ask(Request::Renew(renew)), Reply::Renewed(_)));
     assert!(matches!(client.event().body, Some(Body::TokenExpiring(warning)) if warning.in_ms <= 2_000));
     assert_eq!(client.closed(), Some(4006));
+}
+
+#[test]
+fn who_is_let_in_by_a_long_leeway_stays_for_as_long() {
+    let site = Site::with_leeway(Duration::from_secs(600));
+    let mut client = site.stranger(Form::Json);
+    let hello = v1::Hello { token: token_over("alice"), ..Default::default() };
+    assert!(matches!(client.ask(Request::Hello(hello)), Reply::Welcome(_)));
+    for _ in 0..3 {
+        assert!(matches!(client.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)), "it is not closed");
+    }
+    let warning = client.event();
+    assert!(matches!(warning.body, Some(Body::TokenExpiring(warning)) if warning.in_ms == 0));
+    assert!(matches!(client.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)), "it was told, and is not closed");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use switchyard_cluster::link::EdgeId;
 use switchyard_cluster::mesh::{self, MeshEdge, MeshRouter};
 use switchyard_cluster::now::Clock;
 use switchyard_cluster::worker::{Resident, Worker};
-use switchyard_edge::auth::{AuthConfig, Claims, Secret, SharedVerifier, Verifier, mint};
+use switchyard_edge::auth::{AuthConfig, Claims, LEEWAY_DEFAULT, Secret, SharedVerifier, Verifier, mint};
 use switchyard_edge::config::EdgeConfig;
 use switchyard_edge::door::{Door, Drain, Shared, bind};
 use switchyard_protocol::frame::{self, Form};
@@ -47,6 +47,13 @@ pub(crate) struct Site {
 struct Setup {
     workers: usize,
     send_buffer: Option<usize>,
+    leeway: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { workers: 1, send_buffer: None, leeway: LEEWAY_DEFAULT }
+    }
 }
 
 impl Site {
@@ -55,21 +62,27 @@ impl Site {
     }
 
     pub(crate) fn with(config: EdgeConfig) -> Self {
-        Self::build(config, &Setup { workers: 1, send_buffer: None })
+        Self::build(config, &Setup::default())
     }
 
     /// A site whose kernel keeps few bytes for a reader that does not take them.
     pub(crate) fn with_send_buffer(config: EdgeConfig, bytes: usize) -> Self {
-        Self::build(config, &Setup { workers: 1, send_buffer: Some(bytes) })
+        Self::build(config, &Setup { send_buffer: Some(bytes), ..Setup::default() })
     }
 
     /// A site of several workers.
     pub(crate) fn with_workers(config: EdgeConfig, workers: usize) -> Self {
-        Self::build(config, &Setup { workers, send_buffer: None })
+        Self::build(config, &Setup { workers, ..Setup::default() })
+    }
+
+    /// A site that believes issuers whose clocks are off by so much.
+    pub(crate) fn with_leeway(leeway: Duration) -> Self {
+        Self::build(EdgeConfig::default(), &Setup { leeway, ..Setup::default() })
     }
 
     fn build(config: EdgeConfig, setup: &Setup) -> Self {
-        let verifier = Verifier::new(&AuthConfig::development(Secret::new(SECRET))).expect("a good configuration");
+        let auth = AuthConfig { leeway: setup.leeway, ..AuthConfig::development(Secret::new(SECRET)) };
+        let verifier = Verifier::new(&auth).expect("a good configuration");
         let handed_over = Arc::new(Mutex::new(Vec::new()));
         let list = Arc::clone(&handed_over);
         let handover = move |mut socket: TcpStream, bytes: Vec<u8>, client: SocketAddr| {
