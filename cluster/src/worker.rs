@@ -41,7 +41,8 @@ pub trait Resident {
     /// When it wants its next turn although nothing arrived; `Some` of the past means at once.
     fn deadline(&self) -> Option<Duration>;
 
-    /// Whether it has finished draining; the worker ends when it was told to stop and all residents are done.
+    /// Whether it has finished draining; the worker ends when it was told to stop and all residents are done, and still
+    /// are after one more turn.
     fn done(&self) -> bool;
 }
 
@@ -76,11 +77,12 @@ impl Worker {
     pub fn run(mut self, residents: &mut [Box<dyn Resident>], stop: &AtomicBool, rest: fn()) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN_MAX);
         let mut worked = Some(Duration::ZERO);
+        let mut ending = false;
         loop {
             let now = self.clock.now();
             let deadline = residents.iter().filter_map(|resident| resident.deadline()).min();
             let mut wait = deadline.map_or(SLEEP_MAX, |at| at.saturating_sub(now.mono).min(SLEEP_MAX));
-            if !wait.is_zero() && !self.bell.may_sleep() {
+            if ending || (!wait.is_zero() && !self.bell.may_sleep()) {
                 wait = Duration::ZERO;
             }
             match self.poll.poll(&mut events, Some(wait)) {
@@ -108,9 +110,12 @@ impl Worker {
             for resident in &mut *residents {
                 resident.flush(now);
             }
-            if stop.load(Ordering::Relaxed) && residents.iter().all(|resident| resident.done()) {
+            let done = stop.load(Ordering::Relaxed) && residents.iter().all(|resident| resident.done());
+            // One more turn takes what was posted here before the residents of other workers were done.
+            if ending && done {
                 return Ok(());
             }
+            ending = done;
         }
     }
 }

@@ -57,6 +57,7 @@ use crate::metrics::EdgeMetrics;
 use crate::wheel::Wheel;
 use accept::Accepting;
 use connection::{Connection, ConnectionId};
+use control::OpenDoor;
 use desk::Desk;
 use outbox::Outbox;
 use timers::Draining;
@@ -127,6 +128,8 @@ pub struct Door<L> {
     /// When accounts of those who are gone are swept out next.
     sweep_at: Duration,
     draining: Option<Draining>,
+    /// Until it was told to go and is empty.
+    open: Option<OpenDoor>,
 
     // Empty between calls; kept for their room.
     read_buffer: Box<[u8]>,
@@ -147,7 +150,7 @@ impl<L: EdgeLink> Door<L> {
         listener.set_nonblocking(true)?;
         let mut listener = TcpListener::from_std(listener);
         registry.register(&mut listener, LISTENER, Interest::READABLE)?;
-        shared.control.add_bell(worker.bell());
+        let open = shared.control.add_door(worker.bell());
         let origin = Instant::now();
         Ok(Self {
             desk: Desk::new(Arc::clone(&shared), edge),
@@ -170,6 +173,7 @@ impl<L: EdgeLink> Door<L> {
             origin,
             sweep_at: Duration::ZERO,
             draining: None,
+            open: Some(open),
             read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
             deliveries: Vec::new(),
             fired: Vec::new(),
@@ -229,6 +233,9 @@ impl<L: EdgeLink> Resident for Door<L> {
         // Refusals of full links and the end of conversations ask for something, too.
         self.link.flush();
         self.metrics.publish();
+        if self.draining.is_some() && self.connections.is_empty() {
+            self.open = None;
+        }
     }
 
     fn deadline(&self) -> Option<Duration> {
@@ -240,7 +247,8 @@ impl<L: EdgeLink> Resident for Door<L> {
     }
 
     fn done(&self) -> bool {
-        self.draining.is_some() && self.connections.is_empty()
+        // Clients of other doors have conversations on this worker.
+        self.open.is_none() && self.shared.control.all_closed()
     }
 }
 

@@ -101,3 +101,23 @@ fn h6_who_asks_it_to_end_loses_nothing_and_clients_are_told_when_to_move() {
     let page = Plain::open(&site, "bob").done("history", &json!({"conversation": conversation, "limit": 200}));
     assert_eq!(page["messages"].as_array().map(Vec::len), Some(50));
 }
+
+#[test]
+fn h6_whoever_is_still_there_is_served_by_all_workers_until_it_goes() {
+    const CONVERSATIONS: usize = 16;
+    const ROUNDS: usize = 10;
+    let mut site = Site::with_env(&[("SWITCHYARD__SERVER__WORKERS", "2")]);
+    // A single client is at the door of one worker; its conversations lie on both.
+    let mut alice = Plain::open(&site, "alice");
+    let conversations: Vec<String> = (0..CONVERSATIONS).map(|n| alice.direct(&format!("friend{n}"))).collect();
+    site.ask_to_end();
+    alice.event("drain");
+    for round in 0..ROUNDS {
+        for conversation in &conversations {
+            let sent = alice.send(conversation, &format!("a{round}"), "still there?");
+            assert_eq!(sent["message"]["text"], "still there?");
+        }
+    }
+    drop(alice);
+    assert!(site.ended().success());
+}
