@@ -1,5 +1,6 @@
 //! The public port's plain HTTP: connections that the edges' doors took and that are no WebSocket are served here, on one
-//! thread with a runtime of its own, with the bytes that were read of them already.
+//! thread with a runtime of its own, with the bytes that were read of them already. One request each: a second one might be
+//! for a WebSocket, which only the doors know.
 
 use std::io::Cursor;
 use std::net::{SocketAddr, TcpStream};
@@ -24,7 +25,7 @@ const HANDED_OVER_MAX: usize = 1_024;
 /// Connections served at once; the others wait for a place. Health checks and pages are short.
 const SERVED_MAX: usize = 1_024;
 
-/// From one request's end to the next one's head, at most.
+/// For what of a request's head was not read yet, at most.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest a connection lives: enough for any page, too little to hold a place.
@@ -97,6 +98,9 @@ async fn connection(router: Router, socket: TcpStream, read: Vec<u8>) -> Result<
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        // A connection that asks again may ask for a WebSocket, for which it must come in by the door: proxies keep theirs open
+        // for whichever client comes next.
+        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .await
         .map_err(|error| error.to_string())

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use crate::plain::{Plain, keys};
+use crate::plain::{JSON, Plain, keys};
 use crate::process::get;
+use crate::raw::Raw;
 use crate::site::Site;
 
 /// The value of a series, 0 if it is not there yet.
@@ -120,4 +121,16 @@ fn h6_whoever_is_still_there_is_served_by_all_workers_until_it_goes() {
     }
     drop(alice);
     assert!(site.ended().success());
+}
+
+#[test]
+fn h1_a_proxy_that_keeps_its_connections_for_the_next_client_is_told_that_this_one_ends() {
+    let site = Site::dev();
+    let mut raw = Raw::connect(&site);
+    assert!(raw.send(b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"));
+    let head = raw.head().to_lowercase();
+    assert!(head.starts_with("http/1.1 200 ") && head.contains("\r\nconnection: close\r\n"), "{head}");
+    // And it does end, without the client's doing; so an upgrade comes on a new connection, where it is understood.
+    assert!(String::from_utf8_lossy(&raw.rest()).contains("\"ok\":true"));
+    Raw::connect(&site).upgrade(JSON, "");
 }
