@@ -32,6 +32,7 @@ mod outbox;
 mod queue;
 mod timers;
 
+pub use connection::Place;
 pub use control::{Control, Drain};
 pub use listen::{Listeners, bind};
 
@@ -69,8 +70,9 @@ const READ_BYTES: usize = 64 * 1024;
 /// between the two.
 const LISTENER: Token = Token(usize::MAX - 1);
 
-/// Takes over a connection that is no WebSocket: the socket, what was read of it, and the client's address.
-pub type HttpHandover = Arc<dyn Fn(std::net::TcpStream, Vec<u8>, SocketAddr) + Send + Sync>;
+/// Takes over a connection that is no WebSocket: the socket, what was read of it, the client's address, and its place
+/// among that address's.
+pub type HttpHandover = Arc<dyn Fn(std::net::TcpStream, Vec<u8>, SocketAddr, Place) + Send + Sync>;
 
 /// What all doors of a process share.
 pub struct Shared {

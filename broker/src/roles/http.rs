@@ -12,7 +12,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use switchyard_edge::door::HttpHandover;
+use switchyard_edge::door::{HttpHandover, Place};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -22,16 +22,23 @@ use crate::exit::Failure;
 /// Connections handed over and not yet looked at; beyond it they are closed.
 const HANDED_OVER_MAX: usize = 1_024;
 
-/// Connections served at once; the others wait for a place. Health checks and pages are short.
+/// Connections served at once; the others wait for a place. Far more than one address may have under way.
 const SERVED_MAX: usize = 1_024;
 
 /// For what of a request's head was not read yet, at most.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest a connection lives: enough for any page, too little to hold a place.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// The longest a connection lives: a request and a short answer, however slow the line. As long as a handshake may take,
+/// for as one its address counts it.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Handed = (TcpStream, Vec<u8>, SocketAddr);
+/// A connection that a door gave away.
+struct Handed {
+    socket: TcpStream,
+    read: Vec<u8>,
+    client: SocketAddr,
+    place: Place,
+}
 
 /// The running server.
 pub(super) struct Http {
@@ -55,8 +62,8 @@ impl Http {
     /// What the doors call.
     pub(super) fn handover(&self) -> HttpHandover {
         let connections = self.connections.clone();
-        Arc::new(move |socket, read, client| {
-            if connections.try_send((socket, read, client)).is_err() {
+        Arc::new(move |socket, read, client, place| {
+            if connections.try_send(Handed { socket, read, client, place }).is_err() {
                 tracing::debug!(%client, "an HTTP connection was closed: too many wait");
             }
         })
@@ -78,7 +85,7 @@ async fn serve(router: Router, mut handed: mpsc::Receiver<Handed>, mut stopped: 
             next = handed.recv() => next,
             _ = &mut stopped => return,
         };
-        let Some((socket, read, client)) = next else { return };
+        let Some(Handed { socket, read, client, place: of_address }) = next else { return };
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let router = router.clone();
         tokio::spawn(async move {
@@ -86,7 +93,7 @@ async fn serve(router: Router, mut handed: mpsc::Receiver<Handed>, mut stopped: 
                 Ok(Ok(())) | Err(_) => {}
                 Ok(Err(error)) => tracing::debug!(%client, error, "an HTTP connection failed"),
             }
-            drop(place);
+            drop((place, of_address));
         });
     }
 }

@@ -44,7 +44,7 @@ use crate::metrics::EdgeMetrics;
 use crate::sockets::{Registry, TcpListener};
 use crate::wheel::Wheel;
 use accept::Accepting;
-use connection::{Connection, ConnectionId, Stage};
+use connection::{Connection, ConnectionId, Place, Stage};
 pub(crate) use control::{Control, Drain};
 use desk::Desk;
 use outbox::Outbox;
@@ -53,7 +53,7 @@ use timers::Draining;
 /// As much as the door reads at a time.
 const READ_BYTES: usize = 64 * 1024;
 
-type HttpHandover = Arc<dyn Fn(std::net::TcpStream, Vec<u8>, SocketAddr) + Send + Sync>;
+type HttpHandover = Arc<dyn Fn(std::net::TcpStream, Vec<u8>, SocketAddr, Place) + Send + Sync>;
 
 /// What all doors of a process share.
 pub(crate) struct Shared {
@@ -68,7 +68,7 @@ impl Shared {
     pub(crate) fn new(mut config: EdgeConfig, verifier: Arc<SharedVerifier>) -> Arc<Self> {
         config.session.heartbeat_ms = u64::try_from(config.timing.heartbeat.as_millis()).unwrap();
         let admission = Admission::new(&config.budgets);
-        Arc::new(Self { config, verifier, admission, handover: Arc::new(|_, _, _| {}), control: Control::default() })
+        Arc::new(Self { config, verifier, admission, handover: Arc::new(|_, _, _, _| {}), control: Control::default() })
     }
 
     pub(crate) fn control(&self) -> &Control {

@@ -129,6 +129,16 @@ pub(super) enum Passage {
     Inside(#[expect(dead_code, reason = "held to be counted")] Inside),
 }
 
+/// What a connection that was handed over is still counted for: a handshake of its address, until this is dropped.
+#[must_use = "dropping it counts the connection as gone"]
+pub struct Place(#[expect(dead_code, reason = "held to be counted")] pub(super) Passage);
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Place")
+    }
+}
+
 impl Passage {
     /// It is known who it is.
     pub(super) fn establish(&mut self) {

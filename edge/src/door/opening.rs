@@ -9,7 +9,7 @@ use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 
 use super::Door;
-use super::connection::{Open, Passage, Stage, moment, plain};
+use super::connection::{Open, Passage, Place, Stage, moment, plain};
 use crate::admission::budget;
 use crate::admission::proxy::{ProxyHeader, read_proxy_header};
 use crate::auth::{Identity, TokenRefusal};
@@ -88,16 +88,24 @@ impl<L: EdgeLink> Door<L> {
 
     fn on_request_head(&mut self, slot: u32, request: Request, now: Now) {
         let upgrade = match request {
-            Request::Http(http) => return self.hand_over(slot, *http, now),
+            Request::Http(http) => {
+                return match self.count_client(slot, &http.head, now) {
+                    Ok(()) => self.hand_over(slot, *http, now),
+                    Err(rejection) => self.reject(slot, rejection, now),
+                };
+            }
             Request::Upgrade(upgrade) => upgrade,
         };
         match self.judge(slot, &upgrade, now) {
             Ok(identity) => self.open(slot, &upgrade, identity, now),
-            Err(Rejection(status, code, message, why)) => {
-                self.metrics.refused(why);
-                self.refuse_with(slot, &refuse(status, code, message), now);
-            }
+            Err(rejection) => self.reject(slot, rejection, now),
         }
+    }
+
+    fn reject(&mut self, slot: u32, rejection: Rejection, now: Now) {
+        let Rejection(status, code, message, why) = rejection;
+        self.metrics.refused(why);
+        self.refuse_with(slot, &refuse(status, code, message), now);
     }
 
     /// Whether this client may have a WebSocket, and who it is, if it brought a token already.
@@ -207,7 +215,7 @@ impl<L: EdgeLink> Door<L> {
         }
         if let Some(connection) = self.take_out(slot, Ended::Http) {
             let socket = std::net::TcpStream::from(OwnedFd::from(connection.socket));
-            (self.shared.handover)(socket, http.bytes, client);
+            (self.shared.handover)(socket, http.bytes, client, Place(connection.passage));
         }
     }
 }

@@ -143,6 +143,32 @@ fn other_http_is_handed_over_with_all_that_was_read() {
     assert_eq!(handed_over, [(client, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n".to_owned())]);
 }
 
+/// Whoever is given away stays counted for its address until it is served, so that one address cannot take all the places
+/// of the server that it is given to.
+#[test]
+fn what_is_handed_over_counts_for_its_address_until_it_is_served() {
+    let one = AddressBudgets { connections: 1, ..AddressBudgets::default() };
+    let own = EdgeConfig { budgets: Budgets { address: one, ..Budgets::default() }, ..EdgeConfig::default() };
+    let ask = |site: &Site, fields: &str| {
+        let mut socket = site.tcp();
+        // Who is refused at once may be gone before this is written.
+        let _ = socket.write_all(format!("GET /health HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes());
+        read_to_end(&socket)
+    };
+    let site = Site::with(own);
+    assert!(ask(&site, "").ends_with("other"));
+    assert_eq!(ask(&site, ""), "", "the first one is still being served");
+    site.places.lock().expect("no panic").clear();
+    assert!(ask(&site, "").ends_with("other"));
+
+    let site = Site::with(behind_proxies());
+    let client = "X-Forwarded-For: 203.0.113.9\r\n";
+    assert!(ask(&site, client).ends_with("other"));
+    assert!(ask(&site, client).starts_with("HTTP/1.1 429 "), "it is the client that a proxy names");
+    assert!(ask(&site, "X-Forwarded-For: 203.0.113.10\r\n").ends_with("other"));
+    assert!(ask(&site, "").ends_with("other"), "the proxy itself looks after its own health checks");
+}
+
 fn behind_proxies() -> EdgeConfig {
     let proxies = TrustedProxies::new(&["127.0.0.1"]).expect("an address");
     let address = AddressBudgets { connections: 1, ..AddressBudgets::default() };

@@ -16,7 +16,7 @@ use switchyard_cluster::now::Clock;
 use switchyard_cluster::worker::{Resident, Worker};
 use switchyard_edge::auth::{AuthConfig, Claims, LEEWAY_DEFAULT, Secret, SharedVerifier, Verifier, mint};
 use switchyard_edge::config::EdgeConfig;
-use switchyard_edge::door::{Door, Drain, Shared, bind};
+use switchyard_edge::door::{Door, Drain, Place, Shared, bind};
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::id::UserId;
 use switchyard_protocol::json::{self, ReplyKind};
@@ -39,6 +39,8 @@ pub(crate) struct Site {
     pub(crate) seen: Receiver<Seen>,
     /// What was handed over to another server.
     pub(crate) handed_over: Arc<Mutex<Vec<(SocketAddr, String)>>>,
+    /// What that is still counted for.
+    pub(crate) places: Arc<Mutex<Vec<Place>>>,
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
 }
@@ -85,7 +87,10 @@ impl Site {
         let verifier = Verifier::new(&auth).expect("a good configuration");
         let handed_over = Arc::new(Mutex::new(Vec::new()));
         let list = Arc::clone(&handed_over);
-        let handover = move |mut socket: TcpStream, bytes: Vec<u8>, client: SocketAddr| {
+        let places = Arc::new(Mutex::new(Vec::new()));
+        let held = Arc::clone(&places);
+        let handover = move |mut socket: TcpStream, bytes: Vec<u8>, client: SocketAddr, place: Place| {
+            held.lock().expect("no panic").push(place);
             socket.set_nonblocking(false).expect("a socket");
             let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nother");
             list.lock().expect("no panic").push((client, String::from_utf8(bytes).expect("text")));
@@ -113,7 +118,7 @@ impl Site {
                 })
             };
         let workers = parts.map(run).collect();
-        Self { address: listeners.address, shared, seen, handed_over, stop, workers }
+        Self { address: listeners.address, shared, seen, handed_over, places, stop, workers }
     }
 
     /// Waits until the owner has seen this.
