@@ -14,4 +14,5 @@ pub mod ready;
 pub mod roles;
 pub mod run;
 pub mod signals;
+mod threads;
 pub mod version;

@@ -9,7 +9,7 @@ pub mod readiness;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -45,13 +45,14 @@ pub struct Ops {
 impl Ops {
     /// Starts the thread; when this returns, signals are caught and the port answers. The thread lives as long as the
     /// process: it is what still answers while everything else ends.
-    pub fn start(self) -> anyhow::Result<()> {
+    pub fn start(self) -> anyhow::Result<JoinHandle<()>> {
         let (started, outcome) = mpsc::channel();
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("ops".to_owned())
             .spawn(move || self.serve(&started))
             .context("the operations thread cannot be started")?;
-        outcome.recv().context("the operations thread ended")?
+        outcome.recv().context("the operations thread ended")??;
+        Ok(thread)
     }
 
     fn serve(self, started: &Sender<anyhow::Result<()>>) {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -31,6 +31,7 @@ use crate::memory::give_back;
 use crate::ops::Readiness;
 use crate::ops::http::public_router;
 use crate::signals::Event;
+use crate::threads::Threads;
 use http::Http;
 
 /// Part of the drain's time that clients have for moving by themselves; the rest is for what is in flight.
@@ -56,10 +57,10 @@ pub struct Roles {
     verifier: Arc<SharedVerifier>,
     stop: Arc<AtomicBool>,
     bells: Vec<Arc<Bell>>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Threads,
     commits: Commits,
     readers: Readers,
-    store_threads: Vec<JoinHandle<()>>,
+    store_threads: Threads,
     http: Http,
 }
 
@@ -105,9 +106,10 @@ impl Roles {
         let timelines: Arc<dyn Timelines> = store;
         let router_config = settings.router();
         let (commits, committing) = Commits::start(Arc::clone(&timelines), give_back).context("the commit thread")?;
-        let (readers, mut store_threads) =
+        let (readers, reading) =
             Readers::start(timelines, router_config.readers, give_back).context("the reader threads")?;
-        store_threads.push(committing);
+        let mut store_threads = Threads::default();
+        reading.into_iter().chain([committing]).for_each(|thread| store_threads.add(thread));
         let router = RouterParts {
             config: router_config,
             epoch,
@@ -118,9 +120,9 @@ impl Roles {
 
         let stop = Arc::new(AtomicBool::new(false));
         let (seats, bells) = seats(sockets)?;
-        let mut workers = Vec::new();
+        let mut workers = Threads::default();
         for seat in seats {
-            workers.push(start_worker(seat, &doors, &router, &stop, &events)?);
+            workers.add(start_worker(seat, &doors, &router, &stop, &events)?);
         }
         Ok(Self { public, doors, verifier, stop, bells, workers, commits, readers, store_threads, http })
     }
@@ -128,6 +130,12 @@ impl Roles {
     /// Where clients connect, as it was really bound.
     pub fn public_address(&self) -> SocketAddr {
         self.public
+    }
+
+    /// Why they cannot go on, when one of their threads has ended without having been told to. What was acknowledged is on
+    /// disk: a process that starts again has all of it.
+    pub fn failed(&mut self) -> Option<Failure> {
+        self.workers.ended().or_else(|| self.store_threads.ended()).or_else(|| self.http.ended())
     }
 
     /// Puts new secrets in force.
@@ -150,11 +158,11 @@ impl Roles {
         });
         self.stop.store(true, Ordering::Relaxed);
         self.bells.iter().for_each(|bell| bell.ring());
-        join("a worker", self.workers)?;
+        self.workers.join()?;
         self.readers.stop();
         self.commits.stop();
         // The last handles to the store end with these threads; a commit or projection under way is finished.
-        join("a store thread", self.store_threads)?;
+        self.store_threads.join()?;
         self.http.stop()
     }
 }
@@ -165,13 +173,6 @@ fn verifier(tokens: &Tokens) -> Result<Verifier, Failure> {
         let problems = errors.iter().map(|error| Problem::new("auth", error.to_string()));
         Failure::Usage(Problems(problems.collect()))
     })
-}
-
-fn join(what: &str, threads: Vec<JoinHandle<()>>) -> Result<(), Failure> {
-    for thread in threads {
-        thread.join().map_err(|_| anyhow::anyhow!("{what} panicked"))?;
-    }
-    Ok(())
 }
 
 fn seats(sockets: Vec<std::net::TcpListener>) -> Result<(Vec<Seat>, Vec<Arc<Bell>>), Failure> {
@@ -198,7 +199,7 @@ fn start_worker(
     router: &RouterParts,
     stop: &Arc<AtomicBool>,
     events: &Sender<Event>,
-) -> Result<JoinHandle<()>, Failure> {
+) -> Result<thread::JoinHandle<()>, Failure> {
     let (doors, router, stop, events) = (Arc::clone(doors), router.clone(), Arc::clone(stop), events.clone());
     let name = format!("worker-{}", seat.edge.0);
     let thread = thread::Builder::new().name(name).spawn(move || {

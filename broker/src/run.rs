@@ -2,8 +2,8 @@
 //! signals and ends with a drain. The order is all that is decided here.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
-use std::time::Instant;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use switchyard_protocol::id::UserId;
@@ -18,10 +18,14 @@ use crate::ops::{Exporter, Ops, Readiness, process};
 use crate::ready::{Ready, ReadyFile};
 use crate::roles::{Parts, Roles};
 use crate::signals::Event;
+use crate::threads::Threads;
 use crate::version::{COMMIT, VERSION};
 
 /// For whom development mode prints a token.
 const DEV_USER: &str = "dev";
+
+/// How often is looked whether all threads run: as often as anybody asks whether the process is ready.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs every role until it is told to end. Errors of the configuration and of addresses come before anything is served.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
@@ -41,17 +45,20 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     readiness.not_ready("start", "the roles are starting");
     let (events, inbox) = mpsc::channel();
     let ready_file = Arc::new(ReadyFile::default());
-    Ops {
-        listener: ops_listener,
-        exporter,
-        readiness: readiness.clone(),
-        events: events.clone(),
-        drain_deadline: settings.config.server.drain_deadline.0,
-        ready_file: Arc::clone(&ready_file),
-    }
-    .start()?;
+    let mut ops = Threads::default();
+    ops.add(
+        Ops {
+            listener: ops_listener,
+            exporter,
+            readiness: readiness.clone(),
+            events: events.clone(),
+            drain_deadline: settings.config.server.drain_deadline.0,
+            ready_file: Arc::clone(&ready_file),
+        }
+        .start()?,
+    );
 
-    let roles = Roles::start(Parts { settings: &settings, tokens: &tokens, readiness: readiness.clone(), events })?;
+    let mut roles = Roles::start(Parts { settings: &settings, tokens: &tokens, readiness: readiness.clone(), events })?;
     readiness.ready("start");
     let data = &settings.config.server.data;
     let ready = Ready::new(settings.dev, Roles::NAMES.to_vec(), data, roles.public_address(), ops_address);
@@ -62,13 +69,18 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     }
     print_line(&ready.line())?;
 
-    let ended = wait(&inbox, &roles, &Reload { source, overrides, level });
+    if let Err(failure) = wait(&inbox, &mut roles, &mut ops, &Reload { source, overrides, level }) {
+        // Whoever is served by what is left of it would only wait. Clients come again, to a process that is whole.
+        tracing::error!(%failure, "a role has failed: ending at once");
+        ready_file.remove();
+        return Err(failure);
+    }
     readiness.not_ready("drain", "the process is ending");
     let until = Instant::now() + settings.config.server.drain_deadline.0;
     let drained = roles.drain(until);
     ready_file.remove();
     tracing::info!("ended");
-    ended.and(drained)
+    drained
 }
 
 /// What a reload needs.
@@ -79,19 +91,23 @@ struct Reload {
 }
 
 /// Serves until a drain is asked for (`Ok`) or a role fails.
-fn wait(inbox: &Receiver<Event>, roles: &Roles, reload: &Reload) -> Result<(), Failure> {
+fn wait(inbox: &Receiver<Event>, roles: &mut Roles, ops: &mut Threads, reload: &Reload) -> Result<(), Failure> {
     loop {
-        match inbox.recv() {
+        match inbox.recv_timeout(WATCH_EVERY) {
             Ok(Event::Reload) => reload.apply(roles),
-            Ok(Event::Failed(failure)) => {
-                tracing::error!(%failure, "a role has failed");
-                return Err(failure);
-            }
+            Ok(Event::Failed(failure)) => return Err(failure),
             Ok(Event::Drain) => {
                 tracing::info!("asked to end; draining");
                 return Ok(());
             }
-            Err(_) => return Err(anyhow::anyhow!("the operations thread has ended").into()),
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(failure) = roles.failed().or_else(|| ops.ended()) {
+                    return Err(failure);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(anyhow::anyhow!("the operations thread has ended").into());
+            }
         }
     }
 }

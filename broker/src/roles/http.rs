@@ -5,7 +5,6 @@
 use std::io::Cursor;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,6 +17,7 @@ use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::exit::Failure;
+use crate::threads::Threads;
 
 /// Connections handed over and not yet looked at; beyond it they are closed.
 const HANDED_OVER_MAX: usize = 1_024;
@@ -44,7 +44,7 @@ struct Handed {
 pub(super) struct Http {
     connections: mpsc::Sender<Handed>,
     stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
+    thread: Threads,
 }
 
 impl Http {
@@ -53,9 +53,10 @@ impl Http {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (connections, handed) = mpsc::channel(HANDED_OVER_MAX);
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
+        let mut thread = Threads::default();
+        thread.add(std::thread::Builder::new().name("http".to_owned()).spawn(move || {
             runtime.block_on(serve(router, handed, stopped));
-        })?;
+        })?);
         Ok(Self { connections, stop, thread })
     }
 
@@ -69,11 +70,15 @@ impl Http {
         })
     }
 
+    /// Why its thread has ended, if it has.
+    pub(super) fn ended(&mut self) -> Option<Failure> {
+        self.thread.ended()
+    }
+
     /// Ends it; requests under way are cut, as health checks can bear.
     pub(super) fn stop(self) -> Result<(), Failure> {
         let _ = self.stop.send(());
-        self.thread.join().map_err(|_| anyhow::anyhow!("the HTTP thread panicked"))?;
-        Ok(())
+        self.thread.join()
     }
 }
 
