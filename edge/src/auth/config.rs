@@ -75,7 +75,7 @@ impl fmt::Debug for Secret {
 /// A secret of an issuer, with the name that tokens may give it.
 #[derive(Debug, Clone)]
 pub struct SharedSecret {
-    /// What tokens say in `kid`. Without one, tokens that say something there are refused.
+    /// What tokens say in `kid`. A secret without one is tried whatever they say there.
     pub kid: Option<String>,
     /// At least 32 bytes.
     pub secret: Secret,

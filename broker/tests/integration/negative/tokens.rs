@@ -135,6 +135,19 @@ fn n04_forged_algorithms_and_keys_of_the_tokens_own_get_nobody_in_and_fetch_noth
     still_admits(&mut site, &a, "https://a.example");
 }
 
+/// Issuers name their keys as they like; a secret in a configuration has no name, so none is asked for.
+#[test]
+fn n04_a_token_under_the_shared_secret_may_call_it_what_it_likes() {
+    let mut site = Site::dev();
+    let claims = json!({"sub": "alice", "tenant": TENANT, "iss": ISSUER, "exp": now() + 600});
+    for kid in ["2024-05", "", "../../etc/passwd"] {
+        let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::HS256) };
+        assert_eq!(admitted(&site, &sign(&header, &claims, site.secret())), (json!(TENANT), json!("alice")), "{kid}");
+        refused(&site, &sign(&header, &claims, &[7; 32]), "another secret");
+    }
+    site.still_serves();
+}
+
 /// The process is the same, and an honest user of that issuer can work.
 fn still_admits(site: &mut Site, key: &Key, issuer: &str) {
     let user = fresh("honest");
