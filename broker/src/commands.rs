@@ -10,6 +10,7 @@ use switchyard_edge::auth::{Claims, mint};
 use switchyard_protocol::id::{TenantId, UserId};
 
 use crate::cli::{ConfigArgs, TokenArgs, VersionArgs};
+use crate::config::tokens::audience;
 use crate::config::{DEFAULT_TOML, Overrides, Problem, Problems, Settings, Source, Tokens, secret};
 use crate::exit::Failure;
 use crate::version::{BUILD, COMMIT, VERSION};
@@ -81,7 +82,7 @@ fn claims(settings: &Settings, user: UserId) -> Claims {
     let auth = &settings.config.auth;
     Claims {
         issuer: Some(auth.issuer.clone()),
-        audience: (!auth.audience.is_empty()).then(|| auth.audience.clone()),
+        audience: audience(&auth.audience),
         names: auth.claims.names(),
         tenant_claim: auth.tenant_claim.clone(),
         ..claims

@@ -75,7 +75,7 @@ pub struct Auth {
     pub secret_file: PathBuf,
     /// `iss` of the own issuer's tokens, where they have one.
     pub issuer: String,
-    /// `aud` of the own issuer's tokens; empty means that any will do.
+    /// `aud` of the own issuer's tokens; empty or `*` means that any will do.
     pub audience: String,
     /// Tenant of the own issuer's users whose token names none.
     pub tenant: String,
@@ -152,7 +152,7 @@ pub struct Issuer {
     pub tenant: String,
     /// The claim in which it may name any tenant; empty means that it may not.
     pub tenant_claim: String,
-    /// `aud` that its tokens must have; empty means that any will do.
+    /// `aud` that its tokens must have; `*` means that any will do, and so does empty, but not with `jwks_file`.
     pub audience: String,
     /// File with its secrets for HS256, one a line.
     pub secret_file: PathBuf,

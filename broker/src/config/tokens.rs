@@ -12,6 +12,9 @@ use super::problem::Problems;
 use super::secret::{self, NEXT_STEP};
 use super::sections::{Auth, Issuer};
 
+/// Written for an audience, it says that any will do.
+const ANY_AUDIENCE: &str = "*";
+
 /// How tokens are checked and, where there is an own issuer, signed.
 #[derive(Clone, Debug)]
 pub struct Tokens {
@@ -34,7 +37,7 @@ pub fn tokens(auth: &Auth, problems: &mut Problems) -> Option<Tokens> {
         (Some(secrets), Some(tenant)) => Some(IssuerConfig {
             issuer: Some(auth.issuer.clone()),
             tenant: TenantSource::Claim { name: auth.tenant_claim.clone(), default: Some(tenant) },
-            audience: optional(&auth.audience),
+            audience: audience(&auth.audience),
             keys: hs256(secrets),
         }),
         _ => None,
@@ -98,7 +101,15 @@ fn issuer(entry: &Issuer, key: &dyn Fn(&str) -> String, problems: &mut Problems)
                 return None;
             }
         },
-        (false, true) => IssuerKeys::Jwks(entry.jwks_file.clone()),
+        (false, true) => {
+            if entry.audience.is_empty() {
+                // A secret is shared with us alone; a login service signs for everybody with the same key.
+                let text = "must be set with jwks_file, or tokens that this issuer made for others are good here; name the \
+                            `aud` of tokens for this service, or \"*\" to take any";
+                problems.add(key("audience"), text);
+            }
+            IssuerKeys::Jwks(entry.jwks_file.clone())
+        }
         _ => {
             problems.add(key("jwks_file"), "set this or secret_file, and not both");
             return None;
@@ -108,7 +119,7 @@ fn issuer(entry: &Issuer, key: &dyn Fn(&str) -> String, problems: &mut Problems)
         Some(name) => TenantSource::Claim { name, default: fixed },
         None => TenantSource::Fixed(fixed?),
     };
-    Some(IssuerConfig { issuer: optional(&entry.issuer), tenant, audience: optional(&entry.audience), keys })
+    Some(IssuerConfig { issuer: optional(&entry.issuer), tenant, audience: audience(&entry.audience), keys })
 }
 
 fn claim_names(auth: &Auth, problems: &mut Problems) -> ClaimNames {
@@ -147,6 +158,11 @@ fn is_set(path: &Path) -> bool {
 
 fn optional(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The `aud` that tokens must have, if any.
+pub(crate) fn audience(text: &str) -> Option<String> {
+    optional(text).filter(|text| text != ANY_AUDIENCE)
 }
 
 fn required(key: &str, text: &str, problems: &mut Problems) {

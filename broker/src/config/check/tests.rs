@@ -152,8 +152,34 @@ fn secrets_and_keys_come_from_files_too() {
     assert_eq!(keys(&problems(&config(&path("none")))), ["auth.secret_file"]);
     let both = format!("{}secret = {new:?}\n", config(&path("secrets")));
     assert_eq!(keys(&problems(&both)), ["auth.secret_file"]);
-    let jwks = format!("[[auth.issuers]]\nissuer = \"i\"\ntenant = \"t\"\njwks_file = {:?}\n", path("jwks"));
+    let jwks =
+        format!("[[auth.issuers]]\nissuer = \"i\"\ntenant = \"t\"\naudience = \"a\"\njwks_file = {:?}\n", path("jwks"));
     assert_eq!(keys(&problems(&jwks)), ["auth.issuers.jwks_file"], "the edge refuses a file without keys");
+}
+
+#[test]
+fn an_issuer_that_signs_for_others_too_needs_an_audience_or_a_word_that_any_will_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (jwks, shared) = (dir.path().join("jwks"), dir.path().join("secret"));
+    let x = data_encoding::BASE64URL_NOPAD.encode(&[7; 32]);
+    let jwk = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"a","x":"{x}"}}]}}"#);
+    fs::write(&jwks, jwk).expect("it is written");
+    fs::write(&shared, "51b0c8".repeat(8)).expect("it is written");
+    let issuer = |key: &str, file: &Path, audience: &str| {
+        format!("[[auth.issuers]]\nissuer = \"i\"\ntenant = \"t\"\n{key} = {file:?}\naudience = {audience:?}\n")
+    };
+    let lines = problems(&issuer("jwks_file", &jwks, ""));
+    assert_eq!(keys(&lines), ["auth.issuers[0].audience"], "{lines:?}");
+    assert!(lines[0].contains("\"*\""), "{lines:?}");
+    for (text, wanted) in [
+        (issuer("jwks_file", &jwks, "switchyard"), Some("switchyard")),
+        (issuer("jwks_file", &jwks, "*"), None),
+        (issuer("secret_file", &shared, ""), None),
+    ] {
+        let settings = resolve(Some(&text), &[], &Overrides::default()).expect(&text);
+        let tokens = settings.tokens().expect("they are configured");
+        assert_eq!(tokens.config.issuers[0].audience.as_deref(), wanted, "{text}");
+    }
 }
 
 #[test]

@@ -77,7 +77,8 @@ impl Issuers {
                 "[auth]\nsecret = \"\"\n\
                  [[auth.issuers]]\nissuer = \"https://a.example\"\ntenant = \"A\"\naudience = \"chat\"\n\
                  jwks_file = \"DIR/a.json\"\n\
-                 [[auth.issuers]]\nissuer = \"https://b.example\"\ntenant = \"B\"\njwks_file = \"DIR/b.json\"\n",
+                 [[auth.issuers]]\nissuer = \"https://b.example\"\ntenant = \"B\"\naudience = \"*\"\n\
+                 jwks_file = \"DIR/b.json\"\n",
             ),
             files: &[
                 ("a.json", &json!({"keys": [a.jwk("k1"), rsa]}).to_string()),
