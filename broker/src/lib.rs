@@ -5,6 +5,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod exit;
+mod http;
 pub mod listen;
 pub mod logs;
 pub mod memory;

@@ -13,17 +13,27 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::Router;
 use tokio::runtime::Builder;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::Semaphore;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 pub use exporter::Exporter;
 pub use readiness::Readiness;
 
+use crate::http::answer_one;
 use crate::ready::ReadyFile;
 use crate::signals::{Event, Signals};
 
 /// How often histograms that nobody scrapes give their samples back, so that they do not pile up.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Connections to the operations port at once; the others wait in the kernel, some seconds at most. Collectors and probes
+/// are few.
+const CONNECTIONS_MAX: usize = 128;
+
+/// After accepting has failed, for want of file descriptors: trying again at once would only burn the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// What the operations thread is given.
 #[derive(Debug)]
@@ -77,12 +87,31 @@ impl Ops {
             tokio::join!(
                 signals.watch(self.events, self.drain_deadline, self.ready_file),
                 upkeep(self.exporter),
-                async {
-                    if let Err(error) = axum::serve(listener, router).await {
-                        tracing::error!(%error, "the operations port is closed");
-                    }
-                }
+                listen(listener, router),
             );
+        });
+    }
+}
+
+/// Serves the port for as long as the process lives.
+async fn listen(listener: tokio::net::TcpListener, router: Router) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let (stream, client) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::debug!(%error, "the operations port could not accept");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let router = router.clone();
+        tokio::spawn(async move {
+            if let Err(error) = answer_one(router, stream).await {
+                tracing::debug!(%client, %error, "an operations connection failed");
+            }
+            drop(place);
         });
     }
 }

@@ -16,6 +16,8 @@ pub fn check(config: &Config, dev: bool, problems: &mut Problems) {
     if dev {
         loopback("server.listen", config.server.listen, problems);
         loopback("server.ops_listen", config.server.ops_listen, problems);
+    } else if !config.ops.public && !config.server.ops_listen.ip().is_loopback() {
+        ops_public(config.server.ops_listen, problems);
     }
     let (listen, ops) = (config.server.listen, config.server.ops_listen);
     if listen == ops && listen.port() != 0 {
@@ -69,6 +71,14 @@ fn loopback(key: &str, address: SocketAddr, problems: &mut Problems) {
         );
         problems.add(key, text);
     }
+}
+
+fn ops_public(address: SocketAddr, problems: &mut Problems) {
+    let text = format!(
+        "{address} is not loopback, and this port asks nobody for a token; keep it on loopback, or, when the network keeps \
+         strangers from it, set ops.public = true"
+    );
+    problems.add("server.ops_listen", text);
 }
 
 fn positive(key: &str, duration: Duration, problems: &mut Problems) {

@@ -67,6 +67,7 @@ pub fn load(source: &Source) -> Loaded {
 fn sections(raw: &mut Raw) -> Config {
     let mut config = Config {
         server: raw.section("server", &[]),
+        ops: raw.section("ops", &[]),
         auth: raw.section("auth", &["claims"]),
         origins: raw.section("origins", &[]),
         proxies: raw.section("proxies", &[]),

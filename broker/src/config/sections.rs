@@ -17,6 +17,8 @@ use super::units::{Size, Span};
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[ops]`
+    pub ops: Ops,
     /// `[auth]`
     pub auth: Auth,
     /// `[origins]`
@@ -63,6 +65,14 @@ impl Default for Server {
             drain_deadline: Span::secs(20),
         }
     }
+}
+
+/// `[ops]`: the operations port.
+#[derive(Deserialize, Clone, PartialEq, Debug, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ops {
+    /// Whether it may listen where others than this machine reach it.
+    pub public: bool,
 }
 
 /// `[auth]`: whose tokens are good.

@@ -5,18 +5,15 @@
 use std::io::Cursor;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use switchyard_edge::door::{HttpHandover, Place};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::exit::Failure;
+use crate::http::answer_one;
 use crate::threads::Threads;
 
 /// Connections handed over and not yet looked at; beyond it they are closed.
@@ -24,13 +21,6 @@ const HANDED_OVER_MAX: usize = 1_024;
 
 /// Connections served at once; the others wait for a place. Far more than one address may have under way.
 const SERVED_MAX: usize = 1_024;
-
-/// For what of a request's head was not read yet, at most.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The longest a connection lives: a request and a short answer, however slow the line. As long as a handshake may take,
-/// for as one its address counts it.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection that a door gave away.
 struct Handed {
@@ -94,9 +84,8 @@ async fn serve(router: Router, mut handed: mpsc::Receiver<Handed>, mut stopped: 
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let router = router.clone();
         tokio::spawn(async move {
-            match tokio::time::timeout(CONNECTION_TIMEOUT, connection(router, socket, read)).await {
-                Ok(Ok(())) | Err(_) => {}
-                Ok(Err(error)) => tracing::debug!(%client, error, "an HTTP connection failed"),
+            if let Err(error) = connection(router, socket, read).await {
+                tracing::debug!(%client, error, "an HTTP connection failed");
             }
             drop((place, of_address));
         });
@@ -107,13 +96,5 @@ async fn connection(router: Router, socket: TcpStream, read: Vec<u8>) -> Result<
     let socket = tokio::net::TcpStream::from_std(socket).map_err(|error| error.to_string())?;
     let (reader, writer) = socket.into_split();
     let stream = tokio::io::join(Cursor::new(read).chain(reader), writer);
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        // A connection that asks again may ask for a WebSocket, for which it must come in by the door: proxies keep theirs open
-        // for whichever client comes next.
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .await
-        .map_err(|error| error.to_string())
+    answer_one(router, stream).await.map_err(|error| error.to_string())
 }

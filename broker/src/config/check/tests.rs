@@ -37,6 +37,25 @@ fn without_a_configuration_it_is_development_on_loopback() {
 }
 
 #[test]
+fn the_operations_port_is_for_this_machine_unless_the_configuration_says_more() {
+    let secret = "[auth]\nsecret = \"2c4e6a8b0d1f3a5c7e9b2d4f6a8c0e1f\"\n";
+    for address in ["0.0.0.0:7401", "[::]:7401", "192.0.2.1:7401"] {
+        let text = format!("{secret}[server]\nops_listen = {address:?}\n");
+        let lines = problems(&text);
+        assert_eq!(keys(&lines), ["server.ops_listen"], "{lines:?}");
+        assert!(lines[0].contains("ops.public = true"), "{lines:?}");
+        let open = format!("{text}[ops]\npublic = true\n");
+        assert!(resolve(Some(&open), &[], &Overrides::default()).is_ok(), "{address}");
+    }
+    let overrides = Overrides { ops_listen: Some(([0, 0, 0, 0], 7401).into()), ..Overrides::default() };
+    let refused = resolve(Some(secret), &[], &overrides).expect_err("an option does not say so either");
+    assert_eq!(keys(&refused), ["server.ops_listen"]);
+    // Nothing opens it in development.
+    let refused = resolve(None, &[("SWITCHYARD__OPS__PUBLIC", "true")], &overrides).expect_err("development");
+    assert_eq!(keys(&refused), ["server.ops_listen"]);
+}
+
+#[test]
 fn a_key_for_tokens_in_the_environment_is_a_configuration() {
     let env = [("SWITCHYARD__AUTH__SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c")];
     let outside = Overrides { listen: Some(([0, 0, 0, 0], 7400).into()), ..Overrides::default() };

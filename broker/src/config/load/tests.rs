@@ -32,6 +32,7 @@ fn the_printed_default_names_every_key() {
     // A key that the file does not name cannot be found by those who read it; an unknown one is refused with the list.
     for section in [
         "server",
+        "ops",
         "auth",
         "auth.claims",
         "origins",

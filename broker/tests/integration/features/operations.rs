@@ -1,5 +1,7 @@
 //! What operators look at: health, readiness, and metrics that move with what happens.
 
+use std::net::TcpStream;
+
 use serde_json::json;
 
 use crate::plain::{JSON, Plain, keys};
@@ -133,4 +135,18 @@ fn h1_a_proxy_that_keeps_its_connections_for_the_next_client_is_told_that_this_o
     // And it does end, without the client's doing; so an upgrade comes on a new connection, where it is understood.
     assert!(String::from_utf8_lossy(&raw.rest()).contains("\"ok\":true"));
     Raw::connect(&site).upgrade(JSON, "");
+}
+
+#[test]
+fn h1_who_says_nothing_on_the_operations_port_is_cut_off_and_keeps_nobody_else_out() {
+    const SILENT: usize = 130;
+    let site = Site::dev();
+    let connect = || Raw::on(TcpStream::connect(site.ops()).expect("the kernel takes it"));
+    let mut silent: Vec<Raw> = (0..SILENT).map(|_| connect()).collect();
+    for raw in &mut silent {
+        assert!(raw.send(b"GET /metrics HTTP/1.1\r\nHost: "));
+    }
+    assert_eq!(get(&site.ops().to_string(), "/readyz").0, 200);
+    let first = silent.first_mut().expect("some");
+    first.rest();
 }
