@@ -1,6 +1,7 @@
 //! What a process runs with: the configuration, the command line's options over it, checked as a whole. Whoever holds one
 //! need not check again.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -42,6 +43,8 @@ pub struct Settings {
     pub dev: bool,
     /// How tokens are checked and signed; nothing yet in development, see [`Settings::tokens`].
     configured: Option<Tokens>,
+    /// How much clients may ask for.
+    budgets: Budgets,
 }
 
 impl Settings {
@@ -60,16 +63,13 @@ impl Settings {
         // A section that could not be read as it was meant is not judged any further.
         let readable = !problems.0.iter().any(|problem| problem.key == "--config" || problem.key.starts_with("auth"));
         let configured = if dev || !readable { None } else { tokens(&config.auth, &mut problems) };
-        problems.or(Self { config, dev, configured })
+        let budgets = if dev { development(&config.budgets, &given) } else { config.budgets.clone() };
+        problems.or(Self { config, dev, configured, budgets })
     }
 
-    /// How much clients may ask for. Development is generous, unless it was told a budget.
+    /// How much clients may ask for. Development is generous, save for those of whom it was told a budget.
     pub fn budgets(&self) -> Budgets {
-        if self.dev && self.config.budgets == Budgets::default() {
-            Budgets::development()
-        } else {
-            self.config.budgets.clone()
-        }
+        self.budgets.clone()
     }
 
     /// How tokens are checked and signed. In development the secret of the data directory is made if there is none.
@@ -82,4 +82,24 @@ impl Settings {
             }
         }
     }
+}
+
+/// The budgets of development, but as configured for those of whom anything was said: whoever tries a limit out meets it,
+/// be it the default's own number, and from loopback too.
+fn development(configured: &Budgets, given: &BTreeSet<String>) -> Budgets {
+    let told = |section: &str| given.iter().any(|key| key.starts_with(&format!("budgets.{section}.")));
+    let mut budgets = Budgets::development();
+    if told("connection") {
+        budgets.connection = configured.connection.clone();
+    }
+    if told("user") {
+        budgets.user = configured.user.clone();
+    }
+    if told("address") {
+        budgets.address = configured.address.clone();
+    }
+    if told("tenant") {
+        budgets.tenant = configured.tenant.clone();
+    }
+    budgets
 }

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
+use switchyard_edge::admission::config::Budgets;
+
 use crate::config::{Overrides, Settings, Source, secret};
 
 fn resolve(text: Option<&str>, env: &[(&str, &str)], overrides: &Overrides) -> Result<Settings, Vec<String>> {
@@ -151,6 +153,22 @@ fn fewer_events_than_are_compared_with_a_send_cannot_be_kept() {
         keys(&problems("[retention.direct]\nevents_max = 7"))[..],
         ["retention.direct.events_max", "auth.secret"]
     );
+}
+
+#[test]
+fn in_development_budgets_are_wide_but_those_that_were_given_count() {
+    let budgets = |env: &[(&str, &str)]| resolve(None, env, &Overrides::default()).expect("it will do").budgets();
+    let (wide, plain) = (Budgets::development(), Budgets::default());
+    assert_eq!(budgets(&[]), wide);
+    // The default's own number is a number, too.
+    let found = budgets(&[("SWITCHYARD__BUDGETS__ADDRESS__HALF_OPEN", "200")]);
+    assert_eq!(found, Budgets { address: plain.address.clone(), ..wide.clone() });
+    assert!(!found.address.exempt_loopback);
+    let found = budgets(&[("SWITCHYARD__BUDGETS__USER__CONNECTIONS", "3")]);
+    assert_eq!((found.user.connections, found.user.requests_burst), (3, plain.user.requests_burst));
+    assert_eq!((found.connection, found.address), (wide.connection, wide.address));
+    let secret = ("SWITCHYARD__AUTH__SECRET", "2c4e6a8b0d1f3a5c7e9b2d4f6a8c0e1f");
+    assert_eq!(budgets(&[secret]), plain, "this is no development");
 }
 
 #[test]
