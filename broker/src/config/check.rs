@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use switchyard_edge::admission::origin::OriginPolicy;
 use switchyard_edge::admission::proxy::TrustedProxies;
+use switchyard_edge::auth::LEEWAY_DEFAULT;
 use switchyard_protocol::limits::{DEDUPE_RECENT, FRAME_BYTES_MAX};
 use tracing_subscriber::EnvFilter;
 
 use super::problem::Problems;
 use super::sections::Config;
+use super::units::Span;
 
-/// Checks everything but `[auth]`, which is [`super::tokens`]'.
+/// Checks everything but the issuers of `[auth]`, which are [`super::tokens`]'.
 pub fn check(config: &Config, dev: bool, problems: &mut Problems) {
     if dev {
         loopback("server.listen", config.server.listen, problems);
@@ -24,6 +26,7 @@ pub fn check(config: &Config, dev: bool, problems: &mut Problems) {
         problems.add("server.ops_listen", format!("{ops} is server.listen already; take another port"));
     }
     positive("server.drain_deadline", config.server.drain_deadline.0, problems);
+    leeway(config.auth.leeway, problems);
     admission(config, problems);
     sessions(config, problems);
     retention("retention.direct.events_max", config.retention.direct.events_max, problems);
@@ -79,6 +82,17 @@ fn ops_public(address: SocketAddr, problems: &mut Problems) {
          strangers from it, set ops.public = true"
     );
     problems.add("server.ops_listen", text);
+}
+
+/// A session lives on for no longer than the default after its token's end.
+fn leeway(leeway: Span, problems: &mut Problems) {
+    let most = Span(LEEWAY_DEFAULT);
+    if leeway.0 > most.0 {
+        let text = format!(
+            "{leeway} is more than {most}, and sessions end within {most} of their token's end: those it lets in would end at once"
+        );
+        problems.add("auth.leeway", text);
+    }
 }
 
 fn positive(key: &str, duration: Duration, problems: &mut Problems) {

@@ -59,9 +59,9 @@ impl Settings {
 
         let keyed = ["auth.secret", "auth.secret_file", "auth.issuers"].iter().any(|key| given.contains(*key));
         let dev = source.file.is_none() && !keyed;
-        check::check(&config, dev, &mut problems);
         // A section that could not be read as it was meant is not judged any further.
         let readable = !problems.0.iter().any(|problem| problem.key == "--config" || problem.key.starts_with("auth"));
+        check::check(&config, dev, &mut problems);
         let configured = if dev || !readable { None } else { tokens(&config.auth, &mut problems) };
         let budgets = if dev { development(&config.budgets, &given) } else { config.budgets.clone() };
         problems.or(Self { config, dev, configured, budgets })

@@ -91,6 +91,7 @@ fn everything_that_makes_no_sense_is_reported_at_once() {
         [auth]
         secret = "short"
         tenant = ""
+        leeway = "1h"
         [auth.claims]
         user = ""
         [[auth.issuers]]
@@ -122,6 +123,7 @@ fn everything_that_makes_no_sense_is_reported_at_once() {
             "auth.issuers[1].issuer",
             "auth.issuers[1].secret_file",
             "auth.issuers[1].tenant",
+            "auth.leeway",
             "auth.secret",
             "auth.tenant",
             "budgets.user.requests_burst",
@@ -153,6 +155,21 @@ fn fewer_events_than_are_compared_with_a_send_cannot_be_kept() {
         keys(&problems("[retention.direct]\nevents_max = 7"))[..],
         ["retention.direct.events_max", "auth.secret"]
     );
+}
+
+#[test]
+fn no_token_is_admitted_whose_session_would_end_at_once() {
+    let with = |leeway: &str| format!("[auth]\nsecret = \"2c4e6a8b0d1f3a5c7e9b2d4f6a8c0e1f\"\nleeway = {leeway:?}\n");
+    for good in ["0s", "500ms", "5s"] {
+        assert!(resolve(Some(&with(good)), &[], &Overrides::default()).is_ok(), "{good}");
+    }
+    for long in ["5s 1ms", "1m"] {
+        let lines = problems(&with(long));
+        assert_eq!(keys(&lines), ["auth.leeway"], "{lines:?}");
+        assert!(lines[0].contains("5s"), "{lines:?}");
+    }
+    let refused = resolve(None, &[("SWITCHYARD__AUTH__LEEWAY", "1m")], &Overrides::default());
+    assert_eq!(keys(&refused.expect_err("in development neither")), ["auth.leeway"]);
 }
 
 #[test]
