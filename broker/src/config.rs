@@ -2,6 +2,7 @@
 //! [`load`]'s business, whether it makes sense is [`check`]'s and [`tokens`]'; `parts` makes the roles' own types of it.
 
 pub mod check;
+mod lasting;
 pub mod load;
 mod parts;
 pub mod problem;

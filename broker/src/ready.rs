@@ -20,6 +20,7 @@ pub struct Ready {
     dev: bool,
     roles: Vec<&'static str>,
     data_dir: PathBuf,
+    /// Fixed like all the names, though browsers find no page there yet.
     page: String,
     ws: String,
     quic: Option<String>,

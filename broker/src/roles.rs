@@ -138,12 +138,9 @@ impl Roles {
         self.workers.ended().or_else(|| self.store_threads.ended()).or_else(|| self.http.ended())
     }
 
-    /// Puts new secrets in force.
-    pub fn reload(&self, _settings: &Settings, tokens: &Tokens) {
-        match verifier(tokens) {
-            Ok(verifier) => self.verifier.replace(verifier),
-            Err(error) => tracing::error!(%error, "the keys stay as they were"),
-        }
+    /// Puts new secrets and keys in force.
+    pub fn reload(&self, verifier: Verifier) {
+        self.verifier.replace(verifier);
     }
 
     /// Ends them, edges first: clients are asked to move, what is in flight is finished, then the store is closed. The
@@ -168,11 +165,9 @@ impl Roles {
 }
 
 /// What checks tokens. The configuration was checked when it was read; a key file may have changed since.
-fn verifier(tokens: &Tokens) -> Result<Verifier, Failure> {
-    Verifier::new(&tokens.config).map_err(|errors| {
-        let problems = errors.iter().map(|error| Problem::new("auth", error.to_string()));
-        Failure::Usage(Problems(problems.collect()))
-    })
+pub fn verifier(tokens: &Tokens) -> Result<Verifier, Problems> {
+    Verifier::new(&tokens.config)
+        .map_err(|errors| Problems(errors.iter().map(|error| Problem::new("auth", error.to_string())).collect()))
 }
 
 fn seats(sockets: Vec<std::net::TcpListener>) -> Result<(Vec<Seat>, Vec<Arc<Bell>>), Failure> {

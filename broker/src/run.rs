@@ -16,7 +16,7 @@ use crate::listen::listen;
 use crate::logs::{self, LogLevel};
 use crate::ops::{Exporter, Ops, Readiness, process};
 use crate::ready::{Ready, ReadyFile};
-use crate::roles::{Parts, Roles};
+use crate::roles::{self, Parts, Roles};
 use crate::signals::Event;
 use crate::threads::Threads;
 use crate::version::{COMMIT, VERSION};
@@ -69,7 +69,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     }
     print_line(&ready.line())?;
 
-    if let Err(failure) = wait(&inbox, &mut roles, &mut ops, &Reload { source, overrides, level }) {
+    if let Err(failure) = wait(&inbox, &mut roles, &mut ops, &Reload { source, overrides, level, settings: &settings })
+    {
         // Whoever is served by what is left of it would only wait. Clients come again, to a process that is whole.
         tracing::error!(%failure, "a role has failed: ending at once");
         ready_file.remove();
@@ -84,14 +85,16 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 }
 
 /// What a reload needs.
-struct Reload {
+struct Reload<'a> {
     source: Source,
     overrides: Overrides,
     level: LogLevel,
+    /// What the process was started with.
+    settings: &'a Settings,
 }
 
 /// Serves until a drain is asked for (`Ok`) or a role fails.
-fn wait(inbox: &Receiver<Event>, roles: &mut Roles, ops: &mut Threads, reload: &Reload) -> Result<(), Failure> {
+fn wait(inbox: &Receiver<Event>, roles: &mut Roles, ops: &mut Threads, reload: &Reload<'_>) -> Result<(), Failure> {
     loop {
         match inbox.recv_timeout(WATCH_EVERY) {
             Ok(Event::Reload) => reload.apply(roles),
@@ -112,12 +115,12 @@ fn wait(inbox: &Receiver<Event>, roles: &mut Roles, ops: &mut Threads, reload: &
     }
 }
 
-impl Reload {
-    /// Puts a new level and new secrets in force, or, when anything is wrong with them, nothing at all.
+impl Reload<'_> {
+    /// Puts a new level and new secrets and keys in force, or, when anything is wrong anywhere, nothing at all.
     fn apply(&self, roles: &Roles) {
         let read = Settings::resolve(&self.source, &self.overrides)
-            .and_then(|settings| settings.tokens().map(|tokens| (settings, tokens)));
-        let (settings, tokens) = match read {
+            .and_then(|settings| Ok((roles::verifier(&settings.tokens()?)?, settings)));
+        let (verifier, settings) = match read {
             Ok(both) => both,
             Err(problems) => {
                 for problem in &problems.0 {
@@ -127,10 +130,15 @@ impl Reload {
             }
         };
         if let Err(error) = self.level.set(&settings.config.log.level) {
-            tracing::error!(%error, "the log level stays as it was");
+            tracing::error!(%error, "not reloaded");
+            return;
         }
-        roles.reload(&settings, &tokens);
-        tracing::info!("reloaded certificates, secrets and the log level");
+        roles.reload(verifier);
+        tracing::info!("reloaded secrets, keys and the log level");
+        let keys = self.settings.need_restart(&settings);
+        if !keys.is_empty() {
+            tracing::warn!(keys = keys.join(", "), "these have changed too, but need a restart");
+        }
     }
 }
 

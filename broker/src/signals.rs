@@ -17,7 +17,7 @@ use crate::ready::ReadyFile;
 pub enum Event {
     /// Move clients away, finish what is in flight, end.
     Drain,
-    /// Read certificates, secrets and the log level again.
+    /// Read secrets, keys and the log level again.
     Reload,
     /// A role cannot go on, and the process must not.
     Failed(Failure),

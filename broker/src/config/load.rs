@@ -42,6 +42,8 @@ pub struct Loaded {
     pub config: Config,
     /// Keys that a file or the environment gave, good or not.
     pub given: BTreeSet<String>,
+    /// What good ones of them say.
+    pub values: BTreeMap<String, Value>,
     /// What was wrong.
     pub problems: Problems,
 }
@@ -57,10 +59,10 @@ pub fn load(source: &Source) -> Loaded {
         None => Table::new(),
     };
     let env = variables(&source.env, &mut problems);
-    let mut raw = Raw { file, set_aside: Table::new(), env, given: BTreeSet::new(), problems };
+    let mut raw = Raw { file, set_aside: Table::new(), env, given: BTreeSet::new(), values: BTreeMap::new(), problems };
     let config = sections(&mut raw);
     raw.refuse_the_rest();
-    Loaded { config, given: raw.given, problems: raw.problems }
+    Loaded { config, given: raw.given, values: raw.values, problems: raw.problems }
 }
 
 /// Takes every section there is. The only list of their names.
@@ -141,6 +143,7 @@ struct Raw {
     set_aside: Table,
     env: BTreeMap<String, Variable>,
     given: BTreeSet<String>,
+    values: BTreeMap<String, Value>,
     problems: Problems,
 }
 
@@ -169,6 +172,7 @@ impl Raw {
                 }
             }
         }
+        self.values.extend(good.iter().map(|(key, value)| (format!("{path}.{key}"), value.clone())));
         Value::Table(good).try_into().expect("each key was read by itself and every key has a default")
     }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use switchyard_edge::admission::config::Budgets;
 use switchyard_edge::auth::AuthConfig;
 
+use super::lasting::Lasting;
 use super::load::{Loaded, Source, load};
 use super::problem::Problems;
 use super::sections::{Config, LogFormat};
@@ -45,12 +46,13 @@ pub struct Settings {
     configured: Option<Tokens>,
     /// How much clients may ask for.
     budgets: Budgets,
+    lasting: Lasting,
 }
 
 impl Settings {
     /// Reads and checks everything, and reports every problem at once.
     pub fn resolve(source: &Source, overrides: &Overrides) -> Result<Self, Problems> {
-        let Loaded { mut config, given, mut problems } = load(source);
+        let Loaded { mut config, given, values, mut problems } = load(source);
         let Overrides { data, listen, ops_listen, log_format } = overrides.clone();
         config.server.data = data.unwrap_or(config.server.data);
         config.server.listen = listen.unwrap_or(config.server.listen);
@@ -64,12 +66,18 @@ impl Settings {
         check::check(&config, dev, &mut problems);
         let configured = if dev || !readable { None } else { tokens(&config.auth, &mut problems) };
         let budgets = if dev { development(&config.budgets, &given) } else { config.budgets.clone() };
-        problems.or(Self { config, dev, configured, budgets })
+        let lasting = Lasting::new(values, overrides);
+        problems.or(Self { config, dev, configured, budgets, lasting })
     }
 
     /// How much clients may ask for. Development is generous, save for those of whom it was told a budget.
     pub fn budgets(&self) -> Budgets {
         self.budgets.clone()
+    }
+
+    /// The keys that `newer` has otherwise, and that a running process cannot change.
+    pub fn need_restart(&self, newer: &Self) -> Vec<String> {
+        self.lasting.changed(&newer.lasting)
     }
 
     /// How tokens are checked and signed. In development the secret of the data directory is made if there is none.

@@ -56,13 +56,19 @@ pub fn tokens(auth: &Auth, problems: &mut Problems) -> Option<Tokens> {
         return None;
     }
     let mut config = AuthConfig { issuers, leeway: auth.leeway.0, claims };
-    if let Err(errors) = Verifier::new(&config) {
-        errors.iter().for_each(|error| problems.add(key_of(error), error.to_string()));
-        return None;
-    }
-    // A team that signs with the secret itself may leave `iss` out: the signature says whose it is.
+    usable(&config, problems)?;
+    // A team that signs with the secret itself may leave `iss` out: the signature says whose it is. It is an issuer more.
     config.issuers.extend(named.map(|own| IssuerConfig { issuer: None, ..own }));
+    usable(&config, problems)?;
     Some(Tokens { config, signing: own.and_then(|secrets| secrets.into_iter().next()) })
+}
+
+/// Whether the edge takes it.
+fn usable(config: &AuthConfig, problems: &mut Problems) -> Option<()> {
+    let add = |errors: Vec<AuthConfigError>| {
+        errors.iter().for_each(|error| problems.add(key_of(error), error.to_string()));
+    };
+    Verifier::new(config).map_err(add).ok().map(drop)
 }
 
 fn own_secrets(auth: &Auth, problems: &mut Problems) -> Option<Vec<Secret>> {

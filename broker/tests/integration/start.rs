@@ -91,11 +91,56 @@ fn a_hang_up_reads_the_log_level_again_and_keeps_the_old_when_it_is_wrong() {
     assert!(broker.wait_for("not reloaded").contains("log.level"));
     write("info");
     broker.signal(Signal::HUP);
-    broker.wait_for("reloaded certificates");
+    broker.wait_for("reloaded secrets");
     broker.signal(Signal::TERM);
     let (status, told) = broker.end();
     assert_eq!(status.code(), Some(0), "{told}");
     assert!(told.contains("asked to end"), "information is logged now: {told}");
+}
+
+#[test]
+fn a_hang_up_names_what_needs_a_restart_and_nothing_that_does_not() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("switchyard.toml");
+    let write = |secret: &str, more: &str| {
+        fs::write(&file, format!("[auth]\nsecret = \"{secret}\"\n{more}")).expect("it is written");
+    };
+    write(&"7b2e".repeat(16), "[server]\nworkers = 1\n");
+    let mut broker = Broker::start(&dir.path().join("data"), &["--config", file.to_str().expect("text")]);
+    // The command line goes before the file: what the file says of the address changes nothing. Defaults are no change.
+    write(
+        &"9c3f".repeat(16),
+        "leeway = \"2s\"\ncookie = \"t\"\n[server]\nlisten = \"127.0.0.1:9\"\nworkers = 2\n\
+         [budgets.user]\nconnections = 3\n[sessions]\nheartbeat = \"25s\"\n[log]\nlevel = \"info\"\n",
+    );
+    broker.signal(Signal::HUP);
+    let told = broker.wait_for("need a restart");
+    assert!(told.contains("keys=\"auth.cookie, budgets.user.connections, server.workers\""), "{told}");
+    broker.signal(Signal::TERM);
+    assert_eq!(broker.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_hang_up_with_a_mistake_changes_nothing_at_all() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("switchyard.toml");
+    fs::write(dir.path().join("secret"), "51b0".repeat(16)).expect("it is written");
+    let start = format!("[auth]\nsecret = \"{}\"\n", "7b2e".repeat(16));
+    fs::write(&file, format!("{start}[log]\nlevel = \"error\"\n")).expect("it is written");
+    let mut broker = Broker::start(&dir.path().join("data"), &["--config", file.to_str().expect("text")]);
+    // One issuer too many, which only all of them together show.
+    let secret_file = dir.path().join("secret");
+    let others: String = (0..63)
+        .map(|n| format!("[[auth.issuers]]\nissuer = \"i{n}\"\ntenant = \"t\"\nsecret_file = {secret_file:?}\n"))
+        .collect();
+    fs::write(&file, format!("{start}{others}[log]\nlevel = \"info\"\n")).expect("it is written");
+    let (code, told) = refused(&["check-config", "--config", file.to_str().expect("text")]);
+    assert_eq!((code, told.split(": ").next()), (2, Some("auth.issuers")), "{told}");
+    broker.signal(Signal::HUP);
+    assert!(broker.wait_for("not reloaded").contains("auth.issuers"));
+    broker.signal(Signal::TERM);
+    let (status, told) = broker.end();
+    assert_eq!((status.code(), told.as_str()), (Some(0), ""), "only errors are logged, as before");
 }
 
 #[test]
