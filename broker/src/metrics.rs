@@ -1,4 +1,4 @@
-//! The metrics of this crate: HTTP requests, the process, the build. Names are constants, labels are bounded (never a
+//! The metrics of this crate: HTTP requests, the process, its disk, the build. Names are constants, labels are bounded (never a
 //! user or a conversation), and `METRICS.md` documents those of all crates; a test compares.
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
@@ -19,6 +19,10 @@ pub const RESIDENT_MEMORY: &str = "process_resident_memory_bytes";
 pub const THREADS: &str = "process_threads";
 /// When the process started.
 pub const START_TIME: &str = "process_start_time_seconds";
+/// Room on the disk.
+pub const STORE_FREE: &str = "store_free_bytes";
+/// The room below which nothing is stored.
+pub const STORE_FREE_MIN: &str = "store_free_bytes_min";
 /// Always 1; its labels say which build this is.
 pub const BUILD_INFO: &str = "switchyard_build_info";
 
@@ -37,6 +41,8 @@ fn describe() {
     describe_gauge!(RESIDENT_MEMORY, Unit::Bytes, "Resident memory");
     describe_gauge!(THREADS, Unit::Count, "Threads");
     describe_gauge!(START_TIME, Unit::Seconds, "When the process started, in seconds since 1970");
+    describe_gauge!(STORE_FREE, Unit::Bytes, "Free bytes of the file system with the data directory");
+    describe_gauge!(STORE_FREE_MIN, Unit::Bytes, "Below so many free bytes sends are refused");
     describe_gauge!(BUILD_INFO, "Always 1; the labels say which build this is");
 }
 

@@ -5,6 +5,7 @@ pub mod exporter;
 pub mod http;
 pub mod process;
 pub mod readiness;
+pub mod space;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 pub use exporter::Exporter;
 pub use readiness::Readiness;
+pub use space::Space;
 
 use crate::http::answer_one;
 use crate::ready::ReadyFile;
@@ -44,6 +46,8 @@ pub struct Ops {
     pub exporter: Exporter,
     /// Whether clients may come.
     pub readiness: Readiness,
+    /// Looked after, too.
+    pub space: Space,
     /// Where signals go.
     pub events: Sender<Event>,
     /// From the first SIGTERM to the end.
@@ -87,6 +91,7 @@ impl Ops {
             tokio::join!(
                 signals.watch(self.events, self.drain_deadline, self.ready_file),
                 upkeep(self.exporter),
+                self.space.watch(),
                 listen(listener, router),
             );
         });

@@ -14,7 +14,7 @@ use crate::config::{LogFormat, Overrides, Problem, Settings, Source, Tokens};
 use crate::exit::Failure;
 use crate::listen::listen;
 use crate::logs::{self, LogLevel};
-use crate::ops::{Exporter, Ops, Readiness, process};
+use crate::ops::{Exporter, Ops, Readiness, Space, process};
 use crate::ready::{Ready, ReadyFile};
 use crate::roles::{self, Parts, Roles};
 use crate::signals::Event;
@@ -45,12 +45,18 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     readiness.not_ready("start", "the roles are starting");
     let (events, inbox) = mpsc::channel();
     let ready_file = Arc::new(ReadyFile::default());
+    let space = Space {
+        data: settings.config.server.data.clone(),
+        free_bytes_min: settings.config.store.free_bytes_min,
+        readiness: readiness.clone(),
+    };
     let mut ops = Threads::default();
     ops.add(
         Ops {
             listener: ops_listener,
             exporter,
             readiness: readiness.clone(),
+            space: space.clone(),
             events: events.clone(),
             drain_deadline: settings.config.server.drain_deadline.0,
             ready_file: Arc::clone(&ready_file),
@@ -59,6 +65,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     );
 
     let mut roles = Roles::start(Parts { settings: &settings, tokens: &tokens, readiness: readiness.clone(), events })?;
+    // The data directory is there by now: a process on a full disk is not ready for a moment first.
+    space.measure();
     readiness.ready("start");
     let data = &settings.config.server.data;
     let ready = Ready::new(settings.dev, Roles::NAMES.to_vec(), data, roles.public_address(), ops_address);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::statvfs;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::plain::{JSON, Plain, code};
@@ -54,6 +54,21 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Asks both ports until both say this; gives what they say. The disk is looked at once a second.
+fn wait_for_readiness(site: &Site, status: u16) -> Value {
+    let mut said = String::new();
+    for address in [site.address(), site.ops()] {
+        loop {
+            let (found, body) = get(&address.to_string(), "/readyz");
+            if found == status {
+                said = body;
+                break;
+            }
+        }
+    }
+    serde_json::from_str(&said).expect("JSON")
+}
+
 #[test]
 fn on_a_full_disk_sends_are_refused_reads_go_on_and_it_heals() {
     let disk = SmallDisk::mount();
@@ -95,8 +110,16 @@ fn on_a_full_disk_sends_are_refused_reads_go_on_and_it_heals() {
     let known = alice.done("send", &message(0));
     assert_eq!(known["duplicate"], true, "what is stored is acknowledged again");
     assert_eq!(get(&site.address().to_string(), "/healthz").0, 200);
+    let why = wait_for_readiness(&site, 503);
+    assert!(why["reasons"]["store"].as_str().is_some_and(|reason| reason.contains("full")), "{why}");
+    let metrics = get(&site.ops().to_string(), "/metrics").1;
+    assert!(
+        metrics.contains("\nstore_free_bytes_min 8388608\n") && metrics.contains("\nstore_free_bytes "),
+        "{metrics}"
+    );
 
     disk.make_room();
+    wait_for_readiness(&site, 200);
     let sent = loop {
         let reply = alice.ask("send", &message(stored));
         if reply["ok"] == true {
@@ -130,6 +153,7 @@ fn a_broker_starts_on_a_full_disk_and_serves_what_is_there() {
     site.kill();
     disk.fill(7 * 1024 * 1024);
     site.start_again();
+    assert_eq!(get(&site.address().to_string(), "/readyz").0, 503, "from the first moment on");
     let mut alice = Plain::open(&site, "alice");
     let page = alice.done("history", &json!({"conversation": conversation}));
     assert_eq!(page["messages"][0]["text"], "hello");
