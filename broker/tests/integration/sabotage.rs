@@ -36,7 +36,9 @@ fn reported(site: &Site, spot: Spot, deed: Deed) -> [u64; 7] {
     let words = match (spot, deed) {
         (Spot::Resume, _) => "reconnect --connections 2 --behind 14 --drain 1",
         (Spot::Page, _) => "pairs --pairs 1 --rate 150 --secs 0.4 --drain 20",
-        (_, Deed::Drop | Deed::Misplace | Deed::AlterClientId | Deed::Strip) => "pairs --pairs 1 --rate 150 --secs 0.4 --drain 1",
+        (_, Deed::Drop | Deed::Misplace | Deed::AlterClientId | Deed::Strip) => {
+            "pairs --pairs 1 --rate 150 --secs 0.4 --drain 1"
+        }
         _ => "pairs --pairs 1 --rate 150 --secs 0.4 --drain 20",
     };
     let v = verdict(site, &proxy.url(), words);

@@ -253,10 +253,15 @@ fn open(sockets: &[TcpStream]) -> usize {
     sockets.iter().filter(is_open).count()
 }
 
+/// A site on which nobody is cut for saying nothing while a test lasts.
+fn patient(room: Room) -> EdgeConfig {
+    let timing = Timing { handshake: Duration::from_secs(120), ..Timing::default() };
+    EdgeConfig { room, timing, ..EdgeConfig::default() }
+}
+
 #[test]
 fn connections_have_one_limit_over_all_workers() {
-    let room = Room { connections_max: 4, ..Room::default() };
-    let site = Site::with_workers(EdgeConfig { room, ..EdgeConfig::default() }, 3);
+    let site = Site::with_workers(patient(Room { connections_max: 4, ..Room::default() }), 3);
     let sockets: Vec<_> = (0..24).map(|_| site.tcp()).collect();
     until(|| open(&sockets) == 4);
     drop(sockets);
@@ -269,8 +274,7 @@ fn connections_have_one_limit_over_all_workers() {
 
 #[test]
 fn half_open_connections_have_one_limit_over_all_workers() {
-    let room = Room { half_open_max: 3, ..Room::default() };
-    let site = Site::with_workers(EdgeConfig { room, ..EdgeConfig::default() }, 3);
+    let site = Site::with_workers(patient(Room { half_open_max: 3, ..Room::default() }), 3);
     let sockets: Vec<_> = (0..24).map(|_| site.tcp()).collect();
     until(|| {
         // A worker that has more than its share lets one go when it wakes.
