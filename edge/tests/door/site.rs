@@ -1,7 +1,7 @@
 //! A door on a worker of its own, with a stand-in for the owners, and clients to knock at it.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use prost::Message as _;
 use socket2::SockRef;
 use switchyard_cluster::link::EdgeId;
-use switchyard_cluster::mesh::{self, MeshEdge, MeshRouter};
+use switchyard_cluster::mesh;
 use switchyard_cluster::now::Clock;
 use switchyard_cluster::worker::{Resident, Worker};
 use switchyard_edge::auth::{AuthConfig, Claims, LEEWAY_DEFAULT, Secret, SharedVerifier, Verifier, mint};
@@ -102,22 +102,23 @@ impl Site {
         let clock = Clock::start();
         let workers: Vec<_> = listeners.sockets.iter().map(|_| Worker::new(clock).expect("a worker")).collect();
         let ends = mesh::join(&workers.iter().map(Worker::bell).collect::<Vec<_>>());
-        let parts = workers.into_iter().zip(ends).zip(listeners.sockets).enumerate();
-        let run =
-            |(at, ((worker, (edge, router)), listener)): (usize, ((Worker, (MeshEdge, MeshRouter)), TcpListener))| {
-                if let Some(bytes) = setup.send_buffer {
-                    // What is accepted inherits it.
-                    SockRef::from(&listener).set_send_buffer_size(bytes).expect("a socket");
-                }
-                let (shared, stop, seen_by) = (Arc::clone(&shared), Arc::clone(&stop), seen_by.clone());
-                let id = EdgeId(u16::try_from(at).expect("few workers"));
-                std::thread::spawn(move || {
-                    let door = Door::new(shared, id, &worker, listener, edge).expect("a door");
-                    let mut residents: [Box<dyn Resident>; 2] = [Box::new(Owner::new(router, seen_by)), Box::new(door)];
-                    worker.run(&mut residents, &stop, || {}).expect("a poll");
-                })
-            };
-        let workers = parts.map(run).collect();
+        let mut threads = Vec::new();
+        for (at, ((worker, (edge, router)), listener)) in
+            workers.into_iter().zip(ends).zip(listeners.sockets).enumerate()
+        {
+            if let Some(bytes) = setup.send_buffer {
+                // What is accepted inherits it.
+                SockRef::from(&listener).set_send_buffer_size(bytes).expect("a socket");
+            }
+            let (shared, stop, seen_by) = (Arc::clone(&shared), Arc::clone(&stop), seen_by.clone());
+            let id = EdgeId(u16::try_from(at).expect("few workers"));
+            threads.push(std::thread::spawn(move || {
+                let door = Door::new(shared, id, &worker, listener, edge).expect("a door");
+                let mut residents: [Box<dyn Resident>; 2] = [Box::new(Owner::new(router, seen_by)), Box::new(door)];
+                worker.run(&mut residents, &stop, || {}).expect("a poll");
+            }));
+        }
+        let workers = threads;
         Self { address: listeners.address, shared, seen, handed_over, places, stop, workers }
     }
 
