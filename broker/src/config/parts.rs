@@ -68,7 +68,7 @@ impl Settings {
         let store = &self.config.store;
         Options {
             free_bytes_min: store.free_bytes_min.0,
-            memtable_bytes: store.memtable_bytes.0,
+            segment_bytes: store.segment_bytes.0,
             cache_bytes: store.cache_bytes.0,
             ..Options::default()
         }

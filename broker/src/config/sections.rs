@@ -196,13 +196,13 @@ pub struct Store {
     pub free_bytes_min: Size,
     /// Memory for what was read lately.
     pub cache_bytes: Size,
-    /// Memory for what was written lately, before it is sorted to disk.
-    pub memtable_bytes: Size,
+    /// A segment of the journal. What was written lately lies in at most four, on disk and in memory, before it is sorted.
+    pub segment_bytes: Size,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { free_bytes_min: Size::mib(256), cache_bytes: Size::mib(64), memtable_bytes: Size::mib(16) }
+        Self { free_bytes_min: Size::mib(256), cache_bytes: Size::mib(64), segment_bytes: Size::mib(16) }
     }
 }
 

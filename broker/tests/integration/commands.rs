@@ -126,7 +126,7 @@ fn a_damaged_store_is_told_and_never_served() {
     drop(Embedded::open(dir.path(), Options::default()).expect("a new store"));
     let markers: Vec<_> = find(dir.path(), "schema");
     let [marker] = &markers[..] else { panic!("one marker: {markers:?}") };
-    fs::write(marker, "switchyard store schema 1 00000000\n").expect("it is written");
+    fs::write(marker, "switchyard store schema 2 00000000\n").expect("it is written");
 
     let output = run(&["verify", "--data", data_name, "--json"]);
     assert_eq!(output.status.code(), Some(4));

@@ -74,7 +74,7 @@ fn on_a_full_disk_sends_are_refused_reads_go_on_and_it_heals() {
     let disk = SmallDisk::mount();
     let data = disk.path().join("data");
     let mut site = Site::start(&Setup {
-        env: &[("SWITCHYARD__STORE__FREE_BYTES_MIN", "8MiB"), ("SWITCHYARD__STORE__MEMTABLE_BYTES", "1MiB")],
+        env: &[("SWITCHYARD__STORE__FREE_BYTES_MIN", "8MiB"), ("SWITCHYARD__STORE__SEGMENT_BYTES", "1MiB")],
         data: Some(&data),
         ..Setup::default()
     });
@@ -143,7 +143,7 @@ fn a_broker_starts_on_a_full_disk_and_serves_what_is_there() {
     let disk = SmallDisk::mount();
     let data = disk.path().join("data");
     let mut site = Site::start(&Setup {
-        env: &[("SWITCHYARD__STORE__FREE_BYTES_MIN", "8MiB"), ("SWITCHYARD__STORE__MEMTABLE_BYTES", "1MiB")],
+        env: &[("SWITCHYARD__STORE__FREE_BYTES_MIN", "8MiB"), ("SWITCHYARD__STORE__SEGMENT_BYTES", "1MiB")],
         data: Some(&data),
         ..Setup::default()
     });

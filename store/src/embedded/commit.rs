@@ -1,33 +1,20 @@
-//! Everything that is stored goes through here: one lock, one witness per write batch, and the verdict when the disk
-//! says no.
+//! Everything that is stored goes through here: one lock, one record of the journal per step, and then the memory in which
+//! it is read.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use bytes::Bytes;
-use fjall::{Database, OwnedWriteBatch, PersistMode};
-use switchyard_protocol::limits::INTEGER_MAX;
-
-use crate::EpochError;
-use crate::key::KeyBuf;
-use crate::log::{BATCH_BYTES_MAX, BUCKET_ROWS, BarrierError, Batch, Outcome, ROWS_MAX, Refusal};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use super::barrier::SharedSync;
-use super::engine::{Engine, EngineFault};
-use super::number;
-use super::options::{FatalHook, OpenError, Options};
+use super::gather::Draft;
+use super::journal::{Facts, Pool, Segment, Taken, Writer};
+use super::memory::Memory;
+use super::options::Options;
 use super::space::{Purpose, Space};
-use super::witness::{self, Witness};
+use super::verdict::Verdict;
+use crate::log::BarrierError;
 
-/// Bytes of rows in one write batch of the engine, which it makes visible at once and keeps in memory meanwhile.
-const WRITE_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// Room that a row takes besides its blob: key, and what journal and trees put around it.
-const ROW_OVERHEAD: usize = 256;
-
-const EPOCH_KEY: &[u8] = b"epoch";
-
-/// Why a write batch was not stored.
+/// Why a step was not stored.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum CommitError {
     /// Nothing of it is there.
     Full,
@@ -37,211 +24,209 @@ pub(super) enum CommitError {
     Failed,
 }
 
+impl CommitError {
+    /// What to tell whoever asked for something else than rows.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Full => "the disk is full",
+            Self::Closed | Self::Failed => "the disk failed",
+        }
+    }
+}
+
 /// The one writer.
 pub(super) struct Committer {
-    /// The number of the last write batch.
-    number: Mutex<u64>,
-    /// The same, for the barrier to read.
+    writer: Mutex<Writer>,
+    /// The segment that a barrier has to sync. All before it were synced when it was begun.
+    current: Mutex<Option<Segment>>,
+    /// The number of the last record.
     committed: AtomicU64,
-    /// The last write batch that a barrier confirmed.
+    /// The last record that a barrier confirmed.
     synced: AtomicU64,
-    failed: AtomicBool,
-    epoch_lock: Mutex<()>,
+    /// The engine has everything up to this record.
+    applied: AtomicU64,
     sync: SharedSync,
     syncs: bool,
+    /// Bytes after which a segment is left, though more would fit.
+    leave_at: u64,
+    /// What the journal said when it was opened: its last record, and what the engine has.
+    found: (u64, u64),
     space: Space,
-    fatal: FatalHook,
+    memory: Arc<Memory>,
+    pool: Arc<Pool>,
+    verdict: Arc<Verdict>,
 }
 
 impl Committer {
-    /// Goes on from the witness in the store, which must not be older than the journals.
+    /// Goes on where the writer stands, with everything before it synced.
     pub(super) fn new(
-        engine: &Engine,
-        journal_number: Option<u64>,
+        writer: Writer,
+        applied: u64,
+        (memory, pool, verdict): (Arc<Memory>, Arc<Pool>, Arc<Verdict>),
         space: Space,
         options: &Options,
-    ) -> Result<Self, OpenError> {
-        let damaged = |reason: &str| OpenError::Corrupt(format!("the last witness: {reason}"));
-        let stored = match engine.log.get(witness::KEY).map_err(EngineFault::from) {
-            Ok(Some(value)) => Witness::decode(&value).ok_or_else(|| damaged("checksum mismatch"))?.number,
-            Ok(None) => 0,
-            Err(EngineFault::Damage(reason) | EngineFault::Unavailable(reason)) => return Err(damaged(&reason)),
-        };
-        if journal_number.is_some_and(|number| number != stored) {
-            return Err(damaged("the engine did not take over its whole journal"));
-        }
-        Ok(Self {
-            number: Mutex::new(stored),
-            committed: AtomicU64::new(stored),
-            // Opening synced the journal.
-            synced: AtomicU64::new(stored),
-            failed: AtomicBool::new(false),
-            epoch_lock: Mutex::new(()),
+    ) -> Self {
+        Self {
+            current: Mutex::new(writer.segment().cloned()),
+            committed: AtomicU64::new(writer.last()),
+            synced: AtomicU64::new(writer.last()),
+            applied: AtomicU64::new(applied),
+            found: (writer.last(), applied),
+            writer: Mutex::new(writer),
             sync: SharedSync::default(),
             syncs: options.syncs(),
+            leave_at: options.segment_bytes,
             space,
-            fatal: options.fatal.clone(),
-        })
+            memory,
+            pool,
+            verdict,
+        }
     }
 
-    /// Stores one write batch of about so many bytes; `fill` adds its rows after the witness.
-    pub(super) fn commit(
-        &self,
-        engine: &Engine,
-        purpose: Purpose,
-        bytes: usize,
-        rows: usize,
-        fill: impl FnOnce(&mut OwnedWriteBatch),
-    ) -> Result<(), CommitError> {
-        if !self.space.has_room((bytes + rows * ROW_OVERHEAD) as u64, purpose) {
+    /// Stores a step and shows it.
+    pub(super) fn commit(&self, purpose: Purpose, draft: &Draft<'_>) -> Result<(), CommitError> {
+        if !self.space.has_room(draft.payload() as u64, purpose) {
             return Err(CommitError::Full);
         }
-        let mut number = self.number.lock().expect("nothing panics under this lock");
-        if self.failed.load(Ordering::Acquire) {
+        let mut writer = self.writer.lock().expect("nothing panics under this lock");
+        if self.verdict.failed() {
             return Err(CommitError::Closed);
         }
-        let mut batch =
-            OwnedWriteBatch::with_capacity(engine.db.clone(), rows + 1).durability(Some(PersistMode::Buffer));
-        let witness = Witness {
-            number: *number + 1,
+        if !writer.fits(draft.payload()) || writer.filled_bytes() >= self.leave_at {
+            self.change_segment(&mut writer)?;
+        }
+        let number = writer
+            .write(self.facts(), draft.payload(), |record| draft.write(record))
+            .map_err(|error| self.failed("a write", &error))?;
+        self.memory.add(draft);
+        self.committed.store(number, Ordering::Release);
+        let half = writer.filled_bytes() >= self.leave_at / 2;
+        drop(writer);
+        if half {
+            self.pool.want_spare();
+        }
+        Ok(())
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
             synced: self.synced.load(Ordering::Acquire),
-            engine_number: engine.db.seqno(),
-        };
-        batch.insert(&engine.log, witness::KEY, Bytes::copy_from_slice(&witness.encode()));
-        fill(&mut batch);
-        match batch.commit() {
-            Ok(()) => {
-                *number += 1;
-                self.committed.store(*number, Ordering::Release);
-                Ok(())
-            }
-            // Said before anything is written: a worker of the engine met an error of the disk.
-            Err(fjall::Error::Poisoned) => {
-                self.fail("the storage engine has stopped after an error of the disk");
-                Err(CommitError::Closed)
-            }
-            Err(error) => {
-                self.fail(&format!("a write failed: {error}"));
-                Err(CommitError::Failed)
-            }
+            applied: self.applied.load(Ordering::Acquire),
+            segments: self.pool.count(),
         }
     }
 
-    pub(super) fn append(&self, engine: &Engine, batches: &[Batch]) -> Vec<Outcome> {
-        let mut outcomes: Vec<Outcome> = batches.iter().map(judge).collect();
-        let mut from = 0;
-        while from < batches.len() {
-            let mut to = from;
-            let (mut bytes, mut rows) = (0, 0);
-            while to < batches.len() && (bytes == 0 || bytes < WRITE_BYTES_MAX) {
-                if outcomes[to] == Outcome::Stored {
-                    bytes += batch_bytes(&batches[to]);
-                    rows += batches[to].rows.len();
-                }
-                to += 1;
-            }
-            let wanted = from..to;
-            from = to;
-            if rows == 0 {
-                continue;
-            }
-            let result = self.commit(engine, Purpose::Grow, bytes, rows, |write| {
-                for index in wanted.clone().filter(|index| outcomes[*index] == Outcome::Stored) {
-                    insert_rows(engine, write, &batches[index]);
-                }
-            });
-            let outcome = match result {
-                Ok(()) => continue,
-                Err(CommitError::Full) => Outcome::Refused(Refusal::Full),
-                Err(CommitError::Closed) => Outcome::Refused(Refusal::Closed),
-                Err(CommitError::Failed) => Outcome::Unknown,
-            };
-            for slot in outcomes[wanted].iter_mut().filter(|slot| **slot == Outcome::Stored) {
-                *slot = outcome;
-            }
+    fn failed(&self, what: &str, error: &std::io::Error) -> CommitError {
+        self.verdict.fail(&format!("{what} failed: {error}"));
+        CommitError::Failed
+    }
+
+    /// Leaves the segment for a free one, and waits for that if need be.
+    fn change_segment(&self, writer: &mut MutexGuard<'_, Writer>) -> Result<(), CommitError> {
+        let pending = || self.memory.oldest().is_some();
+        match self.pool.take(self.may_grow(), pending, || self.verdict.failed()) {
+            Ok(Taken::Segment(segment)) => self.begin_segment(writer, segment),
+            Ok(Taken::NoRoom) => Err(CommitError::Full),
+            Ok(Taken::GivenUp) => Err(CommitError::Closed),
+            Err(error) => Err(self.failed("making a segment of the journal", &error)),
         }
-        outcomes
     }
 
-    pub(super) fn barrier(&self, db: &Database) -> Result<(), BarrierError> {
-        self.sync
-            .run(|| {
-                if self.failed.load(Ordering::Acquire) {
-                    return Err("the disk failed before".to_owned());
-                }
-                let committed = self.committed.load(Ordering::Acquire);
-                if committed == self.synced.load(Ordering::Acquire) {
-                    return Ok(());
-                }
-                let mode = if self.syncs { PersistMode::SyncData } else { PersistMode::Buffer };
-                match db.persist(mode) {
-                    Ok(()) => {
-                        self.synced.fetch_max(committed, Ordering::AcqRel);
-                        Ok(())
-                    }
-                    Err(error) => {
-                        let reason = format!("a sync failed: {error}");
-                        self.fail(&reason);
-                        Err(reason)
-                    }
-                }
-            })
-            .map_err(BarrierError::Failed)
+    /// Whether the disk has room for one more segment.
+    pub(super) fn may_grow(&self) -> bool {
+        self.space.has_room(self.leave_at, Purpose::Grow)
     }
 
-    pub(super) fn open_epoch(&self, engine: &Engine) -> Result<u64, EpochError> {
-        let _one_at_a_time = self.epoch_lock.lock().expect("nothing panics under this lock");
-        let unavailable = |reason: &str| EpochError::Unavailable(reason.to_owned());
-        let stored = match engine.meta.get(EPOCH_KEY).map_err(EngineFault::from) {
-            Ok(None) => 0,
-            Ok(Some(value)) => {
-                number::decode(EPOCH_KEY, &value).ok_or_else(|| unavailable("the stored epoch fails its checksum"))?
-            }
-            Err(EngineFault::Damage(reason) | EngineFault::Unavailable(reason)) => return Err(unavailable(&reason)),
+    /// Leaves the segment for this one.
+    fn begin_segment(&self, writer: &mut MutexGuard<'_, Writer>, segment: Segment) -> Result<(), CommitError> {
+        let left = writer.segment().cloned();
+        let last = writer.last();
+        if let Some(left) = &left
+            && self.syncs
+        {
+            left.sync().map_err(|error| self.failed("a sync", &error))?;
+        }
+        self.synced.fetch_max(last, Ordering::AcqRel);
+        let number = writer
+            .begin(segment.clone(), self.facts(), self.syncs)
+            .map_err(|error| self.failed("beginning a segment of the journal", &error))?;
+        *self.current.lock().expect("nothing panics under this lock") = Some(segment);
+        self.synced.fetch_max(number, Ordering::AcqRel);
+        self.committed.store(number, Ordering::Release);
+        if let Some(left) = left {
+            self.memory.seal(left, last);
+            self.pool.wake();
+        }
+        Ok(())
+    }
+
+    /// Leaves the segment though it is not full, if that makes nobody wait. For the thread that takes segments over.
+    pub(super) fn leave_segment(&self) -> Result<(), CommitError> {
+        let mut writer = match self.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::Poisoned(_)) => return Err(CommitError::Closed),
         };
-        let epoch = stored + 1;
-        let value = number::encode(EPOCH_KEY, epoch);
-        let stored = self.commit(engine, Purpose::Recover, value.len(), 1, |batch| {
-            batch.insert(&engine.meta, EPOCH_KEY, value);
+        // Whoever waits here would wait for itself.
+        match self.pool.take(self.may_grow(), || false, || self.verdict.failed()) {
+            Ok(Taken::Segment(segment)) => self.begin_segment(&mut writer, segment),
+            Ok(Taken::NoRoom | Taken::GivenUp) => Ok(()),
+            Err(error) => Err(self.failed("making a segment of the journal", &error)),
+        }
+    }
+
+    /// Says in the journal that all was synced, and what the engine has. Not needed: but then damage to the very last records is
+    /// found at the next start, and nothing is given to the engine twice.
+    pub(super) fn close(&self) {
+        let Ok(mut writer) = self.writer.lock() else { return };
+        let applied = self.applied.load(Ordering::Acquire);
+        if self.verdict.failed() || (writer.last(), applied) == self.found || !writer.fits(0) || self.barrier().is_err()
+        {
+            return;
+        }
+        let written = writer.write(self.facts(), 0, |_| ());
+        let synced = written.and_then(|_| match writer.segment() {
+            Some(segment) if self.syncs => segment.sync(),
+            _ => Ok(()),
         });
-        stored.map_err(|error| {
-            unavailable(match error {
-                CommitError::Full => "the disk is full",
-                CommitError::Closed | CommitError::Failed => "the disk failed",
-            })
-        })?;
-        self.barrier(&engine.db).map_err(|error| unavailable(&error.to_string()))?;
-        Ok(epoch)
-    }
-
-    /// Nothing is promised from here on.
-    pub(super) fn fail(&self, reason: &str) {
-        if !self.failed.swap(true, Ordering::AcqRel) {
-            (self.fatal)(reason);
+        if let Err(error) = synced {
+            tracing::warn!(%error, "ending the journal");
         }
     }
-}
 
-/// Whether a batch keeps the rules of [`Batch`].
-fn judge(batch: &Batch) -> Outcome {
-    let rows = batch.rows.len() as u64;
-    if batch.rows.len() > ROWS_MAX || batch.rows.iter().map(Bytes::len).sum::<usize>() > BATCH_BYTES_MAX {
-        return Outcome::Refused(Refusal::TooLarge);
+    /// The engine has everything up to this record, and keeps it.
+    pub(super) fn applied(&self, number: u64) {
+        self.applied.fetch_max(number, Ordering::AcqRel);
     }
-    let last = batch.first.checked_add(rows.wrapping_sub(1)).filter(|_| rows > 0);
-    match last {
-        Some(last) if last <= INTEGER_MAX && last / BUCKET_ROWS == batch.first / BUCKET_ROWS => Outcome::Stored,
-        _ => Outcome::Refused(Refusal::Malformed),
+
+    /// The number of the last record.
+    pub(super) fn committed(&self) -> u64 {
+        self.committed.load(Ordering::Acquire)
     }
-}
 
-fn batch_bytes(batch: &Batch) -> usize {
-    batch.rows.iter().map(Bytes::len).sum()
-}
-
-fn insert_rows(engine: &Engine, write: &mut OwnedWriteBatch, batch: &Batch) {
-    let conversation = KeyBuf::conversation(&batch.key);
-    for (seq, row) in (batch.first..).zip(&batch.rows) {
-        write.insert(&engine.log, conversation.with_seq(seq).as_slice(), row.clone());
+    /// Confirms what was stored before.
+    pub(super) fn barrier(&self) -> Result<(), BarrierError> {
+        let sync = || {
+            if self.verdict.failed() {
+                return Err("the disk failed before".to_owned());
+            }
+            let committed = self.committed();
+            if committed == self.synced.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            // In this order: if a segment was begun in between, that synced what is before it.
+            let current = self.current.lock().expect("nothing panics under this lock").clone();
+            match current {
+                Some(segment) if self.syncs => segment.sync().map_err(|error| {
+                    let reason = format!("a sync failed: {error}");
+                    self.verdict.fail(&reason);
+                    reason
+                })?,
+                _ => {}
+            }
+            self.synced.fetch_max(committed, Ordering::AcqRel);
+            Ok(())
+        };
+        self.sync.run(sync).map_err(BarrierError::Failed)
     }
 }

@@ -1,36 +1,35 @@
 //! The storage engine, opened and asked in its own words: the only file that calls it to open, and where its errors get
-//! a meaning. What is stored in it is decided elsewhere.
+//! a meaning. What is stored in it is decided elsewhere. It is given sorted files only (`ingest.rs`): its own journal and
+//! what it would hold in memory stay empty.
 
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
 use fjall::compaction::Leveled;
 use fjall::config::{BlockSizePolicy, FilterPolicy, PinningPolicy};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode};
 
+use super::gather::Tree;
 use super::options::{OpenError, Options};
 
-/// Bytes in memory of a tree that is seldom written.
-const SMALL_MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes of rows after which a block is full: somewhat less than a page, so that a full page is a block by itself and small
+/// ones share one. With 4 KiB the indexes, which are kept in memory, need more room, and small pages more reads.
+const BLOCK_BYTES: u32 = 12 * 1024;
 
-/// Journals beyond this make the engine write out the trees that hold them back: bounds what a start must read again.
-const JOURNALS_BYTES_MAX: u64 = 128 * 1024 * 1024;
-
-/// Bytes of rows that are read and checked at once: a page of 50 short messages. With 4 KiB a page that is not in the
-/// cache costs a fifth more CPU, and the indexes, which are kept in memory, four times the room.
-const BLOCK_BYTES: u32 = 16 * 1024;
-
-/// Threads for writing out and merging. With two, the engine keeps the first free for writing out by having it put every
-/// merge back into the queue, without a pause, as long as the second one merges: a seventh of all CPU under load. One is
-/// enough, as it writes out faster than a disk syncs, and its merges are short at this table size.
+/// Threads for merging. With two, the engine keeps the first free for writing out by having it put every merge back into
+/// the queue, without a pause, as long as the second one merges: a seventh of all CPU under load.
 const WORKERS: usize = 1;
+
+/// Unmerged tables of a tree beyond which the engine is given no more. It would take them, and reads would cost by the table.
+const UNMERGED_TABLES_MAX: usize = 16;
 
 /// The engine with its trees.
 pub(super) struct Engine {
     pub(super) db: Database,
-    /// Rows by conversation and number, and the witness.
+    /// Pages of rows by conversation and last number.
     pub(super) log: Keyspace,
     /// Conversations' records.
     pub(super) conversations: Keyspace,
@@ -56,6 +55,10 @@ pub(super) enum Expect {
 impl Engine {
     /// Opens or creates it.
     pub(super) fn open(path: &Path, options: &Options, expect: Expect) -> Result<Self, OpenError> {
+        if expect == Expect::Whole {
+            empty_journal(path)
+                .map_err(OpenError::io(format!("emptying the engine's journal in {}", path.display())))?;
+        }
         // The engine asserts on some kinds of damage.
         match catch_unwind(AssertUnwindSafe(|| Self::open_trees(path, options, expect))) {
             Ok(Ok(Some(engine))) => Ok(engine),
@@ -65,26 +68,38 @@ impl Engine {
         }
     }
 
-    /// All trees.
-    pub(super) fn trees(&self) -> Vec<Keyspace> {
-        [&self.log, &self.conversations, &self.members, &self.users, &self.meta].map(Keyspace::clone).into()
+    /// The tree whose values are put one by one.
+    pub(super) fn tree(&self, tree: Tree) -> &Keyspace {
+        match tree {
+            Tree::Conversations => &self.conversations,
+            Tree::Members => &self.members,
+            Tree::Users => &self.users,
+            Tree::Meta => &self.meta,
+        }
+    }
+
+    /// Whether it merges and lags so far behind that it should be given nothing more. It looks for a merge each time it is
+    /// given something; so if it does nothing though it lags, it needs another push, not a pause.
+    pub(super) fn lags(&self) -> bool {
+        let trees = [&self.log, &self.conversations, &self.members, &self.users, &self.meta];
+        self.db.active_compactions() > 0 && trees.iter().any(|tree| tree.l0_table_count() >= UNMERGED_TABLES_MAX)
+    }
+
+    /// Says if its threads have ended, which they do at the first error they meet.
+    pub(super) fn check(&self) -> fjall::Result<()> {
+        self.db.persist(PersistMode::Buffer)
     }
 
     fn open_trees(path: &Path, options: &Options, expect: Expect) -> fjall::Result<Option<Self>> {
-        let db = Database::builder(path)
-            .cache_size(options.cache_bytes)
-            .max_journaling_size(JOURNALS_BYTES_MAX)
-            .worker_threads(WORKERS)
-            .open()?;
+        let db = Database::builder(path).cache_size(options.cache_bytes).worker_threads(WORKERS).open()?;
         if expect == Expect::Whole && !TREES.iter().all(|tree| db.keyspace_exists(tree)) {
             return Ok(None);
         }
-        let small = || KeyspaceCreateOptions::default().max_memtable_size(SMALL_MEMTABLE_BYTES);
+        let small = KeyspaceCreateOptions::default;
         // Rows are read by range, which no filter helps.
         let log = || {
             KeyspaceCreateOptions::default()
-                .max_memtable_size(options.memtable_bytes)
-                .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(options.memtable_bytes)))
+                .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(options.segment_bytes)))
                 .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
                 .index_block_pinning_policy(PinningPolicy::all(true))
                 .filter_policy(FilterPolicy::disabled())
@@ -98,6 +113,18 @@ impl Engine {
             db,
         }))
     }
+}
+
+/// Leaves the engine one empty journal. It writes nothing into it, and what the disk made of that must not matter; but without
+/// any, it would not count on from its newest files, and answer as if it had none.
+fn empty_journal(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let journal = entry?.path();
+        if journal.extension().is_some_and(|extension| extension == "jnl") {
+            fs::remove_file(journal)?;
+        }
+    }
+    File::create(path.join("0.jnl")).map(drop)
 }
 
 fn open_error(path: &Path, error: fjall::Error) -> OpenError {

@@ -1,10 +1,11 @@
 //! The data directory: made in a way that a crash at any moment leaves either no store or a whole one, and opened again.
 //!
 //! ```text
-//! <data>/lock           held while open, with the holder's process number
-//! <data>/store/schema   see schema.rs
-//! <data>/store/engine/  the engine's files
-//! <data>/store.new/     a store being made; removed when found
+//! <data>/lock            held while open, with the holder's process number
+//! <data>/store/schema    see schema.rs
+//! <data>/store/journal/  see journal/mod.rs; <n> is a segment, <n>.new one being made, removed when found
+//! <data>/store/engine/   the engine's files
+//! <data>/store.new/      a store being made; removed when found
 //! ```
 
 use std::fs::{self, DirBuilder, File};
@@ -15,7 +16,8 @@ use std::path::{Path, PathBuf};
 use super::engine::{Engine, Expect};
 use super::lock::DirLock;
 use super::options::{OpenError, Options};
-use super::{recovery, schema};
+use super::restore::{self, Restored};
+use super::{journal, manifests, schema};
 
 /// Makes the data directory, readable by its owner alone, if it is not there.
 pub(super) fn make_dir(dir: &Path) -> Result<(), OpenError> {
@@ -36,8 +38,10 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), OpenError> {
 /// An opened store directory.
 pub(super) struct Opened {
     pub(super) engine: Engine,
-    /// The last write batch that the journals hold, if they hold any.
-    pub(super) journal_number: Option<u64>,
+    /// Where the journal lies.
+    pub(super) journal_dir: PathBuf,
+    /// What it says.
+    pub(super) restored: Restored,
     /// Dropped last.
     pub(super) lock: DirLock,
 }
@@ -53,9 +57,11 @@ pub(super) fn open(dir: &Path, options: &Options, create: bool) -> Result<Opened
         make_store(dir, &store, options)?;
     }
     schema::check(&store)?;
-    let engine = store.join("engine");
-    let journal_number = recovery::prepare(&engine)?;
-    Ok(Opened { engine: Engine::open(&engine, options, Expect::Whole)?, journal_number, lock })
+    let (engine, journal_dir) = (store.join("engine"), store.join("journal"));
+    manifests::check(&engine)?;
+    let restored = restore::restore(journal::open(&journal_dir)?)?;
+    let engine = Engine::open(&engine, options, Expect::Whole)?;
+    Ok(Opened { engine, journal_dir, restored, lock })
 }
 
 /// Makes a whole store beside its place, syncs every file and directory of it, and puts it there with one rename.
@@ -67,6 +73,7 @@ fn make_store(dir: &Path, store: &Path, options: &Options) -> Result<(), OpenErr
         _ => {}
     }
     DirBuilder::new().mode(0o700).create(&new).map_err(OpenError::io(making()))?;
+    journal::make_dir(&new.join("journal"), options.segment_bytes).map_err(OpenError::io(making()))?;
     drop(Engine::open(&new.join("engine"), options, Expect::Nothing)?);
     schema::write(&new, schema::SCHEMA).map_err(OpenError::io(making()))?;
     sync_all(&new).map_err(OpenError::io(making()))?;

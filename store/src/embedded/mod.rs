@@ -1,29 +1,41 @@
 //! The embedded store: one directory on one machine, on the fjall engine. The only folder that may name that engine.
 //!
-//! One write lock orders everything that is stored: a write batch of the engine holds whole [`Batch`]es and
-//! begins with a witness (see `recovery.rs`). Nothing is synced by itself but the barrier. Every method works within its
-//! first poll and may block on the disk.
+//! What is stored goes into a journal first (`journal/`), and is read from memory (`memory.rs`) until a thread of its own
+//! gives it to the engine, sorted (`background.rs`, `ingest.rs`). One write lock orders everything; a record of the journal
+//! holds whole [`Batch`]es. Nothing is synced on the way of a batch but by the barrier. Every method works within its first
+//! poll and may block on the disk.
 //!
 //! A refused write or sync is final: the fatal hook ends the process, because neither the engine nor the kernel says
 //! afterwards what is on the disk.
 
+mod append;
+mod background;
 mod barrier;
 mod commit;
 mod engine;
+mod epochs;
+mod gather;
+mod heads;
+mod ingest;
 mod journal;
 mod layout;
 mod lock;
+mod manifests;
+mod memory;
 mod number;
 mod options;
+mod page;
+#[cfg(test)]
+mod page_judge;
 mod projections;
 mod read;
-mod recovery;
+mod restore;
 mod schema;
 mod space;
 mod trim;
+mod verdict;
 mod verify;
-mod watch;
-mod witness;
+mod view;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -34,23 +46,29 @@ use switchyard_protocol::id::ConversationKey;
 use crate::log::{BarrierError, Batch, Log, Outcome, ReadError, ReadRange, Seq};
 use crate::{BoxFuture, EpochError, Epochs};
 
+use background::{Background, Work};
 use commit::Committer;
 use engine::Engine;
+use journal::Pool;
 use lock::DirLock;
+use memory::Memory;
+use restore::Restored;
 use space::Space;
-use watch::Watch;
+use verdict::Verdict;
 
-pub use options::{CACHE_BYTES, FREE_BYTES_MIN, FatalHook, MEMTABLE_BYTES, OpenError, Options};
+pub use options::{CACHE_BYTES, FREE_BYTES_MIN, FatalHook, OpenError, Options, SEGMENT_BYTES};
 pub use verify::{Corruption, Dump, Report, dump, verify};
 
 /// The embedded store: a [`Log`], [`Projections`](crate::Projections) and [`Epochs`] in one.
 pub struct Embedded {
-    // First: it holds the engine.
-    _watch: Watch,
+    /// It holds the engine, too. Tools have none, and write nothing.
+    background: Option<Background>,
     committer: Arc<Committer>,
+    memory: Arc<Memory>,
     projections_lock: Mutex<()>,
     trim_lock: Mutex<()>,
-    engine: Engine,
+    epoch_lock: Mutex<()>,
+    engine: Arc<Engine>,
     // Last: the next opener must find the engine closed.
     _lock: DirLock,
 }
@@ -58,31 +76,53 @@ pub struct Embedded {
 impl Embedded {
     /// Opens the store in this data directory, and makes directory and store if there are none.
     ///
-    /// A torn tail that a crash left is cut off; everything a barrier confirmed is there, or this fails.
+    /// What a crash left half-written is left out; everything a barrier confirmed is there, or this fails.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
         layout::make_dir(dir)?;
-        Self::open_dir(dir, options, true)
+        Self::open_dir(dir, &options, true)
     }
 
-    /// The same for tools, which must not make a store where there is none.
+    /// The same for tools, which only look, and must not make a store where there is none.
     fn open_existing(dir: &Path) -> Result<Self, OpenError> {
-        Self::open_dir(dir, Options::default(), false)
+        Self::open_dir(dir, &Options::default(), false)
     }
 
-    fn open_dir(dir: &Path, options: Options, create: bool) -> Result<Self, OpenError> {
-        let opened = layout::open(dir, &options, create)?;
+    fn open_dir(dir: &Path, options: &Options, writes: bool) -> Result<Self, OpenError> {
+        let layout::Opened { engine, journal_dir, restored, lock } = layout::open(dir, options, writes)?;
+        let Restored { memory, writer, applied, free, segments } = restored;
+        if writes && options.syncs() {
+            // A killed process may have left to the kernel what must not be read now and be gone after a power cut.
+            for segment in &segments {
+                segment.sync().map_err(OpenError::io(format!("syncing {}", journal_dir.display())))?;
+            }
+        }
+        let engine = Arc::new(engine);
+        let memory = Arc::new(memory);
+        let pool = Arc::new(Pool::new(journal_dir, options.segment_bytes, free, segments.len()));
+        let verdict = Arc::new(Verdict::new(options.fatal.clone()));
         let space = Space::new(dir.into(), options.free_bytes_min);
-        let committer = Arc::new(Committer::new(&opened.engine, opened.journal_number, space, &options)?);
-        let failing = committer.clone();
-        let watch = Watch::start(opened.engine.db.clone(), opened.engine.trees(), move |reason| failing.fail(reason))?;
+        let shared = (memory.clone(), pool.clone(), verdict.clone());
+        let committer = Arc::new(Committer::new(writer, applied, shared, space, options));
+        let work = Work { engine: engine.clone(), memory: memory.clone(), pool, verdict, committer: committer.clone() };
         Ok(Self {
-            _watch: watch,
+            background: if writes { Some(Background::start(work)?) } else { None },
             committer,
+            memory,
             projections_lock: Mutex::new(()),
             trim_lock: Mutex::new(()),
-            engine: opened.engine,
-            _lock: opened.lock,
+            epoch_lock: Mutex::new(()),
+            engine,
+            _lock: lock,
         })
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        if let Some(background) = self.background.take() {
+            drop(background);
+            self.committer.close();
+        }
     }
 }
 
@@ -93,11 +133,11 @@ fn blocking<'a, T: 'a>(work: impl FnOnce() -> T + Send + 'a) -> BoxFuture<'a, T>
 
 impl Log for Embedded {
     fn append<'a>(&'a self, batches: &'a [Batch]) -> BoxFuture<'a, Vec<Outcome>> {
-        blocking(move || self.committer.append(&self.engine, batches))
+        blocking(move || append::append(&self.committer, batches))
     }
 
     fn barrier(&self) -> BoxFuture<'_, Result<(), BarrierError>> {
-        blocking(move || self.committer.barrier(&self.engine.db))
+        blocking(move || self.committer.barrier())
     }
 
     fn read<'a>(
@@ -119,6 +159,6 @@ impl Log for Embedded {
 
 impl Epochs for Embedded {
     fn open_epoch(&self) -> BoxFuture<'_, Result<u64, EpochError>> {
-        blocking(move || self.committer.open_epoch(&self.engine))
+        blocking(move || self.raise_epoch())
     }
 }

@@ -8,13 +8,16 @@ use std::sync::Arc;
 /// What to do when the disk has failed and nothing more may be promised. Takes the reason.
 pub type FatalHook = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// Free bytes of the file system below which nothing is stored: room for what the engine still writes by itself after
-/// the last accepted row (memtables, one compaction), because the engine does not survive a full disk.
+/// Free bytes of the file system below which nothing is stored: room for what is still written after the last accepted
+/// row, because the engine does not survive a full disk. Storing a row itself needs none, as the journal is made in advance;
+/// but what lies in the journal must become sorted files (four segments: 64 MiB), and a merge keeps what it reads until
+/// it is done (eight segments: 128 MiB).
 pub const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
 
-/// Bytes of rows in memory before they are sorted to disk; 64 MB costs 1.2 times the CPU. Fixed when a store is made.
-/// Merging needs about eight times as much room on disk for a moment, which [`FREE_BYTES_MIN`] must hold.
-pub const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of a segment of the journal, and so of what is in memory before it is sorted to disk; at most four segments
+/// are. 64 MB cost 1.2 times the CPU. A store's segments keep their size, and so do its sorted files. Merging needs about
+/// eight times as much room on disk for a moment, which [`FREE_BYTES_MIN`] must hold.
+pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Bytes of blocks kept for reading.
 pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
@@ -24,8 +27,8 @@ pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 pub struct Options {
     /// See [`FREE_BYTES_MIN`].
     pub free_bytes_min: u64,
-    /// See [`MEMTABLE_BYTES`].
-    pub memtable_bytes: u64,
+    /// See [`SEGMENT_BYTES`]. Segments have a least size; if this is smaller, they are left when this much is written.
+    pub segment_bytes: u64,
     /// See [`CACHE_BYTES`].
     pub cache_bytes: u64,
     /// Called once when the disk refused a write or a sync. The default logs an ERROR and aborts the process, for what
@@ -40,7 +43,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             free_bytes_min: FREE_BYTES_MIN,
-            memtable_bytes: MEMTABLE_BYTES,
+            segment_bytes: SEGMENT_BYTES,
             cache_bytes: CACHE_BYTES,
             fatal: Arc::new(|reason| {
                 tracing::error!(reason, "the disk failed; ending, so that nothing is promised that may not be kept");
@@ -66,7 +69,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("free_bytes_min", &self.free_bytes_min)
-            .field("memtable_bytes", &self.memtable_bytes)
+            .field("segment_bytes", &self.segment_bytes)
             .field("cache_bytes", &self.cache_bytes)
             .finish_non_exhaustive()
     }

@@ -5,10 +5,9 @@
 //! value   version 1 (1) | CRC-32C (4) | number (8) | present (1) | bytes
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use fjall::{Keyspace, Slice};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 
 use crate::BoxFuture;
@@ -20,6 +19,8 @@ use crate::projection::{
 
 use super::commit::CommitError;
 use super::engine::EngineFault;
+use super::gather::{Draft, Put, Tree};
+use super::journal::record::PAYLOAD_BYTES_MAX;
 use super::space::Purpose;
 use super::{Embedded, blocking};
 
@@ -51,8 +52,7 @@ fn encode(key: &[u8], at: Seq, bytes: Option<&Bytes>) -> Bytes {
 }
 
 /// Reads a value of this key, or says what is wrong with it.
-pub(super) fn decode(key: &[u8], value: Slice) -> Result<Stored, &'static str> {
-    let mut value = Bytes::from(value);
+pub(super) fn decode(key: &[u8], mut value: Bytes) -> Result<Stored, &'static str> {
     if value.len() < HEADER_BYTES {
         return Err("cut short");
     }
@@ -77,74 +77,89 @@ fn damaged(key: &ConversationKey, reason: &str) -> ProjectionError {
     ProjectionError::Corrupt { key: key.clone(), reason: reason.to_owned() }
 }
 
-/// The newest values of one call, by tree and key.
+/// The newest values of one call, by tree and key, in the order in which they were first offered.
 struct Newest<'a> {
     store: &'a Embedded,
-    values: HashMap<(&'static str, Vec<u8>), (&'a Keyspace, Seq, Bytes)>,
+    places: HashMap<(Tree, Bytes), usize>,
+    values: Vec<Offered>,
 }
 
-impl<'a> Newest<'a> {
+/// The value that one step of a write leaves somewhere, if it is newer than what is there.
+struct Offered {
+    put: Put,
+    at: Seq,
+    /// Stored together with the one before.
+    joined: bool,
+}
+
+impl Newest<'_> {
     fn offer(
         &mut self,
-        (name, tree): (&'static str, &'a Keyspace),
         conversation: &ConversationKey,
-        key: &KeyBuf,
+        (tree, key): (Tree, &KeyBuf),
         at: Seq,
         bytes: Option<&Bytes>,
+        joined: bool,
     ) -> Result<(), ProjectionError> {
-        let key = key.as_slice();
-        let slot = (name, key.to_vec());
-        let newest = match self.values.get(&slot) {
-            Some((_, newest, _)) => Some(*newest),
-            None => match tree.get(key).map_err(|error| fault(conversation, error))? {
-                Some(value) => Some(decode(key, value).map_err(|reason| damaged(conversation, reason))?.at),
-                None => None,
-            },
+        let key = Bytes::copy_from_slice(key.as_slice());
+        if let Some(place) = self.places.get(&(tree, key.clone())) {
+            let offered = &mut self.values[*place];
+            if offered.at < at {
+                (offered.put.value, offered.at) = (encode(&key, at, bytes), at);
+            }
+            return Ok(());
+        }
+        let newest = match self.store.value(tree, &key).map_err(|error| fault(conversation, error))? {
+            Some(value) => Some(decode(&key, value).map_err(|reason| damaged(conversation, reason))?.at),
+            None => None,
         };
         if newest.is_none_or(|newest| newest < at) {
-            let value = encode(key, at, bytes);
-            self.values.insert(slot, (tree, at, value));
+            let value = encode(&key, at, bytes);
+            self.places.insert((tree, key.clone()), self.values.len());
+            self.values.push(Offered { put: Put { tree, key, value }, at, joined });
         }
         Ok(())
     }
 
     fn commit(self) -> Result<(), ProjectionError> {
-        if self.values.is_empty() {
-            return Ok(());
+        let mut draft = Draft::default();
+        let mut values = self.values.into_iter().peekable();
+        while let Some(first) = values.next() {
+            let joined = values.next_if(|next| next.joined);
+            let together: Vec<Put> = [first].into_iter().chain(joined).map(|offered| offered.put).collect();
+            let bytes: usize = together.iter().map(Put::len).sum();
+            if !draft.is_empty() && draft.payload() + bytes > PAYLOAD_BYTES_MAX {
+                self.store.commit_values(&std::mem::take(&mut draft))?;
+            }
+            together.into_iter().for_each(|put| draft.put(put));
         }
-        let bytes = self.values.values().map(|(_, _, value)| value.len()).sum();
-        let store = self.store;
-        store
-            .committer
-            .commit(&store.engine, Purpose::Grow, bytes, self.values.len(), |batch| {
-                for ((_, key), (tree, _, value)) in self.values {
-                    batch.insert(tree, key, value);
-                }
-            })
-            .map_err(|error| match error {
-                CommitError::Full => ProjectionError::Full,
-                CommitError::Closed | CommitError::Failed => ProjectionError::Unavailable("the disk failed".into()),
-            })
+        if draft.is_empty() { Ok(()) } else { self.store.commit_values(&draft) }
     }
 }
 
 impl Embedded {
+    fn commit_values(&self, draft: &Draft<'_>) -> Result<(), ProjectionError> {
+        self.committer.commit(Purpose::Grow, draft).map_err(|error| match error {
+            CommitError::Full => ProjectionError::Full,
+            CommitError::Closed | CommitError::Failed => ProjectionError::Unavailable(error.reason().to_owned()),
+        })
+    }
+
     fn write_newest(&self, writes: &[ProjectionWrite]) -> Result<(), ProjectionError> {
         let _one_at_a_time = self.projections_lock.lock().expect("nothing panics under this lock");
-        let engine = &self.engine;
-        let mut newest = Newest { store: self, values: HashMap::new() };
+        let mut newest = Newest { store: self, places: HashMap::new(), values: Vec::new() };
         for write in writes {
             match write {
                 ProjectionWrite::Conversation { key, at, record } => {
                     check_size(record)?;
                     let place = KeyBuf::conversation(key);
-                    newest.offer(("conversations", &engine.conversations), key, &place, *at, Some(record))?;
+                    newest.offer(key, (Tree::Conversations, &place), *at, Some(record), false)?;
                 }
                 ProjectionWrite::Member { key, user, at, value } => {
                     value.as_ref().map_or(Ok(()), check_size)?;
                     let (member, of_user) = (KeyBuf::member(key, user), KeyBuf::user_conversation(key, user));
-                    newest.offer(("members", &engine.members), key, &member, *at, value.as_ref())?;
-                    newest.offer(("users", &engine.users), key, &of_user, *at, value.as_ref())?;
+                    newest.offer(key, (Tree::Members, &member), *at, value.as_ref(), false)?;
+                    newest.offer(key, (Tree::Users, &of_user), *at, value.as_ref(), true)?;
                 }
             }
         }
@@ -153,19 +168,30 @@ impl Embedded {
 
     fn load_record(&self, key: &ConversationKey) -> Result<Option<Record>, ProjectionError> {
         let place = KeyBuf::conversation(key);
-        let Some(value) = self.engine.conversations.get(place.as_slice()).map_err(|error| fault(key, error))? else {
-            return Ok(None);
-        };
+        let found = self.value(Tree::Conversations, place.as_slice()).map_err(|error| fault(key, error))?;
+        let Some(value) = found else { return Ok(None) };
         let stored = decode(place.as_slice(), value).map_err(|reason| damaged(key, reason))?;
         Ok(stored.bytes.map(|fields| Record { applied: stored.at, fields }))
+    }
+
+    /// The newest values of all keys with this beginning, in the order of the keys.
+    fn values(&self, tree: Tree, prefix: &[u8]) -> Result<BTreeMap<Bytes, Bytes>, EngineFault> {
+        // Memory first: what moves meanwhile is seen here or there.
+        let newer = self.memory.values(tree, prefix);
+        let mut values = BTreeMap::new();
+        for guard in self.engine.tree(tree).prefix(prefix) {
+            let (key, value) = guard.into_inner()?;
+            values.insert(Bytes::from(key), Bytes::from(value));
+        }
+        values.extend(newer);
+        Ok(values)
     }
 
     fn list_members(&self, key: &ConversationKey) -> Result<Vec<StoredMember>, ProjectionError> {
         let prefix = KeyBuf::conversation(key);
         let prefix = prefix.as_slice();
         let mut members = Vec::new();
-        for guard in self.engine.members.prefix(prefix) {
-            let (place, value) = guard.into_inner().map_err(|error| fault(key, error))?;
+        for (place, value) in self.values(Tree::Members, prefix).map_err(|error| fault(key, error))? {
             let stored = decode(&place, value).map_err(|reason| damaged(key, reason))?;
             let Some(value) = stored.bytes else { continue };
             let user = place.strip_prefix(prefix).and_then(|user| std::str::from_utf8(user).ok());
@@ -182,8 +208,7 @@ impl Embedded {
         let near =
             |id: [u8; 16]| ConversationKey { tenant: tenant.clone(), conversation: ConversationId::from_bytes(id) };
         let mut conversations = Vec::new();
-        for guard in self.engine.users.prefix(prefix) {
-            let (place, value) = guard.into_inner().map_err(|error| fault(&near([0; 16]), error))?;
+        for (place, value) in self.values(Tree::Users, prefix).map_err(|error| fault(&near([0; 16]), error))? {
             let id: Option<[u8; 16]> = place.strip_prefix(prefix).and_then(|id| id.try_into().ok());
             let id = id.ok_or_else(|| damaged(&near([0; 16]), "not a conversation's id"))?;
             let stored = decode(&place, value).map_err(|reason| damaged(&near(id), reason))?;

@@ -9,10 +9,10 @@ use std::path::Path;
 use super::options::OpenError;
 
 /// The form this binary writes.
-pub(super) const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 2;
 
 /// The forms this binary reads.
-pub(super) const ACCEPTED: RangeInclusive<u32> = 1..=1;
+pub(super) const ACCEPTED: RangeInclusive<u32> = 2..=2;
 
 const NAME: &str = "schema";
 

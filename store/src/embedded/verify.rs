@@ -1,18 +1,20 @@
 //! Tools that read a whole store: `verify` checks every row and record, `dump` lists a conversation. Both take the lock,
 //! so they never look at a store that somebody writes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
 use bytes::Bytes;
 use switchyard_protocol::id::ConversationKey;
 
-use crate::key;
+use crate::key::{self, KeyBuf};
 use crate::log::{Direction, ReadError, ReadRange, Seq};
 use crate::row::Row;
 
+use super::gather::Tree;
 use super::options::OpenError;
-use super::{Embedded, projections, witness};
+use super::page::Page;
+use super::{Embedded, projections};
 
 /// Damage listed by name; more are only counted as not ok.
 const CORRUPT_MAX: usize = 1_000;
@@ -70,6 +72,8 @@ struct Walk {
     next: Seq,
     /// Where events begin.
     below: Seq,
+    /// Rows that are in memory and were not met yet.
+    held: BTreeMap<Seq, Bytes>,
 }
 
 impl Check<'_> {
@@ -81,10 +85,11 @@ impl Check<'_> {
     }
 
     fn rows(&mut self) {
+        let mut held = self.store.memory.all_rows();
         let mut walk: Option<Walk> = None;
         for guard in self.store.engine.log.iter() {
-            let (place, blob) = match guard.into_inner() {
-                Ok(row) => row,
+            let (place, bytes) = match guard.into_inner() {
+                Ok(page) => page,
                 Err(error) => {
                     // What lies behind cannot be reached from here.
                     let (key, seq) = walk.as_ref().map(|walk| (&walk.key, walk.next)).unzip();
@@ -92,42 +97,84 @@ impl Check<'_> {
                     return;
                 }
             };
-            if &*place == witness::KEY {
-                continue;
-            }
-            let Some((key, seq)) = key::split_row(&place) else {
-                self.wrong(None, None, "a key that is not a row's");
+            let Some((key, last)) = key::split_row(&place) else {
+                self.wrong(None, None, "a key that is not a page's");
                 continue;
             };
             if walk.as_ref().is_none_or(|walk| walk.key != key) {
-                self.report.conversations += 1;
-                walk = Some(self.begin(key));
+                if let Some(walk) = walk.take() {
+                    self.end(walk);
+                }
+                self.held_only(&mut held, Some(&place));
+                let held = held.remove(KeyBuf::conversation(&key).as_slice()).unwrap_or_default();
+                walk = Some(self.begin(key, held));
             }
-            if let Some(walk) = &mut walk {
-                self.row(walk, seq, &Bytes::from(blob));
+            let Some(walk) = &mut walk else { continue };
+            match Page::decode(last, bytes.into()) {
+                Some(page) => page.rows().for_each(|(seq, blob)| self.stored(walk, seq, blob)),
+                None => self.wrong(Some(&walk.key), Some(last), "a page that does not decode"),
+            }
+        }
+        if let Some(walk) = walk {
+            self.end(walk);
+        }
+        self.held_only(&mut held, None);
+    }
+
+    /// Conversations of which nothing but rows in memory is there, up to a key.
+    fn held_only(&mut self, held: &mut BTreeMap<Bytes, BTreeMap<Seq, Bytes>>, up_to: Option<&[u8]>) {
+        while let Some(first) = held.first_entry()
+            && up_to.is_none_or(|up_to| &first.key()[..] < up_to && !up_to.starts_with(first.key()))
+        {
+            let (conversation, rows) = first.remove_entry();
+            match key::split_conversation(&conversation) {
+                Some((key, [])) => {
+                    let walk = self.begin(key, rows);
+                    self.end(walk);
+                }
+                _ => self.wrong(None, None, "a key that is not a conversation's"),
             }
         }
     }
 
-    fn begin(&mut self, key: ConversationKey) -> Walk {
-        let below = self.store.view().trimmed_below(&key).unwrap_or_else(|error| {
+    fn begin(&mut self, key: ConversationKey, held: BTreeMap<Seq, Bytes>) -> Walk {
+        self.report.conversations += 1;
+        let below = self.store.trimmed_below(&key).unwrap_or_else(|error| {
             self.wrong(Some(&key), None, error.to_string());
             1
         });
-        Walk { key, last: None, next: 0, below }
+        Walk { key, last: None, next: 0, below, held }
+    }
+
+    /// A row of a page, after those that are in memory and below it. In memory there may be a newer form of it.
+    fn stored(&mut self, walk: &mut Walk, seq: Seq, blob: Bytes) {
+        while let Some(first) = walk.held.first_entry()
+            && *first.key() < seq
+        {
+            let (seq, blob) = first.remove_entry();
+            self.row(walk, seq, &blob);
+        }
+        let blob = walk.held.remove(&seq).unwrap_or(blob);
+        self.row(walk, seq, &blob);
+    }
+
+    fn end(&mut self, mut walk: Walk) {
+        for (seq, blob) in std::mem::take(&mut walk.held) {
+            self.row(&mut walk, seq, &blob);
+        }
     }
 
     fn row(&mut self, walk: &mut Walk, seq: Seq, blob: &Bytes) {
+        // Until its page goes, a row below the boundary is only hidden.
+        if seq > 0 && seq < walk.below {
+            return;
+        }
         self.report.events += u64::from(seq > 0);
         if seq != walk.next {
-            // Below the boundary a trim may have stopped half-way.
-            let trimmed = walk.next >= 1 && seq <= walk.below;
-            if !trimmed {
-                self.wrong(Some(&walk.key), Some(walk.next), "missing");
-            }
+            self.wrong(Some(&walk.key), Some(walk.next), "missing");
             walk.last = None;
         }
-        walk.next = seq + 1;
+        walk.next = if seq == 0 { walk.below } else { seq + 1 };
         match Row::decode(&walk.key, seq, blob) {
             Ok(row) => {
                 let before = walk.last.as_ref().filter(|(last, _)| *last + 1 == seq).map(|(_, row)| row);
@@ -144,22 +191,26 @@ impl Check<'_> {
     }
 
     fn projections(&mut self) {
-        let engine = &self.store.engine;
-        for (name, tree) in [("record", &engine.conversations), ("member", &engine.members), ("listing", &engine.users)]
-        {
-            for guard in tree.iter() {
-                let (place, value) = match guard.into_inner() {
-                    Ok(pair) => pair,
+        let trees = [(Tree::Conversations, "record"), (Tree::Members, "member"), (Tree::Users, "listing")];
+        for (tree, name) in trees {
+            let held = self.store.memory.values(tree, &[]);
+            for guard in self.store.engine.tree(tree).iter() {
+                match guard.into_inner() {
+                    Ok((place, value)) => self.projection(name, &place, value.into()),
                     Err(error) => {
                         self.wrong(None, None, format!("{name}: not readable from here on: {error}"));
                         break;
                     }
-                };
-                if let Err(reason) = projections::decode(&place, value) {
-                    let conversation = key::split_conversation(&place).map(|(key, _)| key);
-                    self.wrong(conversation.as_ref(), None, format!("{name}: {reason}"));
                 }
             }
+            held.into_iter().for_each(|(place, value)| self.projection(name, &place, value));
+        }
+    }
+
+    fn projection(&mut self, name: &str, place: &[u8], value: Bytes) {
+        if let Err(reason) = projections::decode(place, value) {
+            let conversation = key::split_conversation(place).map(|(key, _)| key);
+            self.wrong(conversation.as_ref(), None, format!("{name}: {reason}"));
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use futures_executor::block_on;
 use switchyard_store::contract::{CASES, Subject, run};
-use switchyard_store::embedded::Embedded;
+use switchyard_store::embedded::{Embedded, Options};
 use switchyard_store::{BoxFuture, Epochs, Log, Projections};
 use tempfile::TempDir;
 
-use crate::support::{open, temp_dir};
+use crate::support::{options, temp_dir};
 
 struct Store {
     dir: TempDir,
+    options: Options,
     store: Option<Embedded>,
 }
 
@@ -38,17 +39,28 @@ impl Subject for Store {
 
     fn reopen(&mut self) {
         self.store = None;
-        self.store = Some(open(self.dir.path()));
+        self.store = Some(Embedded::open(self.dir.path(), self.options.clone()).expect("the store opens"));
+    }
+}
+
+fn keeps(options: Options) {
+    let mut subject = Store { dir: temp_dir(), options, store: None };
+    subject.reopen();
+    for case in CASES.iter().copied().flatten() {
+        println!("{}", case.name);
+        run(case, &mut subject);
     }
 }
 
 #[test]
 fn keeps_the_contract() {
-    let dir = temp_dir();
-    let store = Some(open(dir.path()));
-    let mut subject = Store { dir, store };
-    for case in CASES.iter().copied().flatten() {
-        println!("{}", case.name);
-        run(case, &mut subject);
+    keeps(options().0);
+}
+
+/// So small that what is read lies in the engine, in memory or on the way from here to there.
+#[test]
+fn keeps_the_contract_while_it_changes_segments() {
+    for segment_bytes in [1, 40_000] {
+        keeps(Options { segment_bytes, ..options().0 });
     }
 }

@@ -18,7 +18,7 @@ const ROUNDS: usize = 6;
 /// Stores for ever, and tells each barrier: the round is confirmed in all conversations.
 fn child(dir: &Path) -> ! {
     // Small enough that the engine writes out and merges all the time.
-    let store = Embedded::open(dir, Options { memtable_bytes: 60_000, ..options().0 }).expect("the store opens");
+    let store = Embedded::open(dir, Options { segment_bytes: 60_000, ..options().0 }).expect("the store opens");
     let after_head = |number| {
         let head = block_on(store.head(&key(number), 0)).expect("nothing is damaged");
         head.map_or(0, |head| head + 1)

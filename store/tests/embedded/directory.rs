@@ -1,6 +1,6 @@
 //! The data directory: who may open it, what is refused and what is told.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use futures_executor::block_on;
 use switchyard_store::embedded::{Embedded, OpenError, dump, verify};
 use switchyard_store::{Batch, Epochs, Log, RowRef};
 
-use crate::support::{append, batch, body, commit, key, open, options, rows, temp_dir};
+use crate::support::{self, append, batch, body, commit, key, open, options, rows, small, temp_dir};
 
 fn open_error(dir: &Path) -> OpenError {
     Embedded::open(dir, options().0).err().expect("it does not open")
@@ -44,12 +44,12 @@ fn another_schema_is_refused() {
     commit(&open(dir.path()), batch(&key(1), 0, 3));
     let path = dir.path().join("store/schema");
     let ours = fs::read_to_string(&path).expect("a store has a schema");
-    let line = "switchyard store schema 2";
+    let line = "switchyard store schema 3";
     fs::write(&path, format!("{line} {:08x}\n", crc32c::crc32c(line.as_bytes()))).expect("it can be written");
     let error = open_error(dir.path());
-    assert!(matches!(error, OpenError::Schema { found: 2, .. }), "{error}");
-    assert_eq!(error.to_string(), "the store has schema 2; this binary reads 1 to 1");
-    fs::write(&path, ours.replace('1', "2")).expect("it can be written");
+    assert!(matches!(error, OpenError::Schema { found: 3, .. }), "{error}");
+    assert_eq!(error.to_string(), "the store has schema 3; this binary reads 2 to 2");
+    fs::write(&path, ours.replace('2', "3")).expect("it can be written");
     assert!(matches!(open_error(dir.path()), OpenError::Corrupt(_)));
     fs::write(&path, ours).expect("it can be written");
     assert_eq!(rows(&open(dir.path()), &key(1)).expect("intact").len(), 3);
@@ -67,13 +67,86 @@ fn a_store_that_was_never_finished_is_made_anew() {
 
 #[test]
 fn missing_parts_are_noticed() {
-    for missing in ["schema", "engine/0.jnl", "engine/keyspaces/1", "engine/keyspaces/2/current", "engine/version"] {
+    for missing in
+        ["schema", "journal/0", "journal/1", "engine/keyspaces/1", "engine/keyspaces/2/current", "engine/version"]
+    {
         let dir = temp_dir();
-        commit(&open(dir.path()), batch(&key(1), 0, 3));
+        let store = Embedded::open(dir.path(), small(1)).expect("the store opens");
+        for first in 0..5 {
+            commit(&store, batch(&key(1), first, 1));
+        }
+        drop(store);
         let path = dir.path().join("store").join(missing);
         if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.expect("it was there");
         let error = open_error(dir.path());
         assert!(matches!(error, OpenError::Corrupt(_)), "{missing}: {error}");
+    }
+}
+
+#[test]
+fn what_is_no_journal_is_noticed() {
+    type Change = fn(&Path) -> std::io::Result<()>;
+    let changes: [(&str, Change); 5] = [
+        ("a foreign file", |journal| fs::write(journal.join("notes"), b"mine")),
+        ("a name spelt otherwise", |journal| fs::copy(journal.join("0"), journal.join("01")).map(drop)),
+        ("a segment under another's name", |journal| fs::copy(journal.join("0"), journal.join("1")).map(drop)),
+        ("a segment cut short", |journal| File::options().write(true).open(journal.join("0"))?.set_len(400 * 1024)),
+        ("a segment of no length", |journal| File::options().write(true).open(journal.join("0"))?.set_len(0)),
+    ];
+    for (what, change) in changes {
+        let dir = temp_dir();
+        let half_a_megabyte = small(512 * 1024);
+        commit(&Embedded::open(dir.path(), half_a_megabyte).expect("the store opens"), batch(&key(1), 0, 3));
+        change(&dir.path().join("store/journal")).expect("it can be changed");
+        let error = open_error(dir.path());
+        assert!(matches!(error, OpenError::Corrupt(_)), "{what}: {error}");
+    }
+}
+
+#[test]
+fn a_segment_that_was_never_finished_is_removed() {
+    let dir = temp_dir();
+    commit(&open(dir.path()), batch(&key(1), 0, 3));
+    let unfinished = dir.path().join("store/journal/1.new");
+    fs::write(&unfinished, b"half").expect("it can be written");
+    assert_eq!(rows(&open(dir.path()), &key(1)).expect("intact").len(), 3);
+    assert!(!unfinished.exists());
+}
+
+/// The engine keeps a journal of its own, in which nothing lies: whatever becomes of it changes nothing.
+#[test]
+fn the_engines_own_journal_does_not_matter() {
+    let dir = temp_dir();
+    let store = Embedded::open(dir.path(), small(1)).expect("the store opens");
+    for first in 0..20 {
+        commit(&store, batch(&key(1), first, 1));
+    }
+    drop(store);
+    let journal = dir.path().join("store/engine/0.jnl");
+    for change in [None, Some(&b"garbage"[..]), Some(&[0; 4096])] {
+        match change {
+            None => fs::remove_file(&journal),
+            Some(bytes) => fs::write(&journal, bytes),
+        }
+        .expect("it is there");
+        fs::write(dir.path().join("store/engine/7.jnl"), b"more").expect("it can be written");
+        assert_eq!(rows(&open(dir.path()), &key(1)).expect("intact").len(), 20);
+        assert!(verify(dir.path()).expect("it opens").ok);
+    }
+}
+
+/// Segments keep the size that they were made with; later ones have another.
+#[test]
+fn another_segment_size_is_no_other_store() {
+    let dir = temp_dir();
+    let mut first = 0;
+    for segment_bytes in [1, 500_000, 4_000, 700_000] {
+        let store = Embedded::open(dir.path(), small(segment_bytes)).expect("the store opens");
+        for _ in 0..6 {
+            commit(&store, batch(&key(1), first, 50));
+            first += 50;
+        }
+        assert_eq!(rows(&store, &key(1)).expect("intact").len() as u64, first);
     }
 }
 
@@ -106,6 +179,9 @@ fn verify_and_dump_tell_what_is_there() {
         assert_eq!(row.body, body(&key(1), *seq));
     }
     assert_eq!(dump(dir.path(), key(9)).expect("it opens").count(), 0);
+    let before = support::journal(dir.path());
+    verify(dir.path()).expect("it opens");
+    assert!(support::journal(dir.path()) == before, "a reading tool wrote");
     // An epoch is durable by itself, and reading tools do not raise it.
     assert_eq!(block_on(open(dir.path()).open_epoch()), Ok(2));
 }

@@ -5,5 +5,7 @@ mod crash;
 mod directory;
 mod disk;
 mod flips;
+mod model;
+mod races;
 mod support;
 mod torn;

@@ -1,5 +1,6 @@
 //! What several tests need: a store in a temporary directory, batches with known bodies, and what is in a store.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -28,6 +29,11 @@ pub(crate) fn options() -> (Options, Fatal) {
     let told = fatal.clone();
     let hook = Arc::new(move |reason: &str| told.0.lock().expect("no panic").push(reason.to_owned()));
     (Options { free_bytes_min: 0, fatal: hook, ..Options::default() }, fatal)
+}
+
+/// The same with segments that are left after so many bytes, in files as small as they can be.
+pub(crate) fn small(segment_bytes: u64) -> Options {
+    Options { segment_bytes, ..options().0 }
 }
 
 pub(crate) fn open(dir: &Path) -> Embedded {
@@ -129,16 +135,38 @@ pub(crate) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The journal that is being written, and its length without the zeros at its end.
-pub(crate) fn active_journal(dir: &Path) -> (PathBuf, u64) {
-    let engine = dir.join("store/engine");
-    let entries = std::fs::read_dir(&engine).expect("a store has an engine");
-    let numbers = entries.filter_map(|entry| {
+/// Bytes of a sector of the journal.
+pub(crate) const SECTOR: usize = 512;
+
+/// All segments of the journal, by name.
+pub(crate) fn journal(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = std::fs::read_dir(dir.join("store/journal")).expect("a store has a journal");
+    let segment = |entry: std::io::Result<std::fs::DirEntry>| {
         let path = entry.expect("it can be listed").path();
-        path.file_name()?.to_str()?.strip_suffix(".jnl")?.parse::<u64>().ok()
-    });
-    let path = engine.join(format!("{}.jnl", numbers.max().expect("a store has a journal")));
-    let bytes = std::fs::read(&path).expect("it can be read");
-    let len = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    (path, len as u64)
+        let bytes = std::fs::read(&path).expect("it can be read");
+        (path.strip_prefix(dir).expect("it lies within").to_owned(), bytes)
+    };
+    entries.map(segment).collect()
+}
+
+/// The sectors in which two states of a journal differ.
+pub(crate) fn changed(
+    before: &BTreeMap<PathBuf, Vec<u8>>,
+    after: &BTreeMap<PathBuf, Vec<u8>>,
+) -> Vec<(PathBuf, usize)> {
+    let sectors = |(name, bytes): (&PathBuf, &Vec<u8>)| {
+        let old = before.get(name).cloned().unwrap_or_else(|| vec![0; bytes.len()]);
+        let differ = |at: &usize| old[*at..*at + SECTOR] != bytes[*at..*at + SECTOR];
+        (0..bytes.len()).step_by(SECTOR).filter(differ).map(|at| (name.clone(), at)).collect::<Vec<_>>()
+    };
+    after.iter().flat_map(sectors).collect()
+}
+
+/// A number below a limit, the same ones for the same seed.
+pub(crate) fn random(state: &mut u64, below: u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z ^ (z >> 31)) % below
 }

@@ -20,9 +20,6 @@ pub(super) enum Survival {
     Nothing,
     /// Some writes, torn at sectors and in any order, and any of the changes of each directory: POSIX allows it.
     Pieces,
-    /// The same, but of the changes of each directory the first few: so do file systems, and the engine needs it when it
-    /// removes several journals, because it does not sync in between and a missing one in the middle would be damage.
-    PiecesWithNamesInOrder,
 }
 
 /// Why an operation did not happen.
@@ -156,20 +153,14 @@ impl Disk {
                 Some(Node::File(contents)) => {
                     lost += match self.survival {
                         Survival::Nothing => contents.forget(),
-                        Survival::Pieces | Survival::PiecesWithNamesInOrder => contents.tear(&mut self.rng),
+                        Survival::Pieces => contents.tear(&mut self.rng),
                     };
                 }
                 Some(Node::Directory(directory)) => {
                     lost += directory.unsynced.len() as u64;
-                    let mut first_few = self.rng.random_range(0..=directory.unsynced.len());
                     directory.settle(|| match self.survival {
                         Survival::Nothing => false,
                         Survival::Pieces => self.rng.random(),
-                        Survival::PiecesWithNamesInOrder => {
-                            let keeps = first_few > 0;
-                            first_few = first_few.saturating_sub(1);
-                            keeps
-                        }
                     });
                     directory.shown = directory.safe.clone();
                 }

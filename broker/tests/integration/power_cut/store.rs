@@ -10,8 +10,9 @@ use super::disk::Survival;
 /// Cuts under load in a row, on one data directory.
 const CUTS: u32 = 20;
 
-/// The same when journals are changed. Each takes a while to fill.
-const CUTS_AROUND_JOURNALS: u32 = 8;
+/// The same when segments of the journal are made and filled again and again, on each of several data directories.
+const CUTS_AROUND_SEGMENTS: u32 = 4;
+const DIRECTORIES: u32 = 3;
 
 #[test]
 fn what_was_confirmed_survives_on_a_disk_that_forgets_all_else() {
@@ -25,8 +26,10 @@ fn what_was_confirmed_survives_on_a_disk_that_keeps_pieces_of_the_rest() {
 }
 
 #[test]
-fn what_was_confirmed_survives_cuts_while_journals_change() {
-    all_is_there(&Campaign::new(CUTS_AROUND_JOURNALS, Survival::PiecesWithNamesInOrder, Target::Journals));
+fn what_was_confirmed_survives_cuts_while_segments_change() {
+    for _ in 0..DIRECTORIES {
+        all_is_there(&Campaign::new(CUTS_AROUND_SEGMENTS, Survival::Pieces, Target::Segments));
+    }
 }
 
 fn all_is_there(campaign: &Campaign) {

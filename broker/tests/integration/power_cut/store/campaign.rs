@@ -20,8 +20,9 @@ const STEPS_UNDER_LOAD: Range<u64> = 300..3_000;
 const STEPS_WHILE_MAKING: Range<u64> = 0..500;
 const STEPS_WHILE_OPENING: Range<u64> = 0..100;
 
-/// The same from the moment at which a journal begins or is removed.
-const STEPS_AROUND_JOURNALS: Range<u64> = 0..50;
+/// Segments of the journal that are made while there is load, and the steps from the moment at which one begins to be made.
+const SEGMENTS_MADE: [&str; 3] = ["1.new", "2.new", "3.new"];
+const STEPS_AROUND_SEGMENTS: Range<u64> = 0..50;
 
 /// Takes the seed of a failed run, to see much the same again. The order of threads is not in it.
 const SEED_VARIABLE: &str = "SWITCHYARD_POWER_CUT_SEED";
@@ -43,8 +44,8 @@ pub(super) struct Campaign {
 pub(super) enum Target {
     /// At any moment, and now and then while the store opens.
     Anywhere,
-    /// When journals are changed, which needs much to be written.
-    Journals,
+    /// The first time when a segment of the journal is made, then while segments are filled again all the time.
+    Segments,
 }
 
 /// What came of it.
@@ -186,8 +187,9 @@ impl Campaign {
                     0 => STEPS_WHILE_MAKING,
                     _ => STEPS_WHILE_OPENING,
                 })),
-                Target::Journals if ledger.epoch > 0 => {
-                    Plan::AfterName(".jnl", rng.random_range(STEPS_AROUND_JOURNALS))
+                Target::Segments if ledger.epoch == 0 => {
+                    let segment = SEGMENTS_MADE[rng.random_range(0..SEGMENTS_MADE.len())];
+                    Plan::AfterName(segment, rng.random_range(STEPS_AROUND_SEGMENTS))
                 }
                 _ => Plan::AfterSteps(rng.random_range(STEPS_UNDER_LOAD)),
             };
@@ -217,7 +219,7 @@ impl Campaign {
         let (sender, events) = mpsc::channel();
         let mount = Mount::new(disk, sender.clone(), Event::Cut)?;
         lock(disk).plan_cut(plan);
-        let job = Job::Load { seed, sync: self.sync, fill: self.target == Target::Journals };
+        let job = Job::Load { seed, sync: self.sync, fill: self.target == Target::Segments };
         let process = Process::start(&mut job.command(mount.path())?, (sender, events))?;
         let end = process.listen(|line| ledger.confirm(line))?;
         mount.unmount()?;

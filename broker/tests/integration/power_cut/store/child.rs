@@ -40,14 +40,10 @@ const ROWS_MAX: u64 = 8;
 /// Most bytes of a body: some fit in one sector, some cross many pages.
 const BODY_BYTES_MAX: usize = 6_000;
 
-/// So small that trees are written out and merged within every round.
-const MEMTABLE_BYTES: u64 = 256 * 1024;
+/// So small that segments of the journal are left, and rows sorted to disk and merged, within every round.
+const SEGMENT_BYTES: u64 = 64 * 1024;
 
-/// The same while journals are filled, which would be written out all the time otherwise.
-const FILLED_MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
-
-/// The conversation whose only batch is stored again and again, to fill journals: the engine begins another one after 64
-/// MB. Nothing but journals grows by it.
+/// The conversation whose only batch is stored again and again, to fill segments. Nothing else grows by it.
 const FILLER: u8 = WRITERS * CONVERSATIONS;
 
 /// Rows and bytes of each in that batch: nearly as much as a batch may have.
@@ -120,8 +116,7 @@ fn give_up(reason: impl Display) -> ! {
 }
 
 fn load(seed: u64, sync: bool, fill: bool) {
-    let memtable_bytes = if fill { FILLED_MEMTABLE_BYTES } else { MEMTABLE_BYTES };
-    let options = Options { memtable_bytes, sync, ..Options::default() };
+    let options = Options { segment_bytes: SEGMENT_BYTES, sync, ..Options::default() };
     let store = match Embedded::open(Path::new("store"), options) {
         Ok(store) => Arc::new(store),
         Err(OpenError::Corrupt(reason)) => return say(&format!("refused {reason}\n")),
@@ -131,7 +126,7 @@ fn load(seed: u64, sync: bool, fill: bool) {
     say(&format!("epoch {epoch}\n"));
     let filler = fill.then(|| {
         let store = Arc::clone(&store);
-        std::thread::spawn(move || fill_journals(&store))
+        std::thread::spawn(move || fill_segments(&store))
     });
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
@@ -179,7 +174,7 @@ fn write(store: &Embedded, writer: u8, epoch: u64, mut rng: StdRng) {
 }
 
 /// Stores one batch for ever, the same in every process.
-fn fill_journals(store: &Embedded) {
+fn fill_segments(store: &Embedded) {
     let key = key(FILLER);
     let mut rng = StdRng::seed_from_u64(0);
     let row = |seq| {

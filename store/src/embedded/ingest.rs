@@ -1,0 +1,178 @@
+//! Giving the engine what was gathered, as sorted files that it takes as they are. Each tree takes its part at once and keeps
+//! it through a power cut; between two trees a crash may come, after which the whole gather is given again: the same keys
+//! with the same values.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fjall::{Keyspace, Slice};
+
+use crate::log::Seq;
+
+use super::engine::Engine;
+use super::gather::{Gather, Rows, Tree};
+use super::heads::Heads;
+use super::page::{self, Page};
+use super::trim;
+
+/// Gives gathers to the engine.
+pub(super) struct Ingester {
+    engine: Arc<Engine>,
+    /// The highest numbers in the engine. Only this writes there, so what is known stays right.
+    heads: Heads,
+}
+
+/// What is to be written for a conversation: pages by their last numbers, nothing where one goes.
+type Pages = BTreeMap<Seq, Option<Vec<u8>>>;
+
+/// Takes keys in their order, each with its value or nothing if it goes.
+type Sink<'a> = dyn FnMut(Slice, Option<Slice>) -> Result<(), String> + 'a;
+
+impl Ingester {
+    pub(super) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, heads: Heads::default() }
+    }
+
+    /// Gives it all of a gather. After an error nobody knows what it has.
+    pub(super) fn ingest(&mut self, gather: &Gather) -> Result<(), String> {
+        let engine = self.engine.clone();
+        // First where conversations begin, then the removal of what lies below: no reader meets a hole.
+        for tree in [Tree::Meta, Tree::Conversations, Tree::Members, Tree::Users] {
+            ingest(engine.tree(tree), |sink| {
+                let mut values = gather.values(tree).iter();
+                values.try_for_each(|(key, value)| sink(key.clone().into(), Some(value.clone().into())))
+            })?;
+        }
+        ingest(&engine.log, |sink| self.rows(gather, sink))
+    }
+
+    fn rows(&mut self, gather: &Gather, sink: &mut Sink<'_>) -> Result<(), String> {
+        let mut conversations: BTreeMap<&[u8], (Option<&Rows>, Option<Seq>)> =
+            gather.conversations().map(|(conversation, rows)| (conversation, (Some(rows), None))).collect();
+        for (key, value) in gather.values(Tree::Meta) {
+            if let Some((conversation, below)) = trim::boundary(key, value) {
+                conversations.entry(conversation).or_default().1 = Some(below.ok_or("a boundary fails its checksum")?);
+            }
+        }
+        let mut key = Vec::new();
+        for (conversation, (rows, below)) in conversations {
+            let pages = self.pages(conversation, rows, below.unwrap_or(0))?;
+            for (last, page) in pages {
+                key.clear();
+                key.extend_from_slice(conversation);
+                key.extend_from_slice(&last.to_be_bytes());
+                sink(Slice::from(&key), page.map(Slice::from))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be written for a conversation. Rows that the engine has already are written anew with those around them, so
+    /// that each is in one page.
+    fn pages(&mut self, conversation: &[u8], rows: Option<&Rows>, below: Seq) -> Result<Pages, String> {
+        let mut pages = Pages::new();
+        if below > 1 {
+            for found in PagesOf::new(&self.engine.log, conversation, 1, below - 1) {
+                pages.insert(found?.0, None);
+            }
+        }
+        let rows = rows.map_or(&[][..], Rows::all);
+        let rows = || rows.iter().filter(|(seq, _)| *seq == 0 || *seq >= below);
+        let Some((lowest, _)) = rows().next() else { return Ok(pages) };
+        let highest = rows().next_back().map_or(*lowest, |(seq, _)| *seq);
+        let head = self.head(conversation)?;
+        if head.is_none_or(|head| head < *lowest) {
+            page::paginate(rows().map(|(seq, row)| (*seq, row)), |last, page| {
+                pages.insert(last, Some(page));
+            });
+        } else {
+            let mut merged = BTreeMap::new();
+            for (from, to) in runs(rows().map(|(seq, _)| *seq)) {
+                for found in PagesOf::new(&self.engine.log, conversation, from, Seq::MAX) {
+                    let (last, page) = found?;
+                    let page = Page::decode(last, page).ok_or("a page is damaged")?;
+                    if page.first() > to {
+                        break;
+                    }
+                    merged.extend(page.rows().filter(|(seq, _)| *seq == 0 || *seq >= below));
+                    pages.insert(last, None);
+                }
+            }
+            merged.extend(rows().cloned());
+            page::paginate(merged.iter().map(|(seq, row)| (*seq, row)), |last, page| {
+                pages.insert(last, Some(page));
+            });
+        }
+        self.heads.insert(conversation, head.map_or(highest, |head| head.max(highest)));
+        Ok(pages)
+    }
+
+    /// The highest number that the engine has of a conversation.
+    fn head(&self, conversation: &[u8]) -> Result<Option<Seq>, String> {
+        if let Some(head) = self.heads.get(conversation) {
+            return Ok(Some(head));
+        }
+        match PagesOf::new(&self.engine.log, conversation, 0, Seq::MAX).0.next_back() {
+            None => Ok(None),
+            Some(guard) => {
+                let key = guard.key().map_err(|error| error.to_string())?;
+                key.last_chunk().map(|last| Some(Seq::from_be_bytes(*last))).ok_or_else(|| "a foreign key".into())
+            }
+        }
+    }
+}
+
+/// Gives a tree what `fill` puts into the sink.
+fn ingest(tree: &Keyspace, fill: impl FnOnce(&mut Sink<'_>) -> Result<(), String>) -> Result<(), String> {
+    let told = |error: fjall::Error| error.to_string();
+    // Begun with the first key: a table without any would be left behind.
+    let mut ingestion = None;
+    fill(&mut |key, value| {
+        let ingestion = match &mut ingestion {
+            Some(ingestion) => ingestion,
+            none => none.insert(tree.start_ingestion().map_err(told)?),
+        };
+        match value {
+            Some(value) => ingestion.write(key, value),
+            None => ingestion.write_tombstone(key),
+        }
+        .map_err(told)
+    })?;
+    ingestion.map_or(Ok(()), |ingestion| ingestion.finish().map_err(told))
+}
+
+/// A conversation's pages whose last numbers lie within a range.
+struct PagesOf(fjall::Iter);
+
+impl PagesOf {
+    fn new(log: &Keyspace, conversation: &[u8], from: Seq, to: Seq) -> Self {
+        let key = |seq: Seq| [conversation, &seq.to_be_bytes()].concat();
+        Self(log.range::<Vec<u8>, _>((Bound::Included(key(from)), Bound::Included(key(to)))))
+    }
+}
+
+impl Iterator for PagesOf {
+    type Item = Result<(Seq, Bytes), String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let pair = self.0.next()?.into_inner().map_err(|error| error.to_string());
+        Some(pair.and_then(|(key, page)| {
+            let last = key.last_chunk().ok_or("a foreign key")?;
+            Ok((Seq::from_be_bytes(*last), Bytes::from(page)))
+        }))
+    }
+}
+
+/// The first and last numbers of each stretch without a hole.
+fn runs(seqs: impl Iterator<Item = Seq>) -> Vec<(Seq, Seq)> {
+    let mut runs: Vec<(Seq, Seq)> = Vec::new();
+    for seq in seqs {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == seq => *last = seq,
+            _ => runs.push((seq, seq)),
+        }
+    }
+    runs
+}

@@ -1,0 +1,204 @@
+//! What is stored of one conversation at one moment: rows in memory, taken first, over the engine's pages, taken afterwards. A
+//! page of an answer is read in steps, and what is stored or moved between two of them must not show as a hole.
+
+use std::ops::{Bound, RangeInclusive};
+
+use bytes::Bytes;
+use fjall::{Guard, Iter, Readable, Snapshot};
+use switchyard_protocol::id::ConversationKey;
+
+use crate::key::KeyBuf;
+use crate::log::{Damage, Direction, ReadError, Seq};
+
+use super::Embedded;
+use super::engine::Engine;
+use super::memory::Held;
+use super::page::Page;
+use super::read::{corrupt, read_error};
+
+/// A conversation at one moment.
+pub(super) struct View<'a> {
+    engine: &'a Engine,
+    key: &'a ConversationKey,
+    conversation: KeyBuf,
+    /// Of memory, as many rows as were asked for.
+    held: Held,
+    snapshot: Snapshot,
+}
+
+impl<'a> View<'a> {
+    /// For reading so many rows of a range in this direction.
+    pub(super) fn new(
+        store: &'a Embedded,
+        key: &'a ConversationKey,
+        seqs: &RangeInclusive<Seq>,
+        direction: Direction,
+        rows_max: usize,
+    ) -> Self {
+        let conversation = KeyBuf::conversation(key);
+        // All of it at once, or a conversation that begins meanwhile would be seen in part.
+        let held = store.memory.rows(conversation.as_slice(), seqs, direction, rows_max);
+        // Not before: what moves to the engine meanwhile must be seen here or there.
+        let snapshot = store.engine.db.snapshot();
+        Self { engine: &store.engine, key, conversation, held, snapshot }
+    }
+
+    /// Which conversation.
+    pub(super) fn key(&self) -> &ConversationKey {
+        self.key
+    }
+
+    /// The highest number.
+    pub(super) fn head(&self) -> Result<Option<Seq>, ReadError> {
+        let in_engine = self.pages(Bound::Included(0), Bound::Included(Seq::MAX)).next_back();
+        let in_engine = in_engine.map(|guard| self.last_of(0, guard)).transpose()?;
+        Ok(in_engine.max(self.held.head))
+    }
+
+    /// Whether there is a row with this number or a higher one.
+    pub(super) fn reaches(&self, seq: Seq) -> Result<bool, ReadError> {
+        if self.held.head.is_some_and(|head| head >= seq) {
+            return Ok(true);
+        }
+        let page = self.pages(Bound::Included(seq), Bound::Included(Seq::MAX)).next();
+        Ok(page.map(|guard| self.last_of(seq, guard)).transpose()?.is_some())
+    }
+
+    /// For reading upwards.
+    pub(super) fn forward(&self) -> Forward<'_> {
+        Forward { view: self, held: 0, pages: None, page: None }
+    }
+
+    /// For reading downwards from one number to another.
+    pub(super) fn backward(&self, from: Seq, to: Seq) -> Backward<'_> {
+        Backward { view: self, from, to, held: self.held.rows.len(), below: None, page: None }
+    }
+
+    /// Pages whose last numbers lie within bounds.
+    fn pages(&self, from: Bound<Seq>, to: Bound<Seq>) -> Iter {
+        let key = |bound: Bound<Seq>| bound.map(|seq| self.conversation.with_seq(seq).as_slice().to_vec());
+        self.snapshot.range::<Vec<u8>, _>(&self.engine.log, (key(from), key(to)))
+    }
+
+    fn last_of(&self, near: Seq, guard: Guard) -> Result<Seq, ReadError> {
+        let page_key = guard.key().map_err(|fault| read_error(self.key, near, fault))?;
+        self.number(near, &page_key)
+    }
+
+    fn number(&self, near: Seq, page_key: &[u8]) -> Result<Seq, ReadError> {
+        let last = page_key.last_chunk().map(|last| Seq::from_be_bytes(*last));
+        last.ok_or_else(|| corrupt(self.key, near, Damage::Engine("a foreign key".into())))
+    }
+
+    fn page(&self, near: Seq, guard: Guard) -> Result<Page, ReadError> {
+        let (page_key, bytes) = guard.into_inner().map_err(|fault| read_error(self.key, near, fault))?;
+        let last = self.number(near, &page_key)?;
+        Page::decode(last, bytes.into())
+            .ok_or_else(|| corrupt(self.key, near.min(last), Damage::Engine("a page does not decode".into())))
+    }
+
+    /// The founding row.
+    pub(super) fn founding(&self) -> Result<Option<Bytes>, ReadError> {
+        if let Some(row) = &self.held.founding {
+            return Ok(Some(row.clone()));
+        }
+        let page = self.pages(Bound::Included(0), Bound::Included(0)).next();
+        let page = page.map(|guard| self.page(0, guard)).transpose()?;
+        Ok(page.and_then(|page| page.row(0)))
+    }
+}
+
+/// Rows upwards, asked for by number, each higher than the one before.
+pub(super) struct Forward<'a> {
+    view: &'a View<'a>,
+    /// Of the held rows, so many lie below.
+    held: usize,
+    /// The pages from the first number that was not held.
+    pages: Option<Iter>,
+    page: Option<Page>,
+}
+
+impl Forward<'_> {
+    /// The row of this number.
+    pub(super) fn row(&mut self, seq: Seq) -> Result<Option<Bytes>, ReadError> {
+        let held = &self.view.held.rows;
+        while held.get(self.held).is_some_and(|(held, _)| *held < seq) {
+            self.held += 1;
+        }
+        if let Some((_, row)) = held.get(self.held).filter(|(held, _)| *held == seq) {
+            return Ok(Some(row.clone()));
+        }
+        let view = self.view;
+        let pages = self.pages.get_or_insert_with(|| view.pages(Bound::Included(seq), Bound::Included(Seq::MAX)));
+        while self.page.as_ref().is_none_or(|page| page.last() < seq) {
+            self.page = pages.next().map(|guard| view.page(seq, guard)).transpose()?;
+            if self.page.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(self.page.as_ref().and_then(|page| page.row(seq)))
+    }
+
+    /// Whether there is any row above one that is not there.
+    pub(super) fn goes_on(&self, missing: Seq) -> bool {
+        self.page.is_some() || self.view.held.head.is_some_and(|head| head > missing)
+    }
+}
+
+/// Rows downwards, asked for by number, each lower than the one before.
+pub(super) struct Backward<'a> {
+    view: &'a View<'a>,
+    from: Seq,
+    to: Seq,
+    /// Of the held rows, so many may lie below.
+    held: usize,
+    /// The pages below the number that was first looked for in the engine.
+    below: Option<Iter>,
+    page: Option<Page>,
+}
+
+impl Backward<'_> {
+    /// The highest number that is not above the one to begin with.
+    pub(super) fn highest(&mut self) -> Result<Option<Seq>, ReadError> {
+        let held = self.view.held.rows.last().map(|(seq, _)| *seq);
+        if held == Some(self.to) {
+            return Ok(held);
+        }
+        self.find(self.to)?;
+        let in_engine = self.page.as_ref().map(|page| page.last().min(self.to));
+        Ok(held.max(in_engine))
+    }
+
+    /// The row of this number.
+    pub(super) fn row(&mut self, seq: Seq) -> Result<Option<Bytes>, ReadError> {
+        let held = &self.view.held.rows;
+        while self.held > 0 && held.get(self.held - 1).is_some_and(|(held, _)| *held > seq) {
+            self.held -= 1;
+        }
+        if let Some((_, row)) = self.held.checked_sub(1).and_then(|at| held.get(at)).filter(|(held, _)| *held == seq) {
+            return Ok(Some(row.clone()));
+        }
+        self.find(seq)?;
+        Ok(self.page.as_ref().and_then(|page| page.row(seq)))
+    }
+
+    /// Goes down to the page that begins with this number or below.
+    fn find(&mut self, seq: Seq) -> Result<(), ReadError> {
+        let view = self.view;
+        let below = match &mut self.below {
+            Some(below) => below,
+            none => {
+                let page = view.pages(Bound::Included(seq), Bound::Included(Seq::MAX)).next();
+                self.page = page.map(|guard| view.page(seq, guard)).transpose()?;
+                none.insert(view.pages(Bound::Included(self.from.min(seq)), Bound::Excluded(seq)))
+            }
+        };
+        while self.page.as_ref().is_none_or(|page| page.first() > seq) {
+            self.page = below.next_back().map(|guard| view.page(seq, guard)).transpose()?;
+            if self.page.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
