@@ -1,4 +1,4 @@
-//! The storage engine's journal.
+//! The store's journal.
 
 #![no_main]
 

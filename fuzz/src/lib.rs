@@ -3,6 +3,7 @@
 //! the same. Must not hold rules of its own about decoders that a test has.
 
 mod edge;
+mod journal;
 mod protocol;
 mod router;
 mod store;
@@ -51,7 +52,8 @@ targets! {
     origin: edge::address::origin, edge::address::origins, edge::address::TOKENS;
     stored_body: router::judge::body, router::judge::bodies, router::judge::TOKENS;
     stored_row: store::row, store::rows, store::TOKENS;
-    journal: store::journal, store::journals, store::TOKENS;
+    journal: journal::judge::journal, journal::judge::journals, store::TOKENS;
+    page: store::page_judge::page, store::page_judge::pages, store::TOKENS;
 }
 
 #[cfg(test)]

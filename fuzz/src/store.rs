@@ -1,17 +1,15 @@
-//! What lies on a disk below the bodies: the form of a row, and the engine's journal. Its reader is private to the store, so
-//! its files are taken in by path.
+//! What lies on a disk below the bodies: the form of a row, and the engine's pages. Their decoder is private to the store, so
+//! its file is taken in by path, with the judge of the store's tests.
 
 #[allow(dead_code, reason = "the store uses what is not used here")]
-#[path = "../../store/src/embedded/journal.rs"]
-mod reader;
-#[allow(dead_code, reason = "the store uses what is not used here")]
-#[path = "../../store/src/embedded/witness.rs"]
-mod witness;
+#[path = "../../store/src/embedded/page.rs"]
+mod page;
+#[path = "../../store/src/embedded/page_judge.rs"]
+pub(crate) mod page_judge;
 
 use bytes::Bytes;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId};
 use switchyard_store::{Damage, Row, RowRef};
-use xxhash_rust::xxh3::xxh3_64;
 
 /// The form that rows have.
 const ROW_VERSION: u8 = 1;
@@ -19,15 +17,16 @@ const ROW_VERSION: u8 = 1;
 /// Bytes of a row before its payload: the version and the checksum.
 const ROW_HEADER_BYTES: usize = 5;
 
-/// What means something in a row and in a journal.
+/// What means something in a row, a journal and a page.
 pub(crate) const TOKENS: &[&[u8]] = &[
     b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
     b"\xff\xff\xff\xff",
     b"\x0b\x0b\x0c",
     b"\x2a\x00",
     b"\xff\xff\xff\xff\x0f",
-    b"\0witness",
-    b"FJL\x03",
+    b"\x01\0\0\0\0\0\0\0",
+    b"\x05\0\0\0",
+    b"\x01\x0cconversation",
 ];
 
 fn key() -> ConversationKey {
@@ -73,40 +72,6 @@ pub(crate) fn row(payload: &[u8]) -> bool {
         Err(damage) => {
             assert_eq!(damage, Damage::Payload);
             false
-        }
-    }
-}
-
-/// Journals of one and two batches, as the documentation of the form has them.
-pub(crate) fn journals() -> Vec<Vec<u8>> {
-    let item = |key: &[u8], value: &[u8]| {
-        let (key_len, len) = ((key.len() as u16).to_le_bytes(), (value.len() as u32).to_le_bytes());
-        [&[2, 0, 0][..], &1_u64.to_le_bytes(), &key_len, &len, &len, key, value].concat()
-    };
-    let batch = |number| {
-        let witness = witness::Witness { number, synced: 0, engine_number: 7 };
-        let items = [item(witness::KEY, &witness.encode()), item(b"key", b"value of a row")].concat();
-        let sum = xxh3_64(&items).to_le_bytes();
-        [&[1][..], &2_u32.to_le_bytes(), &7_u64.to_le_bytes(), &items, &[3], &sum, &reader::TRAILER].concat()
-    };
-    vec![batch(4), [batch(4), batch(5)].concat(), [&batch(4)[..], &[0; 64]].concat()]
-}
-
-/// A journal: it is read to its end or to a fault, and never past either.
-pub(crate) fn journal(input: &[u8]) -> bool {
-    let mut reader = reader::Reader::new(input);
-    loop {
-        let before = reader.pos();
-        match reader.batch() {
-            Ok(Some(_)) => assert!(before < reader.pos() && reader.pos() <= input.len() as u64),
-            Ok(None) => {
-                assert_eq!(reader.pos(), input.len() as u64);
-                return true;
-            }
-            Err(_) => {
-                assert!(reader.pos() <= input.len() as u64);
-                return false;
-            }
         }
     }
 }
