@@ -92,6 +92,8 @@ impl Roles {
         let Parts { settings, tokens, readiness, events } = parts;
         let data = &settings.config.server.data;
         let store = Embedded::open(data, settings.store()).map_err(|error| open_failure(data, &error))?;
+        // It has read its whole journal.
+        give_back();
         let store = Arc::new(store);
         let epoch = futures_executor::block_on(store.open_epoch()).context("the store gives out no epoch")?;
 
