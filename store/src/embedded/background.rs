@@ -75,7 +75,7 @@ impl Work {
         let mut quiet = Quiet::default();
         while !self.pool.stopped() && !self.verdict.failed() {
             self.engine.check().map_err(|error| format!("the storage engine has stopped: {error}"))?;
-            if self.pool.spare_was_wanted() && self.committer.may_grow() {
+            if self.pool.spare_is_wanted() && self.committer.may_grow() {
                 self.pool.make_spare().map_err(|error| format!("making a segment of the journal failed: {error}"))?;
             }
             if self.take_over(&mut ingester)? || self.pool.wait_for_work(LOOK_EVERY) {

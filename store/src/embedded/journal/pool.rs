@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(in crate::embedded) struct Pool {
     dir: PathBuf,
     segment_bytes: u64,
-    /// Somebody said that a segment will be needed soon.
+    /// Somebody said that a segment will be needed soon, and nobody has taken one since.
     spare_wanted: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
@@ -80,6 +80,7 @@ impl Pool {
         let mut state = self.lock();
         loop {
             if let Some(segment) = state.free.pop() {
+                self.spare_wanted.store(false, Ordering::Relaxed);
                 return Ok(Taken::Segment(segment));
             }
             if give_up() {
@@ -139,16 +140,16 @@ impl Pool {
         self.changed.notify_all();
     }
 
-    /// Says that a segment will be needed soon.
+    /// Says that a segment will be needed soon. Said again for the same segment, it wakes nobody.
     pub(in crate::embedded) fn want_spare(&self) {
         if !self.spare_wanted.swap(true, Ordering::Relaxed) {
             self.wake();
         }
     }
 
-    /// Whether one will be, since this was last asked.
-    pub(in crate::embedded) fn spare_was_wanted(&self) -> bool {
-        self.spare_wanted.swap(false, Ordering::Relaxed)
+    /// Whether one will be.
+    pub(in crate::embedded) fn spare_is_wanted(&self) -> bool {
+        self.spare_wanted.load(Ordering::Relaxed)
     }
 
     /// There is something to do.
