@@ -19,6 +19,8 @@ mod key;
 mod log;
 mod projection;
 pub mod row;
+#[cfg(test)]
+mod spoil;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -334,13 +334,7 @@ mod tests {
     fn a_million_altered_payloads_are_rows_or_errors() {
         let fields = (1, 2, 300, 4, "ann".to_owned(), "größe".to_owned(), 1_700_000_000_000, vec![7; 40]);
         let intact = row(&fields).encode(&key("t", [7; 16]), 9).slice(HEADER_BYTES..);
-        let mut state = 1_u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = crate::spoil::random();
         let mut rows = 0;
         for _ in 0..1_000_000 {
             let mut payload = intact.to_vec();

@@ -37,13 +37,7 @@ mod tests {
     fn a_million_altered_pages_are_read_or_refused() {
         let samples = pages();
         assert!(samples.iter().all(|sample| page(sample)));
-        let mut state = 1_u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = crate::spoil::random();
         let mut taken = 0;
         for round in 0..1_000_000 {
             let mut input = samples[round % samples.len()].clone();
