@@ -247,16 +247,21 @@ fn n26_a_slow_reader_is_told_where_the_timeline_stands() {
     assert_eq!(resumed.conversations[0].events[0].seq, first + 1, "what gave way is in the timeline");
 }
 
+/// Ten pages of four large messages are asked for by one who does not read along; the requests.
+fn ask_for_pages(writer: &mut Client, reader: &mut Client, conversation: &str) -> HashSet<u64> {
+    let unsubscribe = v1::Unsubscribe { conversations: vec![conversation.to_owned()] };
+    assert!(matches!(reader.ask(Request::Unsubscribe(unsubscribe)), Reply::Done(_)));
+    for n in 0..4 {
+        writer.send_text(conversation, &format!("{n}"), &"x".repeat(60 * 1024));
+    }
+    let history = v1::History { conversation: conversation.to_owned(), limit: 4, ..Default::default() };
+    (0..10).map(|_| reader.send(Request::History(history.clone()))).collect()
+}
+
 #[test]
 fn who_does_not_read_its_answers_is_not_read_either_and_gets_them_all() {
     let (_site, mut writer, conversation, mut reader) = narrow(Duration::from_secs(60));
-    let unsubscribe = v1::Unsubscribe { conversations: vec![conversation.clone()] };
-    assert!(matches!(reader.ask(Request::Unsubscribe(unsubscribe)), Reply::Done(_)));
-    for n in 0..4 {
-        writer.send_text(&conversation, &format!("{n}"), &"x".repeat(60 * 1024));
-    }
-    let history = v1::History { conversation, limit: 4, ..Default::default() };
-    let mut awaited: HashSet<u64> = (0..10).map(|_| reader.send(Request::History(history.clone()))).collect();
+    let mut awaited = ask_for_pages(&mut writer, &mut reader, &conversation);
     awaited.extend((0..400).map(|_| reader.send(Request::Ping(v1::Ping {}))));
     while !awaited.is_empty() {
         let Read1::Reply(to, reply) = reader.read() else { panic!("replies to {awaited:?}") };
@@ -268,13 +273,7 @@ fn who_does_not_read_its_answers_is_not_read_either_and_gets_them_all() {
 #[test]
 fn n26_pages_are_not_fetched_for_a_reader_that_does_not_take_them() {
     let (site, mut writer, conversation, mut reader) = narrow(Duration::from_secs(60));
-    let unsubscribe = v1::Unsubscribe { conversations: vec![conversation.clone()] };
-    assert!(matches!(reader.ask(Request::Unsubscribe(unsubscribe)), Reply::Done(_)));
-    for n in 0..4 {
-        writer.send_text(&conversation, &format!("{n}"), &"x".repeat(60 * 1024));
-    }
-    let history = v1::History { conversation, limit: 4, ..Default::default() };
-    let mut awaited: HashSet<u64> = (0..10).map(|_| reader.send(Request::History(history.clone()))).collect();
+    let mut awaited = ask_for_pages(&mut writer, &mut reader, &conversation);
     site.wait_for(&Seen::Page);
     // Turns of the worker in which it would have asked for more.
     for _ in 0..20 {
