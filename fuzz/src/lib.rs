@@ -6,6 +6,9 @@ mod edge;
 mod journal;
 mod protocol;
 mod router;
+#[cfg(test)]
+#[path = "../../store/src/spoil.rs"]
+mod spoil;
 mod store;
 
 /// A decoder's target.
