@@ -12,6 +12,7 @@ use super::ingest::Ingester;
 use super::journal::Pool;
 use super::memory::Memory;
 use super::options::OpenError;
+use super::pace::Pace;
 use super::verdict::Verdict;
 
 /// How long a stopped engine may go unnoticed while nobody writes.
@@ -71,7 +72,8 @@ impl Drop for Background {
 
 impl Work {
     fn run(&self) -> Result<(), String> {
-        let mut ingester = Ingester::new(self.engine.clone());
+        let pace = Pace::new(self.pool.clone(), self.memory.clone());
+        let mut ingester = Ingester::new(self.engine.clone(), pace);
         let mut quiet = Quiet::default();
         while !self.pool.stopped() && !self.verdict.failed() {
             self.engine.check().map_err(|error| format!("the storage engine has stopped: {error}"))?;
@@ -101,7 +103,11 @@ impl Work {
         self.committer.applied(oldest.last);
         // Whoever finds no segment and nothing that waits would think that none will come: so first this, then that.
         self.pool.give_back(oldest.segment.clone());
-        self.memory.forget_oldest();
+        drop(oldest);
+        // A reader never holds one, so that this is the last.
+        if let Some(sealed) = self.memory.forget_oldest().and_then(Arc::into_inner) {
+            sealed.gather.drop_in_steps(|| ingester.step());
+        }
         Ok(true)
     }
 }

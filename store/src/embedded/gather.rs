@@ -205,6 +205,18 @@ impl Gather {
         self.rows.iter().map(|(conversation, rows)| (&**conversation, rows))
     }
 
+    /// Drops it conversation by conversation and value by value, with a step after each.
+    pub(super) fn drop_in_steps(self, mut step: impl FnMut()) {
+        for conversation in self.rows {
+            drop(conversation);
+            step();
+        }
+        for value in self.values.into_iter().flatten() {
+            drop(value);
+            step();
+        }
+    }
+
     /// The values of a tree, by their keys.
     pub(super) fn values(&self, tree: Tree) -> &BTreeMap<Bytes, Bytes> {
         &self.values[tree as usize]

@@ -15,11 +15,13 @@ use super::engine::Engine;
 use super::gather::{Gather, Rows, Tree};
 use super::heads::Heads;
 use super::page::{self, Page};
+use super::pace::Pace;
 use super::trim;
 
-/// Gives gathers to the engine.
+/// Gives gathers to the engine, at a pace.
 pub(super) struct Ingester {
     engine: Arc<Engine>,
+    pace: Pace,
     /// The highest numbers in the engine. Only this writes there, so what is known stays right.
     heads: Heads,
 }
@@ -31,8 +33,13 @@ type Pages = BTreeMap<Seq, Option<Vec<u8>>>;
 type Sink<'a> = dyn FnMut(Slice, Option<Slice>) -> Result<(), String> + 'a;
 
 impl Ingester {
-    pub(super) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, heads: Heads::default() }
+    pub(super) fn new(engine: Arc<Engine>, pace: Pace) -> Self {
+        Self { engine, pace, heads: Heads::default() }
+    }
+
+    /// To be called between small pieces of work.
+    pub(super) fn step(&mut self) {
+        self.pace.step();
     }
 
     /// Gives it all of a gather. After an error nobody knows what it has.
@@ -42,7 +49,10 @@ impl Ingester {
         for tree in [Tree::Meta, Tree::Conversations, Tree::Members, Tree::Users] {
             ingest(engine.tree(tree), |sink| {
                 let mut values = gather.values(tree).iter();
-                values.try_for_each(|(key, value)| sink(key.clone().into(), Some(value.clone().into())))
+                values.try_for_each(|(key, value)| {
+                    self.pace.step();
+                    sink(key.clone().into(), Some(value.clone().into()))
+                })
             })?;
         }
         ingest(&engine.log, |sink| self.rows(gather, sink))
@@ -64,6 +74,7 @@ impl Ingester {
                 key.extend_from_slice(conversation);
                 key.extend_from_slice(&last.to_be_bytes());
                 sink(Slice::from(&key), page.map(Slice::from))?;
+                self.pace.step();
             }
         }
         Ok(())

@@ -78,11 +78,14 @@ impl Memory {
         self.lock().sealed.front().cloned()
     }
 
-    /// Drops the oldest sealed gather, which the engine has now.
-    pub(super) fn forget_oldest(&self) {
-        let forgotten = self.lock().sealed.pop_front();
-        // Not under the lock: it may hold a hundred thousand rows.
-        drop(forgotten);
+    /// Whether more waits to be taken over than the oldest.
+    pub(super) fn presses(&self) -> bool {
+        self.lock().sealed.len() > 1
+    }
+
+    /// Gives up the oldest sealed gather, which the engine has now. It may hold a hundred thousand rows.
+    pub(super) fn forget_oldest(&self) -> Option<Arc<Sealed>> {
+        self.lock().sealed.pop_front()
     }
 
     /// About how many bytes are being gathered, and whether it removes anything.

@@ -24,6 +24,7 @@ mod manifests;
 mod memory;
 mod number;
 mod options;
+mod pace;
 mod page;
 #[cfg(test)]
 mod page_judge;
