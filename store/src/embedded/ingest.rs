@@ -14,8 +14,8 @@ use crate::log::Seq;
 use super::engine::Engine;
 use super::gather::{Gather, Rows, Tree};
 use super::heads::Heads;
-use super::page::{self, Page};
 use super::pace::Pace;
+use super::page::{self, Page};
 use super::trim;
 
 /// Gives gathers to the engine, at a pace.

@@ -16,6 +16,10 @@ use super::memory::Held;
 use super::page::Page;
 use super::read::{corrupt, read_error};
 
+/// A page that has a row seldom ends further above it, in rows. Which pages are looked at first is bounded by it, because
+/// each unmerged table of the engine is read that has any page within the bounds; what is found is not.
+const NEAR: Seq = 256;
+
 /// A conversation at one moment.
 pub(super) struct View<'a> {
     engine: &'a Engine,
@@ -23,6 +27,8 @@ pub(super) struct View<'a> {
     conversation: KeyBuf,
     /// Of memory, as many rows as were asked for.
     held: Held,
+    /// How many were asked for.
+    rows_max: Seq,
     snapshot: Snapshot,
 }
 
@@ -40,7 +46,7 @@ impl<'a> View<'a> {
         let held = store.memory.rows(conversation.as_slice(), seqs, direction, rows_max);
         // Not before: what moves to the engine meanwhile must be seen here or there.
         let snapshot = store.engine.db.snapshot();
-        Self { engine: &store.engine, key, conversation, held, snapshot }
+        Self { engine: &store.engine, key, conversation, held, rows_max: rows_max as Seq, snapshot }
     }
 
     /// Which conversation.
@@ -66,12 +72,12 @@ impl<'a> View<'a> {
 
     /// For reading upwards.
     pub(super) fn forward(&self) -> Forward<'_> {
-        Forward { view: self, held: 0, pages: None, page: None }
+        Forward { view: self, held: 0, pages: None, bound: 0, page: None }
     }
 
     /// For reading downwards from one number to another.
     pub(super) fn backward(&self, from: Seq, to: Seq) -> Backward<'_> {
-        Backward { view: self, from, to, held: self.held.rows.len(), below: None, page: None }
+        Backward { view: self, from, to, held: self.held.rows.len(), looked: false, below: None, page: None }
     }
 
     /// Pages whose last numbers lie within bounds.
@@ -97,6 +103,17 @@ impl<'a> View<'a> {
             .ok_or_else(|| corrupt(self.key, near.min(last), Damage::Engine("a page does not decode".into())))
     }
 
+    /// The page that has this row, or the next above it.
+    fn page_from(&self, seq: Seq) -> Result<Option<Page>, ReadError> {
+        let bound = seq.saturating_add(NEAR);
+        for (from, to) in [(Bound::Included(seq), bound), (Bound::Excluded(bound), Seq::MAX)] {
+            if let Some(guard) = self.pages(from, Bound::Included(to)).next() {
+                return self.page(seq, guard).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
     /// The founding row.
     pub(super) fn founding(&self) -> Result<Option<Bytes>, ReadError> {
         if let Some(row) = &self.held.founding {
@@ -113,8 +130,9 @@ pub(super) struct Forward<'a> {
     view: &'a View<'a>,
     /// Of the held rows, so many lie below.
     held: usize,
-    /// The pages from the first number that was not held.
+    /// The pages from the first number that was not held, up to the bound.
     pages: Option<Iter>,
+    bound: Seq,
     page: Option<Page>,
 }
 
@@ -128,15 +146,32 @@ impl Forward<'_> {
         if let Some((_, row)) = held.get(self.held).filter(|(held, _)| *held == seq) {
             return Ok(Some(row.clone()));
         }
-        let view = self.view;
-        let pages = self.pages.get_or_insert_with(|| view.pages(Bound::Included(seq), Bound::Included(Seq::MAX)));
         while self.page.as_ref().is_none_or(|page| page.last() < seq) {
-            self.page = pages.next().map(|guard| view.page(seq, guard)).transpose()?;
+            self.page = self.next_page(seq)?;
             if self.page.is_none() {
                 return Ok(None);
             }
         }
         Ok(self.page.as_ref().and_then(|page| page.row(seq)))
+    }
+
+    /// The next page, which may have this row.
+    fn next_page(&mut self, seq: Seq) -> Result<Option<Page>, ReadError> {
+        let view = self.view;
+        let pages = match &mut self.pages {
+            Some(pages) => pages,
+            none => {
+                self.bound = seq.saturating_add(view.rows_max).saturating_add(NEAR);
+                none.insert(view.pages(Bound::Included(seq), Bound::Included(self.bound)))
+            }
+        };
+        let mut next = pages.next();
+        if next.is_none() && self.bound < Seq::MAX {
+            *pages = view.pages(Bound::Excluded(self.bound), Bound::Included(Seq::MAX));
+            self.bound = Seq::MAX;
+            next = pages.next();
+        }
+        next.map(|guard| view.page(seq, guard)).transpose()
     }
 
     /// Whether there is any row above one that is not there.
@@ -152,7 +187,9 @@ pub(super) struct Backward<'a> {
     to: Seq,
     /// Of the held rows, so many may lie below.
     held: usize,
-    /// The pages below the number that was first looked for in the engine.
+    /// Whether the engine was looked into.
+    looked: bool,
+    /// The pages below the first that was found there.
     below: Option<Iter>,
     page: Option<Page>,
 }
@@ -185,19 +222,26 @@ impl Backward<'_> {
     /// Goes down to the page that begins with this number or below.
     fn find(&mut self, seq: Seq) -> Result<(), ReadError> {
         let view = self.view;
-        let below = match &mut self.below {
-            Some(below) => below,
-            none => {
-                let page = view.pages(Bound::Included(seq), Bound::Included(Seq::MAX)).next();
-                self.page = page.map(|guard| view.page(seq, guard)).transpose()?;
-                none.insert(view.pages(Bound::Included(self.from.min(seq)), Bound::Excluded(seq)))
+        if !std::mem::replace(&mut self.looked, true) {
+            self.page = view.page_from(seq)?.filter(|page| page.first() <= seq);
+            if self.page.is_none() && self.from < seq {
+                let below = view.pages(Bound::Included(self.from), Bound::Excluded(seq)).next_back();
+                self.page = below.map(|guard| view.page(seq, guard)).transpose()?;
             }
-        };
-        while self.page.as_ref().is_none_or(|page| page.first() > seq) {
+        }
+        while let Some(page) = &self.page
+            && page.first() > seq
+        {
+            let below = match &mut self.below {
+                Some(below) => below,
+                none => {
+                    // This many rows from the highest are asked for, not more.
+                    let lowest = page.last().min(self.to).saturating_sub(view.rows_max).max(self.from);
+                    let first = page.first();
+                    none.insert(view.pages(Bound::Included(lowest.min(first)), Bound::Excluded(first)))
+                }
+            };
             self.page = below.next_back().map(|guard| view.page(seq, guard)).transpose()?;
-            if self.page.is_none() {
-                break;
-            }
         }
         Ok(())
     }
