@@ -5,7 +5,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::super::options::OpenError;
 use super::sector::{Place, SECTOR_BYTES};
@@ -27,6 +27,9 @@ const UNFINISHED: &str = ".new";
 pub(in crate::embedded) struct Segment {
     pub(super) place: Place,
     file: Arc<File>,
+    /// Held by a write and by a sync. Were the kernel sending a page to the disk while a sector of it is being written, that
+    /// sector could get there half old, which nothing could tell from damage.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Segment {
@@ -64,16 +67,22 @@ impl Segment {
 
     fn new(number: u32, bytes: u64, file: File) -> Self {
         let sectors = u32::try_from(bytes / SECTOR_BYTES as u64).expect("a segment has a limit");
-        Self { place: Place { segment: number, sectors }, file: Arc::new(file) }
+        Self { place: Place { segment: number, sectors }, file: Arc::new(file), turn: Arc::default() }
     }
 
-    /// Writes whole sectors, to the kernel only.
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().expect("nothing panics under this lock")
+    }
+
+    /// Writes whole sectors, to the kernel only. Waits for a sync that is under way.
     pub(super) fn write(&self, first: u32, sectors: &[u8]) -> io::Result<()> {
+        let _turn = self.turn();
         self.file.write_all_at(sectors, u64::from(first) * SECTOR_BYTES as u64)
     }
 
     /// Brings all that was written to the disk.
     pub(in crate::embedded) fn sync(&self) -> io::Result<()> {
+        let _turn = self.turn();
         self.file.sync_data()
     }
 
@@ -138,4 +147,39 @@ fn open(dir: &Path, number: u32) -> Result<(Segment, Vec<u8>), OpenError> {
 
 fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_while_a_sync_is_under_way() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let segment = Segment::make(dir.path(), 0, SEGMENT_BYTES_MIN).expect("there is room");
+        let sector = [7; SECTOR_BYTES];
+        let file = File::open(dir.path().join("0")).expect("it is there");
+        let read = || {
+            let mut found = [0; SECTOR_BYTES];
+            file.read_exact_at(&mut found, 0).expect("it is long enough");
+            found
+        };
+        let (begins, begun) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let sync = segment.turn();
+            let writer = scope.spawn(|| {
+                begins.send(()).expect("the test waits");
+                segment.write(0, &sector)
+            });
+            begun.recv().expect("the writer comes");
+            for _ in 0..1_000 {
+                std::thread::yield_now();
+                assert_eq!(read(), [0; SECTOR_BYTES]);
+            }
+            drop(sync);
+            writer.join().expect("it does not panic").expect("it is written");
+        });
+        segment.sync().expect("the disk works");
+        assert_eq!(read(), sector);
+    }
 }
