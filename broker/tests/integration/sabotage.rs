@@ -27,8 +27,9 @@ fn verdict(site: &Site, url: &str, words: &str) -> Verdict {
     verdict
 }
 
-/// What the oracle says when this is done to a message, as lost, duplicates, out of order, gaps, altered, stale, foreign.
-fn reported(site: &Site, spot: Spot, deed: Deed) -> [u64; 7] {
+/// What the oracle says when this is done to a message, as lost, duplicates, out of order, gaps, altered, stale, foreign;
+/// and in words.
+fn reported(site: &Site, spot: Spot, deed: Deed) -> ([u64; 7], Vec<String>) {
     // The end of a timeline is in its first page; anything else needs some messages before and behind it.
     let nth = if deed == Deed::Age { 0 } else { NTH };
     let proxy = Proxy::start(&site.url(), Sabotage::new(spot, deed, nth)).expect("a free port");
@@ -45,7 +46,8 @@ fn reported(site: &Site, spot: Spot, deed: Deed) -> [u64; 7] {
     assert_eq!((v.refused_visible, v.invented), (0, 0), "{v:?}");
     assert_eq!(v.ok, v.faults() == 0);
     assert!(v.first.len() as u64 >= v.faults().min(10), "each fault is told: {v:?}");
-    [v.lost, v.duplicates, v.out_of_order, v.gaps, v.altered, v.stale, v.foreign]
+    let counts = [v.lost, v.duplicates, v.out_of_order, v.gaps, v.altered, v.stale, v.foreign];
+    (counts, v.first)
 }
 
 /// All deeds at once, each in a run of its own.
@@ -55,7 +57,8 @@ fn report(spot: Spot, deeds: &[(Deed, [u64; 7])]) {
         let runs: Vec<_> =
             deeds.iter().map(|(deed, counts)| (deed, counts, scope.spawn(|| reported(&site, spot, *deed)))).collect();
         for (deed, counts, run) in runs {
-            assert_eq!(run.join().expect("the run goes to its end"), *counts, "{spot:?} {deed:?}");
+            let (reported, words) = run.join().expect("the run goes to its end");
+            assert_eq!(reported, *counts, "{spot:?} {deed:?}: {words:#?}");
         }
     });
 }
