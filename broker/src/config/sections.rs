@@ -202,7 +202,7 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { free_bytes_min: Size::mib(256), cache_bytes: Size::mib(64), segment_bytes: Size::mib(16) }
+        Self { free_bytes_min: Size::mib(256), cache_bytes: Size::mib(16), segment_bytes: Size::mib(16) }
     }
 }
 

@@ -19,8 +19,8 @@ pub const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
 /// eight times as much room on disk for a moment, which [`FREE_BYTES_MIN`] must hold.
 pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Bytes of blocks kept for reading.
-pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of blocks kept for reading. Small, because the kernel keeps them too, and so that a server at rest is a small one.
+pub const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How an embedded store is opened.
 #[derive(Clone)]
