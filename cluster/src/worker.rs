@@ -25,6 +25,10 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// were allocated here.
 const REST_AFTER: Duration = Duration::from_secs(6);
 
+/// How long a rest lasts before it is begun anew: what timers let go of meanwhile, such as conversations that nobody uses,
+/// is no work and would not be given back otherwise.
+const REST_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
 const BELL: Token = Token(usize::MAX);
 
 /// Something that lives on a worker: it never blocks, and does in one turn only what is there.
@@ -72,11 +76,11 @@ impl Worker {
         self.poll.registry().try_clone()
     }
 
-    /// Runs on the calling thread until `stop` is set and every resident is done. `rest` is called once whenever work has
-    /// ended for some seconds.
+    /// Runs on the calling thread until `stop` is set and every resident is done. `rest` is called whenever work has ended
+    /// for some seconds, and now and then as long as none comes.
     pub fn run(mut self, residents: &mut [Box<dyn Resident>], stop: &AtomicBool, rest: fn()) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN_MAX);
-        let mut worked = Some(Duration::ZERO);
+        let mut rest_at = REST_AFTER;
         let mut ending = false;
         loop {
             let now = self.clock.now();
@@ -94,9 +98,9 @@ impl Worker {
             let now = self.clock.now();
             // A timer now and then, for a heartbeat, is no work.
             if !events.is_empty() || wait.is_zero() {
-                worked = Some(now.mono);
-            } else if worked.is_some_and(|at| at + REST_AFTER < now.mono) {
-                worked = None;
+                rest_at = now.mono + REST_AFTER;
+            } else if rest_at < now.mono {
+                rest_at = now.mono + REST_AGAIN_AFTER;
                 rest();
             }
             for resident in &mut *residents {

@@ -8,6 +8,10 @@ use std::time::Duration;
 /// pieces these threads have allocated.
 const REST_AFTER: Duration = Duration::from_secs(6);
 
+/// How long a rest lasts before it is begun anew: others let go of what this thread has allocated, such as conversations
+/// that nobody uses, and wake nobody.
+const REST_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
 /// What a thread does when it comes to rest, and whether it has.
 #[derive(Debug)]
 pub(super) struct Rest {
@@ -32,10 +36,8 @@ impl Rest {
         ready: &Condvar,
         guard: MutexGuard<'a, T>,
     ) -> MutexGuard<'a, T> {
-        if self.rested {
-            return ready.wait(guard).unwrap_or_else(PoisonError::into_inner);
-        }
-        let (guard, timed) = ready.wait_timeout(guard, REST_AFTER).unwrap_or_else(PoisonError::into_inner);
+        let rest_after = if self.rested { REST_AGAIN_AFTER } else { REST_AFTER };
+        let (guard, timed) = ready.wait_timeout(guard, rest_after).unwrap_or_else(PoisonError::into_inner);
         if !timed.timed_out() {
             return guard;
         }
