@@ -80,6 +80,7 @@ async fn chat(args: Args) -> Result<()> {
     let head = chat.show_history().await?;
     chat.printed = head;
     chat.client.subscribe(&chat.conversation, Some(head)).await?;
+    eprintln!("(connected: type a message, or /history, /members, /quit)");
     chat.run().await
 }
 

@@ -98,6 +98,9 @@ fn own(send: &v1::Send, seq: u64) -> v1::Event {
     event
 }
 
+/// The first notice.
+const CONNECTED: &str = "(connected: type a message, or /history, /members, /quit)";
+
 #[tokio::test]
 async fn it_shows_history_and_what_arrives_and_sends_what_is_typed() {
     guarded(async {
@@ -132,6 +135,7 @@ async fn it_shows_history_and_what_arrives_and_sends_what_is_typed() {
             reply::Result::Page(v1::Page { messages: Vec::new(), first_available: 1, head: 4, more: false }),
         )
         .await;
+        assert_eq!(chat.notice().await, CONNECTED);
         assert_eq!(chat.notice().await, "(that is all)");
 
         chat.type_line("/quit").await;
@@ -160,6 +164,7 @@ async fn what_is_unsent_at_the_end_of_the_input_is_sent_across_a_reconnect() {
         chat.type_line("one").await;
         let (_, first) = peer.send().await;
         drop(peer);
+        assert_eq!(chat.notice().await, CONNECTED);
         assert_eq!(chat.notice().await, "(reconnecting…)");
         chat.type_line("two").await;
         let ending = tokio::spawn(chat.end());
