@@ -2,9 +2,9 @@
 //! its file is taken in by path, with the judge of the store's tests.
 
 #[allow(dead_code, reason = "the store uses what is not used here")]
-#[path = "../../store/src/embedded/page.rs"]
+#[path = "../../store/src/embedded/sorting/page.rs"]
 mod page;
-#[path = "../../store/src/embedded/page_judge.rs"]
+#[path = "../../store/src/embedded/sorting/page_judge.rs"]
 pub(crate) mod page_judge;
 
 use bytes::Bytes;

@@ -6,8 +6,8 @@ use switchyard_protocol::limits::INTEGER_MAX;
 use crate::log::{BATCH_BYTES_MAX, BUCKET_ROWS, Batch, Outcome, ROWS_MAX, Refusal};
 
 use super::commit::{CommitError, Committer};
-use super::gather::Draft;
 use super::journal::record::PAYLOAD_BYTES_MAX;
+use super::memory::gather::Draft;
 use super::space::Purpose;
 
 /// Stores as many batches at a time as fit in a record, and says what became of each.

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use super::barrier::SharedSync;
-use super::gather::Draft;
 use super::journal::{Facts, Pool, Segment, Taken, Writer};
 use super::memory::Memory;
+use super::memory::gather::Draft;
 use super::options::Options;
 use super::space::{Purpose, Space};
 use super::verdict::Verdict;

@@ -1,5 +1,5 @@
 //! The storage engine, opened and asked in its own words: the only file that calls it to open, and where its errors get
-//! a meaning. What is stored in it is decided elsewhere. It is given sorted files only (`ingest.rs`): its own journal and
+//! a meaning. What is stored in it is decided elsewhere. It is given sorted files only (`sorting/`): its own journal and
 //! what it would hold in memory stay empty.
 
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use fjall::compaction::Leveled;
 use fjall::config::{BlockSizePolicy, FilterPolicy, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode};
 
-use super::gather::Tree;
+use super::memory::gather::Tree;
 use super::options::{OpenError, Options};
 
 /// Bytes of rows after which a block is full: somewhat less than a page, so that a full page is a block by itself and small

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::EpochError;
 
 use super::engine::EngineFault;
-use super::gather::{Draft, Put, Tree};
+use super::memory::gather::{Draft, Put, Tree};
 use super::space::Purpose;
 use super::{Embedded, number};
 

@@ -1,42 +1,30 @@
 //! The embedded store: one directory on one machine, on the fjall engine. The only folder that may name that engine.
 //!
-//! What is stored goes into a journal first (`journal/`), and is read from memory (`memory.rs`) until a thread of its own
-//! gives it to the engine, sorted (`background.rs`, `ingest.rs`). One write lock orders everything; a record of the journal
-//! holds whole [`Batch`]es. Nothing is synced on the way of a batch but by the barrier. Every method works within its first
-//! poll and may block on the disk.
+//! What is stored goes into a journal first (`journal/`), and is read from memory (`memory/`) until a thread of its own
+//! gives it to the engine, sorted (`sorting/`). `opening/` finds it all again, `reading/` looks in both. One write lock
+//! orders everything; a record of the journal holds whole [`Batch`]es. Nothing is synced on the way of a batch but by
+//! the barrier. Every method works within its first poll and may block on the disk.
 //!
 //! A refused write or sync is final: the fatal hook ends the process, because neither the engine nor the kernel says
 //! afterwards what is on the disk.
 
 mod append;
-mod background;
 mod barrier;
 mod commit;
 mod engine;
 mod epochs;
-mod gather;
-mod heads;
-mod ingest;
 mod journal;
-mod layout;
-mod lock;
-mod manifests;
 mod memory;
 mod number;
+mod opening;
 mod options;
-mod pace;
-mod page;
-#[cfg(test)]
-mod page_judge;
 mod projections;
-mod read;
-mod restore;
-mod schema;
+mod reading;
+mod sorting;
 mod space;
 mod trim;
 mod verdict;
 mod verify;
-mod view;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -47,13 +35,13 @@ use switchyard_protocol::id::ConversationKey;
 use crate::log::{BarrierError, Batch, Log, Outcome, ReadError, ReadRange, Seq};
 use crate::{BoxFuture, EpochError, Epochs};
 
-use background::{Background, Work};
 use commit::Committer;
 use engine::Engine;
 use journal::Pool;
-use lock::DirLock;
 use memory::Memory;
-use restore::Restored;
+use memory::restore::Restored;
+use opening::lock::DirLock;
+use sorting::{Background, Work};
 use space::Space;
 use verdict::Verdict;
 
@@ -79,7 +67,7 @@ impl Embedded {
     ///
     /// What a crash left half-written is left out; everything a barrier confirmed is there, or this fails.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
-        layout::make_dir(dir)?;
+        opening::make_dir(dir)?;
         Self::open_dir(dir, &options, true)
     }
 
@@ -89,7 +77,7 @@ impl Embedded {
     }
 
     fn open_dir(dir: &Path, options: &Options, writes: bool) -> Result<Self, OpenError> {
-        let layout::Opened { engine, journal_dir, restored, lock } = layout::open(dir, options, writes)?;
+        let opening::Opened { engine, journal_dir, restored, lock } = opening::open(dir, options, writes)?;
         let Restored { memory, writer, applied, free, segments } = restored;
         if writes && options.syncs() {
             // A killed process may have left to the kernel what must not be read now and be gone after a power cut.

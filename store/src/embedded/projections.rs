@@ -19,8 +19,8 @@ use crate::projection::{
 
 use super::commit::CommitError;
 use super::engine::EngineFault;
-use super::gather::{Draft, Put, Tree};
 use super::journal::record::PAYLOAD_BYTES_MAX;
+use super::memory::gather::{Draft, Put, Tree};
 use super::space::Purpose;
 use super::{Embedded, blocking};
 

@@ -7,7 +7,7 @@ use switchyard_protocol::id::ConversationKey;
 use crate::key::KeyBuf;
 use crate::log::{ReadError, Seq};
 
-use super::gather::{Draft, Put, Tree};
+use super::memory::gather::{Draft, Put, Tree};
 use super::space::Purpose;
 use super::{Embedded, number};
 

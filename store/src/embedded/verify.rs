@@ -11,9 +11,9 @@ use crate::key::{self, KeyBuf};
 use crate::log::{Direction, ReadError, ReadRange, Seq};
 use crate::row::Row;
 
-use super::gather::Tree;
+use super::memory::gather::Tree;
 use super::options::OpenError;
-use super::page::Page;
+use super::sorting::page::Page;
 use super::{Embedded, projections};
 
 /// Damage listed by name; more are only counted as not ok.
@@ -265,6 +265,6 @@ impl Iterator for Dump {
         }
         let (seq, blob) = self.page.pop_front()?;
         let row = Row::decode(&self.key, seq, &blob);
-        Some(row.map(|row| (seq, row)).map_err(|reason| super::read::corrupt(&self.key, seq, reason)))
+        Some(row.map(|row| (seq, row)).map_err(|reason| super::reading::corrupt(&self.key, seq, reason)))
     }
 }

@@ -2,18 +2,25 @@
 //! the next segment before it is needed; takes over what a burst left once nobody writes any more, so that a quiet server is
 //! a small one; and looks whether the engine has stopped, which it does in silence at the first error that it meets.
 
+mod heads;
+mod ingest;
+mod pace;
+pub(in crate::embedded) mod page;
+#[cfg(test)]
+mod page_judge;
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::commit::Committer;
 use super::engine::Engine;
-use super::ingest::Ingester;
 use super::journal::Pool;
 use super::memory::Memory;
 use super::options::OpenError;
-use super::pace::Pace;
 use super::verdict::Verdict;
+use ingest::Ingester;
+use pace::Pace;
 
 /// How long a stopped engine may go unnoticed while nobody writes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -28,23 +35,23 @@ const QUIET_BYTES_KEPT_MAX: u64 = 1024 * 1024;
 const QUIET_LOOKS: u32 = 2;
 
 /// What the thread works with.
-pub(super) struct Work {
-    pub(super) engine: Arc<Engine>,
-    pub(super) memory: Arc<Memory>,
-    pub(super) pool: Arc<Pool>,
-    pub(super) verdict: Arc<Verdict>,
-    pub(super) committer: Arc<Committer>,
+pub(in crate::embedded) struct Work {
+    pub(in crate::embedded) engine: Arc<Engine>,
+    pub(in crate::embedded) memory: Arc<Memory>,
+    pub(in crate::embedded) pool: Arc<Pool>,
+    pub(in crate::embedded) verdict: Arc<Verdict>,
+    pub(in crate::embedded) committer: Arc<Committer>,
 }
 
 /// The thread; ended and waited for when dropped. What it has not taken over yet is in the journal.
-pub(super) struct Background {
+pub(in crate::embedded) struct Background {
     pool: Arc<Pool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Background {
     /// Starts it.
-    pub(super) fn start(work: Work) -> Result<Self, OpenError> {
+    pub(in crate::embedded) fn start(work: Work) -> Result<Self, OpenError> {
         let pool = work.pool.clone();
         let thread = std::thread::Builder::new()
             .name("store-ingest".into())

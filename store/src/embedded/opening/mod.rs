@@ -8,19 +8,23 @@
 //! <data>/store.new/      a store being made; removed when found
 //! ```
 
+pub(in crate::embedded) mod lock;
+mod manifests;
+pub(in crate::embedded) mod schema;
+
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::engine::{Engine, Expect};
-use super::lock::DirLock;
+use super::journal;
+use super::memory::restore::{self, Restored};
 use super::options::{OpenError, Options};
-use super::restore::{self, Restored};
-use super::{journal, manifests, schema};
+use lock::DirLock;
 
 /// Makes the data directory, readable by its owner alone, if it is not there.
-pub(super) fn make_dir(dir: &Path) -> Result<(), OpenError> {
+pub(in crate::embedded) fn make_dir(dir: &Path) -> Result<(), OpenError> {
     let made = || format!("making {}", dir.display());
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(OpenError::io(made()))?;
     let dir = dir.canonicalize().map_err(OpenError::io(made()))?;
@@ -36,18 +40,18 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), OpenError> {
 }
 
 /// An opened store directory.
-pub(super) struct Opened {
-    pub(super) engine: Engine,
+pub(in crate::embedded) struct Opened {
+    pub(in crate::embedded) engine: Engine,
     /// Where the journal lies.
-    pub(super) journal_dir: PathBuf,
+    pub(in crate::embedded) journal_dir: PathBuf,
     /// What it says.
-    pub(super) restored: Restored,
+    pub(in crate::embedded) restored: Restored,
     /// Dropped last.
-    pub(super) lock: DirLock,
+    pub(in crate::embedded) lock: DirLock,
 }
 
 /// Opens the store in a data directory that exists; makes one if there is none and that is wished.
-pub(super) fn open(dir: &Path, options: &Options, create: bool) -> Result<Opened, OpenError> {
+pub(in crate::embedded) fn open(dir: &Path, options: &Options, create: bool) -> Result<Opened, OpenError> {
     if !create && !dir.join("store").is_dir() {
         return Err(OpenError::Absent(dir.into()));
     }

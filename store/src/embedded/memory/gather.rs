@@ -10,13 +10,13 @@ use smallvec::SmallVec;
 use crate::key::KeyBuf;
 use crate::log::{Batch, Direction, Seq};
 
-use super::journal::Sectors;
-use super::journal::record::{self, Entry};
+use super::super::journal::Sectors;
+use super::super::journal::record::{self, Entry};
 
 /// A tree whose values are put one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub(super) enum Tree {
+pub(in crate::embedded) enum Tree {
     /// Conversations' records.
     Conversations = 0,
     /// Members by conversation.
@@ -29,7 +29,7 @@ pub(super) enum Tree {
 
 impl Tree {
     /// All, by their numbers in the journal.
-    pub(super) const ALL: [Self; 4] = [Self::Conversations, Self::Members, Self::Users, Self::Meta];
+    pub(in crate::embedded) const ALL: [Self; 4] = [Self::Conversations, Self::Members, Self::Users, Self::Meta];
 
     fn of_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
@@ -38,22 +38,22 @@ impl Tree {
 
 /// One value to be put.
 #[derive(Clone, Debug)]
-pub(super) struct Put {
-    pub(super) tree: Tree,
-    pub(super) key: Bytes,
-    pub(super) value: Bytes,
+pub(in crate::embedded) struct Put {
+    pub(in crate::embedded) tree: Tree,
+    pub(in crate::embedded) key: Bytes,
+    pub(in crate::embedded) value: Bytes,
 }
 
 impl Put {
     /// Bytes that it takes in the journal.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::embedded) fn len(&self) -> usize {
         record::value_len(&self.key, &self.value)
     }
 }
 
 /// What is to be stored in one step.
 #[derive(Default)]
-pub(super) struct Draft<'a> {
+pub(in crate::embedded) struct Draft<'a> {
     batches: Vec<(KeyBuf, &'a Batch)>,
     puts: Vec<Put>,
     payload: usize,
@@ -61,42 +61,42 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// A step of one value.
-    pub(super) fn of(put: Put) -> Self {
+    pub(in crate::embedded) fn of(put: Put) -> Self {
         let mut draft = Self::default();
         draft.put(put);
         draft
     }
 
     /// Bytes that a batch takes in the journal.
-    pub(super) fn batch_len(batch: &Batch) -> usize {
+    pub(in crate::embedded) fn batch_len(batch: &Batch) -> usize {
         record::rows_len(KeyBuf::conversation(&batch.key).as_slice(), &batch.rows)
     }
 
     /// Adds a batch.
-    pub(super) fn batch(&mut self, batch: &'a Batch) {
+    pub(in crate::embedded) fn batch(&mut self, batch: &'a Batch) {
         let conversation = KeyBuf::conversation(&batch.key);
         self.payload += record::rows_len(conversation.as_slice(), &batch.rows);
         self.batches.push((conversation, batch));
     }
 
     /// Adds a value.
-    pub(super) fn put(&mut self, put: Put) {
+    pub(in crate::embedded) fn put(&mut self, put: Put) {
         self.payload += put.len();
         self.puts.push(put);
     }
 
     /// Bytes that all of it takes in the journal.
-    pub(super) fn payload(&self) -> usize {
+    pub(in crate::embedded) fn payload(&self) -> usize {
         self.payload
     }
 
     /// Whether there is anything.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::embedded) fn is_empty(&self) -> bool {
         self.payload == 0
     }
 
     /// Writes it to a record.
-    pub(super) fn write(&self, to: &mut Sectors) {
+    pub(in crate::embedded) fn write(&self, to: &mut Sectors) {
         for (conversation, batch) in &self.batches {
             record::put_rows(to, conversation.as_slice(), batch.first, &batch.rows);
         }
@@ -108,7 +108,7 @@ impl<'a> Draft<'a> {
 
 /// Rows of one conversation in the order of their numbers. Most conversations have one row in a gather if there are many.
 #[derive(Default)]
-pub(super) struct Rows(SmallVec<[(Seq, Bytes); 1]>);
+pub(in crate::embedded) struct Rows(SmallVec<[(Seq, Bytes); 1]>);
 
 impl Rows {
     fn add(&mut self, first: Seq, rows: &[Bytes]) {
@@ -125,12 +125,17 @@ impl Rows {
         }
     }
 
-    pub(super) fn all(&self) -> &[(Seq, Bytes)] {
+    pub(in crate::embedded) fn all(&self) -> &[(Seq, Bytes)] {
         &self.0
     }
 
     /// Those within the range, in the order of the direction, the first so many.
-    pub(super) fn within(&self, seqs: &RangeInclusive<Seq>, direction: Direction, rows_max: usize) -> &[(Seq, Bytes)] {
+    pub(in crate::embedded) fn within(
+        &self,
+        seqs: &RangeInclusive<Seq>,
+        direction: Direction,
+        rows_max: usize,
+    ) -> &[(Seq, Bytes)] {
         let from = self.0.partition_point(|(seq, _)| seq < seqs.start());
         let to = self.0.partition_point(|(seq, _)| seq <= seqs.end());
         let found = self.0.get(from..to).unwrap_or_default();
@@ -141,18 +146,18 @@ impl Rows {
         }
     }
 
-    pub(super) fn founding(&self) -> Option<&Bytes> {
+    pub(in crate::embedded) fn founding(&self) -> Option<&Bytes> {
         self.0.first().filter(|(seq, _)| *seq == 0).map(|(_, row)| row)
     }
 
-    pub(super) fn head(&self) -> Option<Seq> {
+    pub(in crate::embedded) fn head(&self) -> Option<Seq> {
         self.0.last().map(|(seq, _)| *seq)
     }
 }
 
 /// What is gathered.
 #[derive(Default)]
-pub(super) struct Gather {
+pub(in crate::embedded) struct Gather {
     rows: HashMap<Box<[u8]>, Rows>,
     values: [BTreeMap<Bytes, Bytes>; Tree::ALL.len()],
     bytes: u64,
@@ -160,7 +165,7 @@ pub(super) struct Gather {
 
 impl Gather {
     /// Takes in what was just written to the journal.
-    pub(super) fn add(&mut self, draft: &Draft<'_>) {
+    pub(in crate::embedded) fn add(&mut self, draft: &Draft<'_>) {
         self.bytes += draft.payload as u64;
         for (conversation, batch) in &draft.batches {
             self.rows_of(conversation.as_slice()).add(batch.first, &batch.rows);
@@ -171,7 +176,7 @@ impl Gather {
     }
 
     /// Takes in what was read from the journal; nothing if it says what no draft says.
-    pub(super) fn replay(&mut self, entries: Vec<Entry>) -> Option<()> {
+    pub(in crate::embedded) fn replay(&mut self, entries: Vec<Entry>) -> Option<()> {
         for entry in entries {
             match entry {
                 Entry::Rows(rows) => {
@@ -196,17 +201,17 @@ impl Gather {
         self.rows.get_mut(conversation).expect("it was just put there")
     }
 
-    pub(super) fn conversation(&self, conversation: &[u8]) -> Option<&Rows> {
+    pub(in crate::embedded) fn conversation(&self, conversation: &[u8]) -> Option<&Rows> {
         self.rows.get(conversation)
     }
 
     /// All conversations with rows, in no order.
-    pub(super) fn conversations(&self) -> impl Iterator<Item = (&[u8], &Rows)> {
+    pub(in crate::embedded) fn conversations(&self) -> impl Iterator<Item = (&[u8], &Rows)> {
         self.rows.iter().map(|(conversation, rows)| (&**conversation, rows))
     }
 
     /// Drops it conversation by conversation and value by value, with a step after each.
-    pub(super) fn drop_in_steps(self, mut step: impl FnMut()) {
+    pub(in crate::embedded) fn drop_in_steps(self, mut step: impl FnMut()) {
         for conversation in self.rows {
             drop(conversation);
             step();
@@ -218,12 +223,12 @@ impl Gather {
     }
 
     /// The values of a tree, by their keys.
-    pub(super) fn values(&self, tree: Tree) -> &BTreeMap<Bytes, Bytes> {
+    pub(in crate::embedded) fn values(&self, tree: Tree) -> &BTreeMap<Bytes, Bytes> {
         &self.values[tree as usize]
     }
 
     /// About how much it holds.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in crate::embedded) fn bytes(&self) -> u64 {
         self.bytes
     }
 }

@@ -10,18 +10,18 @@ use switchyard_protocol::id::ConversationKey;
 use crate::key::KeyBuf;
 use crate::log::{Damage, Direction, ReadError, Seq};
 
-use super::Embedded;
-use super::engine::Engine;
-use super::memory::Held;
-use super::page::Page;
-use super::read::{corrupt, read_error};
+use super::super::Embedded;
+use super::super::engine::Engine;
+use super::super::memory::Held;
+use super::super::sorting::page::Page;
+use super::{corrupt, read_error};
 
 /// A page that has a row seldom ends further above it, in rows. Which pages are looked at first is bounded by it, because
 /// each unmerged table of the engine is read that has any page within the bounds; what is found is not.
 const NEAR: Seq = 256;
 
 /// A conversation at one moment.
-pub(super) struct View<'a> {
+pub(in crate::embedded) struct View<'a> {
     engine: &'a Engine,
     key: &'a ConversationKey,
     conversation: KeyBuf,
@@ -34,7 +34,7 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     /// For reading so many rows of a range in this direction.
-    pub(super) fn new(
+    pub(in crate::embedded) fn new(
         store: &'a Embedded,
         key: &'a ConversationKey,
         seqs: &RangeInclusive<Seq>,
@@ -50,19 +50,19 @@ impl<'a> View<'a> {
     }
 
     /// Which conversation.
-    pub(super) fn key(&self) -> &ConversationKey {
+    pub(in crate::embedded) fn key(&self) -> &ConversationKey {
         self.key
     }
 
     /// The highest number.
-    pub(super) fn head(&self) -> Result<Option<Seq>, ReadError> {
+    pub(in crate::embedded) fn head(&self) -> Result<Option<Seq>, ReadError> {
         let in_engine = self.pages(Bound::Included(0), Bound::Included(Seq::MAX)).next_back();
         let in_engine = in_engine.map(|guard| self.last_of(0, guard)).transpose()?;
         Ok(in_engine.max(self.held.head))
     }
 
     /// Whether there is a row with this number or a higher one.
-    pub(super) fn reaches(&self, seq: Seq) -> Result<bool, ReadError> {
+    pub(in crate::embedded) fn reaches(&self, seq: Seq) -> Result<bool, ReadError> {
         if self.held.head.is_some_and(|head| head >= seq) {
             return Ok(true);
         }
@@ -71,12 +71,12 @@ impl<'a> View<'a> {
     }
 
     /// For reading upwards.
-    pub(super) fn forward(&self) -> Forward<'_> {
+    pub(in crate::embedded) fn forward(&self) -> Forward<'_> {
         Forward { view: self, held: 0, pages: None, bound: 0, page: None }
     }
 
     /// For reading downwards from one number to another.
-    pub(super) fn backward(&self, from: Seq, to: Seq) -> Backward<'_> {
+    pub(in crate::embedded) fn backward(&self, from: Seq, to: Seq) -> Backward<'_> {
         Backward { view: self, from, to, held: self.held.rows.len(), looked: false, below: None, page: None }
     }
 
@@ -115,7 +115,7 @@ impl<'a> View<'a> {
     }
 
     /// The founding row.
-    pub(super) fn founding(&self) -> Result<Option<Bytes>, ReadError> {
+    pub(in crate::embedded) fn founding(&self) -> Result<Option<Bytes>, ReadError> {
         if let Some(row) = &self.held.founding {
             return Ok(Some(row.clone()));
         }
@@ -126,7 +126,7 @@ impl<'a> View<'a> {
 }
 
 /// Rows upwards, asked for by number, each higher than the one before.
-pub(super) struct Forward<'a> {
+pub(in crate::embedded) struct Forward<'a> {
     view: &'a View<'a>,
     /// Of the held rows, so many lie below.
     held: usize,
@@ -138,7 +138,7 @@ pub(super) struct Forward<'a> {
 
 impl Forward<'_> {
     /// The row of this number.
-    pub(super) fn row(&mut self, seq: Seq) -> Result<Option<Bytes>, ReadError> {
+    pub(in crate::embedded) fn row(&mut self, seq: Seq) -> Result<Option<Bytes>, ReadError> {
         let held = &self.view.held.rows;
         while held.get(self.held).is_some_and(|(held, _)| *held < seq) {
             self.held += 1;
@@ -175,13 +175,13 @@ impl Forward<'_> {
     }
 
     /// Whether there is any row above one that is not there.
-    pub(super) fn goes_on(&self, missing: Seq) -> bool {
+    pub(in crate::embedded) fn goes_on(&self, missing: Seq) -> bool {
         self.page.is_some() || self.view.held.head.is_some_and(|head| head > missing)
     }
 }
 
 /// Rows downwards, asked for by number, each lower than the one before.
-pub(super) struct Backward<'a> {
+pub(in crate::embedded) struct Backward<'a> {
     view: &'a View<'a>,
     from: Seq,
     to: Seq,
@@ -196,7 +196,7 @@ pub(super) struct Backward<'a> {
 
 impl Backward<'_> {
     /// The highest number that is not above the one to begin with.
-    pub(super) fn highest(&mut self) -> Result<Option<Seq>, ReadError> {
+    pub(in crate::embedded) fn highest(&mut self) -> Result<Option<Seq>, ReadError> {
         let held = self.view.held.rows.last().map(|(seq, _)| *seq);
         if held == Some(self.to) {
             return Ok(held);
@@ -207,7 +207,7 @@ impl Backward<'_> {
     }
 
     /// The row of this number.
-    pub(super) fn row(&mut self, seq: Seq) -> Result<Option<Bytes>, ReadError> {
+    pub(in crate::embedded) fn row(&mut self, seq: Seq) -> Result<Option<Bytes>, ReadError> {
         let held = &self.view.held.rows;
         while self.held > 0 && held.get(self.held - 1).is_some_and(|(held, _)| *held > seq) {
             self.held -= 1;

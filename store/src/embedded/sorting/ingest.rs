@@ -11,15 +11,15 @@ use fjall::{Keyspace, Slice};
 
 use crate::log::Seq;
 
-use super::engine::Engine;
-use super::gather::{Gather, Rows, Tree};
+use super::super::engine::Engine;
+use super::super::memory::gather::{Gather, Rows, Tree};
+use super::super::trim;
 use super::heads::Heads;
 use super::pace::Pace;
 use super::page::{self, Page};
-use super::trim;
 
 /// Gives gathers to the engine, at a pace.
-pub(super) struct Ingester {
+pub(in crate::embedded) struct Ingester {
     engine: Arc<Engine>,
     pace: Pace,
     /// The highest numbers in the engine. Only this writes there, so what is known stays right.
@@ -33,17 +33,17 @@ type Pages = BTreeMap<Seq, Option<Vec<u8>>>;
 type Sink<'a> = dyn FnMut(Slice, Option<Slice>) -> Result<(), String> + 'a;
 
 impl Ingester {
-    pub(super) fn new(engine: Arc<Engine>, pace: Pace) -> Self {
+    pub(in crate::embedded) fn new(engine: Arc<Engine>, pace: Pace) -> Self {
         Self { engine, pace, heads: Heads::default() }
     }
 
     /// To be called between small pieces of work.
-    pub(super) fn step(&mut self) {
+    pub(in crate::embedded) fn step(&mut self) {
         self.pace.step();
     }
 
     /// Gives it all of a gather. After an error nobody knows what it has.
-    pub(super) fn ingest(&mut self, gather: &Gather) -> Result<(), String> {
+    pub(in crate::embedded) fn ingest(&mut self, gather: &Gather) -> Result<(), String> {
         let engine = self.engine.clone();
         // First where conversations begin, then the removal of what lies below: no reader meets a hole.
         for tree in [Tree::Meta, Tree::Conversations, Tree::Members, Tree::Users] {

@@ -3,21 +3,21 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::super::journal::{Found, Live, Opened, Segment, Writer, record};
+use super::super::options::OpenError;
 use super::gather::Gather;
-use super::journal::{Found, Live, Opened, Segment, Writer, record};
-use super::memory::{Memory, Sealed};
-use super::options::OpenError;
+use super::{Memory, Sealed};
 
 /// What an opened store begins with.
-pub(super) struct Restored {
-    pub(super) memory: Memory,
-    pub(super) writer: Writer,
+pub(in crate::embedded) struct Restored {
+    pub(in crate::embedded) memory: Memory,
+    pub(in crate::embedded) writer: Writer,
     /// The engine has everything up to this record.
-    pub(super) applied: u64,
+    pub(in crate::embedded) applied: u64,
     /// Segments that hold nothing that is needed.
-    pub(super) free: Vec<Segment>,
+    pub(in crate::embedded) free: Vec<Segment>,
     /// All segments.
-    pub(super) segments: Vec<Segment>,
+    pub(in crate::embedded) segments: Vec<Segment>,
 }
 
 /// The records of one segment.
@@ -30,7 +30,7 @@ struct Part {
 }
 
 /// Sorts what was found. The last segment is filled on, from where its records end.
-pub(super) fn restore(opened: Opened) -> Result<Restored, OpenError> {
+pub(in crate::embedded) fn restore(opened: Opened) -> Result<Restored, OpenError> {
     let Opened { segments, found } = opened;
     let Found { live, last, highest, applied, .. } = found;
     let mut parts: Vec<Part> = Vec::new();

@@ -6,13 +6,13 @@ use std::io::{ErrorKind, Write};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::options::OpenError;
+use super::super::options::OpenError;
 
 /// The form this binary writes.
-pub(super) const SCHEMA: u32 = 2;
+pub(in crate::embedded) const SCHEMA: u32 = 2;
 
 /// The forms this binary reads.
-pub(super) const ACCEPTED: RangeInclusive<u32> = 2..=2;
+pub(in crate::embedded) const ACCEPTED: RangeInclusive<u32> = 2..=2;
 
 const NAME: &str = "schema";
 
@@ -22,14 +22,14 @@ fn text(version: u32) -> String {
 }
 
 /// Writes and syncs the marker; the directory is the caller's to sync.
-pub(super) fn write(store: &Path, version: u32) -> std::io::Result<()> {
+pub(in crate::embedded) fn write(store: &Path, version: u32) -> std::io::Result<()> {
     let mut file = File::create(store.join(NAME))?;
     file.write_all(text(version).as_bytes())?;
     file.sync_all()
 }
 
 /// Accepts the store's schema or says why not.
-pub(super) fn check(store: &Path) -> Result<(), OpenError> {
+pub(in crate::embedded) fn check(store: &Path) -> Result<(), OpenError> {
     let path = store.join(NAME);
     let found = match std::fs::read_to_string(&path) {
         Ok(found) => found,

@@ -12,19 +12,19 @@ const GENERATION_MAX: usize = 200_000;
 /// Numbers by the hash of their conversation, under a key that nobody knows: among as many as there are here, two with the
 /// same hash are not to be expected.
 #[derive(Default)]
-pub(super) struct Heads {
+pub(in crate::embedded) struct Heads {
     hasher: RandomState,
     young: HashMap<u64, Seq>,
     old: HashMap<u64, Seq>,
 }
 
 impl Heads {
-    pub(super) fn get(&self, conversation: &[u8]) -> Option<Seq> {
+    pub(in crate::embedded) fn get(&self, conversation: &[u8]) -> Option<Seq> {
         let hash = self.hasher.hash_one(conversation);
         self.young.get(&hash).or_else(|| self.old.get(&hash)).copied()
     }
 
-    pub(super) fn insert(&mut self, conversation: &[u8], head: Seq) {
+    pub(in crate::embedded) fn insert(&mut self, conversation: &[u8], head: Seq) {
         if self.young.len() >= GENERATION_MAX {
             self.old = std::mem::take(&mut self.young);
         }

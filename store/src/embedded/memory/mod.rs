@@ -2,6 +2,9 @@
 //! Whoever reads looks here first and takes the engine's snapshot afterwards: what moves meanwhile is then seen in one of
 //! the two, or in both.
 
+pub(in crate::embedded) mod gather;
+pub(in crate::embedded) mod restore;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Bound, RangeInclusive};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,21 +13,21 @@ use bytes::Bytes;
 
 use crate::log::{Direction, Seq};
 
-use super::gather::{Draft, Gather, Tree};
 use super::journal::Segment;
 use super::trim;
+use gather::{Draft, Gather, Tree};
 
 /// A gather that is filled no more.
-pub(super) struct Sealed {
-    pub(super) gather: Gather,
+pub(in crate::embedded) struct Sealed {
+    pub(in crate::embedded) gather: Gather,
     /// Where its records lie.
-    pub(super) segment: Segment,
+    pub(in crate::embedded) segment: Segment,
     /// The number of its last record.
-    pub(super) last: u64,
+    pub(in crate::embedded) last: u64,
 }
 
 /// All gathers.
-pub(super) struct Memory {
+pub(in crate::embedded) struct Memory {
     state: Mutex<State>,
 }
 
@@ -43,17 +46,17 @@ impl State {
 
 /// What is in memory of a conversation.
 #[derive(Default)]
-pub(super) struct Held {
+pub(in crate::embedded) struct Held {
     /// Rows within the range that was asked for, in the order of the numbers.
-    pub(super) rows: Vec<(Seq, Bytes)>,
+    pub(in crate::embedded) rows: Vec<(Seq, Bytes)>,
     /// The highest number, whatever was asked for.
-    pub(super) head: Option<Seq>,
+    pub(in crate::embedded) head: Option<Seq>,
     /// The founding row, whatever was asked for.
-    pub(super) founding: Option<Bytes>,
+    pub(in crate::embedded) founding: Option<Bytes>,
 }
 
 impl Memory {
-    pub(super) fn new(active: Gather, sealed: VecDeque<Arc<Sealed>>) -> Self {
+    pub(in crate::embedded) fn new(active: Gather, sealed: VecDeque<Arc<Sealed>>) -> Self {
         Self { state: Mutex::new(State { active, sealed }) }
     }
 
@@ -62,40 +65,40 @@ impl Memory {
     }
 
     /// Shows what was just written to the journal, all at once.
-    pub(super) fn add(&self, draft: &Draft<'_>) {
+    pub(in crate::embedded) fn add(&self, draft: &Draft<'_>) {
         self.lock().active.add(draft);
     }
 
     /// The gather being filled ends with this record and segment.
-    pub(super) fn seal(&self, segment: Segment, last: u64) {
+    pub(in crate::embedded) fn seal(&self, segment: Segment, last: u64) {
         let mut state = self.lock();
         let gather = std::mem::take(&mut state.active);
         state.sealed.push_back(Arc::new(Sealed { gather, segment, last }));
     }
 
     /// The gather that is to be taken over next.
-    pub(super) fn oldest(&self) -> Option<Arc<Sealed>> {
+    pub(in crate::embedded) fn oldest(&self) -> Option<Arc<Sealed>> {
         self.lock().sealed.front().cloned()
     }
 
     /// Whether more waits to be taken over than the oldest.
-    pub(super) fn presses(&self) -> bool {
+    pub(in crate::embedded) fn presses(&self) -> bool {
         self.lock().sealed.len() > 1
     }
 
     /// Gives up the oldest sealed gather, which the engine has now. It may hold a hundred thousand rows.
-    pub(super) fn forget_oldest(&self) -> Option<Arc<Sealed>> {
+    pub(in crate::embedded) fn forget_oldest(&self) -> Option<Arc<Sealed>> {
         self.lock().sealed.pop_front()
     }
 
     /// About how many bytes are being gathered, and whether it removes anything.
-    pub(super) fn gathered(&self) -> (u64, bool) {
+    pub(in crate::embedded) fn gathered(&self) -> (u64, bool) {
         let state = self.lock();
         (state.active.bytes(), state.active.values(Tree::Meta).keys().any(|key| trim::is_boundary(key)))
     }
 
     /// A conversation's rows within the range, the first so many in this direction.
-    pub(super) fn rows(
+    pub(in crate::embedded) fn rows(
         &self,
         conversation: &[u8],
         seqs: &RangeInclusive<Seq>,
@@ -125,7 +128,7 @@ impl Memory {
     }
 
     /// All rows of all conversations: for tools.
-    pub(super) fn all_rows(&self) -> BTreeMap<Bytes, BTreeMap<Seq, Bytes>> {
+    pub(in crate::embedded) fn all_rows(&self) -> BTreeMap<Bytes, BTreeMap<Seq, Bytes>> {
         let mut all: BTreeMap<Bytes, BTreeMap<Seq, Bytes>> = BTreeMap::new();
         for gather in self.lock().gathers() {
             for (conversation, rows) in gather.conversations() {
@@ -137,12 +140,12 @@ impl Memory {
     }
 
     /// The newest value of a key.
-    pub(super) fn value(&self, tree: Tree, key: &[u8]) -> Option<Bytes> {
+    pub(in crate::embedded) fn value(&self, tree: Tree, key: &[u8]) -> Option<Bytes> {
         self.lock().gathers().rev().find_map(|gather| gather.values(tree).get(key).cloned())
     }
 
     /// The newest values of all keys with this beginning, in the order of the keys.
-    pub(super) fn values(&self, tree: Tree, prefix: &[u8]) -> BTreeMap<Bytes, Bytes> {
+    pub(in crate::embedded) fn values(&self, tree: Tree, prefix: &[u8]) -> BTreeMap<Bytes, Bytes> {
         let mut found = BTreeMap::new();
         for gather in self.lock().gathers() {
             let from = gather.values(tree).range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));

@@ -4,10 +4,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::options::OpenError;
+use super::super::options::OpenError;
 
 /// Checks that the engine is there, and each tree's manifest against the checksum in the file that names it.
-pub(super) fn check(engine: &Path) -> Result<(), OpenError> {
+pub(in crate::embedded) fn check(engine: &Path) -> Result<(), OpenError> {
     // Without this file the engine would begin anew.
     if !engine.join("version").is_file() {
         return Err(OpenError::Corrupt(format!("{}: the engine's version is missing", engine.display())));

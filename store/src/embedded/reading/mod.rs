@@ -1,5 +1,7 @@
 //! Reading rows: every row is checked before it leaves, and a hole is never passed over in silence.
 
+mod view;
+
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
@@ -9,22 +11,22 @@ use crate::log::{Damage, Direction, ReadError, ReadRange, Seq};
 use crate::row::Verifier;
 
 use super::engine::EngineFault;
-use super::gather::Tree;
-use super::view::View;
+use super::memory::gather::Tree;
 use super::{Embedded, number, trim};
+use view::View;
 
 /// Rows for which room is made at once; a caller may ask for more.
 const PAGE_ROWS_USUAL: usize = 64;
 
 /// An error of the engine while it looked for this row.
-pub(super) fn read_error(key: &ConversationKey, seq: Seq, fault: impl Into<EngineFault>) -> ReadError {
+pub(in crate::embedded) fn read_error(key: &ConversationKey, seq: Seq, fault: impl Into<EngineFault>) -> ReadError {
     match fault.into() {
         EngineFault::Damage(reason) => corrupt(key, seq, Damage::Engine(reason)),
         EngineFault::Unavailable(reason) => ReadError::Unavailable(reason),
     }
 }
 
-pub(super) fn corrupt(key: &ConversationKey, seq: Seq, reason: Damage) -> ReadError {
+pub(in crate::embedded) fn corrupt(key: &ConversationKey, seq: Seq, reason: Damage) -> ReadError {
     ReadError::Corrupt { key: key.clone(), seq, reason }
 }
 
@@ -54,7 +56,11 @@ impl Answer {
 }
 
 impl Embedded {
-    pub(super) fn read_page(&self, key: &ConversationKey, range: ReadRange) -> Result<Vec<(Seq, Bytes)>, ReadError> {
+    pub(in crate::embedded) fn read_page(
+        &self,
+        key: &ConversationKey,
+        range: ReadRange,
+    ) -> Result<Vec<(Seq, Bytes)>, ReadError> {
         if range.from > range.to || range.rows_max == 0 {
             return Ok(Vec::new());
         }
@@ -97,7 +103,11 @@ impl Embedded {
         }
     }
 
-    pub(super) fn read_head(&self, key: &ConversationKey, at_least: Seq) -> Result<Option<Seq>, ReadError> {
+    pub(in crate::embedded) fn read_head(
+        &self,
+        key: &ConversationKey,
+        at_least: Seq,
+    ) -> Result<Option<Seq>, ReadError> {
         let view = View::new(self, key, &(0..=0), Direction::Forward, 0);
         match view.head()? {
             head if at_least == 0 || head.is_some_and(|head| head >= at_least) => Ok(head),
@@ -106,7 +116,7 @@ impl Embedded {
     }
 
     /// The lowest event that may be read: 1 if nothing was ever trimmed.
-    pub(super) fn trimmed_below(&self, key: &ConversationKey) -> Result<Seq, ReadError> {
+    pub(in crate::embedded) fn trimmed_below(&self, key: &ConversationKey) -> Result<Seq, ReadError> {
         let meta_key = trim::below_key(key);
         match self.value(Tree::Meta, &meta_key) {
             Ok(None) => Ok(1),
@@ -116,7 +126,7 @@ impl Embedded {
     }
 
     /// The newest value of a key of a small tree.
-    pub(super) fn value(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, EngineFault> {
+    pub(in crate::embedded) fn value(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, EngineFault> {
         if let Some(value) = self.memory.value(tree, key) {
             return Ok(Some(value));
         }

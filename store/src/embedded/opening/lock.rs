@@ -5,16 +5,16 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::options::OpenError;
+use super::super::options::OpenError;
 
 /// Held as long as the store is open.
-pub(super) struct DirLock {
+pub(in crate::embedded) struct DirLock {
     file: File,
 }
 
 impl DirLock {
     /// Takes the lock at once or says who has it.
-    pub(super) fn acquire(dir: &Path) -> Result<Self, OpenError> {
+    pub(in crate::embedded) fn acquire(dir: &Path) -> Result<Self, OpenError> {
         let path = dir.join("lock");
         let mut file = OpenOptions::new()
             .read(true)

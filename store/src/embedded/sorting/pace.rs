@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::journal::Pool;
-use super::memory::Memory;
+use super::super::journal::Pool;
+use super::super::memory::Memory;
 
 /// Work without a rest: shorter than what a person or a percentile notices.
 const SLICE: Duration = Duration::from_micros(300);
@@ -14,19 +14,19 @@ const SLICE: Duration = Duration::from_micros(300);
 const REST: Duration = Duration::from_micros(1_200);
 
 /// The pace of one thread.
-pub(super) struct Pace {
+pub(in crate::embedded) struct Pace {
     pool: Arc<Pool>,
     memory: Arc<Memory>,
     began: Instant,
 }
 
 impl Pace {
-    pub(super) fn new(pool: Arc<Pool>, memory: Arc<Memory>) -> Self {
+    pub(in crate::embedded) fn new(pool: Arc<Pool>, memory: Arc<Memory>) -> Self {
         Self { pool, memory, began: Instant::now() }
     }
 
     /// To be called between small pieces of work; rests if it is time to.
-    pub(super) fn step(&mut self) {
+    pub(in crate::embedded) fn step(&mut self) {
         if self.began.elapsed() < SLICE {
             return;
         }
