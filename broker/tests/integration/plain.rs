@@ -2,6 +2,7 @@
 //! and no code of ours.
 
 use std::collections::{HashMap, VecDeque};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -161,10 +162,20 @@ impl Plain {
         !self.events.is_empty()
     }
 
+    /// The next message. A signal, as that of a machine that was put to sleep, only interrupts the wait.
+    fn read(&mut self) -> tungstenite::Result<Message> {
+        loop {
+            match self.socket.read() {
+                Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
+
     /// The next frame.
     pub(crate) fn frame(&mut self) -> Value {
         loop {
-            match self.socket.read().expect("the broker is there") {
+            match self.read().expect("the broker is there") {
                 Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?}"),
@@ -175,7 +186,7 @@ impl Plain {
     /// Reads until the broker says goodbye; gives its code.
     pub(crate) fn goodbye(&mut self) -> u16 {
         loop {
-            match self.socket.read() {
+            match self.read() {
                 Ok(Message::Close(Some(frame))) => return frame.code.into(),
                 Ok(Message::Close(None)) => panic!("a goodbye without a code"),
                 Ok(_) => {}

@@ -260,6 +260,8 @@ impl Client {
                 Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     panic!("nothing came")
                 }
+                // By a signal, as that of a machine that was put to sleep.
+                Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(_) => return Read1::Closed(None),
             }
         };
