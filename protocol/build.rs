@@ -27,6 +27,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "Members.after",
         "Update.name",
         "Update.avatar",
+        "Update.context",
+        "Promote.role",
+        "Demote.role",
         "Error.retry_after_ms",
         "SubscribedTo.error",
         "ResumedConversation.error",
@@ -35,6 +38,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "Conversation.context",
         "ConversationChanged.name",
         "ConversationChanged.avatar",
+        "ConversationChanged.context",
+        "ConversationChanged.closed",
         "Hello.subscribe",
     ] {
         config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Option::is_none\")]");
@@ -46,6 +51,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("Message.kind", "message_kind"),
         ("Conversation.role", "role"),
         ("Member.role", "role"),
+        ("Promote.role", "optional_role"),
+        ("Demote.role", "optional_role"),
     ] {
         config.field_attribute(format!("switchyard.v1.{field}"), format!("#[serde(with = \"crate::json::{with}\")]"));
     }
@@ -54,6 +61,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("Create.members", "user_ids"),
         ("Add.members", "user_ids"),
         ("Remove.member", "user_id"),
+        ("Promote.member", "user_id"),
+        ("Demote.member", "user_id"),
         ("Members.after", "optional_user_id"),
     ] {
         let with = format!("#[serde(deserialize_with = \"crate::json::user_id::{with}\")]");

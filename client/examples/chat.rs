@@ -311,13 +311,19 @@ impl Chat {
                     }
                 }
                 for member in &change.promoted {
-                    print(format_args!("[{seq}] * {} has a new role", Printable(&member.user)))?;
+                    let role = member.role().as_str_name().to_lowercase();
+                    print(format_args!("[{seq}] * {} is now {role}", Printable(&member.user)))?;
                 }
                 Ok(())
             }
             Event::Changed { seq, change, .. } => {
-                let name = change.name.as_deref().unwrap_or("(its avatar)");
-                print(format_args!("[{seq}] * {} changed it: {}", Printable(&change.by), Printable(name)))
+                let by = Printable(&change.by);
+                match (change.closed, &change.name) {
+                    (Some(true), _) => print(format_args!("[{seq}] * {by} closed it: it can only be read")),
+                    (Some(false), _) => print(format_args!("[{seq}] * {by} reopened it")),
+                    (None, Some(name)) => print(format_args!("[{seq}] * {by} named it {}", Printable(name))),
+                    (None, None) => print(format_args!("[{seq}] * {by} changed its avatar or context")),
+                }
             }
             Event::Other { .. } => Ok(()),
             Event::Gap { missed_from, first_available, .. } => {

@@ -248,17 +248,42 @@ impl Client {
         self.change(Call::Leave(v1::Leave { conversation: conversation.to_owned() })).await
     }
 
-    /// Gives the conversation another name or avatar; what is none stays.
+    /// Gives a member of a group a higher role: moderator or admin. Nothing happens to one who has it or a higher one.
+    pub async fn promote(&self, conversation: &str, member: &str, role: v1::Role) -> Result<v1::Changed, Error> {
+        let (conversation, member) = (conversation.to_owned(), member.to_owned());
+        self.change(Call::Promote(v1::Promote { conversation, member, role: Some(role.into()) })).await
+    }
+
+    /// Gives a member of a group a lower role: moderator or plain member. Nothing happens to one who has it or a lower
+    /// one; the last admin stays.
+    pub async fn demote(&self, conversation: &str, member: &str, role: v1::Role) -> Result<v1::Changed, Error> {
+        let (conversation, member) = (conversation.to_owned(), member.to_owned());
+        self.change(Call::Demote(v1::Demote { conversation, member, role: Some(role.into()) })).await
+    }
+
+    /// Makes the conversation read-only: messages and changes are refused as `CLOSED`, except to leave and to reopen.
+    pub async fn close_conversation(&self, conversation: &str) -> Result<v1::Changed, Error> {
+        self.change(Call::Close(v1::Close { conversation: conversation.to_owned() })).await
+    }
+
+    /// Ends what [`Client::close_conversation`] began.
+    pub async fn reopen_conversation(&self, conversation: &str) -> Result<v1::Changed, Error> {
+        self.change(Call::Reopen(v1::Reopen { conversation: conversation.to_owned() })).await
+    }
+
+    /// Gives the conversation another name, avatar or context; what is none stays.
     pub async fn update(
         &self,
         conversation: &str,
         name: Option<&str>,
         avatar: Option<&str>,
+        context: Option<&str>,
     ) -> Result<v1::Changed, Error> {
         self.change(Call::Update(v1::Update {
             conversation: conversation.to_owned(),
             name: name.map(str::to_owned),
             avatar: avatar.map(str::to_owned),
+            context: context.map(str::to_owned),
         }))
         .await
     }

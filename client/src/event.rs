@@ -18,7 +18,7 @@ pub enum Event {
         /// Who.
         change: v1::MembersChanged,
     },
-    /// Numbered. The conversation's name or avatar changed.
+    /// Numbered. The conversation's name, avatar or context changed, or it was closed or reopened.
     Changed {
         /// Where.
         conversation: String,

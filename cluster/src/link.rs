@@ -57,10 +57,13 @@ impl Ask {
                 size_of::<CreateAsk>() + members + text(&create.name) + text(&create.avatar) + text(&create.context)
             }
             Self::Add(members) => users(members),
-            Self::Remove(member) => member.as_str().len(),
+            Self::Remove(member) | Self::Promote { member, .. } | Self::Demote { member, .. } => member.as_str().len(),
             Self::Members { after, .. } => after.as_ref().map_or(0, |after| after.as_str().len()),
-            Self::Update { name, avatar } => text(name) + text(avatar),
-            Self::History(_) | Self::Subscribe(_) | Self::Unsubscribe | Self::Get | Self::Leave => 0,
+            Self::Update(update) => {
+                size_of::<UpdateAsk>() + text(&update.name) + text(&update.avatar) + text(&update.context)
+            }
+            Self::History(_) | Self::Subscribe(_) | Self::Unsubscribe | Self::Get => 0,
+            Self::Leave | Self::Close | Self::Reopen => 0,
         }
     }
 }
@@ -95,12 +98,25 @@ pub enum Ask {
     /// Answered [`Answer::Result`].
     Leave,
     /// Answered [`Answer::Result`].
-    Update {
-        /// The new name.
-        name: Option<String>,
-        /// The new avatar.
-        avatar: Option<String>,
+    Update(Box<UpdateAsk>),
+    /// Answered [`Answer::Result`].
+    Promote {
+        /// Whom.
+        member: UserId,
+        /// The least that they are to be; more than a plain member.
+        role: v1::Role,
     },
+    /// Answered [`Answer::Result`].
+    Demote {
+        /// Whom.
+        member: UserId,
+        /// The most that they are to be; less than an admin.
+        role: v1::Role,
+    },
+    /// Answered [`Answer::Result`].
+    Close,
+    /// Answered [`Answer::Result`].
+    Reopen,
 }
 
 /// A message to store. Client id and text share one allocation.
@@ -151,6 +167,17 @@ pub struct CreateAsk {
     /// The address of its picture.
     pub avatar: Option<String>,
     /// What it is about (a product, an order).
+    pub context: Option<String>,
+}
+
+/// What a conversation is to be called and so on; what is not given stays.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct UpdateAsk {
+    /// The new name.
+    pub name: Option<String>,
+    /// The new avatar; empty for none.
+    pub avatar: Option<String>,
+    /// The new context; empty for none.
     pub context: Option<String>,
 }
 

@@ -14,15 +14,19 @@
 //! | `add` | 11 | `changed` | members join |
 //! | `remove` | 12 | `changed` | a member is put out |
 //! | `leave` | 13 | `changed` | the asker goes |
-//! | `update` | 14 | `changed` | name, avatar |
+//! | `update` | 14 | `changed` | name, avatar, context |
 //! | `renew` | 15 | `renewed` | a new token for this session |
 //! | `ping` | 16 | `pong` | the server's time |
+//! | `promote` | 22 | `changed` | a member becomes moderator or admin |
+//! | `demote` | 23 | `changed` | a member becomes moderator or plain member |
+//! | `close` | 24 | `changed` | read-only from now on |
+//! | `reopen` | 25 | `changed` | read-only no more |
 //!
 //! | event | number | numbered | when |
 //! |---|--:|---|---|
 //! | `message` | 3 | yes | a message was stored |
 //! | `members` | 4 | yes | members came, went or got another role |
-//! | `change` (JSON `conversation`) | 5 | yes | name or avatar changed |
+//! | `change` (JSON `conversation`) | 5 | yes | name, avatar or context changed; closed or reopened |
 //! | `head` | 6 | no | events up to `head` exist that were not sent: resume |
 //! | `gap` | 7 | no | what lies before `first_available` is no longer kept |
 //! | `drain` | 8 | no | the server is going away |
@@ -62,34 +66,26 @@ impl Form {
     }
 }
 
-/// Requests that have a number and a name, but are not answered by this version; in the order of their numbers from
-/// [`RESERVED_FROM`] on.
-pub const RESERVED_REQUESTS: [&str; 21] = [
-    "edit",
-    "delete",
-    "react",
-    "open",
-    "list",
-    "promote",
-    "demote",
-    "close",
-    "reopen",
-    "archive",
-    "unarchive",
-    "erase",
-    "accept",
-    "decline",
-    "block",
-    "unblock",
-    "mark",
-    "typing",
-    "watch",
-    "unwatch",
-    "unread",
+/// Requests that have a number and a name, but are not answered by this version.
+pub const RESERVED_REQUESTS: [(u32, &str); 17] = [
+    (17, "edit"),
+    (18, "delete"),
+    (19, "react"),
+    (20, "open"),
+    (21, "list"),
+    (26, "archive"),
+    (27, "unarchive"),
+    (28, "erase"),
+    (29, "accept"),
+    (30, "decline"),
+    (31, "block"),
+    (32, "unblock"),
+    (33, "mark"),
+    (34, "typing"),
+    (35, "watch"),
+    (36, "unwatch"),
+    (37, "unread"),
 ];
-
-/// Field number of the first of [`RESERVED_REQUESTS`].
-pub const RESERVED_FROM: u32 = 17;
 
 /// Fields of `send` that have a number and a name, but no meaning in this version. Unknown fields are skipped; one of these
 /// would be acknowledged and lost.
@@ -164,9 +160,8 @@ fn unknown_request(mut frame: &[u8]) -> String {
     while !frame.is_empty() {
         let Ok((number, wire_type)) = decode_key(&mut frame) else { break };
         if number > 1 {
-            let reserved = number.checked_sub(RESERVED_FROM).and_then(|at| RESERVED_REQUESTS.get(at as usize));
-            return match reserved {
-                Some(name) => json::unknown_request(name),
+            return match RESERVED_REQUESTS.iter().find(|(reserved, _)| *reserved == number) {
+                Some((_, name)) => json::unknown_request(name),
                 None => format!("unknown request number {number}"),
             };
         }
@@ -227,5 +222,9 @@ pub fn request_name(request: &Request) -> &'static str {
         Request::Update(_) => "update",
         Request::Renew(_) => "renew",
         Request::Ping(_) => "ping",
+        Request::Promote(_) => "promote",
+        Request::Demote(_) => "demote",
+        Request::Close(_) => "close",
+        Request::Reopen(_) => "reopen",
     }
 }

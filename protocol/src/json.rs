@@ -55,6 +55,7 @@ impl ReplyKind {
             Request::Get(_) => Self::Detail,
             Request::Members(_) => Self::Members,
             Request::Add(_) | Request::Remove(_) | Request::Leave(_) | Request::Update(_) => Self::Changed,
+            Request::Promote(_) | Request::Demote(_) | Request::Close(_) | Request::Reopen(_) => Self::Changed,
             Request::Renew(_) => Self::Renewed,
             Request::Ping(_) => Self::Pong,
         }
@@ -79,7 +80,7 @@ fn unknown_name(name: &str) -> String {
 
 pub(crate) fn unknown_request(name: &str) -> String {
     let shown = unknown_name(name);
-    if RESERVED_REQUESTS.contains(&name) {
+    if RESERVED_REQUESTS.iter().any(|(_, reserved)| *reserved == name) {
         format!("request '{shown}' is not answered by this version of the server")
     } else {
         format!("unknown request '{shown}'")
@@ -167,6 +168,10 @@ pub(crate) fn decode_client(text: &str) -> Result<(u64, Request), DecodeError> {
         "update" => serde_json::from_str(body).map(Request::Update),
         "renew" => serde_json::from_str(body).map(Request::Renew),
         "ping" => serde_json::from_str(body).map(Request::Ping),
+        "promote" => serde_json::from_str(body).map(Request::Promote),
+        "demote" => serde_json::from_str(body).map(Request::Demote),
+        "close" => serde_json::from_str(body).map(Request::Close),
+        "reopen" => serde_json::from_str(body).map(Request::Reopen),
         other => return Err(DecodeError::new(id, unknown_request(other))),
     };
     match request {
@@ -226,6 +231,10 @@ impl Serialize for ClientFrame {
                 Request::Update(body) => map.serialize_entry(name, body)?,
                 Request::Renew(body) => map.serialize_entry(name, body)?,
                 Request::Ping(body) => map.serialize_entry(name, body)?,
+                Request::Promote(body) => map.serialize_entry(name, body)?,
+                Request::Demote(body) => map.serialize_entry(name, body)?,
+                Request::Close(body) => map.serialize_entry(name, body)?,
+                Request::Reopen(body) => map.serialize_entry(name, body)?,
             }
         }
         map.end()
@@ -455,3 +464,20 @@ named_enum!(role, crate::v1::Role, {
     "moderator" = crate::v1::Role::Moderator,
     "admin" = crate::v1::Role::Admin,
 });
+
+/// A role that may be left out.
+pub(crate) mod optional_role {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Named(#[serde(with = "super::role")] i32);
+
+    #[allow(clippy::ref_option, reason = "serde's signature")]
+    pub(crate) fn serialize<S: Serializer>(value: &Option<i32>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(Named).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
+        Ok(Option::<Named>::deserialize(deserializer)?.map(|named| named.0))
+    }
+}

@@ -70,10 +70,23 @@ fn request() -> impl Strategy<Value = Request> {
         (text(), texts()).prop_map(|(conversation, members)| Request::Add(v1::Add { conversation, members })),
         (text(), text()).prop_map(|(conversation, member)| Request::Remove(v1::Remove { conversation, member })),
         text().prop_map(|conversation| Request::Leave(v1::Leave { conversation })),
-        (text(), option::of(text()), option::of(text()))
-            .prop_map(|(conversation, name, avatar)| Request::Update(v1::Update { conversation, name, avatar })),
+        (text(), option::of(text()), option::of(text()), option::of(text())).prop_map(
+            |(conversation, name, avatar, context)| Request::Update(v1::Update { conversation, name, avatar, context })
+        ),
         text().prop_map(|token| Request::Renew(v1::Renew { token })),
         Just(Request::Ping(v1::Ping {})),
+        (text(), text(), option::of(0..3i32)).prop_map(|(conversation, member, role)| Request::Promote(v1::Promote {
+            conversation,
+            member,
+            role
+        })),
+        (text(), text(), option::of(0..3i32)).prop_map(|(conversation, member, role)| Request::Demote(v1::Demote {
+            conversation,
+            member,
+            role
+        })),
+        text().prop_map(|conversation| Request::Close(v1::Close { conversation })),
+        text().prop_map(|conversation| Request::Reopen(v1::Reopen { conversation })),
     ]
 }
 
@@ -118,9 +131,15 @@ fn event() -> impl Strategy<Value = v1::Event> {
                 time_ms
             })
         ),
-        (option::of(text()), option::of(text()), text(), int()).prop_map(|(name, avatar, by, time_ms)| Body::Change(
-            v1::ConversationChanged { name, avatar, by, time_ms }
-        )),
+        (option::of(text()), option::of(text()), option::of(text()), option::of(any::<bool>()), text(), int())
+            .prop_map(|(name, avatar, context, closed, by, time_ms)| Body::Change(v1::ConversationChanged {
+                name,
+                avatar,
+                by,
+                time_ms,
+                context,
+                closed
+            })),
         int().prop_map(|head| Body::Head(v1::Head { head })),
         (int(), int()).prop_map(|(first_available, head)| Body::Gap(v1::Gap { first_available, head })),
         (int(), int()).prop_map(|(after_min_ms, after_max_ms)| Body::Drain(v1::Drain { after_min_ms, after_max_ms })),
@@ -141,10 +160,10 @@ fn failure() -> impl Strategy<Value = v1::Error> {
 fn conversation() -> impl Strategy<Value = v1::Conversation> {
     (
         (text(), 0..2i32, option::of(text()), option::of(text()), option::of(text())),
-        (int(), int(), int(), 0..3i32, int()),
+        (int(), int(), int(), 0..3i32, int(), any::<bool>()),
     )
         .prop_map(
-            |((id, kind, name, avatar, context), (head, first_available, member_count, role, created_ms))| {
+            |((id, kind, name, avatar, context), (head, first_available, member_count, role, created_ms, closed))| {
                 v1::Conversation {
                     id,
                     kind,
@@ -156,6 +175,7 @@ fn conversation() -> impl Strategy<Value = v1::Conversation> {
                     member_count,
                     role,
                     created_ms,
+                    closed,
                 }
             },
         )
@@ -387,6 +407,10 @@ fn a_user_may_be_a_number() {
     assert_eq!(add, Request::Add(v1::Add { members, ..Default::default() }));
     let remove = read(r#""remove":{"member":0}"#).expect("a number is its text");
     assert_eq!(remove, Request::Remove(v1::Remove { member: "0".to_owned(), ..Default::default() }));
+    let promote = read(r#""promote":{"member":7}"#).expect("a number is its text");
+    assert_eq!(promote, Request::Promote(v1::Promote { member: "7".to_owned(), ..Default::default() }));
+    let demote = read(r#""demote":{"member":7}"#).expect("a number is its text");
+    assert_eq!(demote, Request::Demote(v1::Demote { member: "7".to_owned(), ..Default::default() }));
     for (after, wanted) in [("42", Some("42")), ("null", None), (r#""x""#, Some("x"))] {
         let page = read(&format!(r#""members":{{"after":{after}}}"#)).expect("a number is its text");
         let wanted = v1::Members { after: wanted.map(str::to_owned), ..Default::default() };
@@ -395,5 +419,28 @@ fn a_user_may_be_a_number() {
     for bad in ["-1", "1.5", "1e3", "true", "null", "[]", "18446744073709551616"] {
         let error = read(&format!(r#""create":{{"members":[{bad}]}}"#)).expect_err(bad);
         assert!(error.id == 1 && error.message.starts_with("create: "), "{error:?}");
+    }
+}
+
+#[test]
+fn a_role_is_named_or_left_out() {
+    let read = |name: &str, role: &str| {
+        let frame = format!(r#"{{"id":1,"{name}":{{"member":"bob"{role}}}}}"#);
+        frame::decode_client_json(&frame).map(|(_, request)| match request {
+            Request::Promote(promote) => promote.role,
+            Request::Demote(demote) => demote.role,
+            other => panic!("not what was sent: {other:?}"),
+        })
+    };
+    for name in ["promote", "demote"] {
+        assert_eq!(read(name, ""), Ok(None));
+        assert_eq!(read(name, r#","role":null"#), Ok(None));
+        for (role, number) in [("member", 0), ("moderator", 1), ("admin", 2)] {
+            assert_eq!(read(name, &format!(r#","role":"{role}""#)), Ok(Some(number)));
+        }
+        for bad in [r#""owner""#, r#""""#, r#""ADMIN""#, "1", "[]", "true"] {
+            let error = read(name, &format!(r#","role":{bad}"#)).expect_err(bad);
+            assert!(error.id == 1 && error.message.starts_with(name), "{error:?}");
+        }
     }
 }

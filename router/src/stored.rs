@@ -13,7 +13,7 @@ pub(crate) enum RowKind {
     Founding = 1,
     /// Members came, went or got another role.
     Members = 2,
-    /// Name or avatar changed.
+    /// Name, avatar or context changed, or it was closed or reopened.
     Change = 3,
     /// A message; its kind is this number plus that of `v1::MessageKind`.
     Message = 16,
@@ -93,6 +93,10 @@ pub(crate) struct ChangeEvent {
     pub(crate) name: Option<String>,
     #[prost(string, optional, tag = "2")]
     pub(crate) avatar: Option<String>,
+    #[prost(string, optional, tag = "3")]
+    pub(crate) context: Option<String>,
+    #[prost(bool, optional, tag = "4")]
+    pub(crate) closed: Option<bool>,
 }
 
 /// The projection of a conversation: what its founding and changes come to.
@@ -110,6 +114,8 @@ pub(crate) struct ConversationRecord {
     pub(crate) created_ms: u64,
     #[prost(uint64, tag = "6")]
     pub(crate) first_available: u64,
+    #[prost(bool, tag = "7")]
+    pub(crate) closed: bool,
 }
 
 /// The projection of a member.

@@ -65,9 +65,10 @@ pub(crate) fn members_changed(event: MembersEvent, by: &str, time_ms: u64) -> v1
     }
 }
 
-/// A change of name or avatar as clients see it.
+/// A change of the conversation itself as clients see it.
 pub(crate) fn changed(event: ChangeEvent, by: &str, time_ms: u64) -> v1::ConversationChanged {
-    v1::ConversationChanged { name: event.name, avatar: event.avatar, by: by.to_owned(), time_ms }
+    let ChangeEvent { name, avatar, context, closed } = event;
+    v1::ConversationChanged { name, avatar, by: by.to_owned(), time_ms, context, closed }
 }
 
 /// The frame that tells subscribers of an event that is no message.

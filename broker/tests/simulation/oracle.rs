@@ -320,7 +320,9 @@ impl Oracle {
                 let right =
                     wanted.is_some_and(|wanted| wanted.key == *key && wanted.text.as_bytes() == &entry.row.body[..]);
                 let member = before.is_some_and(|before: &timeline::Entry| before.role(&sender).is_some());
-                if !right || !member {
+                // Nothing is stored after a close until a reopening; who sends it again gets the first result.
+                let open = before.is_some_and(|before| !before.profile.closed);
+                if !right || !member || !open {
                     wrong.push(format!("{sender} did not want, or may not have, {:?}: {wanted:?}", entry.row));
                 }
             }

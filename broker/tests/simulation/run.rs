@@ -28,6 +28,7 @@ const MET: &[&str] = &[
     "a gap is told more than a thousand events wide",
     "a message is given up",
     "a message is rejected",
+    "a message is rejected where it is closed",
     "a message is sent again by the application",
     "a page is read",
     "a subscription ends",

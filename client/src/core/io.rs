@@ -30,6 +30,10 @@ pub enum Call {
     Remove(v1::Remove),
     Leave(v1::Leave),
     Update(v1::Update),
+    Promote(v1::Promote),
+    Demote(v1::Demote),
+    Close(v1::Close),
+    Reopen(v1::Reopen),
     Ping(v1::Ping),
 }
 
@@ -54,6 +58,10 @@ impl Call {
             Self::Remove(body) => Request::Remove(body),
             Self::Leave(body) => Request::Leave(body),
             Self::Update(body) => Request::Update(body),
+            Self::Promote(body) => Request::Promote(body),
+            Self::Demote(body) => Request::Demote(body),
+            Self::Close(body) => Request::Close(body),
+            Self::Reopen(body) => Request::Reopen(body),
             Self::Ping(body) => Request::Ping(body),
         }
     }
@@ -62,6 +70,8 @@ impl Call {
         match self {
             Self::Create(create) if create.kind() == v1::ConversationKind::Group => Repeat::Counts,
             Self::Add(_) | Self::Remove(_) | Self::Leave(_) | Self::Update(_) => Repeat::Counts,
+            // Whoever undid it meanwhile would see it undone again.
+            Self::Promote(_) | Self::Demote(_) | Self::Close(_) | Self::Reopen(_) => Repeat::Counts,
             Self::Create(_)
             | Self::Send(_)
             | Self::SendChosen(_)
@@ -81,7 +91,11 @@ impl Call {
             | Self::Add(_)
             | Self::Remove(_)
             | Self::Leave(_)
-            | Self::Update(_) => true,
+            | Self::Update(_)
+            | Self::Promote(_)
+            | Self::Demote(_)
+            | Self::Close(_)
+            | Self::Reopen(_) => true,
             Self::History(_) | Self::Get(_) | Self::Members(_) | Self::Ping(_) => false,
         }
     }

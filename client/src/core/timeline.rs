@@ -143,7 +143,9 @@ fn weight(event: &v1::Event) -> usize {
         Some(Body::Members(change)) => {
             names(&change.added) + names(&change.promoted) + change.removed.iter().map(|m| m.len() + 32).sum::<usize>()
         }
-        Some(Body::Change(change)) => [&change.name, &change.avatar].into_iter().flatten().map(String::len).sum(),
+        Some(Body::Change(change)) => {
+            [&change.name, &change.avatar, &change.context].into_iter().flatten().map(String::len).sum()
+        }
         _ => 0,
     };
     body + event.conversation.len() + std::mem::size_of::<v1::Event>()

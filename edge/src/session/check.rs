@@ -1,7 +1,7 @@
 //! From a client's request to a question for the owner of its conversation: every limit is checked here, and nothing
 //! that fails it goes further. Pure; who asks is not decided here, but taken from the token.
 
-use switchyard_cluster::link::{Ask, CreateAsk, HistoryAsk, PageFrom, Refusal, SendAsk};
+use switchyard_cluster::link::{Ask, CreateAsk, HistoryAsk, PageFrom, Refusal, SendAsk, UpdateAsk};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::hot::SendView;
 use switchyard_protocol::id::{ConversationId, MessageId, TenantId, UserId};
@@ -70,6 +70,10 @@ fn avatar(text: Option<String>) -> Result<Option<String>, Refusal> {
     optional(text, AVATAR_BYTES_MAX, "an avatar's address has at most 2048 bytes and no NUL")
 }
 
+fn context(text: Option<String>) -> Result<Option<String>, Refusal> {
+    optional(text, CONTEXT_BYTES_MAX, "a context has at most 256 bytes and no NUL")
+}
+
 /// A message to send.
 pub(super) fn send(view: &SendView<'_>) -> Checked {
     let conversation = conversation(view.conversation)?;
@@ -110,7 +114,7 @@ pub(super) fn create(
     }
     let name = name(create.name)?;
     let avatar = avatar(create.avatar)?;
-    let context = optional(create.context, CONTEXT_BYTES_MAX, "a context has at most 256 bytes and no NUL")?;
+    let context = context(create.context)?;
     let conversation = match kind {
         v1::ConversationKind::Group => ConversationId::from_bytes(fresh()),
         v1::ConversationKind::Direct => {
@@ -186,11 +190,35 @@ pub(super) fn remove(remove: &v1::Remove) -> Checked {
     Ok((conversation(&remove.conversation)?, Ask::Remove(member)))
 }
 
-/// A new name or avatar. An empty avatar means none.
+/// A new name, avatar or context. An empty avatar or context means none.
 pub(super) fn update(update: v1::Update) -> Checked {
-    let ask = Ask::Update { name: name(update.name)?, avatar: avatar(update.avatar)? };
-    if matches!(ask, Ask::Update { name: None, avatar: None }) {
+    let ask = UpdateAsk { name: name(update.name)?, avatar: avatar(update.avatar)?, context: context(update.context)? };
+    if ask == UpdateAsk::default() {
         return Err(bad("nothing to update"));
     }
-    Ok((conversation(&update.conversation)?, ask))
+    Ok((conversation(&update.conversation)?, Ask::Update(Box::new(ask))))
+}
+
+/// A member to give a higher role.
+pub(super) fn promote(promote: &v1::Promote) -> Checked {
+    let member = user(&promote.member)?;
+    let role = match promote.role.map(v1::Role::try_from) {
+        None => v1::Role::Moderator,
+        Some(Ok(role @ (v1::Role::Moderator | v1::Role::Admin))) => role,
+        Some(Ok(v1::Role::Member)) => return Err(bad("promote makes a moderator or an admin")),
+        Some(Err(_)) => return Err(bad("unknown role")),
+    };
+    Ok((conversation(&promote.conversation)?, Ask::Promote { member, role }))
+}
+
+/// A member to give a lower role.
+pub(super) fn demote(demote: &v1::Demote) -> Checked {
+    let member = user(&demote.member)?;
+    let role = match demote.role.map(v1::Role::try_from) {
+        None => v1::Role::Member,
+        Some(Ok(role @ (v1::Role::Member | v1::Role::Moderator))) => role,
+        Some(Ok(v1::Role::Admin)) => return Err(bad("demote makes a moderator or a plain member")),
+        Some(Err(_)) => return Err(bad("unknown role")),
+    };
+    Ok((conversation(&demote.conversation)?, Ask::Demote { member, role }))
 }

@@ -40,7 +40,8 @@ pub fn change_units(ask: &Ask) -> Option<u32> {
     match ask {
         Ask::Create(create) => Some(units(create.members.len())),
         Ask::Add(members) => Some(units(members.len())),
-        Ask::Remove(_) | Ask::Leave | Ask::Update { .. } => Some(CHANGE_UNITS),
+        Ask::Remove(_) | Ask::Leave | Ask::Update(_) => Some(CHANGE_UNITS),
+        Ask::Promote { .. } | Ask::Demote { .. } | Ask::Close | Ask::Reopen => Some(CHANGE_UNITS),
         _ => None,
     }
 }

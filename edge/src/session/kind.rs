@@ -24,11 +24,15 @@ pub enum RequestKind {
     Update,
     Renew,
     Ping,
+    Promote,
+    Demote,
+    Close,
+    Reopen,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Unreadable,
         Self::Hello,
         Self::Resume,
@@ -45,6 +49,10 @@ impl RequestKind {
         Self::Update,
         Self::Renew,
         Self::Ping,
+        Self::Promote,
+        Self::Demote,
+        Self::Close,
+        Self::Reopen,
     ];
 
     /// The kind of a request.
@@ -65,6 +73,10 @@ impl RequestKind {
             Request::Update(_) => Self::Update,
             Request::Renew(_) => Self::Renew,
             Request::Ping(_) => Self::Ping,
+            Request::Promote(_) => Self::Promote,
+            Request::Demote(_) => Self::Demote,
+            Request::Close(_) => Self::Close,
+            Request::Reopen(_) => Self::Reopen,
         }
     }
 
@@ -87,12 +99,27 @@ impl RequestKind {
             Self::Update => "update",
             Self::Renew => "renew",
             Self::Ping => "ping",
+            Self::Promote => "promote",
+            Self::Demote => "demote",
+            Self::Close => "close",
+            Self::Reopen => "reopen",
         }
     }
 
     /// Whether it changes what lists of conversations show; see [`change_units`](super::change_units).
     pub fn is_change(self) -> bool {
-        matches!(self, Self::Create | Self::Add | Self::Remove | Self::Leave | Self::Update)
+        matches!(
+            self,
+            Self::Create
+                | Self::Add
+                | Self::Remove
+                | Self::Leave
+                | Self::Update
+                | Self::Promote
+                | Self::Demote
+                | Self::Close
+                | Self::Reopen
+        )
     }
 
     /// How many pages its answer may be, while it is awaited: what one session may make the server hold for it.

@@ -28,6 +28,8 @@ use crate::auth::Identity;
 
 pub(super) const GET: Ask = Ask::Get;
 pub(super) const LEAVE: Ask = Ask::Leave;
+pub(super) const CLOSE: Ask = Ask::Close;
+pub(super) const REOPEN: Ask = Ask::Reopen;
 
 /// When a client whose own requests are too many is told to come again: about a round trip later.
 const RETRY_IN_FLIGHT_MS: u64 = 50;

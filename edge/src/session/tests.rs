@@ -475,3 +475,73 @@ fn a_renewed_token_is_the_same_users() {
     let wanted = desk.now.wall_ms + 600_000;
     assert_eq!(reply(&desk.say(renew(own))), &Reply::Renewed(v1::Renewed { expires_at_ms: wanted }));
 }
+
+#[test]
+fn roles_are_named_or_follow_from_the_request() {
+    use v1::Role::{Admin, Member, Moderator};
+    let promote =
+        |member: &str, role| Request::Promote(v1::Promote { conversation: text(1), member: member.to_owned(), role });
+    let demote =
+        |member: &str, role| Request::Demote(v1::Demote { conversation: text(1), member: member.to_owned(), role });
+    let mut desk = Desk::known();
+    for (given, wanted) in [(None, Moderator), (Some(1), Moderator), (Some(2), Admin)] {
+        let questions = asked(desk.say(promote("bob", given)));
+        let [Asked { ask: Ask::Promote { member, role }, .. }] = questions.as_slice() else { panic!("{questions:?}") };
+        assert_eq!((member.as_str(), *role), ("bob", wanted));
+    }
+    for (given, wanted) in [(None, Member), (Some(0), Member), (Some(1), Moderator)] {
+        let questions = asked(desk.say(demote("bob", given)));
+        let [Asked { ask: Ask::Demote { member, role }, .. }] = questions.as_slice() else { panic!("{questions:?}") };
+        assert_eq!((member.as_str(), *role), ("bob", wanted));
+    }
+    for bad in [
+        promote("", None),
+        promote("a\0b", None),
+        promote(&"x".repeat(129), Some(1)),
+        promote("bob", Some(0)),
+        promote("bob", Some(3)),
+        promote("bob", Some(-1)),
+        demote("", None),
+        demote("bob", Some(2)),
+        demote("bob", Some(3)),
+        demote("bob", Some(i32::MIN)),
+        Request::Update(v1::Update { conversation: text(1), context: Some("x".repeat(257)), ..Default::default() }),
+        Request::Update(v1::Update { conversation: text(1), context: Some("a\0".to_owned()), ..Default::default() }),
+        Request::Update(v1::Update { conversation: text(1), ..Default::default() }),
+    ] {
+        assert_eq!(code(&desk.say(bad)), "BAD_REQUEST");
+    }
+    let nowhere = || "\0".to_owned();
+    for unknown in [
+        Request::Promote(v1::Promote { conversation: nowhere(), member: "bob".to_owned(), role: None }),
+        Request::Demote(v1::Demote { conversation: nowhere(), member: "bob".to_owned(), role: None }),
+        Request::Close(v1::Close { conversation: nowhere() }),
+        Request::Reopen(v1::Reopen { conversation: nowhere() }),
+    ] {
+        assert_eq!(code(&desk.say(unknown)), "NOT_FOUND");
+    }
+}
+
+#[test]
+fn every_change_of_a_conversation_counts_as_one() {
+    let mut desk = Desk::known();
+    let member = || "bob".to_owned();
+    for request in [
+        Request::Create(v1::Create { members: vec![member()], ..Default::default() }),
+        Request::Add(v1::Add { conversation: text(1), members: vec![member()] }),
+        Request::Remove(v1::Remove { conversation: text(1), member: member() }),
+        Request::Leave(v1::Leave { conversation: text(1) }),
+        Request::Update(v1::Update { conversation: text(1), context: Some(String::new()), ..Default::default() }),
+        Request::Promote(v1::Promote { conversation: text(1), member: member(), role: None }),
+        Request::Demote(v1::Demote { conversation: text(1), member: member(), role: None }),
+        Request::Close(v1::Close { conversation: text(1) }),
+        Request::Reopen(v1::Reopen { conversation: text(1) }),
+        Request::Get(v1::Get { conversation: text(1) }),
+        send(1),
+    ] {
+        // What is counted when it is asked is given back when its kind is answered.
+        let question = asked(desk.say(request)).remove(0);
+        let Ticket::Single { kind, .. } = Ticket::unpack(question.from.request) else { panic!("{question:?}") };
+        assert_eq!(kind.is_change(), change_units(&question.ask).is_some(), "{question:?}");
+    }
+}

@@ -3,7 +3,7 @@
 //! | bits | of a single request | of a part of a request for many conversations |
 //! |---|---|---|
 //! | 63 | 0 | 1 |
-//! | 53-56 | its kind | |
+//! | 53-60 | its kind | |
 //! | 0-52 | the client's id | |
 //! | 16-47 | | the number of the gathering |
 //! | 0-15 | | the part |
@@ -48,7 +48,7 @@ impl Ticket {
         if packed & PART != 0 {
             return Self::Part { gathering: (packed >> 16) as u32, part: packed as u16 };
         }
-        let kind = RequestKind::ALL.get(((packed >> KIND_SHIFT) & 0xf) as usize);
+        let kind = RequestKind::ALL.get(((packed >> KIND_SHIFT) & 0xff) as usize);
         Self::Single { id: packed & INTEGER_MAX, kind: kind.copied().unwrap_or(RequestKind::Unreadable) }
     }
 }

@@ -82,9 +82,18 @@ fn requests() -> Vec<Request> {
         Request::Add(v1::Add { conversation: name(), members: vec!["eve".into()] }),
         Request::Remove(v1::Remove { conversation: name(), member: "eve".into() }),
         Request::Leave(v1::Leave { conversation: name() }),
-        Request::Update(v1::Update { conversation: name(), name: Some(String::new()), avatar: Some("a".into()) }),
+        Request::Update(v1::Update {
+            conversation: name(),
+            name: Some(String::new()),
+            avatar: Some("a".into()),
+            context: Some("order 8".into()),
+        }),
         Request::Renew(v1::Renew { token: "a.b.c".into() }),
         Request::Ping(v1::Ping {}),
+        Request::Promote(v1::Promote { conversation: name(), member: "eve".into(), role: Some(2) }),
+        Request::Demote(v1::Demote { conversation: name(), member: "eve".into(), role: None }),
+        Request::Close(v1::Close { conversation: name() }),
+        Request::Reopen(v1::Reopen { conversation: name() }),
     ]
 }
 
@@ -112,8 +121,15 @@ fn replies() -> Vec<Reply> {
         v1::SubscribedTo { conversation: name(), head: 0, error: Some(error()) },
     ];
     let limits = Some(v1::Limits { body_bytes_max: 65_536, ..Default::default() });
-    let detail =
-        v1::Conversation { id: name(), kind: 1, name: Some("n".into()), head: 9, role: 2, ..Default::default() };
+    let detail = v1::Conversation {
+        id: name(),
+        kind: 1,
+        name: Some("n".into()),
+        head: 9,
+        role: 2,
+        closed: true,
+        ..Default::default()
+    };
     vec![
         Reply::Welcome(v1::Welcome {
             session: "s".into(),
@@ -149,7 +165,14 @@ fn events() -> Vec<Body> {
             by: "ann".into(),
             time_ms: 5,
         }),
-        Body::Change(v1::ConversationChanged { name: Some("n".into()), avatar: None, by: "ann".into(), time_ms: 5 }),
+        Body::Change(v1::ConversationChanged {
+            name: Some("n".into()),
+            by: "ann".into(),
+            time_ms: 5,
+            context: Some("order 8".into()),
+            closed: Some(true),
+            ..Default::default()
+        }),
         Body::Head(v1::Head { head: 9 }),
         Body::Gap(v1::Gap { first_available: 3, head: 9 }),
         Body::Drain(v1::Drain { after_min_ms: 1, after_max_ms: 9 }),

@@ -1,13 +1,14 @@
-//! Events other than messages: founding, members, name and avatar. What each asks for, who may, and what it comes to.
+//! Events other than messages: founding, members and their roles, name, avatar and context, close and reopen. What each
+//! asks for, who may, and what it comes to.
 
-use switchyard_cluster::link::{CreateAsk, Refusal};
+use switchyard_cluster::link::{CreateAsk, Refusal, UpdateAsk};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::UserId;
 use switchyard_protocol::limits::MEMBERS_MAX;
 use switchyard_protocol::v1::{ConversationKind, Role};
 
 use super::conversation::State;
-use super::members::{may_add, may_remove, may_update};
+use super::members::{may_add, may_change_roles, may_close, may_remove, may_update};
 use super::pipeline::{Pending, Work};
 use crate::stored::{ChangeEvent, Founding, MembersEvent, StoredMember};
 
@@ -20,43 +21,66 @@ pub(super) enum Prepared {
     Founding(Box<Founding>),
     /// A membership event.
     Members(Box<MembersEvent>),
-    /// A change of name or avatar.
+    /// A change of the conversation itself.
     Change(Box<ChangeEvent>),
     /// It is so already: answered as done, nothing is written.
     Already,
 }
 
 const DIRECT_IS_TWO: Refusal = Refusal::new(ErrorCode::Forbidden, "a direct conversation has its two members for good");
+const DIRECT_HAS_NO_NAME: Refusal =
+    Refusal::new(ErrorCode::Forbidden, "a direct conversation has no name of its own, and its context for good");
 const NO_RIGHT: Refusal = Refusal::new(ErrorCode::Forbidden, "your role in this conversation does not allow it");
+const NO_SUCH_MEMBER: Refusal = Refusal::new(ErrorCode::NotFound, "no such member");
+const LAST_ADMIN: Refusal = Refusal::new(ErrorCode::Conflict, "the last admin stays: promote another one first");
+const CLOSED: Refusal = Refusal::new(ErrorCode::Closed, "the conversation is closed: it can be read, and reopened");
 
 impl State {
-    /// Whether the work may be done as the conversation stands, and what it comes to.
+    /// Whether the work may be done as the conversation stands, and what it comes to. First comes whether the asker has
+    /// the right to do such a thing at all, then whether anything is written here, then what it is about: so that nobody
+    /// learns who is a member by asking for what they may not do.
     pub(super) fn prepare(&self, pending: &Pending, members_add: bool) -> Result<Prepared, Refusal> {
         if let Work::Create(ask) = &pending.work {
             return self.prepare_create(ask, &pending.user);
         }
         let Some(member) = self.members.get(&pending.user) else { return Err(Refusal::NOT_FOUND) };
-        let direct = self.profile.kind == ConversationKind::Direct;
+        let role = member.role;
+        self.permit(role, &pending.work, members_add)?;
+        if self.profile.closed && writes(pending) {
+            return Err(CLOSED);
+        }
         match &pending.work {
             Work::Message { .. } => Ok(Prepared::Message),
             Work::Create(_) => Ok(Prepared::Already),
-            Work::Add(_) | Work::Remove(_) | Work::Leave if direct => Err(DIRECT_IS_TWO),
-            Work::Update { .. } if direct => {
-                Err(Refusal::new(ErrorCode::Forbidden, "a direct conversation has no name of its own"))
-            }
-            Work::Add(_) if !may_add(member.role, members_add) => Err(NO_RIGHT),
             Work::Add(users) => self.prepare_add(users),
-            Work::Remove(user) => self.prepare_remove(member.role, user),
-            Work::Leave => {
-                let removed = vec![pending.user.to_string()];
-                let promoted = self.members.successor(&pending.user).into_iter().collect();
-                Ok(Prepared::Members(Box::new(MembersEvent { added: Vec::new(), removed, promoted })))
+            Work::Remove(user) => self.prepare_remove(role, user),
+            Work::Leave => Ok(self.without(&pending.user)),
+            Work::Update(update) => {
+                let UpdateAsk { name, avatar, context } = (**update).clone();
+                Ok(Prepared::Change(Box::new(ChangeEvent { name, avatar, context, closed: None })))
             }
-            Work::Update { .. } if !may_update(member.role) => Err(NO_RIGHT),
-            Work::Update { name, avatar } => {
-                Ok(Prepared::Change(Box::new(ChangeEvent { name: name.clone(), avatar: avatar.clone() })))
-            }
+            Work::Promote { member, role } => self.prepare_promote(member, *role),
+            Work::Demote { member, role } => self.prepare_demote(member, *role),
+            Work::Close => Ok(self.prepare_closed(true)),
+            Work::Reopen => Ok(self.prepare_closed(false)),
         }
+    }
+
+    /// Whether a member of this role may do such a thing here.
+    fn permit(&self, role: Role, work: &Work, members_add: bool) -> Result<(), Refusal> {
+        let direct = self.profile.kind == ConversationKind::Direct;
+        let may = match work {
+            Work::Message { .. } | Work::Create(_) => true,
+            Work::Close | Work::Reopen => direct || may_close(role),
+            Work::Update(_) if direct => return Err(DIRECT_HAS_NO_NAME),
+            _ if direct => return Err(DIRECT_IS_TWO),
+            Work::Add(_) => may_add(role, members_add),
+            Work::Remove(_) => may_remove(role, Role::Member),
+            Work::Leave => true,
+            Work::Update(_) => may_update(role),
+            Work::Promote { .. } | Work::Demote { .. } => may_change_roles(role),
+        };
+        if may { Ok(()) } else { Err(NO_RIGHT) }
     }
 
     fn prepare_create(&self, ask: &CreateAsk, asker: &UserId) -> Result<Prepared, Refusal> {
@@ -98,18 +122,56 @@ impl State {
     }
 
     fn prepare_remove(&self, role: Role, user: &UserId) -> Result<Prepared, Refusal> {
-        // The right to remove anybody comes first: a plain member does not learn who is in by trying.
-        if role == Role::Member {
-            return Err(NO_RIGHT);
-        }
-        let Some(other) = self.members.get(user) else {
-            return Err(Refusal::new(ErrorCode::NotFound, "no such member"));
-        };
+        let Some(other) = self.members.get(user) else { return Err(NO_SUCH_MEMBER) };
         if !may_remove(role, other.role) {
             return Err(NO_RIGHT);
         }
+        Ok(self.without(user))
+    }
+
+    /// The conversation without this member, and with an admin.
+    fn without(&self, user: &UserId) -> Prepared {
         let promoted = self.members.successor(user).into_iter().collect();
         let removed = vec![user.to_string()];
-        Ok(Prepared::Members(Box::new(MembersEvent { added: Vec::new(), removed, promoted })))
+        Prepared::Members(Box::new(MembersEvent { added: Vec::new(), removed, promoted }))
     }
+
+    fn prepare_promote(&self, user: &UserId, role: Role) -> Result<Prepared, Refusal> {
+        match self.members.get(user) {
+            None => Err(NO_SUCH_MEMBER),
+            Some(member) if member.role >= role => Ok(Prepared::Already),
+            Some(_) => Ok(with_role(user, role)),
+        }
+    }
+
+    fn prepare_demote(&self, user: &UserId, role: Role) -> Result<Prepared, Refusal> {
+        match self.members.get(user) {
+            None => Err(NO_SUCH_MEMBER),
+            Some(member) if member.role <= role => Ok(Prepared::Already),
+            Some(_) if self.members.is_last_admin(user) => Err(LAST_ADMIN),
+            Some(_) => Ok(with_role(user, role)),
+        }
+    }
+
+    fn prepare_closed(&self, closed: bool) -> Prepared {
+        if self.profile.closed == closed {
+            return Prepared::Already;
+        }
+        Prepared::Change(Box::new(ChangeEvent { closed: Some(closed), ..ChangeEvent::default() }))
+    }
+}
+
+/// Whether this is among what a closed conversation does not take. Going is always possible.
+fn writes(pending: &Pending) -> bool {
+    match &pending.work {
+        Work::Message { .. } | Work::Add(_) | Work::Update(_) | Work::Promote { .. } | Work::Demote { .. } => true,
+        Work::Remove(user) => *user != pending.user,
+        Work::Create(_) | Work::Leave | Work::Close | Work::Reopen => false,
+    }
+}
+
+/// A member with another role.
+fn with_role(user: &UserId, role: Role) -> Prepared {
+    let promoted = vec![StoredMember { user: user.to_string(), role: role.into() }];
+    Prepared::Members(Box::new(MembersEvent { promoted, ..MembersEvent::default() }))
 }

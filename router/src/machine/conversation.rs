@@ -24,6 +24,8 @@ pub(crate) struct Profile {
     pub(crate) avatar: Option<Box<str>>,
     pub(crate) context: Option<Box<str>>,
     pub(crate) created_ms: u64,
+    /// Nobody may write to it until it is reopened.
+    pub(crate) closed: bool,
 }
 
 /// What the events of a log come to, up to some number. Built by replay, moved on by each commit.
@@ -47,7 +49,14 @@ impl State {
     /// Before its founding.
     pub(crate) fn unborn() -> Self {
         Self {
-            profile: Profile { kind: ConversationKind::Direct, name: None, avatar: None, context: None, created_ms: 0 },
+            profile: Profile {
+                kind: ConversationKind::Direct,
+                name: None,
+                avatar: None,
+                context: None,
+                created_ms: 0,
+                closed: false,
+            },
             members: Members::default(),
             next: 0,
             ordinal: 0,
@@ -73,6 +82,7 @@ impl State {
             avatar: founding.avatar.as_deref().map(Into::into),
             context: founding.context.as_deref().map(Into::into),
             created_ms: time_ms,
+            closed: false,
         };
         self.put_members(&founding.members, 0);
         self.time_ms = time_ms;
@@ -107,9 +117,9 @@ impl State {
         self.commit(super::recent::NO_ID, time_ms);
     }
 
-    /// The event `next` is committed: another name or avatar.
+    /// The event `next` is committed: another name, avatar or context, closed or reopened.
     pub(crate) fn commit_change(&mut self, event: &ChangeEvent, time_ms: u64) {
-        // An empty text takes the name or avatar away.
+        // An empty text takes away what was there.
         let apply = |field: &mut Option<Box<str>>, value: &Option<String>| {
             if let Some(value) = value {
                 *field = (!value.is_empty()).then(|| value.as_str().into());
@@ -117,6 +127,8 @@ impl State {
         };
         apply(&mut self.profile.name, &event.name);
         apply(&mut self.profile.avatar, &event.avatar);
+        apply(&mut self.profile.context, &event.context);
+        self.profile.closed = event.closed.unwrap_or(self.profile.closed);
         self.commit(super::recent::NO_ID, time_ms);
     }
 
@@ -136,6 +148,7 @@ impl State {
             context: text(&self.profile.context),
             created_ms: self.profile.created_ms,
             first_available: self.first_available,
+            closed: self.profile.closed,
         };
         ProjectionWrite::Conversation { key: key.clone(), at: self.head(), record: stored::encode(&record) }
     }
@@ -164,6 +177,7 @@ impl State {
             member_count: self.members.len() as u64,
             role: role.into(),
             created_ms: self.profile.created_ms,
+            closed: self.profile.closed,
         }
     }
 }

@@ -80,6 +80,12 @@ impl Members {
         let heir = oldest(Role::Moderator).or_else(|| oldest(Role::Member))?;
         Some(StoredMember { user: heir.user.to_string(), role: Role::Admin.into() })
     }
+
+    /// Whether this member is an admin and nobody else is.
+    pub(crate) fn is_last_admin(&self, user: &UserId) -> bool {
+        let admin = |member: &&Member| member.role == Role::Admin;
+        self.get(user).as_ref().is_some_and(admin) && self.0.iter().filter(admin).count() == 1
+    }
 }
 
 /// Whether a member of this role may add others. For plain members the group's policy decides.
@@ -99,9 +105,19 @@ pub(crate) fn may_remove(role: Role, other: Role) -> bool {
     }
 }
 
-/// Whether a member of this role may change name and avatar.
+/// Whether a member of this role may change name, avatar and context.
 pub(crate) fn may_update(role: Role) -> bool {
     matches!(role, Role::Admin | Role::Moderator)
+}
+
+/// Whether a member of this role may promote and demote.
+pub(crate) fn may_change_roles(role: Role) -> bool {
+    role == Role::Admin
+}
+
+/// Whether a member of this role may close and reopen a group.
+pub(crate) fn may_close(role: Role) -> bool {
+    role == Role::Admin
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use switchyard_cluster::link::{Ask, Asker, CreateAsk, SendAsk};
+use switchyard_cluster::link::{Ask, Asker, CreateAsk, SendAsk, UpdateAsk};
 use switchyard_protocol::id::UserId;
+use switchyard_protocol::v1::Role;
 
 use super::line::Line;
 use super::recent::IdHash;
@@ -42,7 +43,11 @@ pub(crate) enum Work {
     Add(Vec<UserId>),
     Remove(UserId),
     Leave,
-    Update { name: Option<String>, avatar: Option<String> },
+    Update(Box<UpdateAsk>),
+    Promote { member: UserId, role: Role },
+    Demote { member: UserId, role: Role },
+    Close,
+    Reopen,
 }
 
 impl Work {
@@ -51,8 +56,10 @@ impl Work {
             Self::Message { send, .. } => send.bytes(),
             Self::Create(create) => create_bytes(create),
             Self::Add(users) => users_bytes(users),
-            Self::Remove(_) | Self::Leave => 0,
-            Self::Update { name, avatar } => text_bytes(name) + text_bytes(avatar),
+            Self::Update(update) => update_bytes(update),
+            Self::Remove(_) | Self::Leave | Self::Promote { .. } | Self::Demote { .. } | Self::Close | Self::Reopen => {
+                0
+            }
         }
     }
 }
@@ -63,20 +70,28 @@ pub(crate) fn ask_bytes(ask: &Ask) -> usize {
         Ask::Send(send) => send.bytes(),
         Ask::Create(create) => create_bytes(create),
         Ask::Add(users) => users_bytes(users),
-        Ask::Update { name, avatar } => text_bytes(name) + text_bytes(avatar),
+        Ask::Update(update) => update_bytes(update),
         Ask::History(_)
         | Ask::Subscribe(_)
         | Ask::Unsubscribe
         | Ask::Get
         | Ask::Members { .. }
         | Ask::Remove(_)
-        | Ask::Leave => 0,
+        | Ask::Leave
+        | Ask::Promote { .. }
+        | Ask::Demote { .. }
+        | Ask::Close
+        | Ask::Reopen => 0,
     }
 }
 
 fn create_bytes(create: &CreateAsk) -> usize {
     let texts = text_bytes(&create.name) + text_bytes(&create.avatar) + text_bytes(&create.context);
     users_bytes(&create.members) + texts
+}
+
+fn update_bytes(update: &UpdateAsk) -> usize {
+    text_bytes(&update.name) + text_bytes(&update.avatar) + text_bytes(&update.context)
 }
 
 fn users_bytes(users: &[UserId]) -> usize {

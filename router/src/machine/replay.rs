@@ -62,6 +62,7 @@ impl Replay {
         state.profile.avatar = fields.avatar.map(Into::into);
         state.profile.context = fields.context.map(Into::into);
         state.profile.created_ms = fields.created_ms;
+        state.profile.closed = fields.closed;
         state.first_available = fields.first_available.max(1);
         for member in members {
             let value: MemberRecord = stored::decode(&member.value).ok_or_else(|| damaged(key, member.at))?;

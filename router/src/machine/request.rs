@@ -2,6 +2,7 @@
 
 use switchyard_cluster::link::{Ask, EdgeId, Refusal, Request};
 use switchyard_cluster::now::Now;
+use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::v1::{self, reply};
 
@@ -80,11 +81,18 @@ impl Machine {
             Ask::Add(users) => Work::Add(users),
             Ask::Remove(user) => Work::Remove(user),
             Ask::Leave => Work::Leave,
-            Ask::Update { name, avatar } => Work::Update { name, avatar },
+            Ask::Update(update) => Work::Update(update),
+            Ask::Promote { member, role } => Work::Promote { member, role },
+            Ask::Demote { member, role } => Work::Demote { member, role },
+            Ask::Close => Work::Close,
+            Ask::Reopen => Work::Reopen,
         };
         let pending = Pending { asker: from, also: Vec::new(), user, since: now.mono, told_unknown: false, work };
-        // What is refused already now need not wait for its turn; what is not is looked at again then.
-        if let Err(refusal) = conversation.state.prepare(&pending, members_add) {
+        // What is refused already now need not wait for its turn; what is not is looked at again then. So is what is
+        // refused for the conversation is closed, while it may be about to be reopened.
+        if let Err(refusal) = conversation.state.prepare(&pending, members_add)
+            && (refusal.code != ErrorCode::Closed || conversation.pipeline.is_none())
+        {
             return refuse(from, refusal, out);
         }
         conversation.enqueue(&key, pending, &mut self.ready, out);

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use switchyard_cluster::link::{Ask, Asker, CreateAsk, EdgeId, Request, SendAsk};
+use switchyard_cluster::link::{Ask, Asker, CreateAsk, EdgeId, Request, SendAsk, UpdateAsk};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
-use switchyard_protocol::v1::{ConversationKind, MessageKind};
+use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
 use switchyard_router::config::RouterConfig;
 use switchyard_router::machine::{CommitOutcome, Effect, Input, Machine};
 use switchyard_store::{ProjectionWrite, Record, Row, StoredMember};
@@ -57,12 +57,16 @@ pub(crate) fn tell() -> Story {
         avatar: None,
         context: Some("order 7".into()),
     };
+    let update = UpdateAsk { name: Some("m".into()), avatar: Some("a".into()), context: Some("order 8".into()) };
     let text = |kind, text| Ask::Send(SendAsk::new("c1", text, kind, None));
     let asks = [
         (ann(), Ask::Create(Box::new(create))),
         (ann(), Ask::Add(vec![user("eve"), user("joe")])),
         (user("bob"), text(MessageKind::Text, "hi \u{20ac}")),
-        (ann(), Ask::Update { name: Some("m".into()), avatar: Some("a".into()) }),
+        (ann(), Ask::Update(Box::new(update))),
+        (ann(), Ask::Promote { member: user("bob"), role: Role::Moderator }),
+        (ann(), Ask::Close),
+        (ann(), Ask::Reopen),
         (ann(), Ask::Remove(user("joe"))),
         // The last admin's leaving promotes another.
         (ann(), Ask::Leave),
@@ -81,7 +85,7 @@ pub(crate) fn tell() -> Story {
             }
         }
     }
-    assert!(story.rows.len() == 7 && story.members.len() == 4 && story.record.is_some(), "{story:?}");
+    assert!(story.rows.len() == 10 && story.members.len() == 4 && story.record.is_some(), "{story:?}");
     story
 }
 

@@ -1,7 +1,8 @@
 //! What the clients of a run ask, in a form that can be kept and compared.
 
-use switchyard_cluster::link::{Ask, CreateAsk, EdgeId, HistoryAsk, SendAsk, SubscribeAsk};
+use switchyard_cluster::link::{Ask, CreateAsk, EdgeId, HistoryAsk, SendAsk, SubscribeAsk, UpdateAsk};
 use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::v1::Role;
 
 /// The same as [`Ask`], to be kept.
 #[derive(Clone, Debug)]
@@ -16,7 +17,11 @@ pub(crate) enum What {
     Add(Vec<UserId>),
     Remove(UserId),
     Leave,
-    Update { name: Option<String>, avatar: Option<String> },
+    Update { name: Option<String>, avatar: Option<String>, context: Option<String> },
+    Promote { member: UserId, role: Role },
+    Demote { member: UserId, role: Role },
+    Close,
+    Reopen,
 }
 
 impl What {
@@ -32,7 +37,11 @@ impl What {
             Self::Add(users) => Ask::Add(users),
             Self::Remove(user) => Ask::Remove(user),
             Self::Leave => Ask::Leave,
-            Self::Update { name, avatar } => Ask::Update { name, avatar },
+            Self::Update { name, avatar, context } => Ask::Update(Box::new(UpdateAsk { name, avatar, context })),
+            Self::Promote { member, role } => Ask::Promote { member, role },
+            Self::Demote { member, role } => Ask::Demote { member, role },
+            Self::Close => Ask::Close,
+            Self::Reopen => Ask::Reopen,
         }
     }
 }

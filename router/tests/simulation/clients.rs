@@ -3,7 +3,7 @@
 
 use switchyard_cluster::link::{CreateAsk, EdgeId, HistoryAsk, PageFrom, SendAsk, SubscribeAsk};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
-use switchyard_protocol::v1::{ConversationKind, MessageKind};
+use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
 
 use crate::ask::What;
 use crate::oracle::Oracle;
@@ -156,6 +156,11 @@ impl Chooser<'_> {
             return Deed::Ask(key, vec![What::Create(create); 1 + self.rng.below(2) as usize]);
         }
         let head = known.unwrap_or(0);
+        // Seldom closed and soon open again, for little happens meanwhile.
+        let closed = self.oracle.is_closed(&key);
+        if self.rng.chance(if closed { 150 } else { 15 }) {
+            return Deed::Ask(key, self.close(closed));
+        }
         let what = match self.rng.below(100) {
             0..45 => self.send(&key, user, head),
             45..48 => return self.burst(key, user, head),
@@ -170,7 +175,8 @@ impl Chooser<'_> {
             83..89 => What::Add((0..self.rng.within(1, 3)).map(|_| self.user()).collect()),
             89..91 => What::Remove(self.user()),
             91..93 => What::Leave,
-            93..97 => self.update(),
+            93..95 => self.update(),
+            95..97 => self.role(),
             _ => return Deed::Reconnect,
         };
         Deed::Ask(key, vec![what])
@@ -288,10 +294,34 @@ impl Chooser<'_> {
     fn update(&mut self) -> What {
         *self.fresh += 1;
         let text = if self.rng.chance(200) { String::new() } else { format!("name {}", self.fresh) };
-        match self.rng.below(3) {
-            0 => What::Update { name: Some(text), avatar: None },
-            1 => What::Update { name: None, avatar: Some(text) },
-            _ => What::Update { name: Some(text.clone()), avatar: Some(text) },
+        let (name, avatar, context) = match self.rng.below(4) {
+            0 => (Some(text), None, None),
+            1 => (None, Some(text), None),
+            2 => (None, None, Some(text)),
+            _ => (Some(text.clone()), Some(text.clone()), Some(text)),
+        };
+        What::Update { name, avatar, context }
+    }
+
+    fn role(&mut self) -> What {
+        let member = self.user();
+        match self.rng.below(4) {
+            0 => What::Promote { member, role: Role::Moderator },
+            1 => What::Promote { member, role: Role::Admin },
+            2 => What::Demote { member, role: Role::Moderator },
+            _ => What::Demote { member, role: Role::Member },
+        }
+    }
+
+    /// Closes or reopens, mostly what is to be; now and then both at once, or what is so already.
+    fn close(&mut self, closed: bool) -> Vec<What> {
+        let right = if closed { What::Reopen } else { What::Close };
+        let other = if closed { What::Close } else { What::Reopen };
+        match self.rng.below(10) {
+            0 => vec![other],
+            1 => vec![right, other],
+            2 => vec![right.clone(), right],
+            _ => vec![right],
         }
     }
 }

@@ -8,6 +8,7 @@
 mod ask;
 mod cases;
 mod clients;
+mod closing;
 mod crowds;
 mod desk;
 mod disk;

@@ -22,12 +22,15 @@ use crate::world::World;
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 23] = [
+const EVERYTHING: [&str; 29] = [
     "already",
     "bad request",
     "begins later by age",
     "begins later by number",
     "changed",
+    "closed",
+    "closed again",
+    "conflict",
     "corked",
     "crash",
     "created",
@@ -42,7 +45,10 @@ const EVERYTHING: [&str; 23] = [
     "overloaded",
     "page",
     "published",
+    "refused as closed",
+    "reopened",
     "resumed",
+    "role",
     "sent",
     "sent again",
     "unknown",

@@ -50,6 +50,10 @@ pub(crate) mod form {
         pub(crate) name: Option<String>,
         #[prost(string, optional, tag = "2")]
         pub(crate) avatar: Option<String>,
+        #[prost(string, optional, tag = "3")]
+        pub(crate) context: Option<String>,
+        #[prost(bool, optional, tag = "4")]
+        pub(crate) closed: Option<bool>,
     }
 
     #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -66,6 +70,8 @@ pub(crate) mod form {
         pub(crate) created_ms: u64,
         #[prost(uint64, tag = "6")]
         pub(crate) first_available: u64,
+        #[prost(bool, tag = "7")]
+        pub(crate) closed: bool,
     }
 
     #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -91,6 +97,7 @@ pub(crate) struct Profile {
     pub(crate) avatar: Option<String>,
     pub(crate) context: Option<String>,
     pub(crate) created_ms: u64,
+    pub(crate) closed: bool,
 }
 
 /// A member: role, and the number of the event by which they came.
@@ -166,6 +173,7 @@ impl Timeline {
                     avatar: founding.avatar,
                     context: founding.context,
                     created_ms: row.time_ms,
+                    closed: false,
                 });
             }
             MEMBERS => {
@@ -191,6 +199,10 @@ impl Timeline {
                 if let Some(avatar) = event.avatar {
                     profile.avatar = Some(avatar).filter(|avatar| !avatar.is_empty());
                 }
+                if let Some(context) = event.context {
+                    profile.context = Some(context).filter(|context| !context.is_empty());
+                }
+                profile.closed = event.closed.unwrap_or(profile.closed);
             }
             _ => {
                 let id = (user(row.sender()), row.client_id().to_owned());
@@ -234,7 +246,8 @@ pub(crate) fn event(key: &ConversationKey, seq: Seq, row: &Row) -> v1::Event {
         }
         CHANGE => {
             let event = form::Change::decode(row.body.clone()).expect("a change row");
-            Body::Change(v1::ConversationChanged { name: event.name, avatar: event.avatar, by, time_ms })
+            let form::Change { name, avatar, context, closed } = event;
+            Body::Change(v1::ConversationChanged { name, avatar, by, time_ms, context, closed })
         }
         _ => Body::Message(message(key, seq, row)),
     };

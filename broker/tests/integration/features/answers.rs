@@ -67,6 +67,33 @@ fn wrong_requests() -> Vec<(&'static str, Value, &'static str)> {
         ("update", json!({"conversation": "G", "name": "mine"}), "FORBIDDEN"),
         ("update", json!({"conversation": "G"}), "BAD_REQUEST"),
         ("update", json!({"conversation": "G", "name": ""}), "BAD_REQUEST"),
+        ("update", json!({"conversation": "G", "context": "mine"}), "FORBIDDEN"),
+        ("update", json!({"conversation": "G", "context": "x".repeat(257)}), "BAD_REQUEST"),
+        ("update", json!({"conversation": "G", "context": "a\u{0}"}), "BAD_REQUEST"),
+        ("update", json!({"conversation": "G", "context": 7}), "BAD_REQUEST"),
+        ("promote", json!({"conversation": "C", "member": "bob"}), "FORBIDDEN"),
+        ("promote", json!({"conversation": "G", "member": "alice"}), "FORBIDDEN"),
+        ("promote", json!({"conversation": "G", "member": "nobody"}), "FORBIDDEN"),
+        ("promote", json!({"conversation": "G"}), "BAD_REQUEST"),
+        ("promote", json!({"conversation": "G", "member": ""}), "BAD_REQUEST"),
+        ("promote", json!({"conversation": "G", "member": null}), "BAD_REQUEST"),
+        ("promote", json!({"conversation": "G", "member": "bob", "role": "member"}), "BAD_REQUEST"),
+        ("promote", json!({"conversation": "G", "member": "bob", "role": "owner"}), "BAD_REQUEST"),
+        ("promote", json!({"conversation": "G", "member": "bob", "role": 2}), "BAD_REQUEST"),
+        ("promote", json!({"conversation": "X", "member": "bob"}), "NOT_FOUND"),
+        ("demote", json!({"conversation": "C", "member": "bob"}), "FORBIDDEN"),
+        ("demote", json!({"conversation": "G", "member": "bob"}), "FORBIDDEN"),
+        ("demote", json!({"conversation": "G"}), "BAD_REQUEST"),
+        ("demote", json!({"conversation": "G", "member": "bob", "role": "admin"}), "BAD_REQUEST"),
+        ("demote", json!({"conversation": "G", "member": "bob", "role": ""}), "BAD_REQUEST"),
+        ("demote", json!({"conversation": "X", "member": "bob"}), "NOT_FOUND"),
+        ("close", json!({"conversation": "G"}), "FORBIDDEN"),
+        ("close", json!({"conversation": "X"}), "NOT_FOUND"),
+        ("close", json!({}), "NOT_FOUND"),
+        ("close", json!({"conversation": 5}), "BAD_REQUEST"),
+        ("reopen", json!({"conversation": "G"}), "FORBIDDEN"),
+        ("reopen", json!({"conversation": "X"}), "NOT_FOUND"),
+        ("reopen", json!([]), "BAD_REQUEST"),
         ("renew", json!({"token": ""}), "AUTH_INVALID"),
         ("edit", json!({"id": "x", "text": "y"}), "BAD_REQUEST"),
         ("typing", json!({"conversation": "C"}), "BAD_REQUEST"),
@@ -147,7 +174,7 @@ fn a4_an_unknown_request_is_named_and_one_that_is_planned_is_told_apart() {
     let mut alice = Plain::open(&site, "alice");
     let told = |reply: Value| reply["error"]["message"].as_str().expect("text").to_owned();
     assert_eq!(told(alice.ask("frobnicate", &json!({}))), "unknown request 'frobnicate'");
-    for planned in ["edit", "delete", "react", "open", "list", "promote", "typing", "unread"] {
+    for planned in ["edit", "delete", "react", "open", "list", "archive", "typing", "unread"] {
         let reply = alice.ask(planned, &json!({}));
         assert_eq!(reply["error"]["code"], "BAD_REQUEST");
         assert!(told(reply).contains(planned));

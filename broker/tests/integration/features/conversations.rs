@@ -16,7 +16,7 @@ fn b1_asking_again_gives_the_same_conversation() {
     assert_eq!(keys(&first), ["conversation", "created"]);
     assert_eq!(first["created"], true);
     let conversation = &first["conversation"];
-    let expected = ["created_ms", "first_available", "head", "id", "kind", "member_count", "role"];
+    let expected = ["closed", "created_ms", "first_available", "head", "id", "kind", "member_count", "role"];
     assert_eq!(keys(conversation), expected);
     assert_eq!((&conversation["kind"], &conversation["member_count"]), (&json!("direct"), &json!(2)));
 
@@ -161,7 +161,8 @@ fn b8_detail_members_by_the_page_and_a_new_name_that_all_see() {
     let detail = bob.done("get", &json!({"conversation": id}));
     assert_eq!(keys(&detail), ["conversation"]);
     let conversation = &detail["conversation"];
-    let expected = ["avatar", "created_ms", "first_available", "head", "id", "kind", "member_count", "name", "role"];
+    let expected =
+        ["avatar", "closed", "created_ms", "first_available", "head", "id", "kind", "member_count", "name", "role"];
     assert_eq!(keys(conversation), expected);
     assert_eq!((&conversation["name"], &conversation["role"]), (&json!("team"), &json!("member")));
     assert_eq!((&conversation["member_count"], &conversation["kind"]), (&json!(4), &json!("group")));
@@ -187,7 +188,15 @@ fn b8_detail_members_by_the_page_and_a_new_name_that_all_see() {
     assert_eq!((&event["change"]["name"], &event["change"]["by"]), (&json!("the team"), &json!("alice")));
     alice.done("update", &json!({"conversation": id, "avatar": ""}));
     assert_eq!(bob.event("conversation")["change"]["avatar"], "");
+    alice.done("update", &json!({"conversation": id, "context": "order 7"}));
+    let event = bob.event("conversation");
+    assert_eq!(keys(&event["change"]), ["by", "context", "time_ms"]);
+    assert_eq!(event["change"]["context"], "order 7");
     let detail = bob.done("get", &json!({"conversation": id}));
     assert_eq!(detail["conversation"]["name"], "the team");
+    assert_eq!(detail["conversation"]["context"], "order 7");
+    alice.done("update", &json!({"conversation": id, "context": ""}));
+    let detail = bob.done("get", &json!({"conversation": id}));
+    assert!(detail["conversation"].get("context").is_none(), "it is taken away: {detail}");
     assert_eq!(bob.refused("update", &json!({"conversation": id, "name": "mine"})), "FORBIDDEN");
 }

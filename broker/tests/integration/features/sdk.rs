@@ -14,14 +14,14 @@ use crate::plain::GUARD;
 use crate::site::{ISSUER, Setup, Site, TENANT, now};
 
 /// Runs a test in both forms, with one guard over all of it.
-fn in_both_forms<T: Future<Output = ()>>(test: impl Fn(Form) -> T) {
+pub(super) fn in_both_forms<T: Future<Output = ()>>(test: impl Fn(Form) -> T) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     for form in Form::ALL {
         runtime.block_on(async { tokio::time::timeout(GUARD, test(form)).await.expect("it hangs") });
     }
 }
 
-fn client(site: &Site, form: Form, user: &str) -> Client {
+pub(super) fn client(site: &Site, form: Form, user: &str) -> Client {
     let mut config = ClientConfig::new(site.url(), StaticToken::new(site.token(user)));
     config.form = form;
     Client::connect(config).expect("a good address")
@@ -97,11 +97,11 @@ fn b2_b8_groups() {
         alice.add(&group, &["carol"]).await.expect("the admin may");
         let Some(Event::Members { change, .. }) = events.next().await else { panic!("carol came") };
         assert_eq!(change.added.iter().map(|member| member.user.as_str()).collect::<Vec<_>>(), ["carol"]);
-        alice.update(&group, Some("the team"), None).await.expect("the admin may");
+        alice.update(&group, Some("the team"), None, None).await.expect("the admin may");
         let Some(Event::Changed { change, .. }) = events.next().await else { panic!("a new name") };
         assert_eq!(change.name.as_deref(), Some("the team"));
         assert_eq!(
-            bob.update(&group, Some("mine"), None).await.expect_err("no right").code(),
+            bob.update(&group, Some("mine"), None, None).await.expect_err("no right").code(),
             Some(ErrorCode::Forbidden)
         );
         let page = bob.members(&group, None, 2).await.expect("a member");

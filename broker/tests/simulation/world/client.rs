@@ -4,6 +4,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use switchyard_client::core::{Call, Connection, Effect, From, Input, NoToken, Ticket};
 use switchyard_client::{Ended, Error, State};
+use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::json;
 use switchyard_protocol::v1::{self, ServerFrame, reply};
@@ -185,6 +186,9 @@ impl World {
                 let v1::Send { conversation, client_id, text, .. } = send;
                 it.unsure.push(Unsure { conversation, client_id, text, since });
                 self.saw("an outcome is unknown");
+            }
+            Err(Error::Rejected { code: Some(ErrorCode::Closed), .. }) => {
+                self.saw("a message is rejected where it is closed");
             }
             Err(Error::Rejected { .. }) => self.saw("a message is rejected"),
             Err(_) => self.saw("a message is given up"),

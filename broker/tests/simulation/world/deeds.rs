@@ -106,11 +106,20 @@ impl World {
 
     fn change(&mut self, device: usize, conversation: String) {
         let member = places::user(self.rng.below(self.plan.users as u64) as usize).to_string();
-        let call = match self.rng.below(10) {
-            0..4 => Call::Add(v1::Add { conversation, members: vec![member] }),
-            4..7 => Call::Remove(v1::Remove { conversation, member }),
-            7 => Call::Leave(v1::Leave { conversation }),
-            _ => Call::Update(v1::Update { conversation, name: Some(format!("of {member}")), avatar: None }),
+        let call = match self.rng.below(20) {
+            0..7 => Call::Add(v1::Add { conversation, members: vec![member] }),
+            7..11 => Call::Remove(v1::Remove { conversation, member }),
+            11 => Call::Leave(v1::Leave { conversation }),
+            12..14 => {
+                let name = Some(format!("of {member}"));
+                Call::Update(v1::Update { conversation, name, avatar: None, context: None })
+            }
+            14 => Call::Promote(v1::Promote { conversation, member, role: None }),
+            15 => Call::Promote(v1::Promote { conversation, member, role: Some(v1::Role::Admin.into()) }),
+            16 => Call::Demote(v1::Demote { conversation, member, role: None }),
+            // Little happens where it is closed.
+            17 => Call::Close(v1::Close { conversation }),
+            _ => Call::Reopen(v1::Reopen { conversation }),
         };
         self.call(device, call, None);
     }

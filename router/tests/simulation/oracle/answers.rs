@@ -1,15 +1,14 @@
 //! Answers other than pages and refusals.
 
-use std::collections::BTreeMap;
-
 use prost::Message as _;
 use switchyard_cluster::link::{Answer, Asker};
+use switchyard_protocol::id::UserId;
 use switchyard_protocol::v1::{self, Role, reply};
 use switchyard_store::Seq;
 
 use super::Oracle;
 use crate::ask::{Asked, What};
-use crate::timeline::{CHANGE, MEMBERS, message, touched};
+use crate::timeline::{CHANGE, Entry, MEMBERS, Members, message, touched};
 
 impl Oracle {
     pub(super) fn answer(&mut self, to: Asker, answer: &Answer) {
@@ -128,6 +127,7 @@ impl Oracle {
             member_count: entry.members.len() as u64,
             role: entry.role(&asked.user).unwrap_or(Role::Member).into(),
             created_ms: entry.profile.created_ms,
+            closed: entry.profile.closed,
         };
         if entry.role(&asked.user).is_none() {
             problems.push("told to somebody who is no member".into());
@@ -175,22 +175,25 @@ impl Oracle {
             problems.push("acknowledged before it is certain to be kept".to_owned());
         }
         let Some(entry) = self.entry(&asked.key, seq) else { return vec!["there is no such row".into()] };
-        let kind = if matches!(asked.what, What::Update { .. }) { CHANGE } else { MEMBERS };
+        let kind = match asked.what {
+            What::Update { .. } | What::Close | What::Reopen => CHANGE,
+            _ => MEMBERS,
+        };
         let mine = asked.low < Some(seq) && entry.row.kind == kind && entry.row.sender() == asked.user.as_str();
         let before = seq.checked_sub(1).and_then(|before| self.entry(&asked.key, before));
-        let wrong = before.filter(|_| mine).map(|before| effect(asked, &before.members, &entry.members));
-        let already = match &asked.what {
-            What::Add(users) => self.at_some_time(asked, |at| {
-                at.is_some_and(|(at, entry)| at == seq && users.iter().all(|user| entry.role(user).is_some()))
-            }),
-            _ => false,
-        };
+        let wrong = before.filter(|_| mine).map(|before| effect(asked, before, entry));
+        let already = self.at_some_time(asked, |at| at.is_some_and(|(at, entry)| at == seq && is_so(entry, asked)));
         match wrong {
             Some(None) => {
-                self.saw("changed");
+                self.saw(match asked.what {
+                    What::Close => "closed",
+                    What::Reopen => "reopened",
+                    What::Promote { .. } | What::Demote { .. } => "role",
+                    _ => "changed",
+                });
                 problems.extend(self.listed(asked, seq));
             }
-            _ if already => self.saw("already"),
+            _ if already => self.saw(if matches!(asked.what, What::Close) { "closed again" } else { "already" }),
             Some(Some(wrong)) => problems.push(wrong),
             None => problems.push("nothing of the kind happened".into()),
         }
@@ -212,22 +215,44 @@ impl Oracle {
     }
 }
 
-type Members = BTreeMap<switchyard_protocol::id::UserId, (Role, Seq)>;
+/// Whether there is nothing left to do: what was asked for is so already.
+fn is_so(entry: &Entry, asked: &Asked) -> bool {
+    match &asked.what {
+        What::Add(users) => users.iter().all(|user| entry.role(user).is_some()),
+        What::Promote { member, role } => entry.role(member) >= Some(*role),
+        What::Demote { member, role } => entry.role(member).is_some_and(|has| has <= *role),
+        What::Close => entry.profile.closed,
+        What::Reopen => !entry.profile.closed,
+        _ => false,
+    }
+}
 
 /// Whether the event did what was asked.
-fn effect(asked: &Asked, before: &Members, after: &Members) -> Option<String> {
+fn effect(asked: &Asked, state: &Entry, next: &Entry) -> Option<String> {
+    let (before, after) = (&*state.members, &*next.members);
     let gone = |user| before.contains_key(user) && !after.contains_key(user);
+    let others = |user: &UserId| {
+        let rest =
+            |members: &Members| members.clone().into_iter().filter(|(other, _)| other != user).collect::<Vec<_>>();
+        rest(before) == rest(after)
+    };
+    let has = |user, role| next.role(user) == Some(role) && others(user);
+    let closed = (state.profile.closed, next.profile.closed);
     let right = match &asked.what {
         What::Add(users) => users.iter().all(|user| after.contains_key(user)) && after.len() > before.len(),
         What::Remove(user) => gone(user) && after.len() + 1 == before.len(),
         What::Leave => gone(&asked.user) && after.len() + 1 == before.len(),
-        What::Update { .. } => before == after,
+        What::Update { .. } => before == after && closed.0 == closed.1,
+        What::Promote { member, role } => has(member, *role) && state.role(member) < Some(*role),
+        What::Demote { member, role } => has(member, *role) && state.role(member) > Some(*role),
+        What::Close => before == after && closed == (false, true),
+        What::Reopen => before == after && closed == (true, false),
         _ => false,
     };
     // A group with members always has an admin.
-    let headless = !after.is_empty() && !after.values().any(|(role, _)| *role == Role::Admin);
+    let headless = !next.direct() && !after.is_empty() && !after.values().any(|(role, _)| *role == Role::Admin);
     match (right, headless) {
-        (false, _) => Some(format!("it made {after:?} of {before:?}")),
+        (false, _) => Some(format!("it made {after:?} of {before:?}, closed {closed:?}")),
         (true, true) => Some(format!("nobody is admin of {after:?}")),
         (true, false) => None,
     }

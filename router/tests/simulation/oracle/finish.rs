@@ -76,6 +76,12 @@ impl Oracle {
         last.is_some_and(|entry| entry.role(user).is_some())
     }
 
+    /// Whether it is closed as far as the rows say that were looked at.
+    pub(crate) fn is_closed(&self, key: &ConversationKey) -> bool {
+        let last = self.timelines.get(key).and_then(|timeline| timeline.entries.last());
+        last.is_some_and(|entry| entry.profile.closed)
+    }
+
     /// The users who are members at the end, with their roles.
     pub(crate) fn members(&self, key: &ConversationKey) -> Vec<(UserId, Role)> {
         let entry = self.timelines.get(key).and_then(|timeline| timeline.entries.last());

@@ -5,6 +5,7 @@ mod answers;
 mod finish;
 mod reads;
 mod refusals;
+mod rights;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -251,6 +252,9 @@ impl Oracle {
         let sender = crate::timeline::user(entry.row.sender());
         if before.is_some_and(|before| before.role(&sender).is_none()) {
             return self.violate(format!("row {seq} of {} is from {sender}, who is no member", key.conversation));
+        }
+        if let Some(wrong) = before.and_then(|before| rights::wrong(before, entry, &sender)) {
+            return self.violate(format!("row {seq} of {} by {sender}: {wrong}", key.conversation));
         }
         if !entry.is_message() {
             return;

@@ -5,8 +5,8 @@ use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::v1::Role;
 
 use super::Oracle;
+use super::rights::{self, forbidden, headless};
 use crate::ask::{Asked, What};
-use crate::timeline::Entry;
 
 impl Oracle {
     pub(super) fn refused(&mut self, asked: &Asked, refusal: &Refusal) -> Vec<String> {
@@ -27,6 +27,11 @@ impl Oracle {
                 named.is_some_and(|named| self.at_some_time(asked, |at| at.is_some_and(|(seq, _)| seq < named)))
             }
             ErrorCode::IdExpired => self.just_expired(asked),
+            ErrorCode::Closed => self.just_closed(asked),
+            ErrorCode::Conflict => {
+                self.saw("conflict");
+                self.at_some_time(asked, |at| at.is_some_and(|(_, entry)| headless(entry, asked)))
+            }
             ErrorCode::UnknownOutcome => {
                 self.saw("unknown");
                 let writes = !matches!(
@@ -63,13 +68,46 @@ impl Oracle {
             self.saw("not found");
             return true;
         }
-        let What::Remove(user) = &asked.what else { return false };
+        let (What::Remove(user) | What::Promote { member: user, .. } | What::Demote { member: user, .. }) = &asked.what
+        else {
+            return false;
+        };
+        let removes = matches!(asked.what, What::Remove(_));
         self.saw("no such member");
         self.at_some_time(asked, |at| {
             at.is_some_and(|(_, entry)| {
-                entry.role(user).is_none() && entry.role(&asked.user).is_some_and(|role| role != Role::Member)
+                let may = |role| role == Role::Admin || removes && role == Role::Moderator;
+                entry.role(user).is_none() && entry.role(&asked.user).is_some_and(may)
             })
         })
+    }
+
+    /// Whether it was closed at some time, and what was asked would have written to it. What was stored before is not told
+    /// to be refused.
+    fn just_closed(&mut self, asked: &Asked) -> bool {
+        self.saw("refused as closed");
+        let stored = match &asked.what {
+            What::Send(send) => self.is_within_reach(asked, send.client_id(), send.since),
+            _ => false,
+        };
+        !stored
+            && self.at_some_time(asked, |at| {
+                at.is_some_and(|(_, entry)| entry.profile.closed && rights::writes(&asked.what, &asked.user))
+            })
+    }
+
+    /// Whether a message with this id is stored where it is looked for. An attempt waits with an earlier one, which may have
+    /// done without `since`.
+    fn is_within_reach(&self, asked: &Asked, client_id: &str, since: Option<u64>) -> bool {
+        let head = self.head(&asked.key).unwrap_or(0);
+        let id = (asked.key.clone(), asked.user.clone(), client_id.to_owned());
+        let bare = self.ids.get(&id).is_some_and(|attempts| attempts.bare);
+        let reach = match since.filter(|_| !bare) {
+            Some(since) => since + 1..=since.saturating_add(10_000),
+            None => (head + 1).saturating_sub(1_000)..=head,
+        };
+        let places = self.timelines[&asked.key].ids.get(&(asked.user.clone(), client_id.to_owned()));
+        places.is_some_and(|places| places.iter().any(|place| *place <= head && reach.contains(place)))
     }
 
     /// Whether one message was sent so often that not all may wait for it.
@@ -89,20 +127,5 @@ impl Oracle {
         }
         let places = self.timelines[&asked.key].ids.get(&(asked.user.clone(), send.client_id().to_owned()));
         places.is_some_and(|places| places.iter().any(|place| *place < gone))
-    }
-}
-
-/// The table of rights: whether a member in this state may not do this.
-fn forbidden(entry: &Entry, asked: &Asked, members_add: bool) -> bool {
-    let Some(role) = entry.role(&asked.user) else { return false };
-    let direct = entry.direct();
-    match &asked.what {
-        What::Add(_) => direct || (role == Role::Member && !members_add),
-        What::Remove(user) => {
-            direct || role == Role::Member || (role == Role::Moderator && entry.role(user) == Some(Role::Admin))
-        }
-        What::Leave => direct,
-        What::Update { .. } => direct || role == Role::Member,
-        _ => false,
     }
 }
