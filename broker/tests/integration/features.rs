@@ -6,5 +6,6 @@ mod conversations;
 mod messages;
 mod operations;
 mod resume;
+mod rights;
 mod sdk;
 mod sessions;
