@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "Error.retry_after_ms",
         "SubscribedTo.error",
         "ResumedConversation.error",
+        "OpenedConversation.error",
         "Conversation.name",
         "Conversation.avatar",
         "Conversation.context",

@@ -325,7 +325,7 @@ impl Chat {
                     (None, None) => print(format_args!("[{seq}] * {by} changed its avatar or context")),
                 }
             }
-            Event::Other { .. } => Ok(()),
+            Event::Other { .. } | Event::Typing { .. } => Ok(()),
             Event::Gap { missed_from, first_available, .. } => {
                 eprintln!("(numbers {missed_from} to {} are no longer kept)", first_available - 1);
                 Ok(())

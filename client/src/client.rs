@@ -308,6 +308,24 @@ impl Client {
         self.ask(|waiter| Command::Unsubscribe { conversation, waiter }, |closed| closed).await.map(drop)
     }
 
+    /// The conversations that the application shows now, in place of those before; 8 at most, each of which it must have
+    /// subscribed to. Gives for each who types there, and from then on [`Event::Typing`] tells when that changes. It is
+    /// said again by itself after a reconnect. Waits until the server has answered, however long that takes.
+    pub async fn open(&self, conversations: &[&str]) -> Result<Vec<v1::OpenedConversation>, Error> {
+        let conversations = owned(conversations);
+        match self.ask(|waiter| Command::Open { conversations, waiter }, |closed| closed).await? {
+            reply::Result::Opened(opened) => Ok(opened.opened),
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
+    /// The user types in a subscribed conversation, or has stopped. To be called with every key: the server is told every
+    /// 3 seconds at most. Does not wait for the server, and while there is no connection nobody is told.
+    pub async fn typing(&self, conversation: &str, on: bool) -> Result<(), Error> {
+        let conversation = conversation.to_owned();
+        self.ask(|waiter| Command::Typing { conversation, on, waiter }, |closed| closed).await.map(drop)
+    }
+
     /// The server's time, in milliseconds since 1970.
     pub async fn ping(&self) -> Result<u64, Error> {
         match self.call(Call::Ping(v1::Ping {})).await? {

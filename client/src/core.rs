@@ -8,6 +8,7 @@
 //! | `link.rs` | tokens, connecting, welcome, silence, draining, closing |
 //! | `calls.rs` | the application's requests: sending, repeating, giving up |
 //! | `subscriptions.rs` | whose events are wanted, and asking for them |
+//! | `typing.rs` | what is shown, and who types there |
 //! | `delivery.rs` | what the application is told, and when |
 //! | `outbox.rs`, `timeline.rs`, `flights.rs`, `timers.rs`, `jitter.rs` | the state that these four decide over |
 //!
@@ -27,6 +28,7 @@ mod subscriptions;
 mod tests;
 mod timeline;
 mod timers;
+mod typing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -44,6 +46,7 @@ use self::link::{Link, Token};
 use self::outbox::{Known, Outbox};
 use self::timeline::Timeline;
 use self::timers::{Timer, Timers};
+use self::typing::Showing;
 use crate::error::Error;
 use crate::event::{Event, State};
 
@@ -125,6 +128,7 @@ pub struct Core {
     /// What the application must be told besides numbered events, and had no room for.
     notices: VecDeque<Event>,
     held_bytes: usize,
+    showing: Showing,
 }
 
 impl Core {
@@ -162,6 +166,7 @@ impl Core {
             stalled: VecDeque::new(),
             notices: VecDeque::new(),
             held_bytes: 0,
+            showing: Showing::default(),
             settings,
         }
     }
@@ -184,7 +189,7 @@ impl Core {
 
     /// Whether events wait for [`Input::Room`].
     pub fn is_stalled(&self) -> bool {
-        !self.stalled.is_empty() || !self.notices.is_empty()
+        !self.stalled.is_empty() || !self.notices.is_empty() || self.showing.is_stalled()
     }
 
     /// How many more events may be delivered before the next [`Input::Room`].
@@ -228,6 +233,8 @@ impl Core {
             Input::Submit { ticket, call, timeout } => self.submit(ticket, call, timeout),
             Input::Subscribe { ticket, conversation, from } => self.subscribe(ticket, &conversation, from),
             Input::Unsubscribe { ticket, conversation } => self.unsubscribe(ticket, &conversation),
+            Input::Show { ticket, conversations } => self.show(ticket, &conversations),
+            Input::Typing { ticket, conversation, on } => self.typing(ticket, conversation, on),
             Input::Room(room) => self.on_room(room),
             Input::Close(patience) => self.close(patience),
         }
@@ -242,6 +249,8 @@ impl Core {
             Purpose::Subscribe(names) => self.on_subscribed(self.still_for(id, names, |name| name), result),
             Purpose::Unsubscribe(names) => self.on_unsubscribed(names, result),
             Purpose::Head(name) => self.on_head_known(&name, result),
+            Purpose::Show => self.on_shown(result),
+            Purpose::Typing => {}
             Purpose::Call(ticket) => self.on_answer(ticket, id, result),
         }
     }
@@ -254,7 +263,7 @@ impl Core {
                 Timer::Move => self.start_moving(),
                 Timer::MoveNow => self.move_now(),
                 Timer::Renew => self.renew_again(),
-                Timer::Fetch | Timer::Unsubscribe => {}
+                Timer::Fetch | Timer::Unsubscribe | Timer::Show => {}
                 Timer::Deadline(ticket) => self.give_up(ticket),
                 Timer::Retry(ticket) => self.outbox.wait_again(ticket),
                 Timer::Lane(name) => self.outbox.release(&name),
@@ -269,8 +278,9 @@ impl Core {
                 break;
             }
             match purpose {
-                // The step's own timer covers hello, and nobody waits for the answer to unsubscribe.
-                Purpose::Hello | Purpose::Unsubscribe(_) => {}
+                // The step's own timer covers hello, and nobody waits for the answers to the others.
+                Purpose::Hello | Purpose::Unsubscribe(_) | Purpose::Typing => {}
+                Purpose::Show => self.show_later(None),
                 Purpose::Renew => self.renew_later(),
                 Purpose::Resume(asked) => {
                     let asked = self.still_for(id, asked, |(name, _)| name);
@@ -294,6 +304,7 @@ impl Core {
             Link::Live { moving: false, .. } => {
                 self.pump_fetches();
                 self.pump_unsubscribes();
+                self.pump_showing();
                 self.pump_calls();
             }
             Link::Live { moving: true, .. } if self.flights.is_empty() => self.move_now(),

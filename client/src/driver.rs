@@ -49,6 +49,15 @@ pub(crate) enum Command {
         conversation: String,
         waiter: Waiter,
     },
+    Open {
+        conversations: Vec<String>,
+        waiter: Waiter,
+    },
+    Typing {
+        conversation: String,
+        on: bool,
+        waiter: Waiter,
+    },
     Close {
         patience: Duration,
     },
@@ -200,6 +209,12 @@ impl Driver {
                 }
                 Command::Unsubscribe { conversation, waiter } => {
                     (Input::Unsubscribe { ticket: self.next_ticket(), conversation }, waiter, None)
+                }
+                Command::Open { conversations, waiter } => {
+                    (Input::Show { ticket: self.next_ticket(), conversations }, waiter, None)
+                }
+                Command::Typing { conversation, on, waiter } => {
+                    (Input::Typing { ticket: self.next_ticket(), conversation, on }, waiter, None)
                 }
                 Command::Close { patience } => {
                     self.give(Input::Close(patience));

@@ -43,6 +43,15 @@ pub enum Event {
         /// The oldest number that still exists; events go on from it.
         first_available: u64,
     },
+    /// Who types in a conversation that is open ([`Client::open`](crate::Client::open)), in place of what was told before.
+    Typing {
+        /// Where.
+        conversation: String,
+        /// Those who began first, five at most; not what this client types itself.
+        users: Vec<String>,
+        /// How many more there are.
+        more: u64,
+    },
     /// No more events come from this conversation.
     Ended {
         /// Which.
@@ -61,6 +70,7 @@ impl Event {
             | Self::Changed { conversation, .. }
             | Self::Other { conversation, .. }
             | Self::Gap { conversation, .. }
+            | Self::Typing { conversation, .. }
             | Self::Ended { conversation, .. } => conversation,
         }
     }
@@ -70,7 +80,7 @@ impl Event {
         match self {
             Self::Message(message) => Some(message.seq),
             Self::Members { seq, .. } | Self::Changed { seq, .. } | Self::Other { seq, .. } => Some(*seq),
-            Self::Gap { .. } | Self::Ended { .. } => None,
+            Self::Gap { .. } | Self::Typing { .. } | Self::Ended { .. } => None,
         }
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::limits::TYPERS_SHOWN_MAX;
 use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 
@@ -28,7 +29,7 @@ pub struct Asker {
 /// From an edge to the owner of a conversation's shard.
 #[derive(Debug)]
 pub struct Request {
-    /// Whom to answer. Every request is answered once, but `Unsubscribe`.
+    /// Whom to answer. Every request is answered once, but those that [`Ask::is_answered`] tells.
     pub from: Asker,
     /// The conversation that it is about.
     pub key: ConversationKey,
@@ -47,6 +48,12 @@ impl Request {
 }
 
 impl Ask {
+    /// Whether somebody waits for an answer. What is not answered says that something is over: it asks for nothing, and
+    /// is nobody's question but the edge's own.
+    pub fn is_answered(&self) -> bool {
+        !matches!(self, Self::Unsubscribe | Self::Hide | Self::TypingEnd)
+    }
+
     fn bytes(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let users = |users: &[UserId]| users.iter().map(|user| size_of::<UserId>() + user.as_str().len()).sum();
@@ -64,6 +71,7 @@ impl Ask {
             }
             Self::History(_) | Self::Subscribe(_) | Self::Unsubscribe | Self::Get => 0,
             Self::Leave | Self::Close | Self::Reopen => 0,
+            Self::Show | Self::Hide | Self::Typing | Self::TypingEnd => 0,
         }
     }
 }
@@ -117,6 +125,15 @@ pub enum Ask {
     Close,
     /// Answered [`Answer::Result`].
     Reopen,
+    /// A session of this edge shows the conversation: the edge is told who types. Answered [`Answer::Result`] with the
+    /// typers of now, as `Reply::Opened` of this one conversation.
+    Show,
+    /// No session of this edge shows the conversation any more. Not answered.
+    Hide,
+    /// The asker's session types, for the next seconds. Answered [`Answer::Result`].
+    Typing,
+    /// The asker's session types no more, or is gone. Not answered.
+    TypingEnd,
 }
 
 /// A message to store. Client id and text share one allocation.
@@ -236,6 +253,9 @@ pub enum Delivery {
         /// The number of its newest committed event.
         head: u64,
     },
+    /// Who types in a conversation that this edge has open. The newest per conversation counts; it gives way to
+    /// everything else, and what waits is replaced by what is newer.
+    Typing(Box<TypersNow>),
 }
 
 impl Delivery {
@@ -245,6 +265,7 @@ impl Delivery {
             Self::Answer { answer, .. } => answer.bytes(),
             Self::Event(event) => event.frame.len(),
             Self::Head { .. } => 0,
+            Self::Typing(now) => now.bytes(),
         }
     }
 }
@@ -325,6 +346,41 @@ pub struct LiveEvent {
     pub removed: Vec<UserId>,
 }
 
+/// Who types in a conversation, as its owner tells an edge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TypersNow {
+    /// Which conversation.
+    pub key: ConversationKey,
+    /// Who, each user once, those who began first before others: one more than are shown, at most, so that enough are
+    /// left for a session that is not told of itself.
+    pub users: Vec<UserId>,
+    /// How many users in all.
+    pub count: u64,
+    /// Sessions of this edge that type, with their users, where no other session of that user does: they are not told of
+    /// themselves.
+    pub own: Vec<(u64, UserId)>,
+}
+
+impl TypersNow {
+    /// Users to tell an edge, at most.
+    pub const USERS_MAX: usize = TYPERS_SHOWN_MAX + 1;
+
+    /// What this session is told.
+    pub fn seen_by(&self, session: u64) -> v1::Typers {
+        let own = self.own.iter().find(|(typing, _)| *typing == session).map(|(_, user)| user);
+        let others = self.users.iter().filter(|user| Some(*user) != own);
+        let users: Vec<String> = others.take(TYPERS_SHOWN_MAX).map(|user| user.as_str().to_owned()).collect();
+        let count = self.count.saturating_sub(u64::from(own.is_some()));
+        v1::Typers { more: count.saturating_sub(users.len() as u64), users }
+    }
+
+    fn bytes(&self) -> usize {
+        let users = self.users.iter().chain(self.own.iter().map(|(_, user)| user));
+        let texts: usize = users.map(|user| size_of::<UserId>() + user.as_str().len()).sum();
+        size_of::<Self>() + texts
+    }
+}
+
 /// The way to a shard's owner is full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinkFull;
@@ -347,7 +403,7 @@ pub trait RouterLink {
     fn receive(&mut self, into: &mut Vec<Request>);
 
     /// Sends to an edge. Answers always go; an event gives way to a head mark where the edge's queue is full, unless it
-    /// puts somebody out.
+    /// puts somebody out, and who types waits until there is room, the newest of each conversation.
     fn send(&mut self, edge: EdgeId, delivery: Delivery);
 
     /// Lets go what was sent in this turn.

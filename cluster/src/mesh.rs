@@ -7,7 +7,7 @@ use std::sync::Arc;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::shard::Shard;
 
-use crate::link::{Delivery, EdgeId, EdgeLink, LinkFull, Request, RouterLink};
+use crate::link::{Delivery, EdgeId, EdgeLink, LinkFull, Request, RouterLink, TypersNow};
 use crate::mailbox::{Bell, Mailbox};
 
 /// Requests that may wait for one router worker. At a microsecond or two each this is a tenth of a second of work; more
@@ -47,6 +47,8 @@ pub struct MeshRouter {
     outgoing_bytes: Vec<usize>,
     /// Per edge, the conversations whose events gave way, with their newest number.
     marks: Vec<HashMap<ConversationKey, u64, foldhash::fast::RandomState>>,
+    /// Per edge, who types where, as far as that waits for room.
+    typing: Vec<HashMap<ConversationKey, Box<TypersNow>, foldhash::fast::RandomState>>,
 }
 
 /// Joins the workers behind these bells: an edge's and a router's end for each, in the same order.
@@ -70,6 +72,7 @@ pub fn join(bells: &[Arc<Bell>]) -> Vec<(MeshEdge, MeshRouter)> {
                 outgoing: (0..n).map(|_| Vec::new()).collect(),
                 outgoing_bytes: vec![0; n],
                 marks: (0..n).map(|_| HashMap::default()).collect(),
+                typing: (0..n).map(|_| HashMap::default()).collect(),
             };
             (edge, router)
         })
@@ -126,6 +129,14 @@ impl RouterLink for MeshRouter {
     fn send(&mut self, edge: EdgeId, delivery: Delivery) {
         let to = usize::from(edge.0);
         let Some(hub) = self.hubs.get(to) else { return };
+        let delivery = match delivery {
+            Delivery::Typing(now) => {
+                // Let go at the end of the turn, behind everything else, if there is room by then.
+                self.typing[to].insert(now.key.clone(), now);
+                return;
+            }
+            other => other,
+        };
         if let Delivery::Event(event) = &delivery {
             let waiting = hub.deliveries.bytes() + self.outgoing_bytes[to];
             // Who is put out by an event is known from it alone: a mark in its place would leave them reading. It goes,
@@ -146,6 +157,15 @@ impl RouterLink for MeshRouter {
         for (at, hub) in self.hubs.iter().enumerate() {
             for (key, head) in self.marks[at].drain() {
                 self.outgoing[at].push(Delivery::Head { key, head });
+            }
+            if !self.typing[at].is_empty()
+                && hub.deliveries.bytes() + self.outgoing_bytes[at] <= EVENT_BYTES_WAITING_MAX
+            {
+                for (_, now) in self.typing[at].drain() {
+                    let delivery = Delivery::Typing(now);
+                    self.outgoing_bytes[at] += delivery.bytes();
+                    self.outgoing[at].push(delivery);
+                }
             }
             let bytes = std::mem::take(&mut self.outgoing_bytes[at]);
             if at == self.at {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use switchyard_cluster::link::{
-    Answer, Ask, Asker, Delivery, EdgeId, EdgeLink as _, LiveEvent, Request, RouterLink as _, SendAsk,
+    Answer, Ask, Asker, Delivery, EdgeId, EdgeLink as _, LiveEvent, Request, RouterLink as _, SendAsk, TypersNow,
 };
 use switchyard_cluster::mailbox::Bell;
 use switchyard_cluster::mesh::{
@@ -41,6 +41,7 @@ fn received(edge: &mut MeshEdge) -> Vec<(&'static str, u64, usize)> {
         Delivery::Event(event) => ("event", event.seq, event.removed.len()),
         Delivery::Head { head, .. } => ("head", *head, 0),
         Delivery::Answer { .. } => ("answer", 0, 0),
+        Delivery::Typing(now) => ("typing", now.count, now.users.len()),
     };
     deliveries.iter().map(told).collect()
 }
@@ -59,6 +60,30 @@ fn n14_an_event_that_puts_somebody_out_never_gives_way() {
     router.send(EdgeId(0), event(5, &large, &[]));
     router.flush();
     assert_eq!(received(&mut edge), [("event", 5, 0)], "there is room again");
+}
+
+fn typing(users: &[&str]) -> Delivery {
+    let users: Vec<UserId> = users.iter().map(|user| UserId::new(user).expect("a valid id")).collect();
+    let count = users.len() as u64;
+    Delivery::Typing(Box::new(TypersNow { key: key(), users, count, own: Vec::new() }))
+}
+
+#[test]
+fn who_types_gives_way_to_all_else_and_only_the_newest_comes_in_the_end() {
+    let (mut edge, mut router) = ends();
+    let large = Bytes::from(vec![0; EVENT_BYTES_WAITING_MAX + 1]);
+    router.send(EdgeId(0), typing(&["ann"]));
+    router.send(EdgeId(0), event(1, &Bytes::from_static(b"frame"), &[]));
+    router.flush();
+    assert_eq!(received(&mut edge), [("event", 1, 0), ("typing", 1, 1)]);
+    router.send(EdgeId(0), event(2, &large, &[]));
+    router.send(EdgeId(0), typing(&["ann", "bob"]));
+    router.flush();
+    router.send(EdgeId(0), typing(&[]));
+    router.flush();
+    assert_eq!(received(&mut edge), [("event", 2, 0)]);
+    router.flush();
+    assert_eq!(received(&mut edge), [("typing", 0, 0)], "what was replaced is not told");
 }
 
 const ASKER: Asker = Asker { edge: EdgeId(0), session: 1, request: 1 };

@@ -14,6 +14,7 @@
 //! | `intake` | reads sockets, feeds sessions, carries out their effects |
 //! | `desk` | what a session's call needs |
 //! | `deliver` | answers and events from the link to queues |
+//! | `typing` | who types, to those who have the conversation open |
 //! | `outbox`, `queue` | frames, each made once; what waits for a socket |
 //! | `ending` | goodbyes, and what is cleaned up after a connection |
 //! | `timers` | deadlines |
@@ -31,6 +32,7 @@ mod opening;
 mod outbox;
 mod queue;
 mod timers;
+mod typing;
 
 pub use connection::Place;
 pub use control::{Control, Drain};
@@ -55,6 +57,7 @@ use crate::auth::SharedVerifier;
 use crate::config::EdgeConfig;
 use crate::fanout::FanOut;
 use crate::metrics::EdgeMetrics;
+use crate::opened::Opened;
 use crate::wheel::Wheel;
 use accept::Accepting;
 use connection::{Connection, ConnectionId};
@@ -116,6 +119,7 @@ pub struct Door<L> {
     half_open: VecDeque<ConnectionId>,
     half_open_count: usize,
     readers: FanOut,
+    opened: Opened,
     /// One shared copy of each tenant's id.
     tenants: HashSet<TenantId, foldhash::fast::RandomState>,
 
@@ -167,6 +171,7 @@ impl<L: EdgeLink> Door<L> {
             half_open: VecDeque::new(),
             half_open_count: 0,
             readers: FanOut::default(),
+            opened: Opened::default(),
             tenants: HashSet::default(),
             outbox: Outbox::default(),
             dirty: Vec::new(),

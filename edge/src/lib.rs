@@ -6,6 +6,7 @@ pub mod config;
 pub mod door;
 mod fanout;
 pub mod metrics;
+mod opened;
 pub mod session;
 pub mod wheel;
 pub mod ws;

@@ -15,6 +15,7 @@ mod hello;
 mod kind;
 mod line;
 mod live;
+mod showing;
 mod ticket;
 
 #[cfg(test)]
@@ -121,10 +122,21 @@ impl Session {
         self.live().into_iter().flat_map(Live::awaited)
     }
 
+    /// The conversations that it has open, or asked for.
+    pub fn opened(&self) -> impl Iterator<Item = ConversationId> + '_ {
+        self.showing().into_iter().flat_map(showing::Showing::open)
+    }
+
+    /// Conversations in which its user types.
+    pub fn typing(&self) -> impl Iterator<Item = ConversationId> + '_ {
+        self.showing().into_iter().flat_map(showing::Showing::typing)
+    }
+
     /// It reads this conversation no more, for its user was put out.
     pub fn forget(&mut self, conversation: ConversationId) {
         if let Phase::Live(live) = &mut self.phase {
             live.subscriptions.retain(|known| *known != conversation);
+            live.forget_showing(conversation);
         }
     }
 
@@ -199,6 +211,10 @@ impl Session {
         self.closing = true;
     }
 
+    fn showing(&self) -> Option<&showing::Showing> {
+        self.live()?.extra.as_deref().map(|extra| &extra.showing)
+    }
+
     fn live(&self) -> Option<&Live> {
         match &self.phase {
             Phase::Live(live) => Some(live),
@@ -209,6 +225,9 @@ impl Session {
     fn on_send(&mut self, view: &SendView<'_>, cx: &mut Context<'_>) {
         if let Some(live) = self.begin(view.id, RequestKind::Send, 1, cx) {
             let checked = check::send(view);
+            if let Ok((conversation, _)) = &checked {
+                live.sent_in(*conversation);
+            }
             live.ask_checked(view.id, RequestKind::Send, checked, cx);
         }
     }
@@ -236,6 +255,8 @@ impl Session {
             Request::Subscribe(subscribe) => return live.subscribe(id, &subscribe, cx),
             Request::Resume(resume) => return live.resume(id, &resume, cx),
             Request::Unsubscribe(unsubscribe) => return live.unsubscribe(id, &unsubscribe, cx),
+            Request::Open(open) => return live.open(id, &open, cx),
+            Request::Typing(typing) => return live.typing(id, &typing, cx),
             Request::Renew(renew) => return live.renew(id, &renew, cx),
             Request::Ping(_) => return live::pong(id, cx),
             // Sends come in by their own way, and hello was taken out above.

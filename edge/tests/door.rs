@@ -12,5 +12,7 @@ mod endings;
 mod entrance;
 #[path = "door/talk.rs"]
 mod talk;
+#[path = "door/typing.rs"]
+mod typing;
 #[path = "door/wrong.rs"]
 mod wrong;

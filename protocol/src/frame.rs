@@ -17,10 +17,12 @@
 //! | `update` | 14 | `changed` | name, avatar, context |
 //! | `renew` | 15 | `renewed` | a new token for this session |
 //! | `ping` | 16 | `pong` | the server's time |
+//! | `open` | 20 | `opened` | the conversations that this session shows: who types there is told |
 //! | `promote` | 22 | `changed` | a member becomes moderator or admin |
 //! | `demote` | 23 | `changed` | a member becomes moderator or plain member |
 //! | `close` | 24 | `changed` | read-only from now on |
 //! | `reopen` | 25 | `changed` | read-only no more |
+//! | `typing` | 34 | `done` | the asker is typing, or has stopped |
 //!
 //! | event | number | numbered | when |
 //! |---|--:|---|---|
@@ -31,6 +33,7 @@
 //! | `gap` | 7 | no | what lies before `first_available` is no longer kept |
 //! | `drain` | 8 | no | the server is going away |
 //! | `token_expiring` | 9 | no | renew within `in_ms` |
+//! | `typing` | 13 | no | who types in an open conversation changed; the newest replaces the one before |
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -67,11 +70,10 @@ impl Form {
 }
 
 /// Requests that have a number and a name, but are not answered by this version.
-pub const RESERVED_REQUESTS: [(u32, &str); 17] = [
+pub const RESERVED_REQUESTS: [(u32, &str); 15] = [
     (17, "edit"),
     (18, "delete"),
     (19, "react"),
-    (20, "open"),
     (21, "list"),
     (26, "archive"),
     (27, "unarchive"),
@@ -81,7 +83,6 @@ pub const RESERVED_REQUESTS: [(u32, &str); 17] = [
     (31, "block"),
     (32, "unblock"),
     (33, "mark"),
-    (34, "typing"),
     (35, "watch"),
     (36, "unwatch"),
     (37, "unread"),
@@ -226,5 +227,7 @@ pub fn request_name(request: &Request) -> &'static str {
         Request::Demote(_) => "demote",
         Request::Close(_) => "close",
         Request::Reopen(_) => "reopen",
+        Request::Open(_) => "open",
+        Request::Typing(_) => "typing",
     }
 }

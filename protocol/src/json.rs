@@ -5,8 +5,8 @@
 //! |---|---|
 //! | request | `{"id":N,"<request>":{…}}` |
 //! | reply | `{"id":N,"ok":true,"data":{…}}` or `{"id":N,"ok":false,"error":{…}}` |
-//! | event of a conversation | `{"event":"<kind>","conversation":…,"seq":N,"<kind>":{…}}`; `change` is called `conversation` |
-//! | other event | `{"event":"<kind>",…its fields}` |
+//! | numbered event | `{"event":"<kind>","conversation":…,"seq":N,"<kind>":{…}}`; `change` is called `conversation` |
+//! | other event | `{"event":"<kind>",…its fields}`, with `conversation` where it has one |
 //!
 //! A reply's `data` does not name its kind: the asker knows what it asked.
 
@@ -39,6 +39,7 @@ pub enum ReplyKind {
     Changed,
     Renewed,
     Pong,
+    Opened,
 }
 
 impl ReplyKind {
@@ -58,6 +59,8 @@ impl ReplyKind {
             Request::Promote(_) | Request::Demote(_) | Request::Close(_) | Request::Reopen(_) => Self::Changed,
             Request::Renew(_) => Self::Renewed,
             Request::Ping(_) => Self::Pong,
+            Request::Open(_) => Self::Opened,
+            Request::Typing(_) => Self::Done,
         }
     }
 }
@@ -172,6 +175,8 @@ pub(crate) fn decode_client(text: &str) -> Result<(u64, Request), DecodeError> {
         "demote" => serde_json::from_str(body).map(Request::Demote),
         "close" => serde_json::from_str(body).map(Request::Close),
         "reopen" => serde_json::from_str(body).map(Request::Reopen),
+        "open" => serde_json::from_str(body).map(Request::Open),
+        "typing" => serde_json::from_str(body).map(Request::Typing),
         other => return Err(DecodeError::new(id, unknown_request(other))),
     };
     match request {
@@ -235,6 +240,8 @@ impl Serialize for ClientFrame {
                 Request::Demote(body) => map.serialize_entry(name, body)?,
                 Request::Close(body) => map.serialize_entry(name, body)?,
                 Request::Reopen(body) => map.serialize_entry(name, body)?,
+                Request::Open(body) => map.serialize_entry(name, body)?,
+                Request::Typing(body) => map.serialize_entry(name, body)?,
             }
         }
         map.end()
@@ -270,6 +277,7 @@ fn serialize_reply<S: Serializer>(reply: &Reply, serializer: S) -> Result<S::Ok,
         Some(R::Changed(data)) => map.serialize_entry("data", data)?,
         Some(R::Renewed(data)) => map.serialize_entry("data", data)?,
         Some(R::Pong(data)) => map.serialize_entry("data", data)?,
+        Some(R::Opened(data)) => map.serialize_entry("data", data)?,
         None => {}
     }
     map.end()
@@ -287,6 +295,7 @@ impl Serialize for Event {
             Some(B::Gap(_)) => "gap",
             Some(B::Drain(_)) => "drain",
             Some(B::TokenExpiring(_)) => "token_expiring",
+            Some(B::Typing(_)) => "typing",
             None => "",
         };
         map.serialize_entry("event", name)?;
@@ -310,6 +319,10 @@ impl Serialize for Event {
                 map.serialize_entry("after_max_ms", &body.after_max_ms)?;
             }
             Some(B::TokenExpiring(body)) => map.serialize_entry("in_ms", &body.in_ms)?,
+            Some(B::Typing(body)) => {
+                map.serialize_entry("users", &body.users)?;
+                map.serialize_entry("more", &body.more)?;
+            }
             None => {}
         }
         map.end()
@@ -343,6 +356,8 @@ struct EventWire {
     after_min_ms: u64,
     after_max_ms: u64,
     in_ms: u64,
+    users: Vec<String>,
+    more: u64,
 }
 
 impl From<EventWire> for Event {
@@ -356,6 +371,7 @@ impl From<EventWire> for Event {
             "gap" => Some(B::Gap(v1::Gap { first_available: wire.first_available, head: wire.head })),
             "drain" => Some(B::Drain(v1::Drain { after_min_ms: wire.after_min_ms, after_max_ms: wire.after_max_ms })),
             "token_expiring" => Some(B::TokenExpiring(v1::TokenExpiring { in_ms: wire.in_ms })),
+            "typing" => Some(B::Typing(v1::Typers { users: wire.users, more: wire.more })),
             _ => None,
         };
         Self { conversation: wire.conversation, seq: wire.seq, body }
@@ -394,6 +410,7 @@ pub fn decode_server(
             ReplyKind::Changed => R::Changed(serde_json::from_str(data)?),
             ReplyKind::Renewed => R::Renewed(serde_json::from_str(data)?),
             ReplyKind::Pong => R::Pong(serde_json::from_str(data)?),
+            ReplyKind::Opened => R::Opened(serde_json::from_str(data)?),
         }
     } else {
         R::Error(wire.error.unwrap_or_else(|| crate::frame::error(ErrorCode::Internal, "", None)))

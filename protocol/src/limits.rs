@@ -33,6 +33,15 @@ pub const POSITIONS_MAX: usize = 200;
 /// Conversations that one session may be subscribed to.
 pub const SUBSCRIPTIONS_MAX: usize = 1_000;
 
+/// Conversations that one session may have open, that is, show: what a screen has room for.
+pub const OPEN_MAX: usize = 8;
+
+/// Users that are named as typing; of the others only the number is told. Nobody reads a longer list.
+pub const TYPERS_SHOWN_MAX: usize = 5;
+
+/// How long somebody is taken to be typing who does not say so again: two repetitions of a client, so that one may be late.
+pub const TYPING_LASTS_MS: u64 = 6_000;
+
 /// Members that one `create` or `add` may name.
 pub const MEMBERS_PER_REQUEST_MAX: usize = 1_000;
 

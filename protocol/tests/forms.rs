@@ -87,6 +87,8 @@ fn request() -> impl Strategy<Value = Request> {
         })),
         text().prop_map(|conversation| Request::Close(v1::Close { conversation })),
         text().prop_map(|conversation| Request::Reopen(v1::Reopen { conversation })),
+        texts().prop_map(|conversations| Request::Open(v1::Open { conversations })),
+        (text(), any::<bool>()).prop_map(|(conversation, on)| Request::Typing(v1::Typing { conversation, on })),
     ]
 }
 
@@ -144,6 +146,7 @@ fn event() -> impl Strategy<Value = v1::Event> {
         (int(), int()).prop_map(|(first_available, head)| Body::Gap(v1::Gap { first_available, head })),
         (int(), int()).prop_map(|(after_min_ms, after_max_ms)| Body::Drain(v1::Drain { after_min_ms, after_max_ms })),
         int().prop_map(|in_ms| Body::TokenExpiring(v1::TokenExpiring { in_ms })),
+        (texts(), int()).prop_map(|(users, more)| Body::Typing(v1::Typers { users, more })),
     ];
     (text(), int(), body).prop_map(|(conversation, seq, body)| v1::Event { conversation, seq, body: Some(body) })
 }
@@ -202,6 +205,11 @@ fn resumed() -> impl Strategy<Value = v1::ResumedConversation> {
     )
 }
 
+fn opened() -> impl Strategy<Value = v1::OpenedConversation> {
+    (text(), texts(), int(), option::of(failure()))
+        .prop_map(|(conversation, users, more, error)| v1::OpenedConversation { conversation, users, more, error })
+}
+
 fn reply() -> impl Strategy<Value = (ReplyKind, R)> {
     prop_oneof![
         failure().prop_map(|e| (ReplyKind::Done, R::Error(e))),
@@ -232,6 +240,7 @@ fn reply() -> impl Strategy<Value = (ReplyKind, R)> {
             .prop_map(|(conversation, seq)| (ReplyKind::Changed, R::Changed(v1::Changed { conversation, seq }))),
         int().prop_map(|expires_at_ms| (ReplyKind::Renewed, R::Renewed(v1::Renewed { expires_at_ms }))),
         int().prop_map(|server_time_ms| (ReplyKind::Pong, R::Pong(v1::Pong { server_time_ms }))),
+        vec(opened(), 0..3).prop_map(|opened| (ReplyKind::Opened, R::Opened(v1::Opened { opened }))),
     ]
 }
 

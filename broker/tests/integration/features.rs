@@ -9,3 +9,4 @@ mod resume;
 mod rights;
 mod sdk;
 mod sessions;
+mod typing;

@@ -20,6 +20,8 @@ pub(crate) enum Asked {
     /// For events; which subscription of that conversation it was.
     Subscribe(String),
     Unsubscribe,
+    Show,
+    Typing,
 }
 
 /// A message that may have been stored, to be sent again under its id.
@@ -49,6 +51,8 @@ pub(crate) struct Device {
     pub(crate) taking: bool,
     pub(crate) deeds_left: u64,
     pub(crate) unsure: Vec<Unsure>,
+    /// Where it shows that somebody types.
+    pub(crate) typing: BTreeMap<String, Vec<String>>,
     next_ticket: u64,
     messages: u64,
 }
@@ -70,6 +74,7 @@ impl Device {
             taking: false,
             deeds_left: plan.deeds,
             unsure: Vec::new(),
+            typing: BTreeMap::new(),
             next_ticket: 0,
             messages: 0,
         }
@@ -82,6 +87,7 @@ impl Device {
         self.wake_at = None;
         self.queue = 0;
         self.taking = false;
+        self.typing.clear();
         std::mem::take(&mut self.waiting)
     }
 
@@ -117,6 +123,9 @@ impl Device {
         }
         if self.core.pending() > 0 {
             return Some(format!("the SDK of {name} keeps {} requests", self.core.pending()));
+        }
+        if let Some((conversation, users)) = self.typing.first_key_value() {
+            return Some(format!("{name} shows for ever that {users:?} type in {conversation}"));
         }
         None
     }

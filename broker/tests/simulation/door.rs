@@ -25,6 +25,8 @@ mod outbox;
 mod queue;
 #[path = "../../../edge/src/door/timers.rs"]
 mod timers;
+#[path = "../../../edge/src/door/typing.rs"]
+mod typing;
 
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -41,6 +43,7 @@ use crate::auth::SharedVerifier;
 use crate::config::EdgeConfig;
 use crate::fanout::FanOut;
 use crate::metrics::EdgeMetrics;
+use crate::opened::Opened;
 use crate::sockets::{Registry, TcpListener};
 use crate::wheel::Wheel;
 use accept::Accepting;
@@ -101,6 +104,7 @@ pub(crate) struct Door<L> {
     half_open: VecDeque<ConnectionId>,
     half_open_count: usize,
     readers: FanOut,
+    opened: Opened,
     tenants: HashSet<TenantId, foldhash::fast::RandomState>,
     outbox: Outbox,
     dirty: Vec<u32>,
@@ -130,6 +134,7 @@ impl<L: EdgeLink> Door<L> {
             half_open: VecDeque::new(),
             half_open_count: 0,
             readers: FanOut::default(),
+            opened: Opened::default(),
             tenants: HashSet::default(),
             outbox: Outbox::default(),
             dirty: Vec::new(),

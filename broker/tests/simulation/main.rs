@@ -36,6 +36,8 @@ mod fanout;
 mod metrics;
 #[path = "../../../router/tests/simulation/old.rs"]
 mod old;
+#[path = "../../../edge/src/opened.rs"]
+mod opened;
 #[path = "../../../router/tests/simulation/profile.rs"]
 #[allow(dead_code, reason = "the router's own simulation uses the rest")]
 mod profile;

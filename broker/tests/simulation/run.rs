@@ -33,6 +33,8 @@ const MET: &[&str] = &[
     "a page is read",
     "a subscription ends",
     "a subscription is refused",
+    "conversations are shown",
+    "somebody is seen typing",
     "an application is behind",
     "an application starts again",
     "an event gives way in a queue",

@@ -20,6 +20,9 @@ impl Core {
         if let Err(error) = self.admissible(&call) {
             return self.complete(ticket, Err(error));
         }
+        if let Call::Send(send) | Call::SendChosen(send) = &call {
+            self.typed(&send.conversation);
+        }
         let timeout = match call {
             Call::Send(_) | Call::SendChosen(_) => timeout,
             _ => Some(timeout.unwrap_or(self.settings.request_timeout)),

@@ -25,6 +25,7 @@ impl Core {
                 self.on_head(&name, gap.head);
                 self.on_gap(&name, gap.first_available);
             }
+            Some(Body::Typing(typers)) => return self.tell_typers(&name, typers),
             _ if event.seq > 0 => self.on_numbered(&name, event),
             _ => return,
         }
@@ -118,6 +119,7 @@ impl Core {
             self.drain(&name);
             self.look_after(&name);
         }
+        self.tell_held_typers();
     }
 }
 

@@ -25,6 +25,10 @@ pub(crate) enum Purpose {
     Unsubscribe(Vec<Name>),
     /// The head of a conversation, for sends that have no `since`, or one that was too old.
     Head(Name),
+    /// The conversations that are shown.
+    Show,
+    /// That the user types, or has stopped.
+    Typing,
     /// The application's request.
     Call(Ticket),
 }

@@ -192,6 +192,22 @@ pub enum Input {
         /// Which conversation.
         conversation: String,
     },
+    /// The application shows these conversations now, and no others. Answered when the server has said who types there.
+    Show {
+        /// Under which to answer.
+        ticket: Ticket,
+        /// All that are shown.
+        conversations: Vec<String>,
+    },
+    /// The user types in a conversation, or has stopped. Answered at once.
+    Typing {
+        /// Under which to answer.
+        ticket: Ticket,
+        /// Where.
+        conversation: String,
+        /// Whether they type.
+        on: bool,
+    },
     /// So many more events the application's queue has room for.
     Room(usize),
     /// Send what waits, for at most so long, then end.

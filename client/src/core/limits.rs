@@ -74,3 +74,9 @@ pub const TOKEN_FRESH: Duration = Duration::from_secs(5);
 
 /// Conversations without a subscription whose head is remembered for `since`.
 pub const HEADS_MAX: usize = 4_096;
+
+/// How often it is said again that the user goes on typing.
+pub const TYPING_REPEAT: Duration = Duration::from_secs(3);
+
+/// After this time the server has forgotten that the user types, if it was not said again.
+pub const TYPING_LASTS: Duration = Duration::from_millis(switchyard_protocol::limits::TYPING_LASTS_MS);

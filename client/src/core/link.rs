@@ -291,6 +291,7 @@ impl Core {
         }
         self.link = Link::Waiting;
         self.detach_all();
+        self.forget_showing();
         for (id, flight) in self.flights.take() {
             match flight.purpose {
                 Purpose::Call(ticket) => self.on_cut_off(ticket, id),
@@ -401,6 +402,7 @@ impl Core {
             self.fail(ticket, Error::Closed(closed.clone()));
         }
         self.end_all_subscriptions(&closed);
+        self.end_showing(&closed);
         self.say(State::Closed(closed));
     }
 }

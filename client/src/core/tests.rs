@@ -4,6 +4,7 @@ mod calls;
 mod connection;
 mod events;
 mod model;
+mod typing;
 
 use std::time::Duration;
 

@@ -23,6 +23,8 @@ pub(crate) enum Timer {
     Fetch,
     /// Unsubscribe again after a refusal.
     Unsubscribe,
+    /// Say again what is shown, after a refusal.
+    Show,
     /// Give up a request.
     Deadline(Ticket),
     /// Repeat a request.

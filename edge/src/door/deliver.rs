@@ -45,6 +45,7 @@ impl<L: EdgeLink> Door<L> {
             Delivery::Answer { to, answer } => self.on_answer(to, answer, now),
             Delivery::Event(event) => self.fan_out(&event, now),
             Delivery::Head { key, head } => self.fan_out_head(key, head),
+            Delivery::Typing(typers) => self.fan_out_typing(typers),
         }
     }
 
@@ -132,6 +133,7 @@ impl<L: EdgeLink> Door<L> {
         for slot in gone {
             let upkeep = self.readers.remove(&event.key, slot);
             self.keep_up(event.key.clone(), upkeep);
+            self.close_opened(&event.key, slot);
         }
     }
 
@@ -196,7 +198,7 @@ impl<L: EdgeLink> Door<L> {
             connection.pinged = false;
         }
         match written {
-            Ok(Written::All(marks)) => {
+            Ok(Written::All(owed)) => {
                 if connection.leaving {
                     return self.remove(slot, Ended::Client, now);
                 }
@@ -205,8 +207,11 @@ impl<L: EdgeLink> Door<L> {
                     let _ = connection.socket.shutdown(std::net::Shutdown::Write);
                 }
                 self.go_on(slot, now);
-                for mark in marks {
+                for mark in owed.heads {
                     self.tell_mark(slot, mark);
+                }
+                for conversation in owed.typing {
+                    self.tell_typing(slot, conversation);
                 }
             }
             Ok(Written::Blocked) => {
@@ -238,19 +243,19 @@ impl<L: EdgeLink> Door<L> {
 }
 
 /// An event's frame in the forms that its readers speak, each made when the first of them is met.
-struct Forms<'a> {
+pub(super) struct Forms<'a> {
     frame: &'a [u8],
     proto: Option<(FrameId, usize)>,
     json: Option<Option<(FrameId, usize)>>,
 }
 
 impl<'a> Forms<'a> {
-    fn new(frame: &'a [u8]) -> Self {
+    pub(super) fn new(frame: &'a [u8]) -> Self {
         Self { frame, proto: None, json: None }
     }
 
     /// The frame and its length; `None` if it cannot be read, which only a fault of its owner's can bring about.
-    fn get(&mut self, form: Form, outbox: &mut Outbox) -> Option<(FrameId, usize)> {
+    pub(super) fn get(&mut self, form: Form, outbox: &mut Outbox) -> Option<(FrameId, usize)> {
         let sized = |id: FrameId, outbox: &Outbox| (id, outbox.bytes(id).len());
         match form {
             Form::Proto => Some(*self.proto.get_or_insert_with(|| {

@@ -109,6 +109,7 @@ impl<L: EdgeLink> Door<L> {
         let Stage::Open(Open { decoder, session }) = std::mem::replace(&mut connection.stage, Stage::Lingering) else {
             return None;
         };
+        let id = connection.id;
         connection.entered = None;
         connection.passage = Passage::None;
         self.desk.pages.remove(&slot);
@@ -126,6 +127,14 @@ impl<L: EdgeLink> Door<L> {
                 let key = key(conversation);
                 let upkeep = self.readers.abandon(&key);
                 self.keep_up(key, upkeep);
+            }
+            for conversation in session.opened() {
+                self.close_opened(&key(conversation), slot);
+            }
+            if let Some(user) = session.user() {
+                for conversation in session.typing() {
+                    self.end_typing(id, key(conversation), user);
+                }
             }
         }
         Some(decoder)

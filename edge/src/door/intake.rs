@@ -232,6 +232,9 @@ impl<L: EdgeLink> Door<L> {
                     self.keep_up(key, upkeep);
                 }
             }
+            Effect::Opened { conversation, typers } => self.opened(slot, conversation, &typers),
+            Effect::Shown(conversation) => self.shown(slot, conversation),
+            Effect::Closed(conversation) => self.closed(slot, conversation),
             Effect::TokenRefused(reason) => self.metrics.token_refused(reason),
             Effect::Close(code) => self.close_for(slot, code, now),
         }
@@ -240,6 +243,9 @@ impl<L: EdgeLink> Door<L> {
     fn ask(&mut self, slot: u32, request: Request, now: Now) {
         if matches!(request.ask, Ask::Subscribe(_)) {
             self.readers.ask(&request.key);
+        }
+        if matches!(request.ask, Ask::Show) {
+            self.opened.ask(&request.key, slot);
         }
         if PageLine::is_for(&request) {
             self.desk.pages.entry(slot).or_default().put(request);
@@ -308,7 +314,8 @@ impl<L: EdgeLink> Door<L> {
             let refusal = Answer::Refused(TOO_MANY_CHANGES);
             return self.call_session(slot, now, |session, cx| session.on_answer(ticket, refusal, cx));
         }
-        if self.link.send(shard, request).is_err() {
+        let is_answered = request.ask.is_answered();
+        if self.link.send(shard, request).is_err() && is_answered {
             self.answered(id, ticket);
             // Every request is answered: this one by the edge itself.
             self.call_session(slot, now, |session, cx| session.on_answer(ticket, Answer::Refused(LINK_FULL), cx));
@@ -325,11 +332,16 @@ impl<L: EdgeLink> Door<L> {
     /// next event will remind us.
     pub(super) fn keep_up(&mut self, key: ConversationKey, upkeep: Upkeep) {
         if upkeep == Upkeep::Unsubscribe {
-            let from = Asker { edge: self.desk.edge, session: u64::MAX, request: 0 };
-            let shard = Shard::of_conversation(&key);
-            let user = self.nobody.clone();
-            let _ = self.link.send(shard, Request { from, key, user, ask: Ask::Unsubscribe });
+            self.say_for_edge(key, Ask::Unsubscribe);
         }
+    }
+
+    /// Tells an owner something that no session asked for and nobody answers. If the way there is full, it is not said.
+    pub(super) fn say_for_edge(&mut self, key: ConversationKey, ask: Ask) {
+        let from = Asker { edge: self.desk.edge, session: u64::MAX, request: 0 };
+        let shard = Shard::of_conversation(&key);
+        let user = self.nobody.clone();
+        let _ = self.link.send(shard, Request { from, key, user, ask });
     }
 
     /// Puts a server's frame into a session's queue.

@@ -22,6 +22,14 @@ pub(super) struct Queue {
 /// A conversation whose events gave way, and the newest of them.
 pub(super) type Mark = (ConversationId, u64);
 
+/// What is to be told once nothing waits any more.
+#[derive(Default)]
+pub(super) struct Owed {
+    pub(super) heads: Vec<Mark>,
+    /// Conversations of which it changed who types: as it is by then.
+    pub(super) typing: Vec<ConversationId>,
+}
+
 #[derive(Default)]
 struct Backlog {
     /// Never empty ones; the first may be written in part already.
@@ -31,13 +39,13 @@ struct Backlog {
     begun: bool,
     /// When the socket took something last.
     progress: Duration,
-    marks: Vec<Mark>,
+    owed: Owed,
 }
 
 /// How far a write came.
 pub(super) enum Written {
-    /// Nothing waits any more. The marks are to be told now.
-    All(Vec<Mark>),
+    /// Nothing waits any more. This is to be told now.
+    All(Owed),
     /// The socket takes nothing now.
     Blocked,
 }
@@ -71,21 +79,30 @@ impl Queue {
 
     /// Whether any events gave way and their marks have not been told.
     pub(super) fn is_behind(&self) -> bool {
-        self.backlog.as_ref().is_some_and(|backlog| !backlog.marks.is_empty())
+        self.backlog.as_ref().is_some_and(|backlog| !backlog.owed.heads.is_empty())
     }
 
     /// Whether events of this conversation gave way and its mark has not been told.
     pub(super) fn gives_way(&self, conversation: ConversationId) -> bool {
-        self.backlog.as_ref().is_some_and(|backlog| backlog.marks.iter().any(|(known, _)| *known == conversation))
+        self.backlog.as_ref().is_some_and(|backlog| backlog.owed.heads.iter().any(|(known, _)| *known == conversation))
     }
 
     /// Remembers that an event gave way. Only for a queue with a backlog, whose end brings the mark out.
     pub(super) fn mark(&mut self, conversation: ConversationId, head: u64) {
         let backlog = self.backlog.get_or_insert_default();
-        match backlog.marks.iter_mut().find(|(known, _)| *known == conversation) {
+        match backlog.owed.heads.iter_mut().find(|(known, _)| *known == conversation) {
             Some((_, newest)) => *newest = (*newest).max(head),
-            None => backlog.marks.push((conversation, head)),
+            None => backlog.owed.heads.push((conversation, head)),
         }
+    }
+
+    /// Whether who types in this conversation is told only when nothing waits any more: then this remembers it.
+    pub(super) fn put_typing_off(&mut self, conversation: ConversationId) -> bool {
+        let Some(backlog) = &mut self.backlog else { return false };
+        if !backlog.owed.typing.contains(&conversation) {
+            backlog.owed.typing.push(conversation);
+        }
+        true
     }
 
     /// Forgets what was not begun, as its reader will be closed.
@@ -95,7 +112,7 @@ impl Queue {
         if let Some(backlog) = &mut self.backlog {
             backlog.frames.truncate(usize::from(backlog.begun));
             backlog.bytes = backlog.frames.iter().map(Bytes::len).sum();
-            backlog.marks = Vec::new();
+            backlog.owed = Owed::default();
         }
     }
 
@@ -111,7 +128,7 @@ impl Queue {
         let mut socket = socket;
         if self.backlog.is_none() {
             if self.fresh.is_empty() {
-                return Ok(Written::All(Vec::new()));
+                return Ok(Written::All(Owed::default()));
             }
             if self.fresh_bytes <= WRITE_BYTES || self.fresh.len() == 1 {
                 let bytes = outbox.gather(&self.fresh);
@@ -122,7 +139,7 @@ impl Queue {
                 *sent_bytes += written as u64;
                 if written == bytes.len() {
                     self.clear_fresh();
-                    return Ok(Written::All(Vec::new()));
+                    return Ok(Written::All(Owed::default()));
                 }
                 self.put_off(outbox, now);
                 if let Some(backlog) = &mut self.backlog {
@@ -137,12 +154,12 @@ impl Queue {
                 return Ok(Written::Blocked);
             }
         }
-        let Some(backlog) = &mut self.backlog else { return Ok(Written::All(Vec::new())) };
+        let Some(backlog) = &mut self.backlog else { return Ok(Written::All(Owed::default())) };
         if !backlog.write(&mut socket, outbox.scratch(), now, sent_bytes)? {
             return Ok(Written::Blocked);
         }
-        let marks = self.backlog.take().map(|backlog| backlog.marks).unwrap_or_default();
-        Ok(Written::All(marks))
+        let owed = self.backlog.take().map(|backlog| backlog.owed).unwrap_or_default();
+        Ok(Written::All(owed))
     }
 
     /// Moves the turn's frames to the backlog.
@@ -267,7 +284,7 @@ mod tests {
         let (mut queue, mut outbox, mut socket) = (Queue::default(), Outbox::default(), Socket::with_room(1 << 20));
         let wanted: Vec<u8> =
             [&b"one"[..], b"two", b"three"].iter().flat_map(|text| put(&mut queue, &mut outbox, text)).collect();
-        assert!(matches!(write(&mut queue, &mut socket, &mut outbox), Written::All(marks) if marks.is_empty()));
+        assert!(matches!(write(&mut queue, &mut socket, &mut outbox), Written::All(owed) if owed.heads.is_empty()));
         assert_eq!((socket.taken, socket.writes), (wanted, 1));
         assert!(queue.is_empty());
     }
@@ -288,8 +305,8 @@ mod tests {
             queue.mark(ConversationId::from_bytes([1; 16]), 4);
             let marks = loop {
                 socket.room = step;
-                if let Written::All(marks) = write(&mut queue, &mut socket, &mut outbox) {
-                    break marks;
+                if let Written::All(owed) = write(&mut queue, &mut socket, &mut outbox) {
+                    break owed.heads;
                 }
             };
             assert!(socket.taken == wanted, "in steps of {step}");

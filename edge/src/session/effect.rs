@@ -35,6 +35,18 @@ pub enum Effect {
     },
     /// The session reads this conversation no more.
     Unsubscribed(ConversationId),
+    /// An `Ask::Show` was granted: the session shows the conversation, where these type. The client is told with its
+    /// whole reply.
+    Opened {
+        /// Which.
+        conversation: ConversationId,
+        /// What the client will be told.
+        typers: Box<v1::Typers>,
+    },
+    /// The reply to `open` is out: what changed in this conversation since it was granted may follow.
+    Shown(ConversationId),
+    /// The session shows this conversation no more.
+    Closed(ConversationId),
     /// A token was refused, for metrics.
     TokenRefused(TokenRefusal),
     /// Send away what waits, then close.

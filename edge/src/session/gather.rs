@@ -25,6 +25,7 @@ const POSITIONS_PER_PAGE: usize = 16;
 enum Outcome {
     Waiting,
     Subscribed { head: u64, missed: v1::ResumedConversation },
+    Opened(v1::Typers),
     Refused(Refusal),
 }
 
@@ -48,7 +49,7 @@ pub(super) struct Gathering {
     pub(super) number: u32,
     /// The client's id of it.
     pub(super) id: u64,
-    /// Hello, subscribe or resume.
+    /// Hello, subscribe, resume or open.
     pub(super) kind: RequestKind,
     waiting: u16,
     parts: Vec<Part>,
@@ -70,6 +71,7 @@ impl Held {
 }
 
 /// What to tell the client once all is in.
+#[derive(Default)]
 pub(super) struct Gathered {
     /// Notices of dropped history, to be told before the reply.
     pub(super) gaps: Vec<v1::Event>,
@@ -77,6 +79,10 @@ pub(super) struct Gathered {
     pub(super) resumed: Vec<v1::ResumedConversation>,
     /// The conversations of `subscribe` and `hello`.
     pub(super) subscribed: Vec<v1::SubscribedTo>,
+    /// Those of `open`.
+    pub(super) opened: Vec<v1::OpenedConversation>,
+    /// Those of them that were granted.
+    pub(super) shown: Vec<ConversationId>,
 }
 
 impl Gathering {
@@ -155,6 +161,14 @@ impl Gathering {
         Some((conversation, wanted))
     }
 
+    /// Takes an owner's answer to `Ask::Show`. Returns the conversation, if the part was waiting.
+    pub(super) fn opened(&mut self, part: u16, answer: Result<v1::Typers, Refusal>) -> Option<ConversationId> {
+        let part = self.parts.get_mut(usize::from(part)).filter(|part| matches!(part.outcome, Outcome::Waiting))?;
+        self.waiting -= 1;
+        part.outcome = answer.map_or_else(Outcome::Refused, Outcome::Opened);
+        Some(part.conversation)
+    }
+
     /// Lets go what the reply will have no room for, whatever the others bring: each owner may answer with one large
     /// event, and together they would be many replies.
     fn hold_one_reply(&mut self) {
@@ -187,7 +201,7 @@ impl Gathering {
 
     /// The reply, when all is in.
     pub(super) fn finish(self) -> Gathered {
-        let mut gathered = Gathered { gaps: Vec::new(), resumed: Vec::new(), subscribed: Vec::new() };
+        let mut gathered = Gathered::default();
         let mut room = Room::of_one_reply();
         for part in self.parts {
             let conversation = match part.unknown {
@@ -195,6 +209,16 @@ impl Gathering {
                 None => part.conversation.to_string(),
             };
             let (head, mut missed, error) = match part.outcome {
+                Outcome::Opened(v1::Typers { users, more }) => {
+                    gathered.opened.push(v1::OpenedConversation { conversation, users, more, error: None });
+                    gathered.shown.push(part.conversation);
+                    continue;
+                }
+                Outcome::Refused(refusal) if self.kind == RequestKind::Open => {
+                    let error = Some(told(&refusal));
+                    gathered.opened.push(v1::OpenedConversation { conversation, error, ..Default::default() });
+                    continue;
+                }
                 Outcome::Subscribed { head, missed } => (head, missed, None),
                 Outcome::Refused(refusal) => (0, v1::ResumedConversation::default(), Some(told(&refusal))),
                 Outcome::Waiting => continue,

@@ -28,11 +28,13 @@ pub enum RequestKind {
     Demote,
     Close,
     Reopen,
+    Open,
+    Typing,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Unreadable,
         Self::Hello,
         Self::Resume,
@@ -53,6 +55,8 @@ impl RequestKind {
         Self::Demote,
         Self::Close,
         Self::Reopen,
+        Self::Open,
+        Self::Typing,
     ];
 
     /// The kind of a request.
@@ -77,6 +81,8 @@ impl RequestKind {
             Request::Demote(_) => Self::Demote,
             Request::Close(_) => Self::Close,
             Request::Reopen(_) => Self::Reopen,
+            Request::Open(_) => Self::Open,
+            Request::Typing(_) => Self::Typing,
         }
     }
 
@@ -103,6 +109,8 @@ impl RequestKind {
             Self::Demote => "demote",
             Self::Close => "close",
             Self::Reopen => "reopen",
+            Self::Open => "open",
+            Self::Typing => "typing",
         }
     }
 

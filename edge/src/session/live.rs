@@ -23,6 +23,7 @@ use super::fit::fit;
 use super::gather::{Gathered, Gathering};
 use super::hello;
 use super::kind::RequestKind;
+use super::showing::Showing;
 use super::ticket::Ticket;
 use crate::auth::Identity;
 
@@ -40,17 +41,20 @@ const fn limited(message: &'static str, retry_after_ms: Option<u64>) -> Refusal 
     Refusal { code: ErrorCode::RateLimited, message, retry_after_ms }
 }
 
-/// Requests that wait for several answers; seldom there.
+/// What few sessions have at a time.
 #[derive(Debug, Default)]
-struct Gatherings {
-    list: Vec<Gathering>,
+pub(super) struct Extra {
+    /// Requests that wait for several answers.
+    gatherings: Vec<Gathering>,
     /// The number of the next. All are answered before this begins anew.
     next: u32,
+    /// What the session shows, and where its user types.
+    pub(super) showing: Showing,
 }
 
-impl Gatherings {
+impl Extra {
     fn add(&mut self, gathering: Gathering) {
-        self.list.push(gathering);
+        self.gatherings.push(gathering);
         self.next = self.next.wrapping_add(1);
     }
 }
@@ -65,7 +69,7 @@ pub(super) struct Live {
     pub(super) user: UserId,
     /// Most sessions of a device read one conversation at a time.
     pub(super) subscriptions: SmallVec<[ConversationId; 1]>,
-    gatherings: Option<Box<Gatherings>>,
+    pub(super) extra: Option<Box<Extra>>,
     pub(super) greeted: bool,
     /// Of its frames.
     form: Form,
@@ -82,7 +86,7 @@ impl Live {
             tenant: identity.tenant.clone(),
             user: identity.user.clone(),
             subscriptions: SmallVec::new(),
-            gatherings: None,
+            extra: None,
             greeted: false,
             form,
             expires_at_ms: identity.expires_at_ms,
@@ -115,7 +119,7 @@ impl Live {
         }
     }
 
-    fn ask(&self, ticket: Ticket, conversation: ConversationId, ask: Ask, cx: &mut Context<'_>) {
+    pub(super) fn ask(&self, ticket: Ticket, conversation: ConversationId, ask: Ask, cx: &mut Context<'_>) {
         cx.effects.push(Effect::Ask(Request {
             from: Asker { edge: cx.edge, session: cx.session, request: ticket.pack() },
             key: ConversationKey { tenant: self.tenant.clone(), conversation },
@@ -182,10 +186,9 @@ impl Live {
         if pages > 0 && self.pages > 0 && self.pages + pages > cx.config.pages_in_flight_max {
             return cx.refuse(id, kind, &TOO_MANY_PAGES);
         }
-        self.in_flight += 1;
         self.pages += pages;
-        let number = self.gatherings.as_ref().map_or(0, |gatherings| gatherings.next);
-        let mut gathering = Gathering::new(number, id, kind, size);
+        let mut gathering = self.begin_gathering(id, kind, size);
+        let number = gathering.number;
         let mut room = self.room_for_subscriptions();
         for (text, after) in wanted {
             match check::conversation(text) {
@@ -205,10 +208,22 @@ impl Live {
                 Err(refusal) => gathering.refuse(text, refusal),
             }
         }
+        self.gathered(gathering, cx);
+    }
+
+    /// A request that will have several answers.
+    pub(super) fn begin_gathering(&mut self, id: u64, kind: RequestKind, size: usize) -> Gathering {
+        self.in_flight += 1;
+        let number = self.extra.as_ref().map_or(0, |extra| extra.next);
+        Gathering::new(number, id, kind, size)
+    }
+
+    /// All its questions are asked.
+    pub(super) fn gathered(&mut self, gathering: Gathering, cx: &mut Context<'_>) {
         if gathering.is_complete() {
             self.finish(gathering, cx);
         } else {
-            self.gatherings.get_or_insert_default().add(gathering);
+            self.extra.get_or_insert_default().add(gathering);
         }
     }
 
@@ -219,13 +234,26 @@ impl Live {
 
     /// Conversations whose owners were asked for a subscription and have not answered.
     pub(super) fn awaited(&self) -> impl Iterator<Item = ConversationId> + '_ {
-        self.gatherings.iter().flat_map(|gatherings| gatherings.list.iter().flat_map(Gathering::waiting))
+        let subscribing = |gathering: &&Gathering| gathering.kind != RequestKind::Open;
+        let lists = self.extra.iter().map(|extra| &extra.gatherings);
+        lists.flat_map(move |list| list.iter().filter(subscribing).flat_map(Gathering::waiting))
     }
 
     fn on_part(&mut self, number: u32, part: u16, answer: Answer, cx: &mut Context<'_>) {
-        let Some(gatherings) = &mut self.gatherings else { return };
-        let Some(at) = gatherings.list.iter().position(|gathering| gathering.number == number) else { return };
-        let Some(gathering) = gatherings.list.get_mut(at) else { return };
+        let Some(Extra { gatherings, .. }) = self.extra.as_deref_mut() else { return };
+        let Some(at) = gatherings.iter().position(|gathering| gathering.number == number) else { return };
+        let Some(gathering) = gatherings.get_mut(at) else { return };
+        if gathering.kind == RequestKind::Open {
+            if let Some((conversation, typers)) = super::showing::take_opened(gathering, part, answer) {
+                let complete = gathering.is_complete().then(|| gatherings.swap_remove(at));
+                self.on_opened(conversation, typers, cx);
+                if let Some(gathering) = complete {
+                    self.finish(gathering, cx);
+                }
+                self.drop_extra();
+            }
+            return;
+        }
         let answer = match answer {
             Answer::Subscribed(answer) => Ok((answer.head, answer.missed)),
             Answer::Refused(refusal) => Err(refusal),
@@ -233,10 +261,8 @@ impl Live {
         };
         let no_reader = matches!(&answer, Err(refusal) if refusal.code == ErrorCode::NotFound);
         let Some((conversation, head)) = gathering.settle(part, answer) else { return };
-        let complete = gathering.is_complete().then(|| gatherings.list.swap_remove(at));
-        if gatherings.list.is_empty() {
-            self.gatherings = None;
-        }
+        let complete = gathering.is_complete().then(|| gatherings.swap_remove(at));
+        self.drop_extra();
         if head.is_some() && !self.subscriptions.contains(&conversation) {
             self.subscriptions.push(conversation);
         }
@@ -250,21 +276,30 @@ impl Live {
         }
     }
 
+    /// Gives back what it needs no more.
+    pub(super) fn drop_extra(&mut self) {
+        if self.extra.as_ref().is_some_and(|extra| extra.gatherings.is_empty() && extra.showing.is_empty()) {
+            self.extra = None;
+        }
+    }
+
     fn finish(&mut self, gathering: Gathering, cx: &mut Context<'_>) {
         let (id, kind) = (gathering.id, gathering.kind);
         self.in_flight = self.in_flight.saturating_sub(1);
         self.pages = self.pages.saturating_sub(Gathering::pages(kind, gathering.len()));
-        let Gathered { gaps, resumed, subscribed } = gathering.finish();
+        let Gathered { gaps, resumed, subscribed, opened, shown } = gathering.finish();
         for gap in gaps {
             cx.effects.push(Effect::Event(Box::new(gap)));
         }
         let mut result = match kind {
             RequestKind::Resume => Reply::Resumed(v1::Resumed { conversations: resumed }),
             RequestKind::Hello => Reply::Welcome(self.greeting(subscribed, cx)),
+            RequestKind::Open => Reply::Opened(v1::Opened { opened }),
             _ => Reply::Subscribed(v1::Subscribed { subscribed }),
         };
         fit(self.form, &mut result);
         cx.reply(id, kind, result);
+        cx.effects.extend(shown.into_iter().map(Effect::Shown));
     }
 
     fn greeting(&self, subscribed: Vec<v1::SubscribedTo>, cx: &mut Context<'_>) -> v1::Welcome {
@@ -285,7 +320,7 @@ impl Live {
             return cx.refuse(id, kind, &bad("too many conversations in one request"));
         }
         for conversation in unsubscribe.conversations.iter().filter_map(|text| check::conversation(text).ok()) {
-            for gathering in self.gatherings.iter_mut().flat_map(|gatherings| &mut gatherings.list) {
+            for gathering in self.extra.iter_mut().flat_map(|extra| &mut extra.gatherings) {
                 gathering.cancel(conversation);
             }
             self.stop_reading(conversation, cx);
@@ -293,7 +328,8 @@ impl Live {
         cx.reply(id, kind, Reply::Done(v1::Done {}));
     }
 
-    fn stop_reading(&mut self, conversation: ConversationId, cx: &mut Context<'_>) {
+    pub(super) fn stop_reading(&mut self, conversation: ConversationId, cx: &mut Context<'_>) {
+        self.stop_showing(conversation, cx);
         if let Some(at) = self.subscriptions.iter().position(|known| *known == conversation) {
             self.subscriptions.swap_remove(at);
             cx.effects.push(Effect::Unsubscribed(conversation));
@@ -370,7 +406,7 @@ fn sent(message: Bytes, duplicate: bool) -> Reply {
 }
 
 /// An answer that does not fit its request is a fault of the server's.
-fn unexpected() -> Refusal {
+pub(super) fn unexpected() -> Refusal {
     Refusal::new(ErrorCode::Internal, "the owner's answer was not understood")
 }
 

@@ -14,6 +14,7 @@ use super::kind::RequestKind;
 
 const PART: u64 = 1 << 63;
 const KIND_SHIFT: u32 = 53;
+const KIND_MASK: u64 = 0xff;
 
 /// What an answer is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +49,7 @@ impl Ticket {
         if packed & PART != 0 {
             return Self::Part { gathering: (packed >> 16) as u32, part: packed as u16 };
         }
-        let kind = RequestKind::ALL.get(((packed >> KIND_SHIFT) & 0xff) as usize);
+        let kind = RequestKind::ALL.get(((packed >> KIND_SHIFT) & KIND_MASK) as usize);
         Self::Single { id: packed & INTEGER_MAX, kind: kind.copied().unwrap_or(RequestKind::Unreadable) }
     }
 }

@@ -10,7 +10,7 @@ use mio::Events;
 use prost::Message as _;
 use switchyard_cluster::link::{
     Answer, Ask, Asker, Delivery, EdgeId, LiveEvent, PageFrom, Refusal, Request, RouterLink, SubscribeAsk,
-    SubscribedAnswer,
+    SubscribedAnswer, TypersNow,
 };
 use switchyard_cluster::mesh::MeshRouter;
 use switchyard_cluster::now::Now;
@@ -30,6 +30,10 @@ pub(crate) enum Seen {
     Unsubscribed(ConversationKey),
     /// It asked for a page of history.
     Page,
+    /// No session shows it any more.
+    Closed(ConversationKey),
+    /// A session types.
+    Typing,
 }
 
 #[derive(Default)]
@@ -38,6 +42,9 @@ struct Conversation {
     events: Vec<v1::Event>,
     client_ids: HashMap<String, usize>,
     edges: Vec<EdgeId>,
+    open: BTreeSet<EdgeId>,
+    /// Sessions that type.
+    typers: Vec<(EdgeId, u64, UserId)>,
 }
 
 pub(crate) struct Owner {
@@ -65,6 +72,9 @@ impl Owner {
             let detail = v1::Conversation { id: key.conversation.to_string(), ..Default::default() };
             let created = v1::Created { conversation: Some(detail), created: true };
             return self.answer(from, Answer::Result(Box::new(Reply::Created(created))));
+        }
+        if matches!(ask, Ask::Hide | Ask::TypingEnd) {
+            return self.over(from, &key, &ask);
         }
         let Some(conversation) = self.conversations.get_mut(&key).filter(|it| it.members.contains(&user)) else {
             if matches!(ask, Ask::Unsubscribe) {
@@ -134,11 +144,44 @@ impl Owner {
                 let page = v1::Page { messages, first_available: 1, head, more: false };
                 self.answer(from, Answer::Result(Box::new(Reply::Page(page))));
             }
+            Ask::Show => {
+                conversation.open.insert(from.edge);
+                let v1::Typers { users, more } = typers_now(&key, conversation, from.edge).seen_by(from.session);
+                let one =
+                    v1::OpenedConversation { conversation: key.conversation.to_string(), users, more, error: None };
+                self.answer(from, Answer::Result(Box::new(Reply::Opened(v1::Opened { opened: vec![one] }))));
+            }
+            Ask::Typing => {
+                conversation.typers.push((from.edge, from.session, user));
+                self.tell_typing(&key);
+                let _ = self.seen.send(Seen::Typing);
+                self.answer(from, Answer::Result(Box::new(Reply::Done(v1::Done {}))));
+            }
             Ask::Unsubscribe => {
                 conversation.edges.retain(|edge| *edge != from.edge);
                 let _ = self.seen.send(Seen::Unsubscribed(key));
             }
             other => panic!("this stand-in does not answer {other:?}"),
+        }
+    }
+
+    fn over(&mut self, from: Asker, key: &ConversationKey, ask: &Ask) {
+        let Some(conversation) = self.conversations.get_mut(key) else { return };
+        if matches!(ask, Ask::Hide) {
+            conversation.open.remove(&from.edge);
+            let _ = self.seen.send(Seen::Closed(key.clone()));
+        } else {
+            conversation.typers.retain(|(edge, session, _)| (*edge, *session) != (from.edge, from.session));
+            self.tell_typing(key);
+        }
+    }
+
+    /// Tells the edges that show it who types, at once and each time.
+    fn tell_typing(&mut self, key: &ConversationKey) {
+        let conversation = self.conversations.get(key).expect("asked about");
+        for &edge in &conversation.open {
+            let now = Box::new(typers_now(key, conversation, edge));
+            self.link.send(edge, Delivery::Typing(now));
         }
     }
 
@@ -163,6 +206,17 @@ impl Owner {
             self.link.send(edge, Delivery::Event(event));
         }
         seq
+    }
+}
+
+/// Users type in one session each here.
+fn typers_now(key: &ConversationKey, conversation: &Conversation, edge: EdgeId) -> TypersNow {
+    let own = conversation.typers.iter().filter(|(at, ..)| *at == edge);
+    TypersNow {
+        key: key.clone(),
+        users: conversation.typers.iter().map(|(_, _, user)| user.clone()).take(TypersNow::USERS_MAX).collect(),
+        count: conversation.typers.len() as u64,
+        own: own.map(|(_, session, user)| (*session, user.clone())).collect(),
     }
 }
 

@@ -17,7 +17,7 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use super::owner::{Seen, UNTOLD};
 use super::site::{Client, Read1, Site, error_of, text_message};
 
-fn key(conversation: &str) -> ConversationKey {
+pub(super) fn key(conversation: &str) -> ConversationKey {
     ConversationKey {
         tenant: TenantId::new("default").expect("a valid id"),
         conversation: ConversationId::parse(conversation).expect("an id of ours"),
@@ -190,7 +190,7 @@ fn n20_a_frame_beyond_the_limit_is_closed_and_one_within_it_answered() {
 }
 
 /// A door with short queues, and a reader whose kernel takes little.
-fn narrow(slow: Duration) -> (Site, Client, String, Client) {
+pub(super) fn narrow(slow: Duration) -> (Site, Client, String, Client) {
     narrow_with(Timing { slow, ..Timing::default() })
 }
 

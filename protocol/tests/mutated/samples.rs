@@ -94,6 +94,8 @@ fn requests() -> Vec<Request> {
         Request::Demote(v1::Demote { conversation: name(), member: "eve".into(), role: None }),
         Request::Close(v1::Close { conversation: name() }),
         Request::Reopen(v1::Reopen { conversation: name() }),
+        Request::Open(v1::Open { conversations: vec![name()] }),
+        Request::Typing(v1::Typing { conversation: name(), on: true }),
     ]
 }
 
@@ -151,6 +153,12 @@ fn replies() -> Vec<Reply> {
         Reply::Changed(v1::Changed { conversation: name(), seq: 8 }),
         Reply::Renewed(v1::Renewed { expires_at_ms: INTEGER_MAX }),
         Reply::Pong(v1::Pong { server_time_ms: 1 }),
+        Reply::Opened(v1::Opened {
+            opened: vec![
+                v1::OpenedConversation { conversation: name(), users: vec!["eve".into()], more: 1, error: None },
+                v1::OpenedConversation { conversation: name(), error: Some(error()), ..Default::default() },
+            ],
+        }),
     ]
 }
 
@@ -177,6 +185,7 @@ fn events() -> Vec<Body> {
         Body::Gap(v1::Gap { first_available: 3, head: 9 }),
         Body::Drain(v1::Drain { after_min_ms: 1, after_max_ms: 9 }),
         Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 }),
+        Body::Typing(v1::Typers { users: vec!["bob".into(), "eve".into()], more: 2 }),
     ]
 }
 

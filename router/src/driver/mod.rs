@@ -81,6 +81,7 @@ impl Router {
                 Effect::Append(batch) => self.batches.push(batch),
                 Effect::Answer { to, answer } => self.link.send(to.edge, Delivery::Answer { to, answer }),
                 Effect::Publish { edge, event } => self.link.send(edge, Delivery::Event(event)),
+                Effect::Typing { edge, now } => self.link.send(edge, Delivery::Typing(now)),
                 Effect::Project { key, projection } => self.readers.project(&self.completions, key, projection),
                 Effect::Load { key, cutoffs } => self.readers.load(&self.completions, key, cutoffs),
                 Effect::Read { key, ticket, plan } => self.readers.read(&self.completions, key, ticket, plan),

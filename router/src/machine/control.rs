@@ -33,7 +33,8 @@ const DIRECT_HAS_NO_NAME: Refusal =
 const NO_RIGHT: Refusal = Refusal::new(ErrorCode::Forbidden, "your role in this conversation does not allow it");
 const NO_SUCH_MEMBER: Refusal = Refusal::new(ErrorCode::NotFound, "no such member");
 const LAST_ADMIN: Refusal = Refusal::new(ErrorCode::Conflict, "the last admin stays: promote another one first");
-const CLOSED: Refusal = Refusal::new(ErrorCode::Closed, "the conversation is closed: it can be read, and reopened");
+pub(super) const CLOSED: Refusal =
+    Refusal::new(ErrorCode::Closed, "the conversation is closed: it can be read, and reopened");
 
 impl State {
     /// Whether the work may be done as the conversation stands, and what it comes to. First comes whether the asker has

@@ -196,6 +196,8 @@ pub(crate) struct Conversation {
     pub(crate) run_end_ms: u64,
     /// Its next batch waits, see `pacing.rs`.
     pub(crate) paced: bool,
+    /// Somebody may be typing, see `typing.rs`: what ends that has to look.
+    pub(crate) typed: bool,
     /// When a member last asked something of it.
     pub(crate) touched: Duration,
     /// When it is next looked at for eviction.
@@ -204,7 +206,17 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     pub(crate) fn new(state: State, edges: Vec<EdgeId>, recorded: u64, now: Duration) -> Self {
-        Self { state, edges, pipeline: None, recorded, run_end_ms: 0, paced: false, touched: now, looked_at: now }
+        Self {
+            state,
+            edges,
+            pipeline: None,
+            recorded,
+            run_end_ms: 0,
+            paced: false,
+            typed: false,
+            touched: now,
+            looked_at: now,
+        }
     }
 
     /// Does what was left undone while the conversation was not in memory. What membership events above the record changed

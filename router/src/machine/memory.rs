@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchyard_cluster::link::{Ask, Refusal};
+use switchyard_cluster::link::Refusal;
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::ConversationKey;
 
@@ -68,7 +68,7 @@ impl Machine {
         let replay = match result {
             Ok(replay) => replay,
             Err(LoadFailed { failed, members }) => {
-                for request in waiting.into_iter().filter(|request| !matches!(request.ask, Ask::Unsubscribe)) {
+                for request in waiting.into_iter().filter(|request| request.ask.is_answered()) {
                     // Who is a member may be what could not be read: then nobody is told more than a stranger.
                     let member = members.contains(&request.user);
                     let refusal = if member { read_refusal(failed) } else { strangers_refusal(failed) };
@@ -86,6 +86,7 @@ impl Machine {
         };
         let rule = self.config.retention.of(replayed.state.profile.kind);
         let mut conversation = Conversation::new(replayed.state, edges, replayed.recorded, now.mono);
+        conversation.typed = self.typing.is_typed(&key);
         conversation.catch_up(&key, &replayed.touched, replayed.older, rule, out);
         self.loaded += 1;
         self.slots.insert(key.clone(), Slot::Loaded(Box::new(conversation)));
@@ -95,7 +96,7 @@ impl Machine {
                 // It has waited for a load as for one of nothing, though this one read more.
                 refuse(request.from, Refusal::NOT_FOUND, out);
             } else {
-                wanted |= !matches!(request.ask, Ask::Unsubscribe);
+                wanted |= request.ask.is_answered();
                 self.request(now, request, out);
             }
         }

@@ -19,13 +19,14 @@ mod request;
 mod retention;
 mod seal;
 mod ticket;
+mod typing;
 mod write;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, PageFrom, Refusal, Request};
+use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, PageFrom, Refusal, Request, TypersNow};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
@@ -40,6 +41,7 @@ pub use replay::{Replay, ReplayError};
 pub use retention::Older;
 pub(crate) use retention::droppable;
 pub use ticket::Ticket;
+use typing::Typing;
 
 /// Requests that may wait for one conversation to be loaded; of their bytes as many as may wait in one that is.
 const LOADING_REQUESTS_MAX: usize = 1_000;
@@ -286,6 +288,13 @@ pub enum Effect {
         /// The event.
         event: LiveEvent,
     },
+    /// Tell an edge that has a conversation open who types there.
+    Typing {
+        /// Which edge.
+        edge: EdgeId,
+        /// What to tell.
+        now: Box<TypersNow>,
+    },
 }
 
 /// Where a conversation stands.
@@ -319,6 +328,7 @@ pub struct Machine {
     ready: Vec<ConversationKey>,
     /// Large conversations that wait after a fan-out.
     pacing: Pacing,
+    typing: Typing,
     /// Work to be tried again at a time.
     repeats: VecDeque<(Duration, Repeat)>,
     loaded: usize,
@@ -336,6 +346,8 @@ pub struct Held {
     pub busy: usize,
     /// Places in the queue of those that are looked at for eviction.
     pub idle: usize,
+    /// Conversations in which somebody types, or that an edge has open.
+    pub typing: usize,
 }
 
 /// Work that the store did not take.
@@ -356,6 +368,7 @@ impl Machine {
             idle: VecDeque::new(),
             ready: Vec::new(),
             pacing: Pacing::default(),
+            typing: Typing::default(),
             repeats: VecDeque::new(),
             loaded: 0,
             created: 0,
@@ -382,7 +395,9 @@ impl Machine {
 
     /// Counts what has to be answered before the machine is at rest.
     fn count(&mut self, effects: &[Effect]) {
-        let answered = |effect: &&Effect| !matches!(effect, Effect::Answer { .. } | Effect::Publish { .. });
+        let answered = |effect: &&Effect| {
+            !matches!(effect, Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. })
+        };
         self.busy += effects.iter().filter(answered).count();
     }
 
@@ -410,6 +425,7 @@ impl Machine {
                 self.look_at_idle(now, at, key, out);
             }
         }
+        self.tell_typing(now, out);
         self.count(&out[before..]);
     }
 
@@ -417,7 +433,7 @@ impl Machine {
     pub fn deadline(&self) -> Option<Duration> {
         let repeat = self.repeats.front().map(|(at, _)| *at);
         let idle = self.idle.front().map(|(at, _)| *at);
-        repeat.into_iter().chain(idle).chain(self.pacing.deadline()).min()
+        repeat.into_iter().chain(idle).chain(self.pacing.deadline()).chain(self.typing.deadline()).min()
     }
 
     /// Conversations in memory.
@@ -437,7 +453,7 @@ impl Machine {
             Slot::Loaded(conversation) => conversation.pipeline.as_ref().is_some_and(|pipeline| !pipeline.idle()),
             Slot::Parked(_) => false,
         });
-        Held { conversations: self.slots.len(), busy: busy.count(), idle: self.idle.len() }
+        Held { conversations: self.slots.len(), busy: busy.count(), idle: self.idle.len(), typing: self.typing.len() }
     }
 
     /// Messages committed since the start.

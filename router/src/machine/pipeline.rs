@@ -81,7 +81,11 @@ pub(crate) fn ask_bytes(ask: &Ask) -> usize {
         | Ask::Promote { .. }
         | Ask::Demote { .. }
         | Ask::Close
-        | Ask::Reopen => 0,
+        | Ask::Reopen
+        | Ask::Show
+        | Ask::Hide
+        | Ask::Typing
+        | Ask::TypingEnd => 0,
     }
 }
 

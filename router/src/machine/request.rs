@@ -6,21 +6,26 @@ use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::v1::{self, reply};
 
+use super::control::CLOSED;
 use super::pipeline::{Pending, WAITING_BYTES_MAX, Work, ask_bytes};
 use super::{Effect, LOADING_REQUESTS_MAX, Machine, Slot, busy, refuse, succeed};
 
 impl Machine {
     pub(super) fn request(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
         match self.slots.get_mut(&request.key) {
-            Some(Slot::Loaded(_)) => self.dispatch(now, request, out),
-            Some(Slot::Loading { waiting, bytes, edges }) => {
+            Some(Slot::Loading { waiting, edges, .. }) if !request.ask.is_answered() => {
                 if matches!(request.ask, Ask::Unsubscribe) {
                     edges.retain(|edge| *edge != request.from.edge);
-                    // It takes its turn behind the subscriptions that it is to end; the last one of an edge is enough.
-                    waiting
-                        .retain(|other| other.from.edge != request.from.edge || !matches!(other.ask, Ask::Unsubscribe));
-                    waiting.push(request);
-                } else if waiting.len() >= LOADING_REQUESTS_MAX || *bytes >= WAITING_BYTES_MAX {
+                }
+                // It takes its turn behind what it is to end; the last one of each is enough.
+                let kind = std::mem::discriminant(&request.ask);
+                waiting.retain(|other| other.from != request.from || std::mem::discriminant(&other.ask) != kind);
+                waiting.push(request);
+            }
+            _ if !request.ask.is_answered() => self.over(&request),
+            Some(Slot::Loaded(_)) => self.dispatch(now, request, out),
+            Some(Slot::Loading { waiting, bytes, .. }) => {
+                if waiting.len() >= LOADING_REQUESTS_MAX || *bytes >= WAITING_BYTES_MAX {
                     refuse(request.from, busy("too many requests wait for this conversation"), out);
                 } else {
                     *bytes += ask_bytes(&request.ask);
@@ -28,18 +33,34 @@ impl Machine {
                 }
             }
             Some(Slot::Parked(edges)) => {
-                if matches!(request.ask, Ask::Unsubscribe) {
-                    edges.retain(|edge| *edge != request.from.edge);
-                    if edges.is_empty() {
-                        self.slots.remove(&request.key);
-                    }
-                    return;
-                }
                 let edges = std::mem::take(edges);
                 self.load(now, request, edges, out);
             }
-            None if matches!(request.ask, Ask::Unsubscribe) => {}
             None => self.load(now, request, Vec::new(), out),
+        }
+    }
+
+    /// Something is over, of a conversation that is not being loaded.
+    fn over(&mut self, Request { from, key, ask, .. }: &Request) {
+        match ask {
+            Ask::Unsubscribe => {
+                self.typing.close(key, from.edge);
+                match self.slots.get_mut(key) {
+                    Some(Slot::Loaded(conversation)) => conversation.unsubscribe(from.edge),
+                    Some(Slot::Parked(edges)) => {
+                        edges.retain(|edge| *edge != from.edge);
+                        if edges.is_empty() {
+                            self.slots.remove(key);
+                        }
+                    }
+                    Some(Slot::Loading { .. }) | None => {}
+                }
+            }
+            Ask::Hide => self.typing.close(key, from.edge),
+            Ask::TypingEnd => {
+                self.typing.end(key, from.edge, from.session);
+            }
+            _ => {}
         }
     }
 
@@ -62,10 +83,19 @@ impl Machine {
             None => return self.stranger(now, Request { from, key, user, ask }, out),
         };
         let work = match ask {
-            Ask::Send(send) => return self.send(now, from, &key, user, send, out),
+            Ask::Send(send) => {
+                if conversation.typed {
+                    conversation.typed = self.typing.end(&key, from.edge, from.session);
+                }
+                return self.send(now, from, &key, user, send, out);
+            }
+            Ask::Show => return self.open(from, &key, out),
+            Ask::Typing if conversation.state.profile.closed => return refuse(from, CLOSED, out),
+            Ask::Typing => return self.typing(now, from, &key, &user, out),
             Ask::History(ask) => return self.history(from, &key, user, ask, out),
             Ask::Subscribe(ask) => return self.subscribe(from, &key, user, ask, out),
-            Ask::Unsubscribe => return conversation.unsubscribe(from.edge),
+            // What is not answered was seen to before.
+            Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd => return,
             Ask::Get => {
                 let detail = v1::Detail { conversation: Some(conversation.state.detail(&key, role)) };
                 return succeed(from, reply::Result::Detail(detail), out);
@@ -103,7 +133,7 @@ impl Machine {
         let Request { from, key, user, ask } = request;
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) else { return };
         match ask {
-            Ask::Unsubscribe => conversation.unsubscribe(from.edge),
+            Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd => {}
             Ask::Create(ask) if !conversation.state.born() => {
                 let pending = Pending {
                     asker: from,
@@ -124,8 +154,9 @@ impl Machine {
     /// Whether somebody who is no member asks for something of a conversation that exists.
     pub(super) fn is_strangers(&mut self, request: &Request) -> bool {
         let Some(conversation) = self.loaded_mut(&request.key) else { return false };
-        let asks = !matches!(request.ask, Ask::Unsubscribe);
-        asks && conversation.state.born() && conversation.state.members.get(&request.user).is_none()
+        request.ask.is_answered()
+            && conversation.state.born()
+            && conversation.state.members.get(&request.user).is_none()
     }
 
     /// A conversation that does not exist: nobody can aim for its id without the seed.

@@ -89,6 +89,9 @@ impl Machine {
                 self.created += created;
                 if let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) {
                     self.pacing.committed(now, key, conversation);
+                    if conversation.typed {
+                        conversation.typed = self.typing.keep_members(key, &conversation.state.members);
+                    }
                     if conversation.paced {
                         conversation.uncork(out);
                     }

@@ -165,7 +165,7 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
                 }
                 continue;
             }
-            Effect::Append(_) | Effect::Publish { .. } => panic!("nothing was sent"),
+            Effect::Append(_) | Effect::Publish { .. } | Effect::Typing { .. } => panic!("nothing was sent"),
         };
         machine.handle(NOW, input, &mut effects);
         machine.tick(NOW, &mut effects);

@@ -22,6 +22,10 @@ pub(crate) enum What {
     Demote { member: UserId, role: Role },
     Close,
     Reopen,
+    Show,
+    Hide,
+    Typing,
+    TypingEnd,
 }
 
 impl What {
@@ -42,6 +46,10 @@ impl What {
             Self::Demote { member, role } => Ask::Demote { member, role },
             Self::Close => Ask::Close,
             Self::Reopen => Ask::Reopen,
+            Self::Show => Ask::Show,
+            Self::Hide => Ask::Hide,
+            Self::Typing => Ask::Typing,
+            Self::TypingEnd => Ask::TypingEnd,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
-use switchyard_cluster::link::{Answer, Asker, CreateAsk, EdgeId, LiveEvent, Request, SendAsk};
+use switchyard_cluster::link::{Answer, Asker, CreateAsk, EdgeId, LiveEvent, Request, SendAsk, TypersNow};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
@@ -34,6 +34,7 @@ pub(crate) struct Desk {
     pub(crate) projections: Option<Vec<Effect>>,
     pub(crate) answers: Vec<(Asker, Answer)>,
     pub(crate) published: Vec<(EdgeId, LiveEvent)>,
+    pub(crate) typing: Vec<(EdgeId, TypersNow)>,
     next_request: u64,
     epoch: u64,
 }
@@ -49,6 +50,7 @@ impl Desk {
             projections: None,
             answers: Vec::new(),
             published: Vec::new(),
+            typing: Vec::new(),
             next_request: 0,
             epoch: 1,
         }
@@ -56,8 +58,20 @@ impl Desk {
 
     /// Hands a request over; what follows from it waits.
     pub(crate) fn put(&mut self, name: &str, edge: u16, key: &ConversationKey, what: &What) -> Asker {
+        self.put_from(name, edge, 1, key, what)
+    }
+
+    /// The same of this session.
+    pub(crate) fn put_from(
+        &mut self,
+        name: &str,
+        edge: u16,
+        session: u64,
+        key: &ConversationKey,
+        what: &What,
+    ) -> Asker {
         self.next_request += 1;
-        let from = Asker { edge: EdgeId(edge), session: 1, request: self.next_request };
+        let from = Asker { edge: EdgeId(edge), session, request: self.next_request };
         let request = Request { from, key: key.clone(), user: user(name), ask: what.to_ask() };
         self.feed(Input::Request(request));
         from
@@ -88,6 +102,7 @@ impl Desk {
             match effect {
                 Effect::Answer { to, answer } => self.answers.push((to, answer)),
                 Effect::Publish { edge, event } => self.published.push((edge, event)),
+                Effect::Typing { edge, now } => self.typing.push((edge, *now)),
                 other => self.wanted.push_back(other),
             }
         }
@@ -146,7 +161,9 @@ impl Desk {
                 let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 Input::Decoyed { to, failed }
             }
-            Effect::Answer { .. } | Effect::Publish { .. } => unreachable!("these are never wanted"),
+            Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } => {
+                unreachable!("these are never wanted")
+            }
         }
     }
 

@@ -23,4 +23,5 @@ mod rng;
 mod run;
 mod strangers;
 mod timeline;
+mod typing;
 mod world;

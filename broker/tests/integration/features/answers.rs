@@ -96,7 +96,11 @@ fn wrong_requests() -> Vec<(&'static str, Value, &'static str)> {
         ("reopen", json!([]), "BAD_REQUEST"),
         ("renew", json!({"token": ""}), "AUTH_INVALID"),
         ("edit", json!({"id": "x", "text": "y"}), "BAD_REQUEST"),
-        ("typing", json!({"conversation": "C"}), "BAD_REQUEST"),
+        ("open", json!({"conversations": vec!["C"; 9]}), "BAD_REQUEST"),
+        ("open", json!({"conversations": "C"}), "BAD_REQUEST"),
+        ("typing", json!({"conversation": "C", "on": "yes"}), "BAD_REQUEST"),
+        ("typing", json!({"conversation": "C", "on": true}), "NOT_FOUND"),
+        ("typing", json!({"conversation": "X", "on": true}), "NOT_FOUND"),
         ("no_such_request", json!({}), "BAD_REQUEST"),
     ]
 }
@@ -174,7 +178,7 @@ fn a4_an_unknown_request_is_named_and_one_that_is_planned_is_told_apart() {
     let mut alice = Plain::open(&site, "alice");
     let told = |reply: Value| reply["error"]["message"].as_str().expect("text").to_owned();
     assert_eq!(told(alice.ask("frobnicate", &json!({}))), "unknown request 'frobnicate'");
-    for planned in ["edit", "delete", "react", "open", "list", "archive", "typing", "unread"] {
+    for planned in ["edit", "delete", "react", "list", "archive", "unread"] {
         let reply = alice.ask(planned, &json!({}));
         assert_eq!(reply["error"]["code"], "BAD_REQUEST");
         assert!(told(reply).contains(planned));

@@ -30,6 +30,9 @@ fn asked_about(plain: &mut Plain, conversation: &str) -> Vec<(&'static str, Valu
         ("resume", json!({"positions": [{"conversation": conversation, "seq": 0}]})),
         ("resume", json!({"positions": [{"conversation": conversation, "seq": 1_000_000}]})),
         ("unsubscribe", json!({"conversations": [conversation]})),
+        ("open", json!({"conversations": [conversation]})),
+        ("typing", json!({"conversation": conversation, "on": true})),
+        ("typing", json!({"conversation": conversation, "on": false})),
     ];
     requests
         .into_iter()
@@ -47,6 +50,7 @@ fn asked_about(plain: &mut Plain, conversation: &str) -> Vec<(&'static str, Valu
 fn refusal(name: &str, reply: &Value) -> Option<String> {
     let error = match name {
         "subscribe" => &reply["data"]["subscribed"][0]["error"],
+        "open" => &reply["data"]["opened"][0]["error"],
         "resume" => &reply["data"]["conversations"][0]["error"],
         "unsubscribe" => return None,
         _ => &reply["error"],

@@ -80,6 +80,12 @@ impl World {
         if due.is_some_and(|at| u64::try_from(at.as_nanos().div_ceil(1_000)).unwrap() == at_us) {
             self.devices[device].wake_at = None;
             self.give(device, Input::Tick);
+            let it = &self.devices[device];
+            if it.core.is_stalled() && !it.taking {
+                // Its queue is empty, so that no taking will tell it that there is room; a driver sees it at once.
+                let room = it.room();
+                self.give(device, Input::Room(room));
+            }
         }
     }
 
@@ -129,9 +135,17 @@ impl World {
         let Some(next) = it.readings.get(name).copied() else {
             return self.oracle.violations.push(format!("{} gets what it does not read: {event:?}", it.name));
         };
-        if let switchyard_client::Event::Ended { reason, .. } = event {
+        if let switchyard_client::Event::Typing { users, .. } = event {
+            if users.is_empty() {
+                it.typing.remove(name);
+            } else {
+                it.typing.insert(name.to_owned(), users.clone());
+            }
+            self.seen.entry("somebody is seen typing").and_modify(|times| *times += 1).or_insert(1);
+        } else if let switchyard_client::Event::Ended { reason, .. } = event {
             self.oracle.ended(&it.user, name, next, reason);
             it.readings.remove(name);
+            it.typing.remove(name);
             self.seen.entry("a subscription ends").and_modify(|times| *times += 1).or_insert(1);
         } else {
             let (next, gap) = self.oracle.delivered(&it.user, next, event);
@@ -172,7 +186,8 @@ impl World {
         match asked {
             Asked::Call(Call::Send(send) | Call::SendChosen(send)) => self.sent(device, send, result),
             Asked::Call(call) => self.answered(device, &call, result),
-            Asked::Unsubscribe => {}
+            Asked::Unsubscribe | Asked::Typing => {}
+            Asked::Show => self.shown(device, result),
             Asked::Subscribe(name) => self.subscribed(device, &name, result),
         }
     }
@@ -195,6 +210,35 @@ impl World {
         }
     }
 
+    fn shown(&mut self, device: usize, result: Result<reply::Result, Error>) {
+        let it = &mut self.devices[device];
+        match result {
+            Ok(reply::Result::Opened(opened)) => {
+                it.typing.clear();
+                for one in opened.opened.into_iter().filter(|one| !one.users.is_empty()) {
+                    it.typing.insert(one.conversation, one.users);
+                }
+                self.saw("conversations are shown");
+            }
+            Ok(other) => self.oracle.violations.push(format!("{} opened and got {other:?}", it.name)),
+            Err(_) => it.typing.clear(),
+        }
+    }
+
+    /// An application shows these, and nothing else any more.
+    pub(super) fn show(&mut self, device: usize, conversations: Vec<String>) {
+        let it = &mut self.devices[device];
+        it.typing.retain(|name, _| conversations.contains(name));
+        let ticket = it.ticket(Asked::Show);
+        self.give(device, Input::Show { ticket, conversations });
+    }
+
+    pub(super) fn type_in(&mut self, device: usize, conversation: String) {
+        let on = self.rng.chance(800);
+        let ticket = self.devices[device].ticket(Asked::Typing);
+        self.give(device, Input::Typing { ticket, conversation, on });
+    }
+
     fn subscribed(&mut self, device: usize, name: &str, result: Result<reply::Result, Error>) {
         let it = &mut self.devices[device];
         match result {
@@ -207,6 +251,7 @@ impl World {
             Err(Error::Unsubscribed) => {}
             Err(error) => {
                 let next = it.readings.remove(name).flatten();
+                it.typing.remove(name);
                 self.oracle.ended(&it.user, name, next, &Ended::Refused(error));
                 self.saw("a subscription is refused");
             }
@@ -269,6 +314,7 @@ impl World {
     pub(super) fn unsubscribe(&mut self, device: usize, name: &str) {
         let it = &mut self.devices[device];
         it.readings.remove(name);
+        it.typing.remove(name);
         let ticket = it.ticket(Asked::Unsubscribe);
         self.give(device, Input::Unsubscribe { ticket, conversation: name.to_owned() });
     }

@@ -55,7 +55,12 @@ impl World {
             78..86 => self.look(device, name),
             86..89 => self.create_some(device),
             89..92 => self.restart(device),
-            92..97 => self.send_again(device),
+            92..95 => self.send_again(device),
+            95..97 => {
+                let shown = self.devices[device].reading().map(|(name, _)| name.to_owned()).take(8).collect();
+                self.show(device, shown);
+            }
+            97..99 => self.type_in(device, name),
             _ => {}
         }
     }

@@ -30,6 +30,7 @@ impl World {
             Effect::Decoy { key, to } => self.inside(delay, Inside::Decoy(key, to)),
             Effect::Answer { to, answer } => self.deliver(to.edge, Delivery::Answer { to, answer }),
             Effect::Publish { edge, event } => self.deliver(edge, Delivery::Event(event)),
+            Effect::Typing { edge, now } => self.deliver(edge, Delivery::Typing(now)),
         }
     }
 

@@ -84,7 +84,7 @@ impl World {
             Effect::Read { key, ticket, plan } => self.at(delay, Event::Read(key, ticket, plan)),
             Effect::Decoy { key, to } => self.at(delay, Event::Decoy(key, to)),
             Effect::Answer { to, answer } => self.answered(to, &answer),
-            Effect::Publish { .. } => {}
+            Effect::Publish { .. } | Effect::Typing { .. } => {}
         }
     }
 
