@@ -10,6 +10,7 @@ use futures_executor::block_on;
 use switchyard_protocol::id::UserId;
 use switchyard_store::embedded::{Embedded, OpenError, Options, verify};
 use switchyard_store::{Epochs, Log, ProjectionWrite, Projections, Seq};
+use tempfile::TempDir;
 
 use crate::support::{self, batch, commit, copy, copy_alive, key, random, rows, temp_dir};
 
@@ -29,6 +30,16 @@ struct Contents {
     heads: BTreeMap<u8, Result<Option<Seq>, String>>,
     records: BTreeMap<u8, Result<String, String>>,
     listed: Result<String, String>,
+}
+
+impl Contents {
+    /// What could not be read.
+    fn errors(&self) -> Vec<&String> {
+        let rows = self.rows.values().filter_map(|found| found.as_ref().err());
+        let heads = self.heads.values().filter_map(|found| found.as_ref().err());
+        let records = self.records.values().filter_map(|found| found.as_ref().err());
+        rows.chain(heads).chain(records).chain(self.listed.as_ref().err()).collect()
+    }
 }
 
 fn contents(store: &Embedded) -> Contents {
@@ -110,14 +121,20 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Opens a copy of the store with one bit flipped and says what became of it.
-fn flipped(original: &Path, file: &Path, bit: u64, right: &Contents) -> Verdict {
+/// A copy of the store with one bit flipped.
+fn flip(original: &Path, file: &Path, bit: u64) -> TempDir {
     let dir = temp_dir();
     copy(original, dir.path()).expect("it can be copied");
     let path = dir.path().join(file);
     let mut bytes = fs::read(&path).expect("it was copied");
     bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
     fs::write(&path, bytes).expect("it can be written");
+    dir
+}
+
+/// Opens such a copy and says what became of it.
+fn flipped(original: &Path, file: &Path, bit: u64, right: &Contents) -> Verdict {
+    let dir = flip(original, file, bit);
     match Embedded::open(dir.path(), small()) {
         Err(OpenError::Corrupt(_) | OpenError::Schema { .. }) => Verdict::Refused,
         Err(error) => Verdict::Wrong(format!("another error: {error}")),
@@ -130,8 +147,11 @@ fn flipped(original: &Path, file: &Path, bit: u64, right: &Contents) -> Verdict 
                 return Verdict::Harmless;
             }
             drop(store);
-            match verify(dir.path()) {
-                Ok(report) if report.ok => Verdict::Wrong("a read fails and verify finds nothing".into()),
+            // Another copy: of this one the engine may have merged what is damaged, and so healed it.
+            match verify(flip(original, file, bit).path()) {
+                Ok(report) if report.ok => {
+                    Verdict::Wrong(format!("a read fails and verify finds nothing: {:?}", found.errors()))
+                }
                 _ => Verdict::Reported,
             }
         }
