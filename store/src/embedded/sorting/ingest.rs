@@ -17,6 +17,7 @@ use super::super::trim;
 use super::heads::Heads;
 use super::pace::Pace;
 use super::page::{self, Page};
+use super::writeback::Writeback;
 
 /// Gives gathers to the engine, at a pace.
 pub(in crate::embedded) struct Ingester {
@@ -138,6 +139,7 @@ impl Ingester {
 /// Gives a tree what `fill` puts into the sink.
 fn ingest(tree: &Keyspace, fill: impl FnOnce(&mut Sink<'_>) -> Result<(), String>) -> Result<(), String> {
     let told = |error: fjall::Error| error.to_string();
+    let mut writeback = Writeback::new(tree.path());
     // Begun with the first key: a table without any would be left behind.
     let mut ingestion = None;
     fill(&mut |key, value| {
@@ -145,6 +147,7 @@ fn ingest(tree: &Keyspace, fill: impl FnOnce(&mut Sink<'_>) -> Result<(), String
             Some(ingestion) => ingestion,
             none => none.insert(tree.start_ingestion().map_err(told)?),
         };
+        writeback.written(key.len() + value.as_ref().map_or(0, |value| value.len()));
         match value {
             Some(value) => ingestion.write(key, value),
             None => ingestion.write_tombstone(key),

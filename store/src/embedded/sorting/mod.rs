@@ -8,6 +8,7 @@ mod pace;
 pub(in crate::embedded) mod page;
 #[cfg(test)]
 mod page_judge;
+mod writeback;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
