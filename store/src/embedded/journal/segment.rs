@@ -16,8 +16,9 @@ const SEGMENT_BYTES_MIN: u64 = 384 * 1024;
 /// The longest segment, so that sectors are counted in 32 bits with room to spare.
 const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// Zeros written at a time.
-const ZEROS_BYTES: usize = 256 * 1024;
+/// Zeros written at a time, and brought to the disk before more follow: whoever waits for a sync of the segment in use waits for no more
+/// than that.
+const ZEROS_BYTES: usize = 512 * 1024;
 
 /// What the name of a segment that is being made ends with.
 const UNFINISHED: &str = ".new";
@@ -59,6 +60,7 @@ impl Segment {
         while at < bytes {
             let now = usize::try_from(bytes - at).map_or(ZEROS_BYTES, |left| left.min(ZEROS_BYTES));
             file.write_all_at(&zeros[..now], at)?;
+            file.sync_data()?;
             at += now as u64;
         }
         file.sync_all()?;
