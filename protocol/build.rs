@@ -19,6 +19,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "Create.avatar",
         "Create.context",
         "Send.since",
+        "Send.reply_to",
+        "Edit.id",
+        "Delete.id",
+        "React.id",
+        "Pin.id",
+        "Message.reply_to",
+        "Message.edited_ms",
+        "Message.quote",
         "History.before",
         "History.after",
         "History.before_time_ms",
@@ -41,15 +49,26 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "ConversationChanged.avatar",
         "ConversationChanged.context",
         "ConversationChanged.closed",
+        "ConversationChanged.pinned",
+        "ConversationChanged.unpinned",
         "Hello.subscribe",
     ] {
         config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Option::is_none\")]");
+    }
+    // What most messages do not have, and JSON therefore leaves out.
+    for field in ["Send.mentions", "Message.reactions", "Message.mentions"] {
+        config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Vec::is_empty\")]");
+    }
+    for field in ["Message.pinned", "Message.deleted"] {
+        let skipped = "#[serde(skip_serializing_if = \"std::ops::Not::not\")]";
+        config.field_attribute(format!("switchyard.v1.{field}"), skipped);
     }
     for (field, with) in [
         ("Create.kind", "conversation_kind"),
         ("Conversation.kind", "conversation_kind"),
         ("Send.kind", "message_kind"),
         ("Message.kind", "message_kind"),
+        ("Quote.kind", "message_kind"),
         ("Conversation.role", "role"),
         ("Member.role", "role"),
         ("Promote.role", "optional_role"),
@@ -61,6 +80,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (field, with) in [
         ("Create.members", "user_ids"),
         ("Add.members", "user_ids"),
+        ("Send.mentions", "user_ids"),
+        ("Edit.mentions", "user_ids"),
         ("Remove.member", "user_id"),
         ("Promote.member", "user_id"),
         ("Demote.member", "user_id"),

@@ -318,12 +318,27 @@ impl Chat {
             }
             Event::Changed { seq, change, .. } => {
                 let by = Printable(&change.by);
+                let pinned = change.pinned.as_ref().or(change.unpinned.as_ref());
                 match (change.closed, &change.name) {
+                    _ if pinned.is_some() => print(format_args!("[{seq}] * {by} changed what is pinned")),
                     (Some(true), _) => print(format_args!("[{seq}] * {by} closed it: it can only be read")),
                     (Some(false), _) => print(format_args!("[{seq}] * {by} reopened it")),
                     (None, Some(name)) => print(format_args!("[{seq}] * {by} named it {}", Printable(name))),
                     (None, None) => print(format_args!("[{seq}] * {by} changed its avatar or context")),
                 }
+            }
+            Event::Updated { seq, message, .. } => {
+                print(format_args!("[{seq}] * [{}] now says: {}", message.seq, Printable(&message.text)))
+            }
+            Event::Deleted { seq, deleted, .. } => {
+                let number = deleted.id.rsplit('.').next().unwrap_or_default();
+                print(format_args!("[{seq}] * {} deleted [{}]", Printable(&deleted.by), Printable(number)))
+            }
+            Event::Reacted { seq, reacted, .. } => {
+                let number = reacted.id.rsplit('.').next().unwrap_or_default();
+                let (user, emoji) = (Printable(&reacted.user), Printable(&reacted.emoji));
+                let deed = if reacted.removed { "took back" } else { "gave" };
+                print(format_args!("[{seq}] * {user} {deed} {emoji} to [{}]", Printable(number)))
             }
             Event::Other { .. } | Event::Typing { .. } => Ok(()),
             Event::Gap { missed_from, first_available, .. } => {
@@ -337,6 +352,9 @@ impl Chat {
 }
 
 fn say(message: &v1::Message) -> Result<()> {
+    if message.deleted {
+        return print(format_args!("[{}] {}: (deleted)", message.seq, Printable(&message.sender)));
+    }
     print(format_args!("[{}] {}: {}", message.seq, Printable(&message.sender), Printable(&message.text)))
 }
 

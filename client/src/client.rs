@@ -1,4 +1,7 @@
-//! The application's handle: every request as a method, and the queue of events.
+//! The application's handle: every request as a method, and the queue of events. What is done to messages that are there is
+//! in `client/messages.rs`.
+
+mod messages;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -40,6 +43,10 @@ pub struct Draft {
     pub kind: MessageKind,
     /// Its body.
     pub text: String,
+    /// The id of the message of the same conversation that it answers.
+    pub reply_to: Option<String>,
+    /// Members whom it names.
+    pub mentions: Vec<String>,
     /// For a message that was sent before and whose outcome is [`Error::Unknown`]: the `since` of that error. Else none.
     pub since: Option<u64>,
     /// When to give up. Without it, the message is kept until the server has answered or the client is closed.
@@ -82,9 +89,21 @@ impl Draft {
             client_id: None,
             kind: MessageKind::Text,
             text: text.into(),
+            reply_to: None,
+            mentions: Vec::new(),
             since: None,
             timeout: None,
         }
+    }
+
+    /// The same as an answer to this message.
+    pub fn reply_to(self, message: impl Into<String>) -> Self {
+        Self { reply_to: Some(message.into()), ..self }
+    }
+
+    /// The same with these members mentioned.
+    pub fn mentions(self, users: &[&str]) -> Self {
+        Self { mentions: owned(users), ..self }
     }
 
     /// The same under this id.
@@ -189,6 +208,8 @@ impl Client {
             kind: draft.kind.into(),
             text: draft.text,
             since: draft.since,
+            reply_to: draft.reply_to,
+            mentions: draft.mentions,
         };
         let (waiter, answer) = oneshot::channel();
         let call = if chosen { Call::SendChosen(send) } else { Call::Send(send) };

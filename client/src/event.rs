@@ -18,7 +18,8 @@ pub enum Event {
         /// Who.
         change: v1::MembersChanged,
     },
-    /// Numbered. The conversation's name, avatar or context changed, or it was closed or reopened.
+    /// Numbered. The conversation's name, avatar or context changed, it was closed or reopened, or a message was pinned or
+    /// unpinned.
     Changed {
         /// Where.
         conversation: String,
@@ -26,6 +27,33 @@ pub enum Event {
         seq: u64,
         /// The fields with a new value.
         change: v1::ConversationChanged,
+    },
+    /// Numbered. A message has another text now.
+    Updated {
+        /// Where.
+        conversation: String,
+        /// The event's number.
+        seq: u64,
+        /// The message as it is now; its own number is in it.
+        message: v1::Message,
+    },
+    /// Numbered. A message is gone.
+    Deleted {
+        /// Where.
+        conversation: String,
+        /// The event's number.
+        seq: u64,
+        /// Which, and by whom.
+        deleted: v1::MessageDeleted,
+    },
+    /// Numbered. A user gave a message an emoji, or took it away.
+    Reacted {
+        /// Where.
+        conversation: String,
+        /// The event's number.
+        seq: u64,
+        /// Who, what and to which message.
+        reacted: v1::Reacted,
     },
     /// Numbered. Something that this version of the SDK does not know; its number is used up all the same.
     Other {
@@ -68,6 +96,9 @@ impl Event {
             Self::Message(message) => &message.conversation,
             Self::Members { conversation, .. }
             | Self::Changed { conversation, .. }
+            | Self::Updated { conversation, .. }
+            | Self::Deleted { conversation, .. }
+            | Self::Reacted { conversation, .. }
             | Self::Other { conversation, .. }
             | Self::Gap { conversation, .. }
             | Self::Typing { conversation, .. }
@@ -80,6 +111,7 @@ impl Event {
         match self {
             Self::Message(message) => Some(message.seq),
             Self::Members { seq, .. } | Self::Changed { seq, .. } | Self::Other { seq, .. } => Some(*seq),
+            Self::Updated { seq, .. } | Self::Deleted { seq, .. } | Self::Reacted { seq, .. } => Some(*seq),
             Self::Gap { .. } | Self::Typing { .. } | Self::Ended { .. } => None,
         }
     }

@@ -56,14 +56,13 @@ impl Ask {
 
     fn bytes(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let users = |users: &[UserId]| users.iter().map(|user| size_of::<UserId>() + user.as_str().len()).sum();
         match self {
             Self::Send(send) => send.bytes(),
             Self::Create(create) => {
-                let members: usize = users(&create.members);
+                let members = users_bytes(&create.members);
                 size_of::<CreateAsk>() + members + text(&create.name) + text(&create.avatar) + text(&create.context)
             }
-            Self::Add(members) => users(members),
+            Self::Add(members) => users_bytes(members),
             Self::Remove(member) | Self::Promote { member, .. } | Self::Demote { member, .. } => member.as_str().len(),
             Self::Members { after, .. } => after.as_ref().map_or(0, |after| after.as_str().len()),
             Self::Update(update) => {
@@ -71,6 +70,8 @@ impl Ask {
             }
             Self::History(_) | Self::Subscribe(_) | Self::Unsubscribe | Self::Get => 0,
             Self::Leave | Self::Close | Self::Reopen => 0,
+            Self::Annotate(annotate) => size_of::<AnnotateAsk>() + annotate.bytes(),
+            Self::Pin { .. } => 0,
             Self::Show | Self::Hide | Self::Typing | Self::TypingEnd => 0,
         }
     }
@@ -125,6 +126,15 @@ pub enum Ask {
     Close,
     /// Answered [`Answer::Result`].
     Reopen,
+    /// Changes a message that is there. Answered [`Answer::Result`].
+    Annotate(Box<AnnotateAsk>),
+    /// Answered [`Answer::Result`].
+    Pin {
+        /// The message's number.
+        target: u64,
+        /// Whether it is taken from the pinned ones.
+        remove: bool,
+    },
     /// A session of this edge shows the conversation: the edge is told who types. Answered [`Answer::Result`] with the
     /// typers of now, as `Reply::Opened` of this one conversation.
     Show,
@@ -145,6 +155,68 @@ pub struct SendAsk {
     pub kind: v1::MessageKind,
     /// The head that the client knew at its first attempt.
     pub since: Option<u64>,
+    /// What few messages have.
+    pub extra: Option<Box<SendExtra>>,
+}
+
+/// What few messages have.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct SendExtra {
+    /// The number of the message that this one answers.
+    pub reply_to: Option<u64>,
+    /// Whom it names, each once.
+    pub mentions: Vec<UserId>,
+}
+
+impl SendExtra {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + users_bytes(&self.mentions)
+    }
+}
+
+/// A change of a message that is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AnnotateAsk {
+    /// The message's number.
+    pub target: u64,
+    /// What is to become of it.
+    pub change: Annotation,
+}
+
+/// What becomes of a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Annotation {
+    /// It gets another text, and names others.
+    Edit {
+        /// The text.
+        text: Box<str>,
+        /// Whom it names, each once.
+        mentions: Vec<UserId>,
+    },
+    /// It goes.
+    Delete,
+    /// The asker gives it an emoji, or takes that away.
+    React {
+        /// Which.
+        emoji: Box<str>,
+        /// Whether it is taken away.
+        remove: bool,
+    },
+}
+
+impl AnnotateAsk {
+    /// Bytes of what it says, for budgets.
+    pub fn bytes(&self) -> usize {
+        match &self.change {
+            Annotation::Edit { text, mentions } => text.len() + users_bytes(mentions),
+            Annotation::Delete => 0,
+            Annotation::React { emoji, .. } => emoji.len(),
+        }
+    }
+}
+
+fn users_bytes(users: &[UserId]) -> usize {
+    users.iter().map(|user| size_of::<UserId>() + user.as_str().len()).sum()
 }
 
 impl SendAsk {
@@ -153,7 +225,7 @@ impl SendAsk {
         let mut joined = String::with_capacity(client_id.len() + text.len());
         joined.push_str(client_id);
         joined.push_str(text);
-        Self { id_and_text: joined.into_boxed_str(), id_len: client_id.len(), kind, since }
+        Self { id_and_text: joined.into_boxed_str(), id_len: client_id.len(), kind, since, extra: None }
     }
 
     /// The sender's own id of the message.
@@ -166,9 +238,9 @@ impl SendAsk {
         &self.id_and_text[self.id_len..]
     }
 
-    /// Bytes of both, for budgets.
+    /// Bytes of all that it says, for budgets.
     pub fn bytes(&self) -> usize {
-        self.id_and_text.len()
+        self.id_and_text.len() + self.extra.as_ref().map_or(0, |extra| extra.bytes())
     }
 }
 

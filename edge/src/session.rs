@@ -31,14 +31,14 @@ pub use ticket::Ticket;
 
 use std::time::Duration;
 
-use switchyard_cluster::link::{Answer, Refusal};
+use switchyard_cluster::link::{Answer, Ask, Refusal};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::{CloseCode, ErrorCode};
 use switchyard_protocol::frame::{self, DecodeError, Form};
 use switchyard_protocol::hot::{self, SendView};
 use switchyard_protocol::id::{ConversationId, TenantId, UserId};
 use switchyard_protocol::limits::{FRAME_BYTES_MAX, HELLO_BYTES_MAX, INTEGER_MAX};
-use switchyard_protocol::v1::client_frame::Request;
+use switchyard_protocol::v1::{self, client_frame::Request};
 
 use crate::auth::Identity;
 use flood::Flood;
@@ -146,7 +146,7 @@ impl Session {
             return self.on_bad_frame(&wrong_form("this connection speaks JSON, in text messages"), cx);
         }
         if let Some(view) = hot::decode_send(bytes) {
-            return self.on_send(&view, cx);
+            return self.on_send(&view, None, cx);
         }
         match frame::decode_client_proto(bytes) {
             Ok((id, request)) => self.on_request(id, request, cx),
@@ -160,17 +160,6 @@ impl Session {
             return self.on_bad_frame(&wrong_form("this connection speaks protobuf, in binary messages"), cx);
         }
         match frame::decode_client_json(text) {
-            Ok((id, Request::Send(send))) => {
-                let view = SendView {
-                    id,
-                    conversation: &send.conversation,
-                    client_id: &send.client_id,
-                    kind: send.kind,
-                    text: &send.text,
-                    since: send.since,
-                };
-                self.on_send(&view, cx);
-            }
             Ok((id, request)) => self.on_request(id, request, cx),
             Err(error) => self.on_bad_frame(&error, cx),
         }
@@ -222,9 +211,16 @@ impl Session {
         }
     }
 
-    fn on_send(&mut self, view: &SendView<'_>, cx: &mut Context<'_>) {
+    /// Takes a send; `whole` is the request, if it may have what only few have.
+    fn on_send(&mut self, view: &SendView<'_>, whole: Option<&v1::Send>, cx: &mut Context<'_>) {
         if let Some(live) = self.begin(view.id, RequestKind::Send, 1, cx) {
-            let checked = check::send(view);
+            let mut checked = check::send(view);
+            if let (Ok((conversation, Ask::Send(send))), Some(whole)) = (&mut checked, whole) {
+                match check::extra(*conversation, whole.reply_to.as_deref(), &whole.mentions) {
+                    Ok(extra) => send.extra = extra,
+                    Err(refusal) => checked = Err(refusal),
+                }
+            }
             if let Ok((conversation, _)) = &checked {
                 live.sent_in(*conversation);
             }
@@ -236,6 +232,11 @@ impl Session {
         let kind = RequestKind::of(&request);
         let request = match request {
             Request::Hello(hello) => return self.on_hello(id, hello, cx),
+            Request::Send(send) => {
+                let v1::Send { conversation, client_id, kind, text, since, .. } = &send;
+                let view = SendView { id, conversation, client_id, kind: *kind, text, since: *since };
+                return self.on_send(&view, Some(&send), cx);
+            }
             other => other,
         };
         let Some(live) = self.begin(id, kind, cost::of(&request), cx) else { return };
@@ -250,6 +251,10 @@ impl Session {
             Request::Demote(demote) => check::demote(&demote),
             Request::Close(close) => check::conversation(&close.conversation).map(|id| (id, live::CLOSE)),
             Request::Reopen(reopen) => check::conversation(&reopen.conversation).map(|id| (id, live::REOPEN)),
+            Request::Edit(edit) => check::edit(edit),
+            Request::Delete(delete) => check::delete(&delete),
+            Request::React(react) => check::react(react),
+            Request::Pin(pin) => check::pin(&pin),
             Request::Get(get) => check::conversation(&get.conversation).map(|id| (id, live::GET)),
             Request::Leave(leave) => check::conversation(&leave.conversation).map(|id| (id, live::LEAVE)),
             Request::Subscribe(subscribe) => return live.subscribe(id, &subscribe, cx),
@@ -259,7 +264,7 @@ impl Session {
             Request::Typing(typing) => return live.typing(id, &typing, cx),
             Request::Renew(renew) => return live.renew(id, &renew, cx),
             Request::Ping(_) => return live::pong(id, cx),
-            // Sends come in by their own way, and hello was taken out above.
+            // These two were taken out above.
             Request::Send(_) | Request::Hello(_) => return,
         };
         live.ask_checked(id, kind, checked, cx);

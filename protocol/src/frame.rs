@@ -70,10 +70,7 @@ impl Form {
 }
 
 /// Requests that have a number and a name, but are not answered by this version.
-pub const RESERVED_REQUESTS: [(u32, &str); 15] = [
-    (17, "edit"),
-    (18, "delete"),
-    (19, "react"),
+pub const RESERVED_REQUESTS: [(u32, &str); 12] = [
     (21, "list"),
     (26, "archive"),
     (27, "unarchive"),
@@ -90,7 +87,7 @@ pub const RESERVED_REQUESTS: [(u32, &str); 15] = [
 
 /// Fields of `send` that have a number and a name, but no meaning in this version. Unknown fields are skipped; one of these
 /// would be acknowledged and lost.
-pub const RESERVED_SEND_FIELDS: [(u32, &str); 2] = [(5, "reply_to"), (6, "attachments")];
+pub const RESERVED_SEND_FIELDS: [(u32, &str); 1] = [(6, "attachments")];
 
 /// Field number of `send` in a client's frame.
 const SEND: u32 = 5;
@@ -229,5 +226,9 @@ pub fn request_name(request: &Request) -> &'static str {
         Request::Reopen(_) => "reopen",
         Request::Open(_) => "open",
         Request::Typing(_) => "typing",
+        Request::Edit(_) => "edit",
+        Request::Delete(_) => "delete",
+        Request::React(_) => "react",
+        Request::Pin(_) => "pin",
     }
 }

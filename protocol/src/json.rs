@@ -5,7 +5,7 @@
 //! |---|---|
 //! | request | `{"id":N,"<request>":{…}}` |
 //! | reply | `{"id":N,"ok":true,"data":{…}}` or `{"id":N,"ok":false,"error":{…}}` |
-//! | numbered event | `{"event":"<kind>","conversation":…,"seq":N,"<kind>":{…}}`; `change` is called `conversation` |
+//! | numbered event | `{"event":"<kind>","conversation":…,"seq":N,"<kind>":{…}}`; `change` is called `conversation`, and `updated` holds a `message` |
 //! | other event | `{"event":"<kind>",…its fields}`, with `conversation` where it has one |
 //!
 //! A reply's `data` does not name its kind: the asker knows what it asked.
@@ -61,6 +61,7 @@ impl ReplyKind {
             Request::Ping(_) => Self::Pong,
             Request::Open(_) => Self::Opened,
             Request::Typing(_) => Self::Done,
+            Request::Edit(_) | Request::Delete(_) | Request::React(_) | Request::Pin(_) => Self::Changed,
         }
     }
 }
@@ -177,6 +178,10 @@ pub(crate) fn decode_client(text: &str) -> Result<(u64, Request), DecodeError> {
         "reopen" => serde_json::from_str(body).map(Request::Reopen),
         "open" => serde_json::from_str(body).map(Request::Open),
         "typing" => serde_json::from_str(body).map(Request::Typing),
+        "edit" => serde_json::from_str(body).map(Request::Edit),
+        "delete" => serde_json::from_str(body).map(Request::Delete),
+        "react" => serde_json::from_str(body).map(Request::React),
+        "pin" => serde_json::from_str(body).map(Request::Pin),
         other => return Err(DecodeError::new(id, unknown_request(other))),
     };
     match request {
@@ -190,19 +195,14 @@ fn reserved_in_send(body: &str) -> Option<&'static str> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Reserved {
-        reply_to: Option<IgnoredAny>,
         attachments: Option<IgnoredAny>,
     }
     // Most bodies do not hold the words, and are not read twice.
-    if !RESERVED_SEND_FIELDS.iter().any(|(_, name)| body.contains(name)) {
-        return None;
-    }
+    let (_, name) = RESERVED_SEND_FIELDS.iter().find(|(_, name)| body.contains(name))?;
     match serde_json::from_str(body) {
-        Ok(Reserved { reply_to: Some(_), .. }) => Some("reply_to"),
-        Ok(Reserved { attachments: Some(_), .. }) => Some("attachments"),
-        Ok(_) => None,
-        // It is JSON, so one of them stands there twice.
-        Err(_) => Some("reply_to or attachments"),
+        Ok(Reserved { attachments: None }) => None,
+        // It is JSON, so if it cannot be read the field stands there twice.
+        Ok(Reserved { attachments: Some(_) }) | Err(_) => Some(name),
     }
 }
 
@@ -242,6 +242,10 @@ impl Serialize for ClientFrame {
                 Request::Reopen(body) => map.serialize_entry(name, body)?,
                 Request::Open(body) => map.serialize_entry(name, body)?,
                 Request::Typing(body) => map.serialize_entry(name, body)?,
+                Request::Edit(body) => map.serialize_entry(name, body)?,
+                Request::Delete(body) => map.serialize_entry(name, body)?,
+                Request::React(body) => map.serialize_entry(name, body)?,
+                Request::Pin(body) => map.serialize_entry(name, body)?,
             }
         }
         map.end()
@@ -296,6 +300,9 @@ impl Serialize for Event {
             Some(B::Drain(_)) => "drain",
             Some(B::TokenExpiring(_)) => "token_expiring",
             Some(B::Typing(_)) => "typing",
+            Some(B::Updated(_)) => "updated",
+            Some(B::Deleted(_)) => "deleted",
+            Some(B::Reacted(_)) => "reacted",
             None => "",
         };
         map.serialize_entry("event", name)?;
@@ -306,7 +313,9 @@ impl Serialize for Event {
             map.serialize_entry("seq", &self.seq)?;
         }
         match &self.body {
-            Some(B::Message(body)) => map.serialize_entry("message", body)?,
+            Some(B::Message(body) | B::Updated(body)) => map.serialize_entry("message", body)?,
+            Some(B::Deleted(body)) => map.serialize_entry("deleted", body)?,
+            Some(B::Reacted(body)) => map.serialize_entry("reacted", body)?,
             Some(B::Members(body)) => map.serialize_entry("members", body)?,
             Some(B::Change(body)) => map.serialize_entry("change", body)?,
             Some(B::Head(body)) => map.serialize_entry("head", &body.head)?,
@@ -351,6 +360,8 @@ struct EventWire {
     message: Option<v1::Message>,
     members: Option<v1::MembersChanged>,
     change: Option<v1::ConversationChanged>,
+    deleted: Option<v1::MessageDeleted>,
+    reacted: Option<v1::Reacted>,
     head: u64,
     first_available: u64,
     after_min_ms: u64,
@@ -365,6 +376,9 @@ impl From<EventWire> for Event {
         use event::Body as B;
         let body = match &*wire.event {
             "message" => wire.message.map(B::Message),
+            "updated" => wire.message.map(B::Updated),
+            "deleted" => wire.deleted.map(B::Deleted),
+            "reacted" => wire.reacted.map(B::Reacted),
             "members" => wire.members.map(B::Members),
             "conversation" => wire.change.map(B::Change),
             "head" => Some(B::Head(v1::Head { head: wire.head })),

@@ -42,6 +42,27 @@ pub const TYPERS_SHOWN_MAX: usize = 5;
 /// How long somebody is taken to be typing who does not say so again: two repetitions of a client, so that one may be late.
 pub const TYPING_LASTS_MS: u64 = 6_000;
 
+/// Users that one message may mention.
+pub const MENTIONS_MAX: usize = 50;
+
+/// Bytes of an emoji: a family of four with skin tones, or a short word of the application's own.
+pub const EMOJI_BYTES_MAX: usize = 64;
+
+/// Different emoji that one message may have. Nobody reads a longer row of them.
+pub const EMOJI_PER_MESSAGE_MAX: usize = 32;
+
+/// Emoji that one user may give to one message.
+pub const EMOJI_PER_USER_MAX: usize = 8;
+
+/// How often one message may be edited: when it is deleted, each of its former texts is overwritten.
+pub const EDITS_MAX: usize = 100;
+
+/// Messages that may be pinned in one conversation. They are told with its detail.
+pub const PINS_MAX: usize = 50;
+
+/// Bytes of a message's text that are shown where another one answers it.
+pub const QUOTE_BYTES_MAX: usize = 256;
+
 /// Members that one `create` or `add` may name.
 pub const MEMBERS_PER_REQUEST_MAX: usize = 1_000;
 

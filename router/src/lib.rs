@@ -6,6 +6,7 @@
 //! **Invariant:** nothing is answered or fanned out before the store has confirmed it, and nothing is read from the store
 //! on a worker's thread.
 
+mod annotation;
 pub mod config;
 pub mod driver;
 pub mod machine;

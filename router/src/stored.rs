@@ -1,4 +1,5 @@
-//! What rows say: the kinds of stored events and the form of their bodies. This form has a life of its own, apart from
+//! What rows say: the kinds of stored events and the form of their bodies; those that change an earlier message are in
+//! `annotation.rs`. This form has a life of its own, apart from
 //! the live protocol's: a stored field is never renumbered, and a reader skips what it does not know.
 
 use bytes::Bytes;
@@ -13,31 +14,50 @@ pub(crate) enum RowKind {
     Founding = 1,
     /// Members came, went or got another role.
     Members = 2,
-    /// Name, avatar or context changed, or it was closed or reopened.
+    /// Name, avatar or context changed, it was closed or reopened, or a message was pinned or unpinned.
     Change = 3,
-    /// A message; its kind is this number plus that of `v1::MessageKind`.
+    /// A message got another text.
+    Edit = 4,
+    /// A message was deleted.
+    Delete = 5,
+    /// A user gave a message an emoji, or took it away.
+    React = 6,
+    /// A message whose body is its text; its kind is this number plus that of `v1::MessageKind`.
     Message = 16,
+    /// A message whose body is a [`RichBody`]; its kind likewise.
+    RichMessage = 32,
 }
 
 const MESSAGE_KINDS: u32 = 16;
 
 impl RowKind {
-    /// The number of a message row of this kind.
-    pub(crate) fn of_message(kind: v1::MessageKind) -> u32 {
-        Self::Message as u32 + kind as u32
+    /// The number of a message row of this kind, rich or not.
+    pub(crate) fn of_message(kind: v1::MessageKind, rich: bool) -> u32 {
+        let form = if rich { Self::RichMessage } else { Self::Message };
+        form as u32 + kind as u32
+    }
+
+    /// Whether it is a message's.
+    pub(crate) fn is_message(self) -> bool {
+        matches!(self, Self::Message | Self::RichMessage)
     }
 
     /// What the row with this number is, and the message's kind if it is one.
     pub(crate) fn parse(number: u32) -> Option<(Self, v1::MessageKind)> {
         let plain = |kind| Some((kind, v1::MessageKind::Text));
+        let message = |form: Self| {
+            let kind = v1::MessageKind::try_from(i32::try_from(number - form as u32).ok()?).ok()?;
+            Some((form, kind))
+        };
         match number {
             1 => plain(Self::Founding),
             2 => plain(Self::Members),
             3 => plain(Self::Change),
-            n if (16..16 + MESSAGE_KINDS).contains(&n) => {
-                let kind = v1::MessageKind::try_from(i32::try_from(n - 16).ok()?).ok()?;
-                Some((Self::Message, kind))
-            }
+            4 => plain(Self::Edit),
+            5 => plain(Self::Delete),
+            6 => plain(Self::React),
+            n if (16..16 + MESSAGE_KINDS).contains(&n) => message(Self::Message),
+            n if (32..32 + MESSAGE_KINDS).contains(&n) => message(Self::RichMessage),
             _ => None,
         }
     }
@@ -97,6 +117,22 @@ pub(crate) struct ChangeEvent {
     pub(crate) context: Option<String>,
     #[prost(bool, optional, tag = "4")]
     pub(crate) closed: Option<bool>,
+    #[prost(uint64, optional, tag = "5")]
+    pub(crate) pinned: Option<u64>,
+    #[prost(uint64, optional, tag = "6")]
+    pub(crate) unpinned: Option<u64>,
+}
+
+/// Body of [`RowKind::RichMessage`].
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct RichBody {
+    #[prost(string, tag = "1")]
+    pub(crate) text: String,
+    /// The number of the message that it answers.
+    #[prost(uint64, optional, tag = "2")]
+    pub(crate) reply_to: Option<u64>,
+    #[prost(string, repeated, tag = "3")]
+    pub(crate) mentions: Vec<String>,
 }
 
 /// The projection of a conversation: what its founding and changes come to.
@@ -116,6 +152,12 @@ pub(crate) struct ConversationRecord {
     pub(crate) first_available: u64,
     #[prost(bool, tag = "7")]
     pub(crate) closed: bool,
+    /// Numbers of the pinned messages.
+    #[prost(uint64, repeated, tag = "8")]
+    pub(crate) pins: Vec<u64>,
+    /// Whether any of its messages was ever changed: there may be overlays.
+    #[prost(bool, tag = "9")]
+    pub(crate) annotated: bool,
 }
 
 /// The projection of a member.
@@ -150,10 +192,12 @@ mod tests {
     fn every_message_kind_has_a_row_number_of_its_own() {
         for kind in 0..6 {
             let kind = v1::MessageKind::try_from(kind).expect("six kinds");
-            assert_eq!(RowKind::parse(RowKind::of_message(kind)), Some((RowKind::Message, kind)));
+            assert_eq!(RowKind::parse(RowKind::of_message(kind, false)), Some((RowKind::Message, kind)));
+            assert_eq!(RowKind::parse(RowKind::of_message(kind, true)), Some((RowKind::RichMessage, kind)));
         }
-        assert_eq!(RowKind::parse(0), None);
-        assert_eq!(RowKind::parse(15), None);
+        for unknown in [0, 7, 15, 22, 31, 38, 48] {
+            assert_eq!(RowKind::parse(unknown), None);
+        }
     }
 
     #[test]

@@ -6,27 +6,42 @@ use switchyard_protocol::id::{ConversationKey, MessageId};
 use switchyard_protocol::v1::{self, event::Body};
 use switchyard_store::{Damage, ReadError, Row, Seq};
 
-use crate::stored::{self, ChangeEvent, Founding, MembersEvent, RowKind, StoredMember};
+use crate::annotation::AnnotationEvent;
+use crate::stored::{self, ChangeEvent, Founding, MembersEvent, RichBody, RowKind, StoredMember};
 
 /// A row that does not say what it should.
 pub(crate) fn damaged(key: &ConversationKey, seq: Seq) -> ReadError {
     ReadError::Corrupt { key: key.clone(), seq, reason: Damage::Payload }
 }
 
-/// The message in a row, or `None` if the row is another event.
+/// A message's id on the wire.
+pub(crate) fn message_id(key: &ConversationKey, seq: Seq) -> String {
+    MessageId { conversation: key.conversation, seq }.to_string()
+}
+
+/// The message in a row as it was sent, or `None` if the row is another event.
 pub(crate) fn message(key: &ConversationKey, seq: Seq, row: &Row) -> Result<Option<v1::Message>, ReadError> {
-    let Some((RowKind::Message, kind)) = RowKind::parse(row.kind) else { return Ok(None) };
-    let text = std::str::from_utf8(&row.body).map_err(|_| damaged(key, seq))?.to_owned();
+    let (kind, body) = match RowKind::parse(row.kind) {
+        Some((RowKind::Message, kind)) => {
+            let text = std::str::from_utf8(&row.body).map_err(|_| damaged(key, seq))?.to_owned();
+            (kind, RichBody { text, ..RichBody::default() })
+        }
+        Some((RowKind::RichMessage, kind)) => (kind, stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?),
+        _ => return Ok(None),
+    };
     Ok(Some(v1::Message {
-        id: MessageId { conversation: key.conversation, seq }.to_string(),
+        id: message_id(key, seq),
         conversation: key.conversation.to_string(),
         seq,
         client_id: row.client_id().to_owned(),
         sender: row.sender().to_owned(),
         kind: kind.into(),
-        text,
+        text: body.text,
         time_ms: row.time_ms,
         ordinal: row.ordinal,
+        reply_to: body.reply_to.map(|seq| message_id(key, seq)),
+        mentions: body.mentions,
+        ..v1::Message::default()
     }))
 }
 
@@ -34,19 +49,24 @@ pub(crate) fn message(key: &ConversationKey, seq: Seq, row: &Row) -> Result<Opti
 /// is never sent, shows its members.
 pub fn event(key: &ConversationKey, seq: Seq, row: &Row) -> Result<v1::Event, ReadError> {
     let body = match RowKind::parse(row.kind) {
-        Some((RowKind::Message, _)) => message(key, seq, row)?.map(Body::Message),
+        Some((RowKind::Message | RowKind::RichMessage, _)) => message(key, seq, row)?.map(Body::Message),
         Some((RowKind::Members, _)) => {
             let event: MembersEvent = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
             Some(Body::Members(members_changed(event, row.sender(), row.time_ms)))
         }
         Some((RowKind::Change, _)) => {
             let event: ChangeEvent = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
-            Some(Body::Change(changed(event, row.sender(), row.time_ms)))
+            Some(Body::Change(changed(key, event, row.sender(), row.time_ms)))
         }
         Some((RowKind::Founding, _)) => {
             let founding: Founding = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
             let event = MembersEvent { added: founding.members, ..MembersEvent::default() };
             Some(Body::Members(members_changed(event, row.sender(), row.time_ms)))
+        }
+        Some((kind @ (RowKind::Edit | RowKind::Delete | RowKind::React), _)) => {
+            let event =
+                AnnotationEvent::decode(kind, &row.body).and_then(Result::ok).ok_or_else(|| damaged(key, seq))?;
+            Some(annotated(key, &event, row.sender(), row.time_ms))
         }
         None => None,
     };
@@ -66,9 +86,28 @@ pub(crate) fn members_changed(event: MembersEvent, by: &str, time_ms: u64) -> v1
 }
 
 /// A change of the conversation itself as clients see it.
-pub(crate) fn changed(event: ChangeEvent, by: &str, time_ms: u64) -> v1::ConversationChanged {
-    let ChangeEvent { name, avatar, context, closed } = event;
-    v1::ConversationChanged { name, avatar, by: by.to_owned(), time_ms, context, closed }
+pub(crate) fn changed(key: &ConversationKey, event: ChangeEvent, by: &str, time_ms: u64) -> v1::ConversationChanged {
+    let ChangeEvent { name, avatar, context, closed, pinned, unpinned } = event;
+    let id = |seq: Option<Seq>| seq.map(|seq| message_id(key, seq));
+    let (pinned, unpinned) = (id(pinned), id(unpinned));
+    v1::ConversationChanged { name, avatar, by: by.to_owned(), time_ms, context, closed, pinned, unpinned }
+}
+
+/// A change of an earlier message as clients see it. Of an edited message only its number is known here.
+pub(crate) fn annotated(key: &ConversationKey, event: &AnnotationEvent, by: &str, time_ms: u64) -> Body {
+    let id = message_id(key, event.target());
+    match event {
+        AnnotationEvent::Edit(edit) => Body::Updated(v1::Message { id, seq: edit.target, ..v1::Message::default() }),
+        AnnotationEvent::Delete(_) => Body::Deleted(v1::MessageDeleted { id, by: by.to_owned(), time_ms }),
+        AnnotationEvent::React(react) => Body::Reacted(v1::Reacted {
+            id,
+            user: by.to_owned(),
+            emoji: react.emoji.clone(),
+            removed: react.removed,
+            count: react.count,
+            time_ms,
+        }),
+    }
 }
 
 /// The frame that tells subscribers of an event that is no message.

@@ -6,6 +6,8 @@
 //! row           = conversation | number (8, big-endian)
 //! member        = conversation | user (the rest)
 //! user          = tenant length (1) | tenant | user length (1) | user | conversation id (16)
+//! overlay       = conversation | 0 (1) | target's number (8, big-endian)
+//! reactor       = conversation | 1 (1) | target's number (8, big-endian) | user (the rest)
 //! ```
 
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
@@ -13,10 +15,14 @@ use switchyard_protocol::limits::ID_BYTES_MAX;
 
 use crate::log::Seq;
 
-/// The longest key: that of a user's conversation.
-const KEY_BYTES_MAX: usize = 1 + ID_BYTES_MAX + 1 + ID_BYTES_MAX + 16;
+/// The longest key: that of a reactor.
+const KEY_BYTES_MAX: usize = 1 + ID_BYTES_MAX + 16 + 1 + 8 + ID_BYTES_MAX;
 
-/// A key of any of the four forms.
+/// What stands before the number in the key of an overlay, and of a reactor.
+const OVERLAY: u8 = 0;
+const REACTOR: u8 = 1;
+
+/// A key of any of these forms.
 #[derive(Clone, Copy)]
 pub(crate) struct KeyBuf {
     bytes: [u8; KEY_BYTES_MAX],
@@ -57,6 +63,20 @@ impl KeyBuf {
     pub(crate) fn user_conversation(key: &ConversationKey, user: &UserId) -> Self {
         let mut buf = Self::user(&key.tenant, user);
         buf.push(key.conversation.as_bytes());
+        buf
+    }
+
+    pub(crate) fn overlay(key: &ConversationKey, target: Seq) -> Self {
+        let mut buf = Self::conversation(key);
+        buf.push(&[OVERLAY]);
+        buf.with_seq(target)
+    }
+
+    pub(crate) fn reactor(key: &ConversationKey, target: Seq, user: &UserId) -> Self {
+        let mut buf = Self::conversation(key);
+        buf.push(&[REACTOR]);
+        let mut buf = buf.with_seq(target);
+        buf.push(user.as_str().as_bytes());
         buf
     }
 

@@ -31,7 +31,8 @@ pub use log::{
     Refusal, Seq,
 };
 pub use projection::{
-    Membership, ProjectionError, ProjectionWrite, Projections, RECORD_BYTES_MAX, Record, StoredMember,
+    Membership, OVERLAY_BYTES_MAX, Overlay, ProjectionError, ProjectionWrite, Projections, RECORD_BYTES_MAX, Reactor,
+    Record, StoredMember,
 };
 pub use row::{Row, RowRef};
 

@@ -155,7 +155,8 @@ pub trait Log: Send + Sync + 'static {
     /// crash, never there without it within one epoch of one conversation.
     /// *Durability:* none until a [`barrier`](Log::barrier) that began after the answer.
     /// *Repetition:* the same batch again, byte for byte, is harmless and answers anew. Other bytes under a stored
-    /// number overwrite it: that is for erasing bodies, and never for a number whose outcome is unknown.
+    /// number overwrite it: that is for erasing bodies, and never for a number whose outcome is unknown. Such a batch holds
+    /// committed numbers alone, and may be given beside the one of its conversation that is in flight, one at a time.
     /// *Cancellation:* dropping the future makes the outcome of every batch unknown.
     fn append<'a>(&'a self, batches: &'a [Batch]) -> BoxFuture<'a, Vec<Outcome>>;
 

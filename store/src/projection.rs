@@ -8,8 +8,12 @@ use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId}
 use crate::BoxFuture;
 use crate::log::Seq;
 
-/// Bytes of one record or member value: a conversation's fields or a member's, never bodies.
+/// Bytes of one value: a conversation's fields or a member's, never bodies; an overlay may hold the largest body there is, and
+/// as much again beside it.
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
+
+/// See [`RECORD_BYTES_MAX`].
+pub const OVERLAY_BYTES_MAX: usize = 2 * 64 * 1024;
 
 /// One write, idempotent and commutative: of two writes to the same thing the one with the higher `at` stays; of two
 /// with the same `at` the stored one stays.
@@ -36,6 +40,30 @@ pub enum ProjectionWrite {
         /// number, so that an older addition which comes late does not undo it.
         value: Option<Bytes>,
     },
+    /// What became of one of its rows: the row's overlay, which is read with it.
+    Overlay {
+        /// Which conversation.
+        key: ConversationKey,
+        /// The number of the row that it is about.
+        target: Seq,
+        /// The number of the event it follows from.
+        at: Seq,
+        /// What it says, opaque.
+        value: Bytes,
+    },
+    /// What one user did to one of its rows.
+    Reactor {
+        /// Which conversation.
+        key: ConversationKey,
+        /// The number of the row that it is about.
+        target: Seq,
+        /// Who.
+        user: UserId,
+        /// The number of the event it follows from.
+        at: Seq,
+        /// What it says, opaque; nothing if it was taken back, which is remembered as a member's removal is.
+        value: Option<Bytes>,
+    },
 }
 
 /// A conversation's record.
@@ -56,6 +84,26 @@ pub struct StoredMember {
     pub at: Seq,
     /// As written.
     pub value: Bytes,
+}
+
+/// The overlay of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlay {
+    /// The row's number.
+    pub target: Seq,
+    /// The number of the event this follows from.
+    pub at: Seq,
+    /// As written.
+    pub value: Bytes,
+}
+
+/// What one user did to a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reactor {
+    /// The number of the event this follows from.
+    pub at: Seq,
+    /// As written; nothing if it was taken back.
+    pub value: Option<Bytes>,
 }
 
 /// A conversation that a user is a member of.
@@ -83,7 +131,7 @@ pub enum ProjectionError {
     /// No room on disk. Nothing was written; try again later.
     #[error("the store is full")]
     Full,
-    /// A value is larger than [`RECORD_BYTES_MAX`]. Nothing was written.
+    /// A value is larger than [`RECORD_BYTES_MAX`] or [`OVERLAY_BYTES_MAX`]. Nothing was written.
     #[error("the value is too large")]
     TooLarge,
     /// The store does not answer. Some of the writes may be there; repeat them all.
@@ -108,6 +156,23 @@ pub trait Projections: Send + Sync + 'static {
         tenant: &'a TenantId,
         user: &'a UserId,
     ) -> BoxFuture<'a, Result<Vec<Membership>, ProjectionError>>;
+
+    /// The overlays of rows `from` to `to`, both included, in the order of their numbers. Whoever reads rows and overlays reads
+    /// the rows first, and so never shows a row without what was known of it before.
+    fn overlays<'a>(
+        &'a self,
+        key: &'a ConversationKey,
+        from: Seq,
+        to: Seq,
+    ) -> BoxFuture<'a, Result<Vec<Overlay>, ProjectionError>>;
+
+    /// What this user did to each of these rows, in their order; nothing where it was never anything.
+    fn reactors<'a>(
+        &'a self,
+        key: &'a ConversationKey,
+        user: &'a UserId,
+        targets: &'a [Seq],
+    ) -> BoxFuture<'a, Result<Vec<Option<Reactor>>, ProjectionError>>;
 
     /// Writes each that is newer than what is stored; the others are ignored, and that is success.
     ///

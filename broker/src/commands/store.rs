@@ -15,15 +15,15 @@ use crate::cli::{DumpArgs, StoreArgs, VerifyArgs};
 use crate::config::{Config, Overrides, Problems, Settings, Source};
 use crate::exit::Failure;
 
-/// Brings the schema up to this version. The embedded store has had one schema so far.
+/// Brings the schema up to this version.
 pub fn migrate(args: StoreArgs) -> Result<(), Failure> {
     let overrides = Overrides { data: args.data, ..Overrides::default() };
     let settings = Settings::resolve(&Source::of_process(args.config), &overrides)?;
     let data = &settings.config.server.data;
-    // Opening checks the schema; whose conversation is asked for does not matter.
+    // Opening raises an older schema; whose conversation is asked for does not matter.
     let nobody = ConversationKey { tenant: tenant(None)?, conversation: ConversationId::from_bytes([0; 16]) };
     match embedded::dump(data, nobody) {
-        Ok(_) => print_line(&format!("{}: the store has this version's schema; nothing to do", data.display())),
+        Ok(_) => print_line(&format!("{}: the store has this version's schema; nothing more to do", data.display())),
         Err(OpenError::Absent(_)) => {
             print_line(&format!("{}: there is no store yet; the first start makes one", data.display()))
         }

@@ -114,7 +114,7 @@ fn tools_tell_apart_no_store_a_locked_one_and_a_whole_one() {
 
     let report: Value = serde_json::from_str(&said(&["verify", "--data", data_name, "--json"])).expect("JSON");
     assert_eq!(report, serde_json::json!({"ok": true, "conversations": 0, "events": 0, "corrupt": []}));
-    assert!(said(&["migrate", "--data", data_name]).contains("nothing to do"));
+    assert!(said(&["migrate", "--data", data_name]).contains("nothing more to do"));
     assert_eq!(said(&["dump", "--conversation", &conversation, "--data", data_name]), "");
     assert_eq!(refused(&["dump", "--conversation", "x", "--data", data_name]).0, 2);
 }
@@ -126,7 +126,7 @@ fn a_damaged_store_is_told_and_never_served() {
     drop(Embedded::open(dir.path(), Options::default()).expect("a new store"));
     let markers: Vec<_> = find(dir.path(), "schema");
     let [marker] = &markers[..] else { panic!("one marker: {markers:?}") };
-    fs::write(marker, "switchyard store schema 2 00000000\n").expect("it is written");
+    fs::write(marker, "switchyard store schema 3 00000000\n").expect("it is written");
 
     let output = run(&["verify", "--data", data_name, "--json"]);
     assert_eq!(output.status.code(), Some(4));

@@ -1,6 +1,7 @@
 //! What users can do, each test named after its line in the list of features: over the SDK in both forms, and over plain
 //! JSON with a public WebSocket library.
 
+mod annotations;
 mod answers;
 mod conversations;
 mod messages;

@@ -41,7 +41,12 @@ impl Core {
         if self.closing {
             return Err(Error::Closed(Closed::Application));
         }
-        if matches!(call, Call::Send(send) | Call::SendChosen(send) if send.text.len() > self.server.body_bytes_max) {
+        let text = match call {
+            Call::Send(send) | Call::SendChosen(send) => send.text.len(),
+            Call::Edit(edit) => edit.text.len(),
+            _ => 0,
+        };
+        if text > self.server.body_bytes_max {
             return Err(Error::TooLarge);
         }
         let full = self.outbox.len() >= self.settings.pending_max

@@ -134,6 +134,9 @@ fn told(event: v1::Event) -> Event {
         Some(Body::Message(message)) => Event::Message(message),
         Some(Body::Members(change)) => Event::Members { conversation, seq, change },
         Some(Body::Change(change)) => Event::Changed { conversation, seq, change },
+        Some(Body::Updated(message)) => Event::Updated { conversation, seq, message },
+        Some(Body::Deleted(deleted)) => Event::Deleted { conversation, seq, deleted },
+        Some(Body::Reacted(reacted)) => Event::Reacted { conversation, seq, reacted },
         _ => Event::Other { conversation, seq },
     }
 }

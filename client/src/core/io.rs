@@ -34,6 +34,10 @@ pub enum Call {
     Demote(v1::Demote),
     Close(v1::Close),
     Reopen(v1::Reopen),
+    Edit(v1::Edit),
+    Delete(v1::Delete),
+    React(v1::React),
+    Pin(v1::Pin),
     Ping(v1::Ping),
 }
 
@@ -62,6 +66,10 @@ impl Call {
             Self::Demote(body) => Request::Demote(body),
             Self::Close(body) => Request::Close(body),
             Self::Reopen(body) => Request::Reopen(body),
+            Self::Edit(body) => Request::Edit(body),
+            Self::Delete(body) => Request::Delete(body),
+            Self::React(body) => Request::React(body),
+            Self::Pin(body) => Request::Pin(body),
             Self::Ping(body) => Request::Ping(body),
         }
     }
@@ -72,12 +80,15 @@ impl Call {
             Self::Add(_) | Self::Remove(_) | Self::Leave(_) | Self::Update(_) => Repeat::Counts,
             // Whoever undid it meanwhile would see it undone again.
             Self::Promote(_) | Self::Demote(_) | Self::Close(_) | Self::Reopen(_) => Repeat::Counts,
+            Self::Edit(_) | Self::React(_) | Self::Pin(_) => Repeat::Counts,
             Self::Create(_)
             | Self::Send(_)
             | Self::SendChosen(_)
             | Self::History(_)
             | Self::Get(_)
             | Self::Members(_)
+            // What is deleted stays so.
+            | Self::Delete(_)
             | Self::Ping(_) => Repeat::Harmless,
         }
     }
@@ -95,7 +106,11 @@ impl Call {
             | Self::Promote(_)
             | Self::Demote(_)
             | Self::Close(_)
-            | Self::Reopen(_) => true,
+            | Self::Reopen(_)
+            | Self::Edit(_)
+            | Self::Delete(_)
+            | Self::React(_)
+            | Self::Pin(_) => true,
             Self::History(_) | Self::Get(_) | Self::Members(_) | Self::Ping(_) => false,
         }
     }
@@ -104,8 +119,10 @@ impl Call {
     pub(crate) fn weight(&self) -> usize {
         let text = match self {
             Self::Send(send) | Self::SendChosen(send) => {
-                send.text.len() + send.conversation.len() + send.client_id.len()
+                let mentions: usize = send.mentions.iter().map(String::len).sum();
+                send.text.len() + send.conversation.len() + send.client_id.len() + mentions
             }
+            Self::Edit(edit) => edit.text.len() + edit.mentions.iter().map(String::len).sum::<usize>(),
             Self::Create(create) => create.members.iter().map(String::len).sum(),
             Self::Add(add) => add.members.iter().map(String::len).sum(),
             _ => 0,

@@ -31,6 +31,7 @@ pub(crate) enum Fetch {
 
 /// What became of a numbered event.
 #[derive(Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "it is looked at once, where it is made")]
 pub(crate) enum Arrival {
     /// It is the next one: deliver it.
     Next(v1::Event),

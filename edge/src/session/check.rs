@@ -1,15 +1,19 @@
 //! From a client's request to a question for the owner of its conversation: every limit is checked here, and nothing
 //! that fails it goes further. Pure; who asks is not decided here, but taken from the token.
 
+mod messages;
+
 use switchyard_cluster::link::{Ask, CreateAsk, HistoryAsk, PageFrom, Refusal, SendAsk, UpdateAsk};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::hot::SendView;
 use switchyard_protocol::id::{ConversationId, MessageId, TenantId, UserId};
 use switchyard_protocol::limits::{
-    AVATAR_BYTES_MAX, BODY_BYTES_MAX, CONTEXT_BYTES_MAX, ID_BYTES_MAX, INTEGER_MAX, MEMBERS_PAGE_MAX,
-    MEMBERS_PER_REQUEST_MAX, NAME_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX,
+    AVATAR_BYTES_MAX, CONTEXT_BYTES_MAX, ID_BYTES_MAX, INTEGER_MAX, MEMBERS_PAGE_MAX, MEMBERS_PER_REQUEST_MAX,
+    NAME_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX,
 };
 use switchyard_protocol::v1;
+
+pub(super) use messages::{delete, edit, extra, pin, react};
 
 /// The kind in the hash of a direct conversation's id.
 const DIRECT: &str = "direct";
@@ -80,15 +84,7 @@ pub(super) fn send(view: &SendView<'_>) -> Checked {
     if view.client_id.is_empty() || view.client_id.len() > ID_BYTES_MAX || has_nul(view.client_id) {
         return Err(bad("client_id has 1 to 128 bytes and no NUL"));
     }
-    if view.text.is_empty() {
-        return Err(bad("text is empty"));
-    }
-    if view.text.len() > BODY_BYTES_MAX {
-        return Err(bad("text has more than 65536 bytes"));
-    }
-    if has_nul(view.text) {
-        return Err(bad("text contains NUL"));
-    }
+    messages::text(view.text)?;
     let kind = match v1::MessageKind::try_from(view.kind) {
         Ok(v1::MessageKind::System) => {
             return Err(Refusal::new(ErrorCode::Forbidden, "SYSTEM messages are the server's"));

@@ -41,7 +41,7 @@ pub fn change_units(ask: &Ask) -> Option<u32> {
         Ask::Create(create) => Some(units(create.members.len())),
         Ask::Add(members) => Some(units(members.len())),
         Ask::Remove(_) | Ask::Leave | Ask::Update(_) => Some(CHANGE_UNITS),
-        Ask::Promote { .. } | Ask::Demote { .. } | Ask::Close | Ask::Reopen => Some(CHANGE_UNITS),
+        Ask::Promote { .. } | Ask::Demote { .. } | Ask::Close | Ask::Reopen | Ask::Pin { .. } => Some(CHANGE_UNITS),
         _ => None,
     }
 }

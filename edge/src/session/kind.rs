@@ -30,11 +30,15 @@ pub enum RequestKind {
     Reopen,
     Open,
     Typing,
+    Edit,
+    Delete,
+    React,
+    Pin,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::Unreadable,
         Self::Hello,
         Self::Resume,
@@ -57,6 +61,10 @@ impl RequestKind {
         Self::Reopen,
         Self::Open,
         Self::Typing,
+        Self::Edit,
+        Self::Delete,
+        Self::React,
+        Self::Pin,
     ];
 
     /// The kind of a request.
@@ -83,6 +91,10 @@ impl RequestKind {
             Request::Reopen(_) => Self::Reopen,
             Request::Open(_) => Self::Open,
             Request::Typing(_) => Self::Typing,
+            Request::Edit(_) => Self::Edit,
+            Request::Delete(_) => Self::Delete,
+            Request::React(_) => Self::React,
+            Request::Pin(_) => Self::Pin,
         }
     }
 
@@ -111,6 +123,10 @@ impl RequestKind {
             Self::Reopen => "reopen",
             Self::Open => "open",
             Self::Typing => "typing",
+            Self::Edit => "edit",
+            Self::Delete => "delete",
+            Self::React => "react",
+            Self::Pin => "pin",
         }
     }
 
@@ -127,6 +143,7 @@ impl RequestKind {
                 | Self::Demote
                 | Self::Close
                 | Self::Reopen
+                | Self::Pin
         )
     }
 

@@ -101,6 +101,7 @@ impl Owner {
                         text: send.text().to_owned(),
                         time_ms: now.wall_ms,
                         ordinal: at as u64 + 1,
+                        ..Default::default()
                     };
                     conversation.client_ids.insert(send.client_id().to_owned(), at);
                     self.publish(&key, Body::Message(message), Vec::new());

@@ -167,14 +167,14 @@ fn wrong_requests_are_answered_and_the_connection_stays() {
     ] {
         assert_eq!(error_of(client.ask(Request::Send(send))).code, code);
     }
-    client.socket.send(Message::text("{\"id\":77,\"edit\":{}}")).expect("the door reads");
+    client.socket.send(Message::text("{\"id\":77,\"erase\":{}}")).expect("the door reads");
     let Read1::Reply(77, Reply::Error(error)) = client.read() else { panic!("not answered") };
-    assert!(error.code == "BAD_REQUEST" && error.message.contains("'edit'"));
-    let reply_to =
-        format!(r#"{{"id":78,"send":{{"conversation":"{room}","client_id":"r","text":"t","reply_to":"{room}.1"}}}}"#);
-    client.socket.send(Message::text(reply_to)).expect("the door reads");
+    assert!(error.code == "BAD_REQUEST" && error.message.contains("'erase'"));
+    let attachments =
+        format!(r#"{{"id":78,"send":{{"conversation":"{room}","client_id":"r","text":"t","attachments":["f"]}}}}"#);
+    client.socket.send(Message::text(attachments)).expect("the door reads");
     let Read1::Reply(78, Reply::Error(error)) = client.read() else { panic!("acknowledged and lost") };
-    assert!(error.code == "BAD_REQUEST" && error.message.contains("reply_to"));
+    assert!(error.code == "BAD_REQUEST" && error.message.contains("attachments"));
     client.send_text(&room, "c", "still here");
 }
 

@@ -162,6 +162,7 @@ mod tests {
             text: "x".repeat(200),
             time_ms: 1 << 40,
             ordinal: 299,
+            ..Default::default()
         }
     }
 

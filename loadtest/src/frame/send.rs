@@ -78,6 +78,7 @@ mod tests {
                 kind: 0,
                 text: String::from_utf8(text).expect("letters"),
                 since: Some(300),
+                ..Default::default()
             });
             let proto = encode(Form::Proto, 700, conversation, key, 300, &bodies);
             assert_eq!(frame::decode_client_proto(&proto), Ok((700, wanted.clone())));

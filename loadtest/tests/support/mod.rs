@@ -233,6 +233,7 @@ impl<'a> Link<'a> {
                 text: send.text,
                 time_ms: 1,
                 ordinal: seq,
+                ..Default::default()
             });
             conversation.by_client_id.insert(key, at);
             let event = frame::event(event_of(&conversation.messages[at]));

@@ -54,11 +54,12 @@ fn name() -> String {
 
 fn requests() -> Vec<Request> {
     let send =
-        v1::Send { conversation: name(), client_id: "c1".into(), kind: 0, text: "hi \u{20ac}".into(), since: None };
+        v1::Send { conversation: name(), client_id: "c1".into(), text: "hi \u{20ac}".into(), ..Default::default() };
     let subscribe = |all, conversations| Some(v1::Subscriptions { all, conversations });
     vec![
         Request::Send(v1::Send { kind: 1, since: Some(300), ..send.clone() }),
-        Request::Send(send),
+        Request::Send(send.clone()),
+        Request::Send(v1::Send { reply_to: Some(message().id), mentions: vec!["eve".into()], ..send }),
         Request::Hello(v1::Hello { token: "a.b.c".into(), device: "d".into(), subscribe: subscribe(true, vec![]) }),
         Request::Hello(v1::Hello { subscribe: subscribe(false, vec![name()]), ..v1::Hello::default() }),
         Request::Resume(v1::Resume { positions: vec![v1::Position { conversation: name(), seq: 7 }] }),
@@ -96,6 +97,10 @@ fn requests() -> Vec<Request> {
         Request::Reopen(v1::Reopen { conversation: name() }),
         Request::Open(v1::Open { conversations: vec![name()] }),
         Request::Typing(v1::Typing { conversation: name(), on: true }),
+        Request::Edit(v1::Edit { id: Some(message().id), text: "ho".into(), mentions: vec![], ..Default::default() }),
+        Request::Delete(v1::Delete { conversation: name(), seq: 7, id: None }),
+        Request::React(v1::React { conversation: name(), seq: 7, emoji: "\u{1f44d}".into(), ..Default::default() }),
+        Request::Pin(v1::Pin { conversation: name(), seq: 7, id: None, remove: true }),
     ]
 }
 
@@ -110,6 +115,20 @@ fn message() -> v1::Message {
         text: "hi \u{20ac}".into(),
         time_ms: 1_700_000_000_000,
         ordinal: 5,
+        ..Default::default()
+    }
+}
+
+fn rich_message() -> v1::Message {
+    v1::Message {
+        reply_to: Some(message().id),
+        edited_ms: Some(1_700_000_000_001),
+        reactions: vec![v1::Reaction { emoji: "+1".into(), count: 2, mine: true }],
+        mentions: vec!["bob".into()],
+        pinned: true,
+        deleted: true,
+        quote: Some(v1::Quote { sender: "bob".into(), kind: 1, text: "hi".into(), deleted: true }),
+        ..message()
     }
 }
 
@@ -130,6 +149,7 @@ fn replies() -> Vec<Reply> {
         head: 9,
         role: 2,
         closed: true,
+        pins: vec![message().id],
         ..Default::default()
     };
     vec![
@@ -145,7 +165,7 @@ fn replies() -> Vec<Reply> {
         }),
         Reply::Created(v1::Created { conversation: Some(detail.clone()), created: true }),
         Reply::Sent(v1::Sent { duplicate: true, message: Some(message()) }),
-        Reply::Page(v1::Page { messages: vec![message()], first_available: 1, head: 7, more: true }),
+        Reply::Page(v1::Page { messages: vec![message(), rich_message()], first_available: 1, head: 7, more: true }),
         Reply::Subscribed(v1::Subscribed { subscribed }),
         Reply::Done(v1::Done {}),
         Reply::Detail(v1::Detail { conversation: Some(detail) }),
@@ -166,6 +186,16 @@ fn events() -> Vec<Body> {
     let member = |role| vec![v1::Member { user: "bob".into(), role }];
     vec![
         Body::Message(message()),
+        Body::Updated(rich_message()),
+        Body::Deleted(v1::MessageDeleted { id: message().id, by: "ann".into(), time_ms: 5 }),
+        Body::Reacted(v1::Reacted {
+            id: message().id,
+            user: "ann".into(),
+            emoji: "+1".into(),
+            removed: true,
+            count: 2,
+            time_ms: 5,
+        }),
         Body::Members(v1::MembersChanged {
             added: member(0),
             removed: vec!["eve".into()],
@@ -179,6 +209,7 @@ fn events() -> Vec<Body> {
             time_ms: 5,
             context: Some("order 8".into()),
             closed: Some(true),
+            pinned: Some(message().id),
             ..Default::default()
         }),
         Body::Head(v1::Head { head: 9 }),

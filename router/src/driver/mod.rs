@@ -3,6 +3,7 @@
 
 mod beginning;
 mod commit;
+mod present;
 pub mod reader;
 mod rest;
 

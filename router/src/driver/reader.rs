@@ -11,12 +11,15 @@ use switchyard_cluster::link::{Asker, PageFrom};
 use switchyard_cluster::mailbox::ROOM_KEPT_MAX;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::limits::PAGE_BYTES_MAX;
+use switchyard_protocol::v1;
 use switchyard_store::{Direction, ProjectionError, ReadError, ReadRange, Row, Seq};
 
 use super::rest::Rest;
-use super::{Completions, Timelines, beginning};
+use super::{Completions, Timelines, beginning, present};
 use crate::config::Cutoffs;
-use crate::machine::{Input, LoadFailed, Projection, ReadFailed, ReadPlan, ReadResult, Replay, Ticket, row_hash};
+use crate::machine::{
+    Input, LoadFailed, Projection, ReadFailed, ReadPlan, ReadResult, Reader, Replay, Ticket, row_hash,
+};
 use crate::timeline;
 
 /// Jobs that may wait. Beyond it reads are refused; they are short, so this is well under a second of work.
@@ -197,7 +200,8 @@ pub fn load(
 ) -> Result<Option<Box<Replay>>, LoadFailed> {
     let nobody = |error: ReadError| LoadFailed { failed: failed(&error), members: Vec::new() };
     let Some((mut replay, head)) = begin(store, key, seed).map_err(nobody)? else { return Ok(None) };
-    match go_through(store, key, &mut replay, head, cutoffs) {
+    let read = go_through(store, key, &mut replay, head, cutoffs).and_then(|()| catch_up(store, key, &mut replay));
+    match read {
         Ok(()) => Ok(Some(Box::new(replay))),
         Err(error) => Err(LoadFailed { failed: failed(&error), members: replay.members() }),
     }
@@ -239,6 +243,16 @@ fn go_through(
     Ok(())
 }
 
+/// Reads the messages that events above the record changed: their overlays may lag behind.
+fn catch_up(store: &dyn Timelines, key: &ConversationKey, replay: &mut Replay) -> Result<(), ReadError> {
+    for (seq, reactors) in replay.changed() {
+        if let Some(read) = present::target(store, key, seq, &reactors)? {
+            replay.found(read);
+        }
+    }
+    Ok(())
+}
+
 /// What a projection says; nothing if it is damaged, for then the log is replayed from the founding row on and the
 /// projection written anew.
 fn intact<T>(read: Result<T, ProjectionError>) -> Result<Option<T>, ReadError> {
@@ -276,23 +290,36 @@ fn decode(key: &ConversationKey, seq: Seq, blob: &Bytes) -> Result<Row, ReadErro
 /// Reads what a plan asks for.
 pub fn read(store: &dyn Timelines, key: &ConversationKey, plan: ReadPlan) -> Result<ReadResult, ReadError> {
     match plan {
-        ReadPlan::Messages { from, limit, first, head } => messages(store, key, from, limit, first, head),
-        ReadPlan::Events { from, to, events_max, bytes_max } => {
+        ReadPlan::Messages { from, limit, first, head, reader } => {
+            let (mut messages, mut more) = messages(store, key, from, limit, first, head)?;
+            present::page(store, key, &reader, &mut messages)?;
+            more |= present::cut(&mut messages, |message| message.text.len(), PAGE_BYTES_MAX);
+            Ok(ReadResult::Messages { messages, more })
+        }
+        ReadPlan::Target { seq, reactor } => {
+            let reactors: Vec<_> = reactor.into_iter().collect();
+            Ok(ReadResult::Target(present::target(store, key, seq, &reactors)?.map(Box::new)))
+        }
+        ReadPlan::Events { from, to, events_max, bytes_max, reader } => {
             let range = ReadRange { from, to, direction: Direction::Forward, rows_max: events_max, bytes_max };
             let mut events = Vec::new();
             for (seq, blob) in block_on(store.read(key, range))? {
                 events.push(timeline::event(key, seq, &decode(key, seq, &blob)?)?);
             }
+            present::events(store, key, &reader, &mut events)?;
+            present::cut(&mut events, present::event_text_len, bytes_max);
             Ok(ReadResult::Events(events))
         }
-        ReadPlan::Find { from, to, sender, client_id } => {
+        ReadPlan::Find { from, to, sender, client_id, annotated } => {
             let mut next = from;
             while next <= to {
                 let page = rows(store, key, next, to, Direction::Forward, ROWS_PER_READ)?;
                 for (seq, row) in &page {
                     if row.client_id() == client_id && row.sender() == sender.as_str() {
-                        let message = timeline::message(key, *seq, row)?;
-                        return Ok(ReadResult::Found(message.as_ref().map(super::encode_message)));
+                        let mut found: Vec<_> = timeline::message(key, *seq, row)?.into_iter().collect();
+                        let reader = Reader { user: sender, annotated };
+                        present::page(store, key, &reader, &mut found)?;
+                        return Ok(ReadResult::Found(found.first().map(super::encode_message)));
                     }
                 }
                 match page.last() {
@@ -342,7 +369,7 @@ fn messages(
     limit: usize,
     first: Seq,
     head: Seq,
-) -> Result<ReadResult, ReadError> {
+) -> Result<(Vec<v1::Message>, bool), ReadError> {
     let (mut low, mut high, direction) = match from {
         PageFrom::Newest => (first, head, Direction::Backward),
         PageFrom::Before(seq) => (first, seq.saturating_sub(1).min(head), Direction::Backward),
@@ -371,13 +398,13 @@ fn messages(
             let Some(message) = timeline::message(key, *seq, row)? else { continue };
             let full = messages.len() == limit || bytes + row.body.len() > PAGE_BYTES_MAX;
             if full && !messages.is_empty() {
-                return Ok(ReadResult::Messages { messages, more: true });
+                return Ok((messages, true));
             }
             bytes = (bytes + row.body.len()).min(PAGE_BYTES_MAX);
             messages.push(message);
         }
     }
-    Ok(ReadResult::Messages { messages, more: false })
+    Ok((messages, false))
 }
 
 /// The lowest number whose event is not older than this, `head + 1` if there is none: times never go back within a
@@ -415,11 +442,17 @@ pub fn project(
         if !projection.members.is_empty() {
             block_on(store.write(&projection.members)).map_err(|error| error.to_string())?;
         }
-        block_on(store.write(std::slice::from_ref(&projection.record))).map_err(|error| error.to_string())?;
-        if projection.members.is_empty() {
+        if !projection.overlays.is_empty() {
+            block_on(store.write(&projection.overlays)).map_err(|error| error.to_string())?;
+        }
+        present::erase(store, key, &projection.erase)?;
+        if let Some(record) = &projection.record {
+            block_on(store.write(std::slice::from_ref(record))).map_err(|error| error.to_string())?;
+        }
+        if projection.members.is_empty() && projection.erase.is_empty() {
             return Ok(());
         }
-        // Somebody is told that they are listed: that must be as durable as the event itself.
+        // Somebody is told that they are listed, or expects a text to be gone: that must be as durable as the event itself.
         block_on(store.barrier()).map_err(|error| error.to_string())
     };
     if let Err(error) = write() {

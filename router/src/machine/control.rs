@@ -7,9 +7,12 @@ use switchyard_protocol::id::UserId;
 use switchyard_protocol::limits::MEMBERS_MAX;
 use switchyard_protocol::v1::{ConversationKind, Role};
 
+use super::annotate::NO_MEMBER_MENTIONED;
 use super::conversation::State;
 use super::members::{may_add, may_change_roles, may_close, may_remove, may_update};
 use super::pipeline::{Pending, Work};
+use super::targets::Targets;
+use crate::annotation::AnnotationEvent;
 use crate::stored::{ChangeEvent, Founding, MembersEvent, StoredMember};
 
 /// What a piece of work comes to, now that its turn has come.
@@ -23,6 +26,8 @@ pub(super) enum Prepared {
     Members(Box<MembersEvent>),
     /// A change of the conversation itself.
     Change(Box<ChangeEvent>),
+    /// A change of a message.
+    Annotation(Box<AnnotationEvent>),
     /// It is so already: answered as done, nothing is written.
     Already,
 }
@@ -30,7 +35,8 @@ pub(super) enum Prepared {
 const DIRECT_IS_TWO: Refusal = Refusal::new(ErrorCode::Forbidden, "a direct conversation has its two members for good");
 const DIRECT_HAS_NO_NAME: Refusal =
     Refusal::new(ErrorCode::Forbidden, "a direct conversation has no name of its own, and its context for good");
-const NO_RIGHT: Refusal = Refusal::new(ErrorCode::Forbidden, "your role in this conversation does not allow it");
+pub(super) const NO_RIGHT: Refusal =
+    Refusal::new(ErrorCode::Forbidden, "your role in this conversation does not allow it");
 const NO_SUCH_MEMBER: Refusal = Refusal::new(ErrorCode::NotFound, "no such member");
 const LAST_ADMIN: Refusal = Refusal::new(ErrorCode::Conflict, "the last admin stays: promote another one first");
 pub(super) const CLOSED: Refusal =
@@ -40,25 +46,32 @@ impl State {
     /// Whether the work may be done as the conversation stands, and what it comes to. First comes whether the asker has
     /// the right to do such a thing at all, then whether anything is written here, then what it is about: so that nobody
     /// learns who is a member by asking for what they may not do.
-    pub(super) fn prepare(&self, pending: &Pending, members_add: bool) -> Result<Prepared, Refusal> {
+    pub(super) fn prepare(&self, pending: &Pending, members_add: bool, targets: &Targets) -> Result<Prepared, Refusal> {
         if let Work::Create(ask) = &pending.work {
             return self.prepare_create(ask, &pending.user);
         }
         let Some(member) = self.members.get(&pending.user) else { return Err(Refusal::NOT_FOUND) };
         let role = member.role;
+        if pending.work.target().is_some() {
+            return self.prepare_on_message(pending, role, targets);
+        }
         self.permit(role, &pending.work, members_add)?;
         if self.profile.closed && writes(pending) {
             return Err(CLOSED);
         }
         match &pending.work {
-            Work::Message { .. } => Ok(Prepared::Message),
-            Work::Create(_) => Ok(Prepared::Already),
+            Work::Message { send, .. } => match &send.extra {
+                Some(extra) if !self.all_members(extra.mentions.iter()) => Err(NO_MEMBER_MENTIONED),
+                _ => Ok(Prepared::Message),
+            },
+            // Of these two more must be known than how the conversation stands: see above.
+            Work::Create(_) | Work::Annotate(_) | Work::Pin { .. } => Ok(Prepared::Already),
             Work::Add(users) => self.prepare_add(users),
             Work::Remove(user) => self.prepare_remove(role, user),
             Work::Leave => Ok(self.without(&pending.user)),
             Work::Update(update) => {
                 let UpdateAsk { name, avatar, context } = (**update).clone();
-                Ok(Prepared::Change(Box::new(ChangeEvent { name, avatar, context, closed: None })))
+                Ok(Prepared::Change(Box::new(ChangeEvent { name, avatar, context, ..ChangeEvent::default() })))
             }
             Work::Promote { member, role } => self.prepare_promote(member, *role),
             Work::Demote { member, role } => self.prepare_demote(member, *role),
@@ -71,7 +84,7 @@ impl State {
     fn permit(&self, role: Role, work: &Work, members_add: bool) -> Result<(), Refusal> {
         let direct = self.profile.kind == ConversationKind::Direct;
         let may = match work {
-            Work::Message { .. } | Work::Create(_) => true,
+            Work::Message { .. } | Work::Create(_) | Work::Annotate(_) | Work::Pin { .. } => true,
             Work::Close | Work::Reopen => direct || may_close(role),
             Work::Update(_) if direct => return Err(DIRECT_HAS_NO_NAME),
             _ if direct => return Err(DIRECT_IS_TWO),
@@ -166,6 +179,7 @@ impl State {
 fn writes(pending: &Pending) -> bool {
     match &pending.work {
         Work::Message { .. } | Work::Add(_) | Work::Update(_) | Work::Promote { .. } | Work::Demote { .. } => true,
+        Work::Annotate(_) | Work::Pin { .. } => true,
         Work::Remove(user) => *user != pending.user,
         Work::Create(_) | Work::Leave | Work::Close | Work::Reopen => false,
     }

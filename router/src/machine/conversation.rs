@@ -10,11 +10,13 @@ use switchyard_store::ProjectionWrite;
 use super::members::{Member, Members};
 use super::pipeline::{Pending, Pipeline};
 use super::recent::{IdHash, Recent};
-use super::{Effect, Older, busy, refuse};
+use super::{Effect, Older, RECORD_EVERY, busy, refuse};
+use crate::annotation::AnnotationEvent;
 use crate::config::RetentionRule;
 use crate::stored::{
     self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, StoredMember, stored_user,
 };
+use crate::timeline::message_id;
 
 /// What a conversation is, apart from its members and events.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +28,22 @@ pub(crate) struct Profile {
     pub(crate) created_ms: u64,
     /// Nobody may write to it until it is reopened.
     pub(crate) closed: bool,
+    /// Numbers of the pinned messages, in the order in which they were pinned.
+    pub(crate) pins: Box<[u64]>,
+    /// Whether any message was ever changed.
+    pub(crate) annotated: bool,
+}
+
+impl Profile {
+    fn pin(&mut self, seq: u64) {
+        self.pins = self.pins.iter().copied().filter(|pinned| *pinned != seq).chain([seq]).collect();
+    }
+
+    fn unpin(&mut self, seq: u64) {
+        if self.pins.contains(&seq) {
+            self.pins = self.pins.iter().copied().filter(|pinned| *pinned != seq).collect();
+        }
+    }
 }
 
 /// What the events of a log come to, up to some number. Built by replay, moved on by each commit.
@@ -56,6 +74,8 @@ impl State {
                 context: None,
                 created_ms: 0,
                 closed: false,
+                pins: Box::default(),
+                annotated: false,
             },
             members: Members::default(),
             next: 0,
@@ -83,6 +103,8 @@ impl State {
             context: founding.context.as_deref().map(Into::into),
             created_ms: time_ms,
             closed: false,
+            pins: Box::default(),
+            annotated: false,
         };
         self.put_members(&founding.members, 0);
         self.time_ms = time_ms;
@@ -129,6 +151,17 @@ impl State {
         apply(&mut self.profile.avatar, &event.avatar);
         apply(&mut self.profile.context, &event.context);
         self.profile.closed = event.closed.unwrap_or(self.profile.closed);
+        event.pinned.into_iter().for_each(|seq| self.profile.pin(seq));
+        event.unpinned.into_iter().for_each(|seq| self.profile.unpin(seq));
+        self.commit(super::recent::NO_ID, time_ms);
+    }
+
+    /// The event `next` is committed: a message was changed.
+    pub(crate) fn commit_annotation(&mut self, event: &AnnotationEvent, time_ms: u64) {
+        self.profile.annotated = true;
+        if let AnnotationEvent::Delete(delete) = event {
+            self.profile.unpin(delete.target);
+        }
         self.commit(super::recent::NO_ID, time_ms);
     }
 
@@ -149,6 +182,8 @@ impl State {
             created_ms: self.profile.created_ms,
             first_available: self.first_available,
             closed: self.profile.closed,
+            pins: self.profile.pins.to_vec(),
+            annotated: self.profile.annotated,
         };
         ProjectionWrite::Conversation { key: key.clone(), at: self.head(), record: stored::encode(&record) }
     }
@@ -178,6 +213,7 @@ impl State {
             role: role.into(),
             created_ms: self.profile.created_ms,
             closed: self.profile.closed,
+            pins: self.profile.pins.iter().map(|seq| message_id(key, *seq)).collect(),
         }
     }
 }
@@ -192,6 +228,8 @@ pub(crate) struct Conversation {
     pub(crate) pipeline: Option<Box<Pipeline>>,
     /// The number up to which the stored record is known to be.
     pub(crate) recorded: u64,
+    /// Whether the stored record, or one that is being written, says that there are overlays, if there are any.
+    pub(crate) annotated_recorded: bool,
     /// The oldest complete run of events does not end before this time.
     pub(crate) run_end_ms: u64,
     /// Its next batch waits, see `pacing.rs`.
@@ -207,6 +245,7 @@ pub(crate) struct Conversation {
 impl Conversation {
     pub(crate) fn new(state: State, edges: Vec<EdgeId>, recorded: u64, now: Duration) -> Self {
         Self {
+            annotated_recorded: false,
             state,
             edges,
             pipeline: None,
@@ -236,6 +275,11 @@ impl Conversation {
         }
         let members = touched.iter().filter_map(|(user, at)| self.state.member_record(key, user, *at)).collect();
         self.project_and_drop(key, members, below, out);
+    }
+
+    /// Whether the record is so old that the next load would replay a long stretch.
+    pub(crate) fn record_is_due(&self) -> bool {
+        self.state.head() >= self.recorded + RECORD_EVERY
     }
 
     /// Whether a projection is under way.

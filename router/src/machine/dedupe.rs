@@ -13,12 +13,15 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::limits::{DEDUPE_RECENT, DEDUPE_SINCE_MAX};
 use switchyard_store::Row;
 
+use super::annotate::NO_SUCH_MESSAGE;
 use super::conversation::Conversation;
 use super::line::{Lookup, Stage, Waiting};
 use super::pipeline::{ALSO_MAX, Pending, Work};
 use super::recent::{IdHash, NO_ID};
+use super::targets::{Known, TargetRead};
 use super::ticket::Ticket;
 use super::{Effect, Machine, ReadFailed, ReadPlan, Slot, busy, read_refusal, refuse};
+use crate::annotation;
 use crate::stored::RowKind;
 
 /// The hash of a client id under a machine's seed: XXH3-64 over sender and client id with a byte between them that UTF-8
@@ -34,7 +37,7 @@ pub(super) fn id_hash(seed: u64, sender: &str, client_id: &str) -> IdHash {
 /// The hash of a stored event's client id; [`NO_ID`] for one that is no message.
 pub(crate) fn row_hash(seed: u64, row: &Row) -> IdHash {
     match RowKind::parse(row.kind) {
-        Some((RowKind::Message, _)) => id_hash(seed, row.sender(), row.client_id()),
+        Some((kind, _)) if kind.is_message() => id_hash(seed, row.sender(), row.client_id()),
         _ => NO_ID,
     }
 }
@@ -54,6 +57,8 @@ enum Step {
     Search { from: u64, to: u64 },
     /// Memory is to know these ids first.
     ReadIds { from: u64, to: u64 },
+    /// It is new, and answers this message, which is to be looked at first.
+    Quote { seq: u64 },
     /// It is new.
     Store,
 }
@@ -97,7 +102,11 @@ impl Conversation {
         if too_far || lookup.send.since.is_some() && lookup.floor < first {
             return Step::Refuse(ID_EXPIRED);
         }
-        Step::Store
+        match lookup.send.extra.as_ref().and_then(|extra| extra.reply_to) {
+            Some(seq) if lookup.quote.is_none() && !state.may_hold(seq) => Step::Refuse(NO_SUCH_MESSAGE),
+            Some(seq) if lookup.quote.is_none() => Step::Quote { seq },
+            _ => Step::Store,
+        }
     }
 
     /// Has these rows searched for a send's client id.
@@ -110,7 +119,9 @@ impl Conversation {
         self.uncork(out);
         let (sender, client_id) = (lookup.user.clone(), lookup.send.client_id().to_owned());
         let ticket = Box::new(Ticket::Lookup { key: key.clone(), number: waiting.number });
-        out.push(Effect::Read { key: key.clone(), ticket, plan: ReadPlan::Find { from, to, sender, client_id } });
+        let annotated = self.state.profile.annotated;
+        let plan = ReadPlan::Find { from, to, sender, client_id, annotated };
+        out.push(Effect::Read { key: key.clone(), ticket, plan });
     }
 }
 
@@ -135,14 +146,14 @@ impl Machine {
             Some(since) => since + 1,
             None => (head + 1).saturating_sub(DEDUPE_RECENT).max(1),
         };
-        let lookup = Lookup { asker, user, send, hash, through: floor - 1, floor, seen: false };
+        let lookup = Lookup { asker, user, send, hash, quote: None, through: floor - 1, floor, seen: false };
         let behind = conversation.pipeline.as_ref().is_some_and(|pipeline| pipeline.line.holds(&lookup.user));
         if !behind {
             match conversation.step(&lookup) {
                 Step::Joined => return,
                 Step::Refuse(refusal) => return refuse(asker, refusal, out),
                 Step::Store => return conversation.enqueue(key, pending(now, lookup), &mut self.ready, out),
-                Step::Search { .. } | Step::ReadIds { .. } => {}
+                Step::Search { .. } | Step::ReadIds { .. } | Step::Quote { .. } => {}
             }
         }
         if conversation.full() {
@@ -179,13 +190,19 @@ impl Machine {
                     }
                     continue;
                 }
+                Step::Quote { seq } => {
+                    waiting.stage = Stage::Read;
+                    let ticket = Box::new(Ticket::Lookup { key: key.clone(), number: waiting.number });
+                    out.push(Effect::Read { key: key.clone(), ticket, plan: ReadPlan::Target { seq, reactor: None } });
+                    continue;
+                }
                 Step::Joined | Step::Refuse(_) | Step::Store => {}
             }
             let Some(lookup) = line.remove(place) else { break };
             match step {
                 Step::Store => conversation.line_up(key, pending(now, lookup), &mut self.ready),
                 Step::Refuse(refusal) => refuse(lookup.asker, refusal, out),
-                Step::Joined | Step::Search { .. } | Step::ReadIds { .. } => {}
+                Step::Joined | Step::Search { .. } | Step::ReadIds { .. } | Step::Quote { .. } => {}
             }
         }
         conversation.pipeline().line = line;
@@ -215,11 +232,47 @@ impl Machine {
                 let answer = match found {
                     // Who was put out meanwhile learns nothing.
                     _ if state.members.get(&lookup.user).is_none() => Answer::Refused(Refusal::NOT_FOUND),
-                    Ok(Some(message)) => Answer::Sent { message, duplicate: true },
+                    Ok(Some(message)) => {
+                        let message = pipeline.targets.freshened(message, &lookup.user);
+                        Answer::Sent { message, duplicate: true }
+                    }
                     Ok(None) => return,
                     Err(failed) => Answer::Refused(read_refusal(failed)),
                 };
                 out.push(Effect::Answer { to: lookup.asker, answer });
+            }
+        }
+        self.go_on(now, key, out);
+    }
+
+    /// The message that a send answers was read.
+    pub(super) fn answered_read(
+        &mut self,
+        now: Now,
+        key: &ConversationKey,
+        number: u64,
+        read: Option<Box<TargetRead>>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let Conversation { state, pipeline: Some(pipeline), .. } = conversation else { return };
+        let Some(place) = pipeline.line.place(number) else { return };
+        // What is known of it because it is being changed is newer.
+        let shown = read.map(|read| {
+            let seq = read.message.seq;
+            pipeline.targets.get(seq).map_or_else(|| Known::from(*read).shown(), Known::shown)
+        });
+        match shown.filter(|message| !message.deleted) {
+            Some(message) => {
+                if let Some(waiting) = pipeline.line.at(place) {
+                    waiting.lookup.quote = Some(Box::new(annotation::quote(&message)));
+                    waiting.stage = Stage::Turn;
+                }
+            }
+            None => {
+                let Some(lookup) = pipeline.line.remove(place) else { return };
+                let member = state.members.get(&lookup.user).is_some();
+                refuse(lookup.asker, if member { NO_SUCH_MESSAGE } else { Refusal::NOT_FOUND }, out);
             }
         }
         self.go_on(now, key, out);
@@ -265,6 +318,6 @@ fn pending(now: Now, lookup: Lookup) -> Pending {
         user: lookup.user,
         since: now.mono,
         told_unknown: false,
-        work: Work::Message { send: lookup.send, hash: lookup.hash },
+        work: Work::Message { send: lookup.send, hash: lookup.hash, quote: lookup.quote },
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{HashSet, VecDeque};
 
 use switchyard_cluster::link::{Asker, SendAsk};
 use switchyard_protocol::id::UserId;
+use switchyard_protocol::v1::Quote;
 
 use super::recent::IdHash;
 
@@ -16,6 +17,8 @@ pub(crate) struct Lookup {
     pub(super) user: UserId,
     pub(super) send: SendAsk,
     pub(super) hash: IdHash,
+    /// The message that it answers, once that was looked at.
+    pub(super) quote: Option<Box<Quote>>,
     /// Numbers up to this were looked through, or will be when the read is done.
     pub(super) through: u64,
     /// The lowest number that matters.

@@ -110,6 +110,16 @@ pub(crate) fn may_update(role: Role) -> bool {
     matches!(role, Role::Admin | Role::Moderator)
 }
 
+/// Whether a member of this role may delete other people's messages.
+pub(crate) fn may_delete_others(role: Role) -> bool {
+    matches!(role, Role::Admin | Role::Moderator)
+}
+
+/// Whether a member of this role may pin messages of a group.
+pub(crate) fn may_pin(role: Role) -> bool {
+    matches!(role, Role::Admin | Role::Moderator)
+}
+
 /// Whether a member of this role may promote and demote.
 pub(crate) fn may_change_roles(role: Role) -> bool {
     role == Role::Admin

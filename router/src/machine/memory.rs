@@ -6,9 +6,9 @@ use switchyard_cluster::link::Refusal;
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::ConversationKey;
 
-use super::conversation::{Conversation, State};
+use super::conversation::Conversation;
 use super::replay::Replayed;
-use super::{Effect, LoadFailed, Machine, Older, Projection, Replay, Slot, read_refusal, refuse, strangers_refusal};
+use super::{Effect, LoadFailed, Machine, Replay, Slot, read_refusal, refuse, strangers_refusal};
 
 impl Machine {
     /// Has a loaded conversation looked at for eviction in due time. It has one place in the queue.
@@ -36,9 +36,7 @@ impl Machine {
         }
         if conversation.state.born() && conversation.recorded < conversation.state.head() {
             // So that the next load has nothing to replay.
-            let record = conversation.state.record(&key);
-            let through = conversation.state.head();
-            let projection = Projection { members: Vec::new(), record, through, trim_below: None };
+            let projection = conversation.projection(&key, true, None);
             out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
         }
         self.leave(key);
@@ -82,12 +80,14 @@ impl Machine {
         };
         let replayed = match replay {
             Some(replay) => replay.finish(),
-            None => Replayed { state: State::unborn(), recorded: 0, touched: Vec::new(), older: Older::default() },
+            None => Replayed::unborn(),
         };
         let rule = self.config.retention.of(replayed.state.profile.kind);
         let mut conversation = Conversation::new(replayed.state, edges, replayed.recorded, now.mono);
         conversation.typed = self.typing.is_typed(&key);
+        conversation.put_back(replayed.targets);
         conversation.catch_up(&key, &replayed.touched, replayed.older, rule, out);
+        conversation.write_overlays(&key, out);
         self.loaded += 1;
         self.slots.insert(key.clone(), Slot::Loaded(Box::new(conversation)));
         let mut wanted = false;

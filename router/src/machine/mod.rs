@@ -3,6 +3,7 @@
 //! It is told what happened ([`Input`]) and says what to do ([`Effect`]); it reads no clock, touches no socket and no
 //! store. Effects are in order, and `Append`s of one conversation never overlap.
 
+mod annotate;
 mod control;
 mod conversation;
 mod cork;
@@ -18,6 +19,7 @@ mod replay;
 mod request;
 mod retention;
 mod seal;
+mod targets;
 mod ticket;
 mod typing;
 mod write;
@@ -40,6 +42,8 @@ use pacing::Pacing;
 pub use replay::{Replay, ReplayError};
 pub use retention::Older;
 pub(crate) use retention::droppable;
+pub(crate) use targets::Reactor;
+pub use targets::TargetRead;
 pub use ticket::Ticket;
 use typing::Typing;
 
@@ -149,9 +153,13 @@ impl LoadFailed {
 pub struct Projection {
     /// Members first, in one call.
     pub members: Vec<ProjectionWrite>,
-    /// Then the record, which says that the members are there.
-    pub record: ProjectionWrite,
-    /// The number that they reach.
+    /// Then what became of messages.
+    pub overlays: Vec<ProjectionWrite>,
+    /// Then the texts of these rows are overwritten: the overlays say that they are gone.
+    pub erase: Vec<u64>,
+    /// Then the record, if it is due, which says that all of that is there.
+    pub record: Option<ProjectionWrite>,
+    /// The number that the record reaches.
     pub through: u64,
     /// Afterwards rows below this number may go.
     pub trim_below: Option<u64>,
@@ -170,6 +178,8 @@ pub enum ReadPlan {
         first: u64,
         /// The newest committed number.
         head: u64,
+        /// Who reads.
+        reader: Reader,
     },
     /// All events in a range.
     Events {
@@ -181,6 +191,15 @@ pub enum ReadPlan {
         events_max: usize,
         /// Bytes of them, at most; the first always comes.
         bytes_max: usize,
+        /// Who reads.
+        reader: Reader,
+    },
+    /// A message and its overlay, to be changed or answered.
+    Target {
+        /// Its number.
+        seq: u64,
+        /// Whose emoji are wanted, too.
+        reactor: Option<UserId>,
     },
     /// The message with this sender and client id, if it lies in a range.
     Find {
@@ -192,6 +211,8 @@ pub enum ReadPlan {
         sender: UserId,
         /// Which.
         client_id: String,
+        /// Whether there are overlays.
+        annotated: bool,
     },
     /// The hashes of the client ids in a range.
     Ids {
@@ -213,6 +234,15 @@ pub enum ReadPlan {
     },
 }
 
+/// For whom messages are read in their present form.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    /// The user: their own emoji are marked.
+    pub user: UserId,
+    /// Whether any message of the conversation was ever changed: else there are no overlays to look for.
+    pub annotated: bool,
+}
+
 /// What was read.
 #[derive(Debug)]
 pub enum ReadResult {
@@ -227,6 +257,8 @@ pub enum ReadResult {
     Events(Vec<v1::Event>),
     /// The encoded message that was looked for.
     Found(Option<Bytes>),
+    /// A message that is to be changed or answered; nothing if there is none.
+    Target(Option<Box<TargetRead>>),
     /// Hashes of client ids, of events without a hole between them.
     Ids {
         /// The first one's number.

@@ -5,12 +5,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use switchyard_cluster::link::{Ask, Asker, CreateAsk, SendAsk, UpdateAsk};
+use switchyard_cluster::link::{AnnotateAsk, Ask, Asker, CreateAsk, SendAsk, UpdateAsk};
 use switchyard_protocol::id::UserId;
-use switchyard_protocol::v1::Role;
+use switchyard_protocol::v1::{Quote, Role};
 
 use super::line::Line;
 use super::recent::IdHash;
+use super::targets::Targets;
+use crate::annotation::AnnotationEvent;
 use crate::stored::{ChangeEvent, Founding, MembersEvent};
 
 /// Events that may wait in one conversation: ten batches, so that the last is stored within some tens of milliseconds.
@@ -38,28 +40,49 @@ pub(crate) struct Pending {
 /// What is to become an event.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Message { send: SendAsk, hash: IdHash },
+    Message {
+        send: SendAsk,
+        hash: IdHash,
+        /// The message that it answers, as that is shown.
+        quote: Option<Box<Quote>>,
+    },
     Create(Box<CreateAsk>),
     Add(Vec<UserId>),
     Remove(UserId),
     Leave,
     Update(Box<UpdateAsk>),
-    Promote { member: UserId, role: Role },
-    Demote { member: UserId, role: Role },
+    Promote {
+        member: UserId,
+        role: Role,
+    },
+    Demote {
+        member: UserId,
+        role: Role,
+    },
     Close,
     Reopen,
+    Annotate(Box<AnnotateAsk>),
+    Pin {
+        target: u64,
+        remove: bool,
+    },
 }
 
 impl Work {
+    /// Whether its event has a batch for itself: who may do what may be another thing behind it.
+    pub(super) fn stands_alone(&self) -> bool {
+        !matches!(self, Self::Message { .. } | Self::Annotate(_))
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Message { send, .. } => send.bytes(),
             Self::Create(create) => create_bytes(create),
             Self::Add(users) => users_bytes(users),
             Self::Update(update) => update_bytes(update),
-            Self::Remove(_) | Self::Leave | Self::Promote { .. } | Self::Demote { .. } | Self::Close | Self::Reopen => {
-                0
-            }
+            Self::Annotate(ask) => ask.bytes(),
+            Self::Remove(_) | Self::Leave | Self::Promote { .. } | Self::Demote { .. } => 0,
+            Self::Close | Self::Reopen | Self::Pin { .. } => 0,
         }
     }
 }
@@ -71,6 +94,7 @@ pub(crate) fn ask_bytes(ask: &Ask) -> usize {
         Ask::Create(create) => create_bytes(create),
         Ask::Add(users) => users_bytes(users),
         Ask::Update(update) => update_bytes(update),
+        Ask::Annotate(ask) => ask.bytes(),
         Ask::History(_)
         | Ask::Subscribe(_)
         | Ask::Unsubscribe
@@ -82,6 +106,7 @@ pub(crate) fn ask_bytes(ask: &Ask) -> usize {
         | Ask::Demote { .. }
         | Ask::Close
         | Ask::Reopen
+        | Ask::Pin { .. }
         | Ask::Show
         | Ask::Hide
         | Ask::Typing
@@ -124,6 +149,7 @@ pub(crate) enum SealedEvent {
     Founding(Box<Founding>),
     Members(Box<MembersEvent>),
     Change(Box<ChangeEvent>),
+    Annotation(Box<AnnotationEvent>),
 }
 
 /// The batch under way.
@@ -162,6 +188,8 @@ pub(crate) struct Pipeline {
     pub(crate) line: Line,
     /// Subscribers whose missed events are being read. An edge that gives the conversation up meanwhile is taken out.
     pub(crate) subscribing: Vec<Asker>,
+    /// Messages that are being changed.
+    pub(crate) targets: Targets,
 }
 
 impl Pipeline {
@@ -172,6 +200,7 @@ impl Pipeline {
             && self.projecting.is_empty()
             && self.line.is_empty()
             && self.subscribing.is_empty()
+            && self.targets.is_empty()
     }
 
     /// Whether a batch is to be made at the end of the turn and is not yet known to be.
@@ -190,8 +219,12 @@ impl Pipeline {
 
     /// Whether one more may wait.
     pub(crate) fn full(&self) -> bool {
-        self.waiting.len() + self.line.len() >= WAITING_MAX
-            || self.waiting_bytes + self.line.bytes() >= WAITING_BYTES_MAX
+        let (mut events, mut bytes) = (self.waiting.len() + self.line.len(), self.waiting_bytes + self.line.bytes());
+        for pending in self.targets.waiting() {
+            events += 1;
+            bytes += pending.work.bytes();
+        }
+        events >= WAITING_MAX || bytes >= WAITING_BYTES_MAX
     }
 
     pub(crate) fn push(&mut self, pending: Pending) {
@@ -204,6 +237,12 @@ impl Pipeline {
         self.waiting.front()
     }
 
+    /// All that has no number yet or is in the batch under way.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = &Pending> {
+        let sealed = self.in_flight.iter().flat_map(|batch| &batch.events).map(|sealed| &sealed.pending);
+        sealed.chain(&self.waiting)
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Pending> {
         let pending = self.waiting.pop_front()?;
         self.waiting_bytes -= pending.work.bytes();
@@ -214,7 +253,9 @@ impl Pipeline {
     pub(crate) fn find(&mut self, user: &UserId, client_id: &str, wanted: IdHash) -> Option<&mut Pending> {
         let sealed = self.in_flight.iter_mut().flat_map(|batch| &mut batch.events).map(|sealed| &mut sealed.pending);
         sealed.chain(&mut self.waiting).find(|pending| match &pending.work {
-            Work::Message { send, hash } => *hash == wanted && pending.user == *user && send.client_id() == client_id,
+            Work::Message { send, hash, .. } => {
+                *hash == wanted && pending.user == *user && send.client_id() == client_id
+            }
             _ => false,
         })
     }

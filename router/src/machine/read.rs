@@ -4,10 +4,11 @@ use switchyard_cluster::link::{Answer, Asker, HistoryAsk, Refusal, SubscribeAsk,
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::v1::{self, reply};
+use switchyard_protocol::v1::{self, event::Body, reply};
 
+use super::annotate::freshen;
 use super::ticket::Ticket;
-use super::{Effect, Machine, ReadFailed, ReadPlan, ReadResult, busy, read_refusal, refuse, succeed};
+use super::{Effect, Machine, ReadFailed, ReadPlan, ReadResult, Reader, busy, read_refusal, refuse, succeed};
 
 impl Machine {
     pub(super) fn history(
@@ -19,10 +20,11 @@ impl Machine {
         out: &mut Vec<Effect>,
     ) {
         let Some(conversation) = self.loaded_mut(key) else { return };
-        let head = conversation.state.head();
-        let plan =
-            ReadPlan::Messages { from: ask.from, limit: ask.limit, first: conversation.state.first_available, head };
-        let ticket = Box::new(Ticket::History { to, key: key.clone(), user, head });
+        let (first, head) = (conversation.state.first_available, conversation.state.head());
+        let reader = Reader { user: user.clone(), annotated: conversation.state.profile.annotated };
+        let plan = ReadPlan::Messages { from: ask.from, limit: ask.limit, first, head, reader };
+        let read = conversation.pipeline().targets.begin_read();
+        let ticket = Box::new(Ticket::History { to, key: key.clone(), user, head, read });
         out.push(Effect::Read { key: key.clone(), ticket, plan });
     }
 
@@ -45,9 +47,12 @@ impl Machine {
             _ => return self.subscribed(to, key, user, ask.after.unwrap_or(head), Vec::new(), out),
         };
         let from = (after + 1).max(conversation.state.first_available);
+        let reader = Reader { user: user.clone(), annotated: conversation.state.profile.annotated };
+        let (events_max, bytes_max) = (ask.events_max, ask.bytes_max);
+        let plan = ReadPlan::Events { from, to: head, events_max, bytes_max, reader };
         conversation.pipeline().subscribing.push(to);
-        let plan = ReadPlan::Events { from, to: head, events_max: ask.events_max, bytes_max: ask.bytes_max };
-        let ticket = Box::new(Ticket::Missed { to, key: key.clone(), user, after });
+        let read = conversation.pipeline().targets.begin_read();
+        let ticket = Box::new(Ticket::Missed { to, key: key.clone(), user, after, read });
         out.push(Effect::Read { key: key.clone(), ticket, plan });
     }
 
@@ -89,6 +94,21 @@ impl Machine {
         result: Result<ReadResult, ReadFailed>,
         out: &mut Vec<Effect>,
     ) {
+        let ended = match &ticket {
+            Ticket::History { key, read, .. } | Ticket::Missed { key, read, .. } => Some((key.clone(), *read)),
+            _ => None,
+        };
+        self.answer_read(now, ticket, result, out);
+        if let Some((key, read)) = ended
+            && let Some(conversation) = self.loaded_mut(&key)
+        {
+            conversation.pipeline().targets.end_read(read);
+            conversation.forget_targets();
+            conversation.rest();
+        }
+    }
+
+    fn answer_read(&mut self, now: Now, ticket: Ticket, result: Result<ReadResult, ReadFailed>, out: &mut Vec<Effect>) {
         match (ticket, result) {
             (Ticket::Age { key }, Ok(ReadResult::Older(older))) => self.aged(&key, older, out),
             // It is looked at again in due time.
@@ -96,19 +116,36 @@ impl Machine {
             (Ticket::Lookup { key, number }, Ok(ReadResult::Found(found))) => {
                 self.looked_up(now, &key, number, Ok(found), out);
             }
+            (Ticket::Lookup { key, number }, Ok(ReadResult::Target(read))) => {
+                self.answered_read(now, &key, number, read, out);
+            }
+            (Ticket::Target { key, seq }, Ok(ReadResult::Target(read))) => {
+                self.target_read(now, &key, seq, Ok(read), out);
+            }
+            (Ticket::Target { key, seq }, Err(failed)) => self.target_read(now, &key, seq, Err(failed), out),
             (Ticket::Lookup { key, number }, Err(failed)) => self.looked_up(now, &key, number, Err(failed), out),
             (Ticket::Ids { key }, Ok(ReadResult::Ids { from, hashes })) => {
                 self.ids_read(now, &key, Ok((from, hashes)), out);
             }
             (Ticket::Ids { key }, Err(failed)) => self.ids_read(now, &key, Err(failed), out),
-            (Ticket::History { to, key, user, head }, Ok(ReadResult::Messages { messages, more })) => {
+            (Ticket::History { to, key, user, head, .. }, Ok(ReadResult::Messages { mut messages, more })) => {
                 let Some(first_available) = self.still_reading(to, &key, &user, out) else { return };
+                if let Some(conversation) = self.loaded_mut(&key) {
+                    freshen(conversation, &user, messages.iter_mut());
+                }
                 succeed(to, reply::Result::Page(v1::Page { messages, first_available, head, more }), out);
             }
-            (Ticket::Missed { to, key, user, after }, Ok(ReadResult::Events(events))) => {
+            (Ticket::Missed { to, key, user, after, .. }, Ok(ReadResult::Events(mut events))) => {
                 let wanted = self.still_subscribing(to, &key);
                 if self.still_reading(to, &key, &user, out).is_none() {
                     return;
+                }
+                if let Some(conversation) = self.loaded_mut(&key) {
+                    let messages = events.iter_mut().filter_map(|event| match &mut event.body {
+                        Some(Body::Message(message) | Body::Updated(message)) => Some(message),
+                        _ => None,
+                    });
+                    freshen(conversation, &user, messages);
                 }
                 if wanted {
                     self.subscribed(to, &key, user, after, events, out);

@@ -1,6 +1,8 @@
 //! Rebuilding a conversation from what is stored: its record and members as far as they reach, then the log above them.
 //! Pure; the readers of the store feed it, and hand the result to the machine.
 
+use std::collections::BTreeMap;
+
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::ConversationKind;
 use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMember};
@@ -10,6 +12,8 @@ use super::conversation::State;
 use super::dedupe::row_hash;
 use super::members::Member;
 use super::recent::{NO_ID, Recent};
+use super::targets::{Target, TargetRead};
+use crate::annotation::AnnotationEvent;
 use crate::stored::{self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, RowKind};
 use crate::timeline::damaged;
 
@@ -25,6 +29,18 @@ pub struct Replay {
     /// Users whom events above the record touched, and the event's number: their listing rows may never have been written.
     touched: Vec<(String, Seq)>,
     older: Older,
+    /// Changes of messages above the record, in order: their overlays may never have been written.
+    annotations: Vec<Annotated>,
+    targets: Vec<(Seq, Target)>,
+}
+
+/// A change of a message, as it was read.
+#[derive(Debug)]
+struct Annotated {
+    event: AnnotationEvent,
+    by: UserId,
+    seq: Seq,
+    time_ms: u64,
 }
 
 /// A conversation that was rebuilt.
@@ -37,6 +53,16 @@ pub(crate) struct Replayed {
     pub(crate) touched: Vec<(String, Seq)>,
     /// What of it has grown too old.
     pub(crate) older: Older,
+    /// Messages whose overlays are to be written again.
+    pub(crate) targets: Vec<(Seq, Target)>,
+}
+
+impl Replayed {
+    /// A conversation of which there is nothing.
+    pub(crate) fn unborn() -> Self {
+        let state = State::unborn();
+        Self { state, recorded: 0, touched: Vec::new(), older: Older::default(), targets: Vec::new() }
+    }
 }
 
 /// Why a conversation could not be rebuilt.
@@ -63,6 +89,8 @@ impl Replay {
         state.profile.context = fields.context.map(Into::into);
         state.profile.created_ms = fields.created_ms;
         state.profile.closed = fields.closed;
+        state.profile.pins = fields.pins.into();
+        state.profile.annotated = fields.annotated;
         state.first_available = fields.first_available.max(1);
         for member in members {
             let value: MemberRecord = stored::decode(&member.value).ok_or_else(|| damaged(key, member.at))?;
@@ -75,7 +103,16 @@ impl Replay {
 
     fn of(state: State, seed: u64, recorded: Option<Seq>) -> Self {
         let expected = recorded.unwrap_or(0);
-        Self { state, seed, recorded, expected, touched: Vec::new(), older: Older::default() }
+        Self {
+            state,
+            seed,
+            recorded,
+            expected,
+            touched: Vec::new(),
+            older: Older::default(),
+            annotations: Vec::new(),
+            targets: Vec::new(),
+        }
     }
 
     /// The number of the first row to read.
@@ -111,7 +148,7 @@ impl Replay {
 
     fn apply(&mut self, key: &ConversationKey, seq: Seq, row: &Row, kind: Option<RowKind>) -> Result<(), ReplayError> {
         match kind {
-            Some(RowKind::Message) => {
+            Some(RowKind::Message | RowKind::RichMessage) => {
                 let hash = row_hash(self.seed, row);
                 self.state.commit_message(hash, row.time_ms);
             }
@@ -123,6 +160,13 @@ impl Replay {
             Some(RowKind::Change) => {
                 let event: ChangeEvent = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
                 self.state.commit_change(&event, row.time_ms);
+            }
+            Some(kind @ (RowKind::Edit | RowKind::Delete | RowKind::React)) => {
+                let event = AnnotationEvent::decode(kind, &row.body).and_then(Result::ok);
+                let event = event.ok_or_else(|| damaged(key, seq))?;
+                let by = UserId::new(row.sender()).map_err(|_| damaged(key, seq))?;
+                self.state.commit_annotation(&event, row.time_ms);
+                self.annotations.push(Annotated { event, by, seq, time_ms: row.time_ms });
             }
             // A kind of a later version: it has its number, and this version knows no more of it.
             Some(RowKind::Founding) | None => self.state.recent.push(NO_ID),
@@ -151,8 +195,32 @@ impl Replay {
         self.older = older;
     }
 
+    /// Messages that events above the record changed, each with who gave it emoji there.
+    pub fn changed(&self) -> BTreeMap<Seq, Vec<UserId>> {
+        let mut changed: BTreeMap<Seq, Vec<UserId>> = BTreeMap::new();
+        for Annotated { event, by, .. } in &self.annotations {
+            let reactors = changed.entry(event.target()).or_default();
+            if matches!(event, AnnotationEvent::React(_)) && !reactors.contains(by) {
+                reactors.push(by.clone());
+            }
+        }
+        changed
+    }
+
+    /// One of them, as it is stored.
+    pub fn found(&mut self, read: TargetRead) {
+        let seq = read.message.seq;
+        let mut target = Target::read(read);
+        for Annotated { event, by, seq: at, time_ms } in &self.annotations {
+            if event.target() == seq {
+                target.apply(event, by, *at, *time_ms);
+            }
+        }
+        self.targets.push((seq, target));
+    }
+
     pub(crate) fn finish(self) -> Replayed {
-        let Self { state, touched, older, .. } = self;
-        Replayed { state, recorded: self.recorded.unwrap_or(0), touched, older }
+        let Self { state, touched, older, targets, .. } = self;
+        Replayed { state, recorded: self.recorded.unwrap_or(0), touched, older, targets }
     }
 }

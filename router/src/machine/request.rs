@@ -6,8 +6,10 @@ use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::v1::{self, reply};
 
+use super::annotate::pending_change;
 use super::control::CLOSED;
 use super::pipeline::{Pending, WAITING_BYTES_MAX, Work, ask_bytes};
+use super::targets::Targets;
 use super::{Effect, LOADING_REQUESTS_MAX, Machine, Slot, busy, refuse, succeed};
 
 impl Machine {
@@ -116,11 +118,18 @@ impl Machine {
             Ask::Demote { member, role } => Work::Demote { member, role },
             Ask::Close => Work::Close,
             Ask::Reopen => Work::Reopen,
+            Ask::Annotate(ask) => {
+                return self.change_message(now, &key, pending_change(now, from, user, Work::Annotate(ask)), out);
+            }
+            Ask::Pin { target, remove } => {
+                let work = Work::Pin { target, remove };
+                return self.change_message(now, &key, pending_change(now, from, user, work), out);
+            }
         };
         let pending = Pending { asker: from, also: Vec::new(), user, since: now.mono, told_unknown: false, work };
         // What is refused already now need not wait for its turn; what is not is looked at again then. So is what is
         // refused for the conversation is closed, while it may be about to be reopened.
-        if let Err(refusal) = conversation.state.prepare(&pending, members_add)
+        if let Err(refusal) = conversation.state.prepare(&pending, members_add, &Targets::default())
             && (refusal.code != ErrorCode::Closed || conversation.pipeline.is_none())
         {
             return refuse(from, refusal, out);

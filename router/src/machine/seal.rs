@@ -2,13 +2,17 @@
 //! once.
 
 use bytes::{Bytes, BytesMut};
+use prost::Message as _;
+use switchyard_cluster::link::{SendAsk, SendExtra};
 use switchyard_protocol::hot::{self, MessageView};
-use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::v1::{self, Quote};
 use switchyard_store::{BATCH_BYTES_MAX, BUCKET_ROWS, Batch, ROWS_MAX, RowRef};
 
 use super::conversation::State;
 use super::pipeline::{InFlight, Pending, Sealed, SealedEvent, Work};
-use crate::stored::RowKind;
+use crate::stored::{self, RichBody, RowKind};
+use crate::timeline::message_id;
 
 /// Gives numbers to events and makes their rows and frames.
 pub(super) struct Sealer<'a> {
@@ -39,22 +43,32 @@ impl<'a> Sealer<'a> {
     pub(super) fn has_room(&self, work: &Work) -> bool {
         let bytes = match work {
             Work::Message { send, .. } => send.bytes() + 512,
+            Work::Annotate(ask) => ask.bytes() + 512,
             _ => 0,
         };
-        self.batch.rows.len() < ROWS_MAX
+        // One change of a message at a time: the next one is judged by what this has made of it.
+        let again = work
+            .target()
+            .is_some_and(|target| self.events.iter().any(|sealed| sealed.pending.work.target() == Some(target)));
+        !again
+            && self.batch.rows.len() < ROWS_MAX
             && self.bytes + bytes <= BATCH_BYTES_MAX
             && self.next() / BUCKET_ROWS == self.batch.first / BUCKET_ROWS
     }
 
     pub(super) fn message(&mut self, pending: Pending) {
-        let Work::Message { send, .. } = &pending.work else { return };
+        let Work::Message { send, quote, .. } = &pending.work else { return };
+        if let Some(extra) = &send.extra {
+            let message = self.rich_message(send, extra, quote.as_deref(), &pending.user);
+            return self.rich(pending, message);
+        }
         let seq = self.next();
         self.ordinal += 1;
         let row = RowRef {
             epoch: self.batch.epoch,
             first: self.batch.first,
             ordinal: self.ordinal,
-            kind: RowKind::of_message(send.kind),
+            kind: RowKind::of_message(send.kind, false),
             sender: pending.user.as_str(),
             client_id: send.client_id(),
             time_ms: self.time_ms,
@@ -76,6 +90,54 @@ impl<'a> Sealer<'a> {
         let message_at = frame.len();
         view.encode(&mut frame);
         let row = row.encode(self.key, seq);
+        self.push(row, pending, SealedEvent::Message { frame: frame.freeze(), message_at });
+    }
+
+    /// A message with what few have, as its readers see it.
+    fn rich_message(&self, send: &SendAsk, extra: &SendExtra, quote: Option<&Quote>, sender: &UserId) -> v1::Message {
+        let seq = self.next();
+        v1::Message {
+            id: message_id(self.key, seq),
+            conversation: self.key.conversation.to_string(),
+            seq,
+            client_id: send.client_id().to_owned(),
+            sender: sender.to_string(),
+            kind: send.kind.into(),
+            text: send.text().to_owned(),
+            time_ms: self.time_ms,
+            ordinal: self.ordinal + 1,
+            reply_to: extra.reply_to.map(|seq| message_id(self.key, seq)),
+            mentions: extra.mentions.iter().map(UserId::to_string).collect(),
+            quote: quote.cloned(),
+            ..v1::Message::default()
+        }
+    }
+
+    fn rich(&mut self, pending: Pending, message: v1::Message) {
+        let Work::Message { send, .. } = &pending.work else { return };
+        let seq = self.next();
+        self.ordinal += 1;
+        let body = RichBody {
+            text: message.text.clone(),
+            reply_to: send.extra.as_ref().and_then(|extra| extra.reply_to),
+            mentions: message.mentions.clone(),
+        };
+        let row = RowRef {
+            epoch: self.batch.epoch,
+            first: self.batch.first,
+            ordinal: self.ordinal,
+            kind: RowKind::of_message(send.kind, true),
+            sender: pending.user.as_str(),
+            client_id: send.client_id(),
+            time_ms: self.time_ms,
+            body: &stored::encode(&body),
+        };
+        let row = row.encode(self.key, seq);
+        let len = message.encoded_len();
+        let mut frame = BytesMut::with_capacity(hot::HEAD_BYTES_MAX + len);
+        hot::put_event_head(self.key.conversation, seq, len, &mut frame);
+        let message_at = frame.len();
+        frame.extend_from_slice(&message.encode_to_vec());
         self.push(row, pending, SealedEvent::Message { frame: frame.freeze(), message_at });
     }
 

@@ -16,6 +16,8 @@ pub enum Ticket {
         user: UserId,
         /// The head when it was asked.
         head: u64,
+        /// The number of the read.
+        read: u64,
     },
     /// What a subscriber missed.
     Missed {
@@ -27,6 +29,15 @@ pub enum Ticket {
         user: UserId,
         /// The number they have.
         after: u64,
+        /// The number of the read.
+        read: u64,
+    },
+    /// A message that is to be changed.
+    Target {
+        /// In which conversation.
+        key: ConversationKey,
+        /// Its number.
+        seq: u64,
     },
     /// Whether a client id was used.
     Lookup {

@@ -12,9 +12,7 @@ use super::control::Prepared;
 use super::conversation::{Conversation, State};
 use super::pipeline::{InFlight, Pending, Projecting, Sealed, SealedEvent, Work};
 use super::seal::Sealer;
-use super::{
-    CommitOutcome, Effect, Machine, Projection, RECORD_EVERY, REFUSED_RETRY_MS, Repeat, Slot, busy, refuse, succeed,
-};
+use super::{CommitOutcome, Effect, Machine, Projection, REFUSED_RETRY_MS, Repeat, Slot, busy, refuse, succeed};
 use crate::stored::{self, RowKind};
 use crate::timeline;
 
@@ -30,7 +28,7 @@ impl Machine {
         }
         let mut sealer = Sealer::new(key, epoch, state, now.wall_ms);
         while let Some(pending) = pipeline.front() {
-            let alone = !matches!(pending.work, Work::Message { .. });
+            let alone = pending.work.stands_alone();
             if !sealer.events.is_empty() && (alone || !sealer.has_room(&pending.work)) {
                 break;
             }
@@ -38,7 +36,7 @@ impl Machine {
             if alone && !pipeline.projecting.is_empty() {
                 break;
             }
-            let prepared = state.prepare(pending, members_add);
+            let prepared = state.prepare(pending, members_add, &pipeline.targets);
             let Some(pending) = pipeline.pop() else { break };
             match prepared {
                 Err(refusal) => refuse_all(&pending, &refusal, out),
@@ -56,6 +54,10 @@ impl Machine {
                     let body = stored::encode(&*event);
                     sealer.control(pending, RowKind::Change, &body, SealedEvent::Change(event));
                 }
+                Ok(Prepared::Annotation(event)) => {
+                    let (kind, body) = event.encode();
+                    sealer.control(pending, kind, &body, SealedEvent::Annotation(event));
+                }
             }
             if alone && !sealer.events.is_empty() {
                 break;
@@ -66,6 +68,7 @@ impl Machine {
             out.push(Effect::Append(batch));
         } else {
             // Everything that waited was answered without an event.
+            pipeline.forget_targets();
             conversation.uncork(out);
             conversation.rest();
             self.drop_unborn(key);
@@ -120,6 +123,7 @@ impl Machine {
         }
         self.ready(key);
         if let Some(conversation) = self.loaded_mut(key) {
+            conversation.forget_targets();
             conversation.rest();
         }
     }
@@ -140,10 +144,11 @@ impl Machine {
         let Some(conversation) = self.loaded_mut(key) else { return };
         let state = &conversation.state;
         let below = state.beyond(retention.of(state.profile.kind));
-        let due = below > state.first_available || state.head() >= conversation.recorded + RECORD_EVERY;
+        let due = below > state.first_available || conversation.record_is_due();
         if due && !conversation.projecting() {
             conversation.project_and_drop(key, Vec::new(), below, out);
         }
+        conversation.write_overlays(key, out);
     }
 
     /// Projections are written: whoever waited for theirs is answered.
@@ -170,6 +175,11 @@ impl Machine {
             } else if let Some((asker, user)) = done.asker {
                 answer_done(key, state, asker, &user, done.seq, done.created, out);
             }
+        }
+        if pipeline.projecting.is_empty() {
+            pipeline.targets.written();
+            pipeline.forget_targets();
+            conversation.write_overlays(key, out);
         }
         self.ready(key);
         if let Some(conversation) = self.loaded_mut(key) {
@@ -279,10 +289,19 @@ fn commit(conversation: &mut Conversation, key: &ConversationKey, batch: InFligh
             }
             SealedEvent::Change(event) => {
                 conversation.state.commit_change(&event, time_ms);
-                let body = timeline::changed(*event, pending.user.as_str(), time_ms);
+                let body = timeline::changed(key, *event, pending.user.as_str(), time_ms);
                 let frame = timeline::event_frame(key, seq, Body::Change(body));
                 publish(conversation, key, seq, frame, Vec::new(), out);
                 project(conversation, key, seq, Vec::new(), pending, false, out);
+            }
+            SealedEvent::Annotation(event) => {
+                let body = conversation.commit_annotation(key, &event, &pending.user, time_ms);
+                let frame = timeline::event_frame(key, seq, body);
+                if !pending.told_unknown {
+                    let changed = v1::Changed { conversation: key.conversation.to_string(), seq };
+                    succeed(pending.asker, reply::Result::Changed(changed), out);
+                }
+                publish(conversation, key, seq, frame, Vec::new(), out);
             }
         }
     }
@@ -315,7 +334,7 @@ fn project(
 ) {
     let state = &conversation.state;
     let members = touched.iter().filter_map(|user| state.member_record(key, user, seq)).collect();
-    let projection = Projection { members, record: state.record(key), through: seq, trim_below: None };
+    let projection = Projection { members, ..conversation.projection(key, true, None) };
     out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
     let asker = (!pending.told_unknown).then_some((pending.asker, pending.user));
     conversation.pipeline().projecting.push(Projecting { seq, asker, created });

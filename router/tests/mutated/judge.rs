@@ -8,8 +8,8 @@ use switchyard_cluster::link::{Answer, Ask, HistoryAsk, PageFrom, Request, Subsc
 use switchyard_protocol::code::ErrorCode;
 use switchyard_router::config::RouterConfig;
 use switchyard_router::driver::reader::{failed, load, read};
-use switchyard_router::machine::{Effect, Input, Machine, ReadPlan, Replay, ReplayError};
-use switchyard_store::{Record, Row};
+use switchyard_router::machine::{Effect, Input, Machine, ReadPlan, Reader, Replay, ReplayError};
+use switchyard_store::{Reactor, Record, Row};
 
 use super::shelf::Shelf;
 use super::story::{self, NOW, SEED, Story};
@@ -22,11 +22,16 @@ pub(crate) fn bodies() -> Vec<Vec<u8>> {
     let rows = (0..).zip(&STORY.rows).map(|(seq, row): (u8, &Row)| [&[seq], &row.body[..]].concat());
     let record = STORY.record.iter().map(|record| [&[RECORD], &record.fields[..]].concat());
     let members = STORY.members.iter().map(|member| [&[MEMBER], &member.value[..]].concat());
-    rows.chain(record).chain(members).collect()
+    let overlays = STORY.overlays.iter().map(|overlay| [&[OVERLAY], &overlay.value[..]].concat());
+    let given = STORY.reactor.iter().filter_map(|reactor| reactor.value.as_ref());
+    let given = given.map(|value| [&[REACTOR], &value[..]].concat());
+    rows.chain(record).chain(members).chain(overlays).chain(given).collect()
 }
 
 const RECORD: u8 = 100;
 const MEMBER: u8 = 101;
+const OVERLAY: u8 = 102;
+const REACTOR: u8 = 103;
 
 /// What means something in a stored body.
 pub(crate) const TOKENS: &[&[u8]] = &[
@@ -51,14 +56,24 @@ fn shelf(of: u8, body: &[u8]) -> Shelf {
         RECORD => {
             let fields = Bytes::copy_from_slice(body);
             let record = STORY.record.as_ref().map(|record| Record { applied: record.applied, fields });
-            Shelf { rows: SOUND.clone(), record, members: STORY.members.clone() }
+            Shelf { rows: SOUND.clone(), record, members: STORY.members.clone(), ..Shelf::default() }
         }
         MEMBER => {
             let mut members = STORY.members.clone();
             for member in &mut members {
                 member.value = Bytes::copy_from_slice(body);
             }
-            Shelf { rows: SOUND.clone(), record: STORY.record.clone(), members }
+            Shelf { rows: SOUND.clone(), record: STORY.record.clone(), members, ..Shelf::default() }
+        }
+        OVERLAY | REACTOR => {
+            let value = Bytes::copy_from_slice(body);
+            let (record, members) = (STORY.record.clone(), STORY.members.clone());
+            let mut overlays = STORY.overlays.clone();
+            if of == OVERLAY {
+                overlays.iter_mut().for_each(|overlay| overlay.value = value.clone());
+            }
+            let reactor = (of == REACTOR).then_some(Reactor { at: 1, value: Some(value) });
+            Shelf { rows: SOUND.clone(), record, members, overlays, reactor }
         }
         row => {
             let seq = row_of(row);
@@ -76,15 +91,23 @@ fn shelf(of: u8, body: &[u8]) -> Shelf {
 pub(crate) fn body(input: &[u8]) -> bool {
     let Some((&of, body)) = input.split_first() else { return false };
     let shelf = shelf(of, body);
+    let everything = |from, to| {
+        let reader = Reader { user: story::ann(), annotated: true };
+        read(&shelf, &story::key(), ReadPlan::Events { from, to, events_max: 100, bytes_max: usize::MAX, reader })
+    };
+    if of == OVERLAY || of == REACTOR {
+        let sound = everything(1, STORY.rows.len() as u64).is_ok();
+        ask_everything(&shelf, sound && of == OVERLAY);
+        return sound;
+    }
     let replayed = replay(of, body, &shelf);
     let mut taken = replayed.is_ok();
     if of != RECORD && of != MEMBER {
         let seq = row_of(of);
-        let plan = ReadPlan::Events { from: seq, to: seq, events_max: 1, bytes_max: usize::MAX };
-        let events = read(&shelf, &story::key(), plan);
+        let events = everything(seq, seq);
         // Whoever replays a row and whoever reads its event find the same damage; but a message's text is looked at only
         // by its readers, and a founding row is an event without content.
-        let differ = seq == FOUNDING && events.is_ok() || seq == MESSAGE && replayed.is_ok();
+        let differ = seq == FOUNDING && events.is_ok() || MESSAGES.contains(&seq) && replayed.is_ok();
         assert!(events.is_ok() == replayed.is_ok() || differ, "{replayed:?} and {events:?}");
         taken &= events.is_ok();
     }
@@ -124,8 +147,8 @@ fn replay(of: u8, body: &[u8], shelf: &Shelf) -> Result<(), ReplayError> {
     replay.row(&key, seq, &row)
 }
 
-/// The message's number in the story.
-const MESSAGE: u64 = 2;
+/// The numbers of messages in the story.
+const MESSAGES: [u64; 2] = [2, 4];
 
 /// A member asks for all there is to read, of a machine that has to load the conversation first. Each is answered, and by
 /// no damage if there is none.

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
 use switchyard_store::{
-    BarrierError, Batch, BoxFuture, Direction, Log, Membership, Outcome, ProjectionError, ProjectionWrite, Projections,
-    ReadError, ReadRange, Record, Seq, StoredMember,
+    BarrierError, Batch, BoxFuture, Direction, Log, Membership, Outcome, Overlay, ProjectionError, ProjectionWrite,
+    Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMember,
 };
 
 /// What lies in the store.
@@ -17,6 +17,10 @@ pub(crate) struct Shelf {
     pub(crate) record: Option<Record>,
     /// The members as of the record.
     pub(crate) members: Vec<StoredMember>,
+    /// The overlays of its messages.
+    pub(crate) overlays: Vec<Overlay>,
+    /// What everybody gave every message.
+    pub(crate) reactor: Option<Reactor>,
 }
 
 fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
@@ -76,6 +80,24 @@ impl Projections for Shelf {
         _: &'a UserId,
     ) -> BoxFuture<'a, Result<Vec<Membership>, ProjectionError>> {
         ready(Ok(Vec::new()))
+    }
+
+    fn overlays<'a>(
+        &'a self,
+        _: &'a ConversationKey,
+        _: Seq,
+        _: Seq,
+    ) -> BoxFuture<'a, Result<Vec<Overlay>, ProjectionError>> {
+        ready(Ok(self.overlays.clone()))
+    }
+
+    fn reactors<'a>(
+        &'a self,
+        _: &'a ConversationKey,
+        _: &'a UserId,
+        targets: &'a [Seq],
+    ) -> BoxFuture<'a, Result<Vec<Option<Reactor>>, ProjectionError>> {
+        ready(Ok(vec![self.reactor.clone(); targets.len()]))
     }
 
     fn write<'a>(&'a self, _: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>> {

@@ -3,13 +3,18 @@
 
 use std::time::Duration;
 
-use switchyard_cluster::link::{Ask, Asker, CreateAsk, EdgeId, Request, SendAsk, UpdateAsk};
+use switchyard_cluster::link::{
+    AnnotateAsk, Annotation, Ask, Asker, CreateAsk, EdgeId, Request, SendAsk, SendExtra, UpdateAsk,
+};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
 use switchyard_router::config::RouterConfig;
+use switchyard_router::driver::reader::{failed, read};
 use switchyard_router::machine::{CommitOutcome, Effect, Input, Machine};
-use switchyard_store::{ProjectionWrite, Record, Row, StoredMember};
+use switchyard_store::{Overlay, ProjectionWrite, Reactor, Record, Row, StoredMember};
+
+use super::shelf::Shelf;
 
 /// The time of the whole story.
 pub(crate) const NOW: Now = Now { mono: Duration::from_secs(1), wall_ms: 1_800_000_000_000 };
@@ -46,6 +51,10 @@ pub(crate) struct Story {
     pub(crate) record: Option<Record>,
     /// The members as they were written, each once.
     pub(crate) members: Vec<StoredMember>,
+    /// The newest overlays of messages.
+    pub(crate) overlays: Vec<Overlay>,
+    /// The newest of what anybody gave a message.
+    pub(crate) reactor: Option<Reactor>,
 }
 
 /// One event of every kind.
@@ -59,10 +68,19 @@ pub(crate) fn tell() -> Story {
     };
     let update = UpdateAsk { name: Some("m".into()), avatar: Some("a".into()), context: Some("order 8".into()) };
     let text = |kind, text| Ask::Send(SendAsk::new("c1", text, kind, None));
+    let on_message = |target, change| Ask::Annotate(Box::new(AnnotateAsk { target, change }));
+    let extra = SendExtra { reply_to: Some(2), mentions: vec![user("bob")] };
+    let mut answer = SendAsk::new("c2", "so it is", MessageKind::Text, None);
+    answer.extra = Some(Box::new(extra));
     let asks = [
         (ann(), Ask::Create(Box::new(create))),
         (ann(), Ask::Add(vec![user("eve"), user("joe")])),
         (user("bob"), text(MessageKind::Text, "hi \u{20ac}")),
+        (user("bob"), on_message(2, Annotation::Edit { text: "ho".into(), mentions: vec![ann()] })),
+        (user("eve"), Ask::Send(answer)),
+        (user("eve"), on_message(4, Annotation::React { emoji: "+1".into(), remove: false })),
+        (ann(), Ask::Pin { target: 2, remove: false }),
+        (ann(), on_message(2, Annotation::Delete)),
         (ann(), Ask::Update(Box::new(update))),
         (ann(), Ask::Promote { member: user("bob"), role: Role::Moderator }),
         (ann(), Ask::Close),
@@ -85,7 +103,8 @@ pub(crate) fn tell() -> Story {
             }
         }
     }
-    assert!(story.rows.len() == 10 && story.members.len() == 4 && story.record.is_some(), "{story:?}");
+    assert!(story.rows.len() == 15 && !story.overlays.is_empty() && story.reactor.is_some(), "{story:?}");
+    assert!(story.members.len() == 4 && story.record.is_some(), "{story:?}");
     story
 }
 
@@ -104,8 +123,14 @@ impl Story {
                 for write in projection.members {
                     self.project(write);
                 }
-                self.project(projection.record);
+                projection.overlays.into_iter().chain(projection.record).for_each(|write| self.project(write));
                 Some(Input::Projected { key, result: Ok(projection.through) })
+            }
+            Effect::Read { key, ticket, plan } => {
+                let rows = (0..).zip(&self.rows).map(|(seq, row)| row.as_ref().encode(&key, seq)).collect();
+                let shelf = Shelf { rows, overlays: self.overlays.clone(), ..Shelf::default() };
+                let result = read(&shelf, &key, plan).map_err(|error| failed(&error));
+                Some(Input::Read { ticket, result })
             }
             _ => None,
         }
@@ -116,6 +141,11 @@ impl Story {
             ProjectionWrite::Conversation { at, record, .. } => {
                 self.record = Some(Record { applied: at, fields: record });
             }
+            ProjectionWrite::Overlay { target, at, value, .. } => {
+                self.overlays.retain(|overlay| overlay.target != target);
+                self.overlays.push(Overlay { target, at, value });
+            }
+            ProjectionWrite::Reactor { at, value, .. } => self.reactor = Some(Reactor { at, value }),
             ProjectionWrite::Member { user, at, value, .. } => {
                 if let Some(value) = value.filter(|_| self.members.iter().all(|member| member.user != user)) {
                     self.members.push(StoredMember { user, at, value });

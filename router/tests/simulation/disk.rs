@@ -8,7 +8,9 @@ use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_router::driver::reader;
 use switchyard_router::machine::Projection;
-use switchyard_store::{BATCH_BYTES_MAX, BUCKET_ROWS, Batch, Outcome, ProjectionWrite, ROWS_MAX, Refusal, Row, Seq};
+use switchyard_store::{
+    BATCH_BYTES_MAX, BUCKET_ROWS, Batch, Outcome, ProjectionWrite, ROWS_MAX, Refusal, Row, RowRef, Seq,
+};
 
 use crate::profile::Faults;
 use crate::rng::Rng;
@@ -65,13 +67,19 @@ enum Undo {
     Record(ConversationKey, Option<(Seq, Bytes)>),
     Member(ConversationKey, UserId, Option<(Seq, Option<Bytes>)>),
     Trim(ConversationKey, Seq),
+    Overlay(OverlayPlace, Option<(Seq, Option<Bytes>)>),
+    Erase(ConversationKey, Seq, Bytes),
 }
+
+/// Where an overlay lies: of a row, or of what one user did to it.
+pub(crate) type OverlayPlace = (ConversationKey, Seq, Option<UserId>);
 
 #[derive(Debug, Default)]
 pub(crate) struct Inner {
     pub(crate) rows: BTreeMap<ConversationKey, Rows>,
     pub(crate) records: BTreeMap<ConversationKey, (Seq, Bytes)>,
     pub(crate) members: BTreeMap<(ConversationKey, UserId), (Seq, Option<Bytes>)>,
+    pub(crate) overlays: BTreeMap<OverlayPlace, (Seq, Option<Bytes>)>,
     undo: Vec<Undo>,
     /// What is on its way, and what became of it if it was done before its time.
     pub(crate) pending: BTreeMap<u64, Mutation>,
@@ -326,6 +334,17 @@ impl Inner {
                     None => self.members.remove(&(key, user)),
                 };
             }
+            Undo::Overlay(place, before) => {
+                match before {
+                    Some(before) => self.overlays.insert(place, before),
+                    None => self.overlays.remove(&place),
+                };
+            }
+            Undo::Erase(key, seq, before) => {
+                if let Some(blob) = self.rows.get_mut(&key).and_then(|rows| rows.blobs.get_mut(seq as usize)) {
+                    *blob = before;
+                }
+            }
             Undo::Trim(key, first) => {
                 if let Some(rows) = self.rows.get_mut(&key) {
                     rows.first = first;
@@ -337,6 +356,12 @@ impl Inner {
     /// One projection write, by the rule that the higher number stays.
     pub(crate) fn put(&mut self, write: &ProjectionWrite) {
         match write {
+            ProjectionWrite::Overlay { key, target, at, value } => {
+                self.put_overlay((key.clone(), *target, None), *at, Some(value.clone()));
+            }
+            ProjectionWrite::Reactor { key, target, user, at, value } => {
+                self.put_overlay((key.clone(), *target, Some(user.clone())), *at, value.clone());
+            }
             ProjectionWrite::Conversation { key, at, record } => {
                 let before = self.records.get(key).cloned();
                 if before.as_ref().is_none_or(|(stored, _)| stored < at) {
@@ -353,6 +378,36 @@ impl Inner {
                 }
             }
         }
+    }
+
+    fn put_overlay(&mut self, place: OverlayPlace, at: Seq, value: Option<Bytes>) {
+        let before = self.overlays.get(&place).cloned();
+        if before.as_ref().is_none_or(|(stored, _)| *stored < at) {
+            self.overlays.insert(place.clone(), (at, value));
+            self.undo.push(Undo::Overlay(place, before));
+        }
+    }
+
+    /// A committed row is overwritten: that is for erasing, so all but its body must be what it was.
+    pub(crate) fn erase(&mut self, batch: &Batch) -> Outcome {
+        let [blob] = batch.rows.as_slice() else {
+            self.violate("rows are erased one by one".into());
+            return Outcome::Refused(Refusal::Malformed);
+        };
+        let rows = self.rows.get_mut(&batch.key).filter(|rows| batch.first < rows.durable);
+        let Some(before) = rows.and_then(|rows| rows.blobs.get_mut(batch.first as usize)) else {
+            self.violate(format!("row {} is erased and was never committed", batch.first));
+            return Outcome::Refused(Refusal::Malformed);
+        };
+        let decode = |blob| Row::decode(&batch.key, batch.first, blob).expect("it was made for this place");
+        let (old, new) = (decode(before), decode(blob));
+        let same = RowRef { body: &[], ..new.as_ref() } == RowRef { body: &[], ..old.as_ref() };
+        let old_blob = std::mem::replace(before, blob.clone());
+        if !same || new.body.len() > old.body.len() {
+            self.violate(format!("row {} is overwritten with another one", batch.first));
+        }
+        self.undo.push(Undo::Erase(batch.key.clone(), batch.first, old_blob));
+        Outcome::Stored
     }
 
     pub(crate) fn trim(&mut self, key: &ConversationKey, below: Seq) -> Seq {

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
 use switchyard_store::{
-    BarrierError, Batch, BoxFuture, Damage, Direction, Log, Membership, Outcome, ProjectionError, ProjectionWrite,
-    Projections, ReadError, ReadRange, Record, Seq, StoredMember,
+    BarrierError, Batch, BoxFuture, Damage, Direction, Log, Membership, Outcome, Overlay, ProjectionError,
+    ProjectionWrite, Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMember,
 };
 
 use crate::disk::Disk;
@@ -64,7 +64,10 @@ impl Disk {
         let fails = inner.fails(|faults| faults.project);
         for write in writes {
             let ahead = match write {
-                ProjectionWrite::Conversation { key, at, .. } | ProjectionWrite::Member { key, at, .. } => {
+                ProjectionWrite::Conversation { key, at, .. }
+                | ProjectionWrite::Member { key, at, .. }
+                | ProjectionWrite::Overlay { key, at, .. }
+                | ProjectionWrite::Reactor { key, at, .. } => {
                     inner.rows.get(key).is_none_or(|rows| *at >= rows.durable)
                 }
             };
@@ -82,7 +85,11 @@ impl Disk {
 
 impl Log for Disk {
     fn append<'a>(&'a self, batches: &'a [Batch]) -> BoxFuture<'a, Vec<Outcome>> {
-        unreachable!("the world appends by steps of its own: {batches:?}")
+        // The world appends by steps of its own; what comes here erases.
+        let mut inner = self.inner();
+        let fails = inner.fails(|faults| faults.project);
+        let outcomes = batches.iter().map(|batch| if fails { Outcome::Unknown } else { inner.erase(batch) });
+        ready(outcomes.collect())
     }
 
     fn barrier(&self) -> BoxFuture<'_, Result<(), BarrierError>> {
@@ -148,6 +155,44 @@ impl Projections for Disk {
             value.clone().map(|value| Membership { conversation: key.conversation, at: *at, value })
         });
         ready(Ok(present.collect()))
+    }
+
+    fn overlays<'a>(
+        &'a self,
+        key: &'a ConversationKey,
+        from: Seq,
+        to: Seq,
+    ) -> BoxFuture<'a, Result<Vec<Overlay>, ProjectionError>> {
+        self.meanwhile();
+        let mut inner = self.inner();
+        if inner.fails(|faults| faults.read) {
+            return ready(Err(ProjectionError::Unavailable("simulated".into())));
+        }
+        let of_key = inner.overlays.iter().filter(|((conversation, target, user), _)| {
+            conversation == key && user.is_none() && (from..=to).contains(target)
+        });
+        let found = of_key.filter_map(|((_, target, _), (at, value))| {
+            value.clone().map(|value| Overlay { target: *target, at: *at, value })
+        });
+        ready(Ok(found.collect()))
+    }
+
+    fn reactors<'a>(
+        &'a self,
+        key: &'a ConversationKey,
+        user: &'a UserId,
+        targets: &'a [Seq],
+    ) -> BoxFuture<'a, Result<Vec<Option<Reactor>>, ProjectionError>> {
+        self.meanwhile();
+        let mut inner = self.inner();
+        if inner.fails(|faults| faults.read) {
+            return ready(Err(ProjectionError::Unavailable("simulated".into())));
+        }
+        let find = |target: &Seq| {
+            let found = inner.overlays.get(&(key.clone(), *target, Some(user.clone())));
+            found.map(|(at, value)| Reactor { at: *at, value: value.clone() })
+        };
+        ready(Ok(targets.iter().map(find).collect()))
     }
 
     fn write<'a>(&'a self, writes: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>> {

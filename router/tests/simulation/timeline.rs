@@ -54,6 +54,10 @@ pub(crate) mod form {
         pub(crate) context: Option<String>,
         #[prost(bool, optional, tag = "4")]
         pub(crate) closed: Option<bool>,
+        #[prost(uint64, optional, tag = "5")]
+        pub(crate) pinned: Option<u64>,
+        #[prost(uint64, optional, tag = "6")]
+        pub(crate) unpinned: Option<u64>,
     }
 
     #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -98,6 +102,7 @@ pub(crate) struct Profile {
     pub(crate) context: Option<String>,
     pub(crate) created_ms: u64,
     pub(crate) closed: bool,
+    pub(crate) pins: Vec<Seq>,
 }
 
 /// A member: role, and the number of the event by which they came.
@@ -174,6 +179,7 @@ impl Timeline {
                     context: founding.context,
                     created_ms: row.time_ms,
                     closed: false,
+                    pins: Vec::new(),
                 });
             }
             MEMBERS => {
@@ -203,6 +209,8 @@ impl Timeline {
                     profile.context = Some(context).filter(|context| !context.is_empty());
                 }
                 profile.closed = event.closed.unwrap_or(profile.closed);
+                profile.pins.extend(event.pinned);
+                profile.pins.retain(|pinned| Some(*pinned) != event.unpinned);
             }
             _ => {
                 let id = (user(row.sender()), row.client_id().to_owned());
@@ -229,6 +237,7 @@ pub(crate) fn message(key: &ConversationKey, seq: Seq, row: &Row) -> v1::Message
         text: String::from_utf8(row.body.to_vec()).expect("texts are UTF-8"),
         time_ms: row.time_ms,
         ordinal: row.ordinal,
+        ..v1::Message::default()
     }
 }
 
@@ -246,8 +255,10 @@ pub(crate) fn event(key: &ConversationKey, seq: Seq, row: &Row) -> v1::Event {
         }
         CHANGE => {
             let event = form::Change::decode(row.body.clone()).expect("a change row");
-            let form::Change { name, avatar, context, closed } = event;
-            Body::Change(v1::ConversationChanged { name, avatar, by, time_ms, context, closed })
+            let form::Change { name, avatar, context, closed, pinned, unpinned } = event;
+            let id = |seq: Option<Seq>| seq.map(|seq| format!("{}.{seq}", key.conversation));
+            let (pinned, unpinned) = (id(pinned), id(unpinned));
+            Body::Change(v1::ConversationChanged { name, avatar, by, time_ms, context, closed, pinned, unpinned })
         }
         _ => Body::Message(message(key, seq, row)),
     };

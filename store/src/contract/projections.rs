@@ -5,7 +5,7 @@ use switchyard_protocol::id::{ConversationKey, TenantId};
 
 use super::{Case, Subject, conversation, user, wait};
 use crate::log::Seq;
-use crate::projection::{ProjectionError, ProjectionWrite, RECORD_BYTES_MAX, Record};
+use crate::projection::{OVERLAY_BYTES_MAX, ProjectionError, ProjectionWrite, RECORD_BYTES_MAX, Record};
 
 pub(super) const CASES: &[Case] = &[
     Case { name: "a record is its newest write", run: newest },
@@ -14,6 +14,8 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "members are listed from both sides", run: both_sides },
     Case { name: "projections of tenants do not mix", run: tenants },
     Case { name: "large values are refused", run: too_large },
+    Case { name: "overlays are listed by their rows", run: overlays },
+    Case { name: "reactors are found by row and user", run: reactors },
 ];
 
 fn record(key: &ConversationKey, at: Seq, fields: &'static str) -> ProjectionWrite {
@@ -131,4 +133,52 @@ fn too_large(subject: &mut dyn Subject, tenant: TenantId) {
     assert_eq!(load(subject, &key), None);
     write(subject, &[large(RECORD_BYTES_MAX)]);
     assert_eq!(load(subject, &key).map(|(_, fields)| fields.len()), Some(RECORD_BYTES_MAX));
+}
+
+fn overlay(key: &ConversationKey, target: Seq, at: Seq, value: &'static str) -> ProjectionWrite {
+    ProjectionWrite::Overlay { key: key.clone(), target, at, value: Bytes::from_static(value.as_bytes()) }
+}
+
+fn reactor(key: &ConversationKey, target: Seq, name: &str, at: Seq, value: Option<&'static str>) -> ProjectionWrite {
+    let value = value.map(|value| Bytes::from_static(value.as_bytes()));
+    ProjectionWrite::Reactor { key: key.clone(), target, user: user(name), at, value }
+}
+
+fn overlays(subject: &mut dyn Subject, tenant: TenantId) {
+    let (key, other) = (conversation(&tenant, 1), conversation(&tenant, 2));
+    let listed = |subject: &dyn Subject, key: &ConversationKey, from, to| {
+        let overlays = wait(subject, subject.projections().overlays(key, from, to)).expect("nothing is damaged");
+        overlays.into_iter().map(|overlay| (overlay.target, overlay.at, overlay.value)).collect::<Vec<_>>()
+    };
+    write(subject, &[overlay(&key, 256, 300, "b"), overlay(&key, 3, 300, "a"), overlay(&other, 4, 9, "c")]);
+    // What users did to a row is no overlay, though it lies beside it.
+    write(subject, &[reactor(&key, 3, "ann", 301, Some("x"))]);
+    write(subject, &[overlay(&key, 3, 299, "late"), overlay(&key, 256, 301, "newer")]);
+    let (a, b) = ((3, 300, Bytes::from("a")), (256, 301, Bytes::from("newer")));
+    assert_eq!(listed(subject, &key, 0, u64::MAX), [a.clone(), b.clone()]);
+    assert_eq!(listed(subject, &key, 3, 255), [a]);
+    assert_eq!(listed(subject, &key, 4, 256), [b]);
+    assert_eq!(listed(subject, &key, 5, 4), []);
+    assert_eq!(listed(subject, &other, 3, 3), []);
+    let large = |bytes| ProjectionWrite::Overlay { key: key.clone(), target: 9, at: 9, value: vec![1; bytes].into() };
+    let refused = wait(subject, subject.projections().write(&[large(OVERLAY_BYTES_MAX + 1)]));
+    assert_eq!(refused, Err(ProjectionError::TooLarge));
+    write(subject, &[large(OVERLAY_BYTES_MAX)]);
+    subject.reopen();
+    let again: Vec<_> = listed(subject, &key, 0, u64::MAX).iter().map(|(target, ..)| *target).collect();
+    assert_eq!(again, [3, 9, 256]);
+}
+
+fn reactors(subject: &mut dyn Subject, tenant: TenantId) {
+    let key = conversation(&tenant, 1);
+    let found = |subject: &dyn Subject, name: &str, targets: &[Seq]| {
+        let (user, projections) = (user(name), subject.projections());
+        let found = wait(subject, projections.reactors(&key, &user, targets)).expect("nothing is damaged");
+        found.into_iter().map(|reactor| reactor.map(|reactor| (reactor.at, reactor.value))).collect::<Vec<_>>()
+    };
+    write(subject, &[reactor(&key, 3, "ann", 7, Some("a")), reactor(&key, 5, "annabel", 8, Some("b"))]);
+    write(subject, &[reactor(&key, 3, "ann", 9, None), reactor(&key, 3, "ann", 8, Some("late"))]);
+    assert_eq!(found(subject, "ann", &[5, 3]), [None, Some((9, None))]);
+    assert_eq!(found(subject, "annabel", &[3, 5]), [None, Some((8, Some(Bytes::from("b"))))]);
+    assert_eq!(found(subject, "ann", &[]), []);
 }

@@ -39,9 +39,14 @@ pub(super) struct Engine {
     pub(super) users: Keyspace,
     /// The epoch, and where trimmed conversations begin.
     pub(super) meta: Keyspace,
+    /// Overlays and reactors, by conversation and row.
+    pub(super) overlays: Keyspace,
 }
 
-const TREES: [&str; 5] = ["log", "conversation", "member", "user", "meta"];
+const TREES: [&str; 6] = ["log", "conversation", "member", "user", "meta", "overlay"];
+
+/// How many of the trees a store of the oldest schema has; it gets the others when it is opened.
+const TREES_OF_THE_OLDEST: usize = 5;
 
 /// What is expected in the directory.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,12 +55,25 @@ pub(super) enum Expect {
     Nothing,
     /// A whole engine. It would make an empty tree of one that it misses, so that is refused.
     Whole,
+    /// The same of a store of the oldest schema that is read, which lacks the newer trees.
+    Oldest,
+}
+
+impl Expect {
+    /// The trees that must be there.
+    fn trees(self) -> &'static [&'static str] {
+        match self {
+            Self::Nothing => &[],
+            Self::Whole => &TREES,
+            Self::Oldest => TREES.split_at(TREES_OF_THE_OLDEST).0,
+        }
+    }
 }
 
 impl Engine {
     /// Opens or creates it.
     pub(super) fn open(path: &Path, options: &Options, expect: Expect) -> Result<Self, OpenError> {
-        if expect == Expect::Whole {
+        if expect != Expect::Nothing {
             empty_journal(path)
                 .map_err(OpenError::io(format!("emptying the engine's journal in {}", path.display())))?;
         }
@@ -75,13 +93,14 @@ impl Engine {
             Tree::Members => &self.members,
             Tree::Users => &self.users,
             Tree::Meta => &self.meta,
+            Tree::Overlays => &self.overlays,
         }
     }
 
     /// Whether it merges and lags so far behind that it should be given nothing more. It looks for a merge each time it is
     /// given something; so if it does nothing though it lags, it needs another push, not a pause.
     pub(super) fn lags(&self) -> bool {
-        let trees = [&self.log, &self.conversations, &self.members, &self.users, &self.meta];
+        let trees = [&self.log, &self.conversations, &self.members, &self.users, &self.meta, &self.overlays];
         self.db.active_compactions() > 0 && trees.iter().any(|tree| tree.l0_table_count() >= UNMERGED_TABLES_MAX)
     }
 
@@ -92,7 +111,7 @@ impl Engine {
 
     fn open_trees(path: &Path, options: &Options, expect: Expect) -> fjall::Result<Option<Self>> {
         let db = Database::builder(path).cache_size(options.cache_bytes).worker_threads(WORKERS).open()?;
-        if expect == Expect::Whole && !TREES.iter().all(|tree| db.keyspace_exists(tree)) {
+        if !expect.trees().iter().all(|tree| db.keyspace_exists(tree)) {
             return Ok(None);
         }
         let small = KeyspaceCreateOptions::default;
@@ -110,6 +129,7 @@ impl Engine {
             members: db.keyspace(TREES[2], small)?,
             users: db.keyspace(TREES[3], small)?,
             meta: db.keyspace(TREES[4], small)?,
+            overlays: db.keyspace(TREES[5], small)?,
             db,
         }))
     }

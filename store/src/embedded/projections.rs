@@ -14,7 +14,8 @@ use crate::BoxFuture;
 use crate::key::KeyBuf;
 use crate::log::Seq;
 use crate::projection::{
-    Membership, ProjectionError, ProjectionWrite, Projections, RECORD_BYTES_MAX, Record, StoredMember,
+    Membership, OVERLAY_BYTES_MAX, Overlay, ProjectionError, ProjectionWrite, Projections, RECORD_BYTES_MAX, Reactor,
+    Record, StoredMember,
 };
 
 use super::commit::CommitError;
@@ -151,15 +152,25 @@ impl Embedded {
         for write in writes {
             match write {
                 ProjectionWrite::Conversation { key, at, record } => {
-                    check_size(record)?;
+                    check_size(record, RECORD_BYTES_MAX)?;
                     let place = KeyBuf::conversation(key);
                     newest.offer(key, (Tree::Conversations, &place), *at, Some(record), false)?;
                 }
                 ProjectionWrite::Member { key, user, at, value } => {
-                    value.as_ref().map_or(Ok(()), check_size)?;
+                    value.as_ref().map_or(Ok(()), |value| check_size(value, RECORD_BYTES_MAX))?;
                     let (member, of_user) = (KeyBuf::member(key, user), KeyBuf::user_conversation(key, user));
                     newest.offer(key, (Tree::Members, &member), *at, value.as_ref(), false)?;
                     newest.offer(key, (Tree::Users, &of_user), *at, value.as_ref(), true)?;
+                }
+                ProjectionWrite::Overlay { key, target, at, value } => {
+                    check_size(value, OVERLAY_BYTES_MAX)?;
+                    let place = KeyBuf::overlay(key, *target);
+                    newest.offer(key, (Tree::Overlays, &place), *at, Some(value), false)?;
+                }
+                ProjectionWrite::Reactor { key, target, user, at, value } => {
+                    value.as_ref().map_or(Ok(()), |value| check_size(value, RECORD_BYTES_MAX))?;
+                    let place = KeyBuf::reactor(key, *target, user);
+                    newest.offer(key, (Tree::Overlays, &place), *at, value.as_ref(), false)?;
                 }
             }
         }
@@ -201,6 +212,47 @@ impl Embedded {
         Ok(members)
     }
 
+    fn list_overlays(&self, key: &ConversationKey, from: Seq, to: Seq) -> Result<Vec<Overlay>, ProjectionError> {
+        let (low, high) = (KeyBuf::overlay(key, from), KeyBuf::overlay(key, to));
+        if low.as_slice() > high.as_slice() {
+            return Ok(Vec::new());
+        }
+        // Memory first, as with a prefix.
+        let newer = self.memory.values_within(Tree::Overlays, low.as_slice(), high.as_slice());
+        let mut values = BTreeMap::new();
+        let range = low.as_slice().to_vec()..=high.as_slice().to_vec();
+        for guard in self.engine.tree(Tree::Overlays).range(range) {
+            let (place, value) = guard.into_inner().map_err(|error| fault(key, error))?;
+            values.insert(Bytes::from(place), Bytes::from(value));
+        }
+        values.extend(newer);
+        let mut overlays = Vec::with_capacity(values.len());
+        for (place, value) in values {
+            let stored = decode(&place, value).map_err(|reason| damaged(key, reason))?;
+            let target = place.last_chunk().ok_or_else(|| damaged(key, "not a row's number"))?;
+            if let Some(value) = stored.bytes {
+                overlays.push(Overlay { target: Seq::from_be_bytes(*target), at: stored.at, value });
+            }
+        }
+        Ok(overlays)
+    }
+
+    fn find_reactors(
+        &self,
+        key: &ConversationKey,
+        user: &UserId,
+        targets: &[Seq],
+    ) -> Result<Vec<Option<Reactor>>, ProjectionError> {
+        let find = |target: &Seq| {
+            let place = KeyBuf::reactor(key, *target, user);
+            let found = self.value(Tree::Overlays, place.as_slice()).map_err(|error| fault(key, error))?;
+            let Some(value) = found else { return Ok(None) };
+            let stored = decode(place.as_slice(), value).map_err(|reason| damaged(key, reason))?;
+            Ok(Some(Reactor { at: stored.at, value: stored.bytes }))
+        };
+        targets.iter().map(find).collect()
+    }
+
     fn list_conversations(&self, tenant: &TenantId, user: &UserId) -> Result<Vec<Membership>, ProjectionError> {
         let prefix = KeyBuf::user(tenant, user);
         let prefix = prefix.as_slice();
@@ -220,8 +272,8 @@ impl Embedded {
     }
 }
 
-fn check_size(value: &Bytes) -> Result<(), ProjectionError> {
-    if value.len() > RECORD_BYTES_MAX { Err(ProjectionError::TooLarge) } else { Ok(()) }
+fn check_size(value: &Bytes, bytes_max: usize) -> Result<(), ProjectionError> {
+    if value.len() > bytes_max { Err(ProjectionError::TooLarge) } else { Ok(()) }
 }
 
 impl Projections for Embedded {
@@ -239,6 +291,24 @@ impl Projections for Embedded {
         user: &'a UserId,
     ) -> BoxFuture<'a, Result<Vec<Membership>, ProjectionError>> {
         blocking(move || self.list_conversations(tenant, user))
+    }
+
+    fn overlays<'a>(
+        &'a self,
+        key: &'a ConversationKey,
+        from: Seq,
+        to: Seq,
+    ) -> BoxFuture<'a, Result<Vec<Overlay>, ProjectionError>> {
+        blocking(move || self.list_overlays(key, from, to))
+    }
+
+    fn reactors<'a>(
+        &'a self,
+        key: &'a ConversationKey,
+        user: &'a UserId,
+        targets: &'a [Seq],
+    ) -> BoxFuture<'a, Result<Vec<Option<Reactor>>, ProjectionError>> {
+        blocking(move || self.find_reactors(key, user, targets))
     }
 
     fn write<'a>(&'a self, writes: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>> {

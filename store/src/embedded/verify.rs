@@ -191,7 +191,12 @@ impl Check<'_> {
     }
 
     fn projections(&mut self) {
-        let trees = [(Tree::Conversations, "record"), (Tree::Members, "member"), (Tree::Users, "listing")];
+        let trees = [
+            (Tree::Conversations, "record"),
+            (Tree::Members, "member"),
+            (Tree::Users, "listing"),
+            (Tree::Overlays, "overlay"),
+        ];
         for (tree, name) in trees {
             let held = self.store.memory.values(tree, &[]);
             let tree = self.store.engine.tree(tree);

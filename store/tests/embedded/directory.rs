@@ -44,12 +44,12 @@ fn another_schema_is_refused() {
     commit(&open(dir.path()), batch(&key(1), 0, 3));
     let path = dir.path().join("store/schema");
     let ours = fs::read_to_string(&path).expect("a store has a schema");
-    let line = "switchyard store schema 3";
+    let line = "switchyard store schema 4";
     fs::write(&path, format!("{line} {:08x}\n", crc32c::crc32c(line.as_bytes()))).expect("it can be written");
     let error = open_error(dir.path());
-    assert!(matches!(error, OpenError::Schema { found: 3, .. }), "{error}");
-    assert_eq!(error.to_string(), "the store has schema 3; this binary reads 2 to 2");
-    fs::write(&path, ours.replace('2', "3")).expect("it can be written");
+    assert!(matches!(error, OpenError::Schema { found: 4, .. }), "{error}");
+    assert_eq!(error.to_string(), "the store has schema 4; this binary reads 2 to 3");
+    fs::write(&path, ours.replace('3', "2")).expect("it can be written");
     assert!(matches!(open_error(dir.path()), OpenError::Corrupt(_)));
     fs::write(&path, ours).expect("it can be written");
     assert_eq!(rows(&open(dir.path()), &key(1)).expect("intact").len(), 3);

@@ -128,6 +128,7 @@ impl Oracle {
             role: entry.role(&asked.user).unwrap_or(Role::Member).into(),
             created_ms: entry.profile.created_ms,
             closed: entry.profile.closed,
+            pins: entry.profile.pins.iter().map(|seq| format!("{}.{seq}", asked.key.conversation)).collect(),
         };
         if entry.role(&asked.user).is_none() {
             problems.push("told to somebody who is no member".into());

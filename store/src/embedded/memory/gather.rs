@@ -25,11 +25,14 @@ pub(in crate::embedded) enum Tree {
     Users = 2,
     /// The epoch, and where trimmed conversations begin.
     Meta = 3,
+    /// Overlays and reactors, by conversation and row.
+    Overlays = 4,
 }
 
 impl Tree {
     /// All, by their numbers in the journal.
-    pub(in crate::embedded) const ALL: [Self; 4] = [Self::Conversations, Self::Members, Self::Users, Self::Meta];
+    pub(in crate::embedded) const ALL: [Self; 5] =
+        [Self::Conversations, Self::Members, Self::Users, Self::Meta, Self::Overlays];
 
     fn of_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()

@@ -144,6 +144,16 @@ impl Memory {
         self.lock().gathers().rev().find_map(|gather| gather.values(tree).get(key).cloned())
     }
 
+    /// The newest values of all keys from one to another, both included, in their order.
+    pub(in crate::embedded) fn values_within(&self, tree: Tree, from: &[u8], to: &[u8]) -> BTreeMap<Bytes, Bytes> {
+        let mut found = BTreeMap::new();
+        for gather in self.lock().gathers() {
+            let values = gather.values(tree).range::<[u8], _>((Bound::Included(from), Bound::Included(to)));
+            found.extend(values.map(|(key, value)| (key.clone(), value.clone())));
+        }
+        found
+    }
+
     /// The newest values of all keys with this beginning, in the order of the keys.
     pub(in crate::embedded) fn values(&self, tree: Tree, prefix: &[u8]) -> BTreeMap<Bytes, Bytes> {
         let mut found = BTreeMap::new();

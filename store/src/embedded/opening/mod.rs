@@ -60,11 +60,17 @@ pub(in crate::embedded) fn open(dir: &Path, options: &Options, create: bool) -> 
     if !store.exists() {
         make_store(dir, &store, options)?;
     }
-    schema::check(&store)?;
+    let found = schema::check(&store)?;
     let (engine, journal_dir) = (store.join("engine"), store.join("journal"));
     manifests::check(&engine)?;
     let restored = restore::restore(journal::open(&journal_dir)?)?;
-    let engine = Engine::open(&engine, options, Expect::Whole)?;
+    let expect = if found == schema::OLDEST { Expect::Oldest } else { Expect::Whole };
+    let engine = Engine::open(&engine, options, expect)?;
+    if found < schema::SCHEMA {
+        // The new trees are there. From here on an older binary must not open it, for it would not see what they say.
+        let raised = sync_all(&store).and_then(|()| schema::raise(&store));
+        raised.map_err(OpenError::io(format!("raising the schema in {}", store.display())))?;
+    }
     Ok(Opened { engine, journal_dir, restored, lock })
 }
 
@@ -85,15 +91,41 @@ fn make_store(dir: &Path, store: &Path, options: &Options) -> Result<(), OpenErr
     sync(dir).map_err(OpenError::io(format!("syncing {}", dir.display())))
 }
 
-/// Syncs a directory with everything in it.
+/// Syncs a directory with everything in it; what the engine removes meanwhile need not stay.
 fn sync_all(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let path: PathBuf = entry?.path();
-        if path.is_dir() { sync_all(&path)? } else { sync(&path)? }
+        match if path.is_dir() { sync_all(&path) } else { sync(&path) } {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
     sync(dir)
 }
 
 fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Embedded;
+    use super::*;
+
+    #[test]
+    fn a_store_of_the_oldest_schema_gets_the_trees_that_it_lacks() {
+        let dir = tempfile::tempdir().expect("a directory");
+        drop(Embedded::open(dir.path(), Options::default()).expect("a new store"));
+        let store = dir.path().join("store");
+        let engine = Engine::open(&store.join("engine"), &Options::default(), Expect::Whole).expect("it is whole");
+        engine.db.delete_keyspace(engine.overlays.clone()).expect("it was there");
+        drop(engine);
+        let lacking = Embedded::open(dir.path(), Options::default()).err().expect("a tree is missing");
+        assert!(matches!(lacking, OpenError::Corrupt(_)), "{lacking}");
+        schema::write(&store, schema::OLDEST).expect("it can be written");
+        for _ in 0..2 {
+            drop(Embedded::open(dir.path(), Options::default()).expect("it is raised"));
+            assert_eq!(schema::check(&store).expect("it is read"), schema::SCHEMA);
+        }
+    }
 }

@@ -9,10 +9,13 @@ use std::path::Path;
 use super::super::options::OpenError;
 
 /// The form this binary writes.
-pub(in crate::embedded) const SCHEMA: u32 = 2;
+pub(in crate::embedded) const SCHEMA: u32 = 3;
+
+/// The oldest form this binary reads: without the tree of overlays.
+pub(in crate::embedded) const OLDEST: u32 = 2;
 
 /// The forms this binary reads.
-pub(in crate::embedded) const ACCEPTED: RangeInclusive<u32> = 2..=2;
+pub(in crate::embedded) const ACCEPTED: RangeInclusive<u32> = OLDEST..=SCHEMA;
 
 const NAME: &str = "schema";
 
@@ -28,8 +31,18 @@ pub(in crate::embedded) fn write(store: &Path, version: u32) -> std::io::Result<
     file.sync_all()
 }
 
-/// Accepts the store's schema or says why not.
-pub(in crate::embedded) fn check(store: &Path) -> Result<(), OpenError> {
+/// Puts the marker of this binary's form in place of an older one, wholly or not at all.
+pub(in crate::embedded) fn raise(store: &Path) -> std::io::Result<()> {
+    let new = store.join("schema.new");
+    let mut file = File::create(&new)?;
+    file.write_all(text(SCHEMA).as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(new, store.join(NAME))?;
+    File::open(store)?.sync_all()
+}
+
+/// The store's schema, if it is one that this binary reads; else why not.
+pub(in crate::embedded) fn check(store: &Path) -> Result<u32, OpenError> {
     let path = store.join(NAME);
     let found = match std::fs::read_to_string(&path) {
         Ok(found) => found,
@@ -43,7 +56,7 @@ pub(in crate::embedded) fn check(store: &Path) -> Result<(), OpenError> {
         Some(version) if text(version) != found => {
             Err(OpenError::Corrupt(format!("{} fails its checksum", path.display())))
         }
-        Some(version) if ACCEPTED.contains(&version) => Ok(()),
+        Some(version) if ACCEPTED.contains(&version) => Ok(version),
         Some(version) => Err(OpenError::Schema { found: version, accepted: ACCEPTED }),
         None => Err(OpenError::Corrupt(format!("{} does not name a schema", path.display()))),
     }
