@@ -38,6 +38,9 @@ mod metrics;
 mod old;
 #[path = "../../../edge/src/opened.rs"]
 mod opened;
+#[path = "../../../router/tests/simulation/present.rs"]
+#[allow(dead_code, reason = "the router's own simulation uses the rest")]
+mod present;
 #[path = "../../../router/tests/simulation/profile.rs"]
 #[allow(dead_code, reason = "the router's own simulation uses the rest")]
 mod profile;

@@ -118,7 +118,8 @@ impl Conversation {
         // What the log has of it may wait to be told; whoever sent it first is to hear first.
         self.uncork(out);
         let (sender, client_id) = (lookup.user.clone(), lookup.send.client_id().to_owned());
-        let ticket = Box::new(Ticket::Lookup { key: key.clone(), number: waiting.number });
+        let read = self.pipeline().targets.begin_read();
+        let ticket = Box::new(Ticket::Lookup { key: key.clone(), number: waiting.number, read });
         let annotated = self.state.profile.annotated;
         let plan = ReadPlan::Find { from, to, sender, client_id, annotated };
         out.push(Effect::Read { key: key.clone(), ticket, plan });
@@ -192,7 +193,8 @@ impl Machine {
                 }
                 Step::Quote { seq } => {
                     waiting.stage = Stage::Read;
-                    let ticket = Box::new(Ticket::Lookup { key: key.clone(), number: waiting.number });
+                    let read = conversation.pipeline().targets.begin_read();
+                    let ticket = Box::new(Ticket::Lookup { key: key.clone(), number: waiting.number, read });
                     out.push(Effect::Read { key: key.clone(), ticket, plan: ReadPlan::Target { seq, reactor: None } });
                     continue;
                 }
@@ -233,7 +235,7 @@ impl Machine {
                     // Who was put out meanwhile learns nothing.
                     _ if state.members.get(&lookup.user).is_none() => Answer::Refused(Refusal::NOT_FOUND),
                     Ok(Some(message)) => {
-                        let message = pipeline.targets.freshened(message, &lookup.user);
+                        let message = pipeline.targets.freshened(message, &lookup.user, &state.profile.pins);
                         Answer::Sent { message, duplicate: true }
                     }
                     Ok(None) => return,

@@ -95,7 +95,9 @@ impl Machine {
         out: &mut Vec<Effect>,
     ) {
         let ended = match &ticket {
-            Ticket::History { key, read, .. } | Ticket::Missed { key, read, .. } => Some((key.clone(), *read)),
+            Ticket::History { key, read, .. } | Ticket::Missed { key, read, .. } | Ticket::Lookup { key, read, .. } => {
+                Some((key.clone(), *read))
+            }
             _ => None,
         };
         self.answer_read(now, ticket, result, out);
@@ -113,17 +115,17 @@ impl Machine {
             (Ticket::Age { key }, Ok(ReadResult::Older(older))) => self.aged(&key, older, out),
             // It is looked at again in due time.
             (Ticket::Age { .. }, Err(_)) => {}
-            (Ticket::Lookup { key, number }, Ok(ReadResult::Found(found))) => {
+            (Ticket::Lookup { key, number, .. }, Ok(ReadResult::Found(found))) => {
                 self.looked_up(now, &key, number, Ok(found), out);
             }
-            (Ticket::Lookup { key, number }, Ok(ReadResult::Target(read))) => {
+            (Ticket::Lookup { key, number, .. }, Ok(ReadResult::Target(read))) => {
                 self.answered_read(now, &key, number, read, out);
             }
             (Ticket::Target { key, seq }, Ok(ReadResult::Target(read))) => {
                 self.target_read(now, &key, seq, Ok(read), out);
             }
             (Ticket::Target { key, seq }, Err(failed)) => self.target_read(now, &key, seq, Err(failed), out),
-            (Ticket::Lookup { key, number }, Err(failed)) => self.looked_up(now, &key, number, Err(failed), out),
+            (Ticket::Lookup { key, number, .. }, Err(failed)) => self.looked_up(now, &key, number, Err(failed), out),
             (Ticket::Ids { key }, Ok(ReadResult::Ids { from, hashes })) => {
                 self.ids_read(now, &key, Ok((from, hashes)), out);
             }

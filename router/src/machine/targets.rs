@@ -250,13 +250,14 @@ impl Targets {
         std::mem::take(&mut target.waiting)
     }
 
-    /// The same of an encoded message.
-    pub(crate) fn freshened(&self, encoded: Bytes, user: &UserId) -> Bytes {
-        if self.targets.is_empty() {
+    /// The same of an encoded message, with whether it is pinned.
+    pub(crate) fn freshened(&self, encoded: Bytes, user: &UserId, pins: &[Seq]) -> Bytes {
+        if self.targets.is_empty() && pins.is_empty() {
             return encoded;
         }
         let Some(mut message) = stored::decode::<v1::Message>(&encoded) else { return encoded };
         self.freshen(&mut message, user);
+        message.pinned = pins.contains(&message.seq);
         stored::encode(&message)
     }
 

@@ -45,6 +45,8 @@ pub enum Ticket {
         key: ConversationKey,
         /// Which of the sends that wait there.
         number: u64,
+        /// The number of the read.
+        read: u64,
     },
     /// The newest client ids.
     Ids {

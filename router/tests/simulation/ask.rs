@@ -1,6 +1,6 @@
 //! What the clients of a run ask, in a form that can be kept and compared.
 
-use switchyard_cluster::link::{Ask, CreateAsk, EdgeId, HistoryAsk, SendAsk, SubscribeAsk, UpdateAsk};
+use switchyard_cluster::link::{AnnotateAsk, Ask, CreateAsk, EdgeId, HistoryAsk, SendAsk, SubscribeAsk, UpdateAsk};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::Role;
 
@@ -22,6 +22,8 @@ pub(crate) enum What {
     Demote { member: UserId, role: Role },
     Close,
     Reopen,
+    Annotate(AnnotateAsk),
+    Pin { target: u64, remove: bool },
     Show,
     Hide,
     Typing,
@@ -46,10 +48,24 @@ impl What {
             Self::Demote { member, role } => Ask::Demote { member, role },
             Self::Close => Ask::Close,
             Self::Reopen => Ask::Reopen,
+            Self::Annotate(ask) => Ask::Annotate(Box::new(ask)),
+            Self::Pin { target, remove } => Ask::Pin { target, remove },
             Self::Show => Ask::Show,
             Self::Hide => Ask::Hide,
             Self::Typing => Ask::Typing,
             Self::TypingEnd => Ask::TypingEnd,
+        }
+    }
+}
+
+impl What {
+    /// The number of the message that it is about, if it is about one.
+    pub(crate) fn about(&self) -> Option<u64> {
+        match self {
+            Self::Annotate(ask) => Some(ask.target),
+            Self::Pin { target, .. } => Some(*target),
+            Self::Send(send) => send.extra.as_ref().and_then(|extra| extra.reply_to),
+            _ => None,
         }
     }
 }

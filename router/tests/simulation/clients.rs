@@ -1,7 +1,9 @@
 //! The clients: who they are and what they ask next. They break no rule that an edge enforces, and otherwise do as they
 //! please: all at once, again, too late, in conversations that are not theirs.
 
-use switchyard_cluster::link::{CreateAsk, EdgeId, HistoryAsk, PageFrom, SendAsk, SubscribeAsk};
+use switchyard_cluster::link::{
+    AnnotateAsk, Annotation, CreateAsk, EdgeId, HistoryAsk, PageFrom, SendAsk, SendExtra, SubscribeAsk,
+};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
 
@@ -162,7 +164,8 @@ impl Chooser<'_> {
             return Deed::Ask(key, self.close(closed));
         }
         let what = match self.rng.below(100) {
-            0..45 => self.send(&key, user, head),
+            0..35 => self.send(&key, user, head),
+            35..45 => self.annotate(user, head),
             45..48 => return self.burst(key, user, head),
             48..60 => What::History(self.history(head)),
             60..72 => self.subscribe(head),
@@ -223,6 +226,7 @@ impl Chooser<'_> {
 
     fn attempt(&mut self, key: &ConversationKey, user: &UserId, client_id: &str, head: u64) -> What {
         let first = self.oracle.first_attempt(key, user, client_id);
+        let is_first = first.is_none();
         let since = match first {
             // What the first attempt said, or would have said.
             Some((since, text)) => {
@@ -241,7 +245,35 @@ impl Chooser<'_> {
             text.push_str(&"x".repeat(self.rng.within(10_000, 65_000) as usize));
         }
         let kind = *self.rng.pick(&[MessageKind::Text, MessageKind::Text, MessageKind::File, MessageKind::Audio]);
-        What::Send(SendAsk::new(client_id, &text, kind, since))
+        let mut send = SendAsk::new(client_id, &text, kind, since);
+        // Only a first attempt, as what is sent again must be the same.
+        if head > 0 && is_first && self.rng.chance(150) {
+            let reply_to = Some(self.target(head));
+            send.extra = Some(Box::new(SendExtra { reply_to, ..SendExtra::default() }));
+        }
+        What::Send(send)
+    }
+
+    /// A number, mostly of one of the newest events: so that several change the same message at once.
+    fn target(&mut self, head: u64) -> u64 {
+        match self.rng.below(20) {
+            0 => head + 1,
+            1 => self.rng.below(head + 1),
+            _ => head.saturating_sub(self.rng.below(6)),
+        }
+    }
+
+    fn annotate(&mut self, user: &UserId, head: u64) -> What {
+        let target = self.target(head);
+        let emoji: Box<str> = (*self.rng.pick(&["+1", "-1", "?"])).into();
+        *self.fresh += 1;
+        let change = match self.rng.below(20) {
+            0..4 => Annotation::Edit { text: format!("edit {} by {user}", self.fresh).into(), mentions: Vec::new() },
+            4..6 => Annotation::Delete,
+            6..17 => Annotation::React { emoji, remove: self.rng.chance(300) },
+            _ => return What::Pin { target, remove: self.rng.chance(300) },
+        };
+        What::Annotate(AnnotateAsk { target, change })
     }
 
     fn burst(&mut self, key: ConversationKey, user: &UserId, head: u64) -> Deed {

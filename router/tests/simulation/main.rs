@@ -17,6 +17,7 @@ mod edges;
 mod lines;
 mod old;
 mod oracle;
+mod present;
 mod profile;
 mod rights;
 mod rng;

@@ -22,8 +22,10 @@ use crate::world::World;
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 29] = [
+const EVERYTHING: [&str; 32] = [
     "already",
+    "annotated",
+    "annotated already",
     "bad request",
     "begins later by age",
     "begins later by number",
@@ -41,6 +43,7 @@ const EVERYTHING: [&str; 29] = [
     "forbidden",
     "members",
     "no such member",
+    "no such message",
     "not found",
     "overloaded",
     "page",

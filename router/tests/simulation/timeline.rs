@@ -10,6 +10,8 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::{self, ConversationKind, Role, event::Body};
 use switchyard_store::{Row, Seq};
 
+use crate::present::{Annotations, DELETE, EDIT, REACT, target};
+
 /// The stored forms, as documented.
 pub(crate) mod form {
     #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -79,6 +81,14 @@ pub(crate) mod form {
     }
 
     #[derive(Clone, PartialEq, Eq, prost::Message)]
+    pub(crate) struct Rich {
+        #[prost(string, tag = "1")]
+        pub(crate) text: String,
+        #[prost(uint64, optional, tag = "2")]
+        pub(crate) reply_to: Option<u64>,
+    }
+
+    #[derive(Clone, PartialEq, Eq, prost::Message)]
     pub(crate) struct MemberRecord {
         #[prost(int32, tag = "1")]
         pub(crate) role: i32,
@@ -92,6 +102,7 @@ pub(crate) const FOUNDING: u32 = 1;
 pub(crate) const MEMBERS: u32 = 2;
 pub(crate) const CHANGE: u32 = 3;
 pub(crate) const MESSAGE: u32 = 16;
+pub(crate) const RICH: u32 = 32;
 
 /// What a conversation is, apart from members and events.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -136,6 +147,8 @@ pub(crate) struct Timeline {
     pub(crate) entries: Vec<Entry>,
     /// Where each (sender, client id) lies; more than one place is what must not be.
     pub(crate) ids: HashMap<(UserId, String), Vec<Seq>>,
+    /// Which events changed which messages.
+    pub(crate) annotations: Annotations,
 }
 
 pub(crate) fn user(text: &str) -> UserId {
@@ -151,6 +164,9 @@ impl Timeline {
                 places.retain(|seq| (*seq as usize) < blobs.len());
             }
             self.ids.retain(|_, places| !places.is_empty());
+            for events in self.annotations.values_mut() {
+                events.retain(|seq| (*seq as usize) < blobs.len());
+            }
         }
         let from = self.entries.len();
         for (seq, blob) in blobs.iter().enumerate().skip(from) {
@@ -212,6 +228,13 @@ impl Timeline {
                 profile.pins.extend(event.pinned);
                 profile.pins.retain(|pinned| Some(*pinned) != event.unpinned);
             }
+            EDIT | DELETE | REACT => {
+                let target = target(&row).expect("it changes a message");
+                self.annotations.entry(target).or_default().push(seq);
+                if row.kind == DELETE {
+                    Rc::make_mut(&mut profile).pins.retain(|pinned| *pinned != target);
+                }
+            }
             _ => {
                 let id = (user(row.sender()), row.client_id().to_owned());
                 self.ids.entry(id).or_default().push(seq);
@@ -225,16 +248,28 @@ fn role(number: i32) -> Role {
     Role::try_from(number).expect("a known role")
 }
 
-/// The message that clients should see for this row.
+/// What a message's row says: its kind, its text, and the number of the message that it answers.
+pub(crate) fn said(row: &Row) -> (i32, String, Option<Seq>) {
+    if row.kind >= RICH {
+        let form::Rich { text, reply_to } = form::Rich::decode(row.body.clone()).expect("a rich message");
+        return ((row.kind - RICH) as i32, text, reply_to);
+    }
+    let text = String::from_utf8(row.body.to_vec()).expect("texts are UTF-8");
+    ((row.kind - MESSAGE) as i32, text, None)
+}
+
+/// The message that clients should see for this row as it was sent, but for its quote.
 pub(crate) fn message(key: &ConversationKey, seq: Seq, row: &Row) -> v1::Message {
+    let (kind, text, reply_to) = said(row);
     v1::Message {
         id: format!("{}.{seq}", key.conversation),
         conversation: key.conversation.to_string(),
         seq,
         client_id: row.client_id().to_owned(),
         sender: row.sender().to_owned(),
-        kind: row.kind as i32 - MESSAGE as i32,
-        text: String::from_utf8(row.body.to_vec()).expect("texts are UTF-8"),
+        kind,
+        text,
+        reply_to: reply_to.map(|seq| format!("{}.{seq}", key.conversation)),
         time_ms: row.time_ms,
         ordinal: row.ordinal,
         ..v1::Message::default()

@@ -8,7 +8,7 @@ use switchyard_store::Seq;
 
 use super::Oracle;
 use crate::ask::{Asked, What};
-use crate::timeline::{CHANGE, Entry, MEMBERS, Members, message, touched};
+use crate::timeline::{CHANGE, Entry, MEMBERS, Members, said, touched};
 
 impl Oracle {
     pub(super) fn answer(&mut self, to: Asker, answer: &Answer) {
@@ -48,10 +48,14 @@ impl Oracle {
             }
         };
         check(durable >= Some(seq), "acknowledged before it is certain to be kept");
-        check(answer == message(&asked.key, seq, &entry.row), "not what is stored");
+        // Told for the first time, it is as it was sent, but for what another one has pinned or changed in the same moment.
+        let shown = if duplicate { self.is_shown(asked, &answer) } else { self.is_sent(asked, &answer) };
+        check(shown, "not what is stored");
         check(before.is_some_and(|before| before.role(&asked.user).is_some()), "not a member when it was stored");
         if !duplicate {
             check(answer.text == send.text() && answer.kind == i32::from(send.kind), "another body");
+            let reply_to = send.extra.as_ref().and_then(|extra| extra.reply_to);
+            check(said(&entry.row).2 == reply_to, "an answer to something else");
             check(asked.low < Some(seq), "a number that was told before it was sent");
             check(send.since.is_none_or(|since| since < seq), "a head that was not there was taken for one");
         }
@@ -174,6 +178,11 @@ impl Oracle {
         let mut problems = Vec::new();
         if self.head(&asked.key) < Some(seq) {
             problems.push("acknowledged before it is certain to be kept".to_owned());
+        }
+        if matches!(asked.what, What::Annotate(_) | What::Pin { .. }) {
+            problems.extend(self.annotated(asked, seq));
+            self.tell(&asked.key, seq);
+            return problems;
         }
         let Some(entry) = self.entry(&asked.key, seq) else { return vec!["there is no such row".into()] };
         let kind = match asked.what {

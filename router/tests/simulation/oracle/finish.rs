@@ -54,8 +54,12 @@ impl Oracle {
             self.sync(&key);
             let inner = self.disk.inner();
             let Some((applied, _)) = inner.records.get(&key) else { continue };
+            let applied = *applied;
+            drop(inner);
+            wrong.extend(self.erased(&key, applied).map(|problem| format!("{}: {problem}", key.conversation)));
+            let inner = self.disk.inner();
             let given = self.given.contains_key(&key);
-            for (seq, entry) in self.timelines[&key].entries.iter().enumerate().take(*applied as usize + 1) {
+            for (seq, entry) in self.timelines[&key].entries.iter().enumerate().take(applied as usize + 1) {
                 for user in touched(&entry.row) {
                     let at = inner.members.get(&(key.clone(), user.clone())).map(|(at, _)| *at);
                     if at < Some(seq as u64) && !given {

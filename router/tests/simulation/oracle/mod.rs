@@ -1,6 +1,7 @@
 //! The judge: follows every request and every effect and compares them with what the store holds. It knows the promises
 //! and nothing of how the machine keeps them.
 
+mod annotations;
 mod answers;
 mod finish;
 mod reads;
@@ -20,7 +21,7 @@ use switchyard_store::Seq;
 use crate::ask::{Asked, Attempts, What};
 use crate::disk::Disk;
 use crate::profile::Profile;
-use crate::timeline::{Entry, Timeline};
+use crate::timeline::{Entry, Timeline, said};
 
 /// What an edge was granted of a conversation.
 #[derive(Clone, Copy, Debug, Default)]
@@ -110,7 +111,7 @@ impl Oracle {
         let given = self.given.get(key)?;
         let timeline = self.timelines.get(key)?;
         let place = *timeline.ids.get(&(user.clone(), client_id.clone()))?.first()?;
-        let text = String::from_utf8_lossy(&timeline.entries[place as usize].row.body).into_owned();
+        let (_, text, _) = said(&timeline.entries[place as usize].row);
         (place <= *given).then(|| Attempts {
             made: 1,
             stored: Some(place),
@@ -257,10 +258,14 @@ impl Oracle {
             return self.violate(format!("row {seq} of {} by {sender}: {wrong}", key.conversation));
         }
         if !entry.is_message() {
+            if let Some(wrong) = self.wrong_annotation(key, seq) {
+                self.violate(format!("row {seq} of {} by {sender}: {wrong}", key.conversation));
+            }
             return;
         }
         let client_id = entry.row.client_id().to_owned();
-        let body = (entry.row.kind as i32 - 16, String::from_utf8_lossy(&entry.row.body).into_owned());
+        let (kind, text, _) = said(&entry.row);
+        let body = (kind, text);
         let places = self.timelines[key].ids[&(sender.clone(), client_id.clone())].clone();
         let (now, earlier) = places.split_last().expect("this row is one");
         let attempts = self.ids.get(&(key.clone(), sender.clone(), client_id.clone()));

@@ -7,7 +7,6 @@ use switchyard_store::Seq;
 
 use super::Oracle;
 use crate::ask::Asked;
-use crate::timeline::{event, message};
 
 /// Bytes that a stored row may have beside its body, at most, in these runs.
 const ROW_EXTRA: usize = 200;
@@ -49,7 +48,7 @@ impl Oracle {
             bytes += row.body.len() + ROW_EXTRA;
             match next {
                 Some(got) if got.seq == seq => {
-                    if *got != message(&asked.key, seq, row) {
+                    if !self.is_shown(asked, got) {
                         return Some(format!("{seq} is not what is stored"));
                     }
                     next = rest.next();
@@ -93,7 +92,7 @@ impl Oracle {
             }
             let row = &entries.get(got.seq as usize)?.row;
             bytes += row.body.len() + ROW_EXTRA;
-            if *got != event(&asked.key, got.seq, row) || got.seq > missed.head {
+            if !self.is_told(asked, got) || got.seq > missed.head {
                 return Some(format!("{} is not what is stored", got.seq));
             }
             expected = got.seq + 1;

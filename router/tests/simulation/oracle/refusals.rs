@@ -15,7 +15,8 @@ impl Oracle {
             ErrorCode::Forbidden => {
                 self.saw("forbidden");
                 let members_add = self.config.members_add;
-                self.at_some_time(asked, |at| at.is_some_and(|(_, entry)| forbidden(entry, asked, members_add)))
+                self.annotation_forbidden(asked)
+                    || self.at_some_time(asked, |at| at.is_some_and(|(_, entry)| forbidden(entry, asked, members_add)))
             }
             ErrorCode::BadRequest => {
                 self.saw("bad request");
@@ -67,6 +68,12 @@ impl Oracle {
         if stranger && *refusal == Refusal::NOT_FOUND {
             self.saw("not found");
             return true;
+        }
+        if let Some(target) = asked.what.about()
+            && self.may_be_no_message(asked, target)
+        {
+            self.saw("no such message");
+            return *refusal != Refusal::NOT_FOUND;
         }
         let (What::Remove(user) | What::Promote { member: user, .. } | What::Demote { member: user, .. }) = &asked.what
         else {

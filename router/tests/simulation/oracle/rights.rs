@@ -36,6 +36,7 @@ pub(super) fn headless(entry: &Entry, asked: &Asked) -> bool {
 pub(super) fn writes(what: &What, asker: &UserId) -> bool {
     match what {
         What::Send(_) | What::Add(_) | What::Update { .. } | What::Promote { .. } | What::Demote { .. } => true,
+        What::Annotate(_) | What::Pin { .. } => true,
         What::Remove(user) => user != asker,
         _ => false,
     }
@@ -59,6 +60,7 @@ pub(super) fn wrong(before: &Entry, entry: &Entry, sender: &UserId) -> Option<&'
             Some(closed) if closed == before.profile.closed => Some("closed or open already"),
             Some(_) if !admin && !before.direct() => Some("no right to close or reopen"),
             None if before.profile.closed => Some("a closed conversation changed"),
+            None if !before.direct() && before.role(sender) == Some(Role::Member) => Some("no right to change it"),
             _ => None,
         },
         _ if before.profile.closed => Some("a message in a closed conversation"),

@@ -7,7 +7,7 @@ use switchyard_protocol::v1::{self, server_frame};
 
 use super::Oracle;
 use crate::ask::{Asked, What};
-use crate::timeline::{MEMBERS, event};
+use crate::timeline::MEMBERS;
 
 impl Oracle {
     pub(super) fn subscribed(&mut self, to: Asker, asked: &Asked, answer: &SubscribedAnswer) -> Vec<String> {
@@ -60,9 +60,12 @@ impl Oracle {
         }
         let entry = self.entry(&live.key, live.seq)?;
         let frame = v1::ServerFrame::decode(live.frame.clone()).ok()?;
-        let expected = event(&live.key, live.seq, &entry.row);
-        if frame.frame != Some(server_frame::Frame::Event(expected.clone())) {
-            return Some(format!("{frame:?} is not {expected:?}"));
+        let told = match &frame.frame {
+            Some(server_frame::Frame::Event(told)) => self.is_live(&live.key, live.seq, told),
+            _ => false,
+        };
+        if !told {
+            return Some(format!("{frame:?} is not what is stored"));
         }
         let before = &self.entry(&live.key, last)?.members;
         let gone: Vec<&UserId> = before.keys().filter(|user| !entry.members.contains_key(*user)).collect();
