@@ -241,7 +241,7 @@ impl Conversation {
 
     /// Takes up what a load found to be missing in the overlays.
     pub(super) fn put_back(&mut self, targets: Vec<(Seq, Target)>) {
-        for (seq, target) in targets {
+        for (seq, target) in targets.into_iter().filter(|(_, target)| target.is_unwritten()) {
             *self.pipeline().targets.entry(seq) = target;
         }
     }

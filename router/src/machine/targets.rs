@@ -114,6 +114,11 @@ impl Target {
         self.known.as_ref()
     }
 
+    /// Whether its overlay says less than is known.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        self.unwritten
+    }
+
     /// Takes in what was read; what is known already is newer.
     pub(crate) fn learn(&mut self, read: TargetRead) {
         match &mut self.known {

@@ -48,8 +48,9 @@ impl Oracle {
             }
         };
         check(durable >= Some(seq), "acknowledged before it is certain to be kept");
-        // Told for the first time, it is as it was sent, but for what another one has pinned or changed in the same moment.
-        let shown = if duplicate { self.is_shown(asked, &answer) } else { self.is_sent(asked, &answer) };
+        // Told for the first time, or to one who waited with the first, it is as it was sent.
+        let first = !duplicate || asked.low < Some(seq);
+        let shown = first && self.is_sent(asked, &answer) || duplicate && self.is_shown(asked, &answer);
         check(shown, "not what is stored");
         check(before.is_some_and(|before| before.role(&asked.user).is_some()), "not a member when it was stored");
         if !duplicate {
