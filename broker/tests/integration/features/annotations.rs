@@ -1,5 +1,6 @@
 //! What becomes of messages: edits, deletions, emoji, answers, mentions and pins.
 
+mod kill;
 mod present;
 mod rights;
 
