@@ -80,6 +80,16 @@ impl KeyBuf {
         buf
     }
 
+    /// From the key of a conversation as bytes, the two ranges of overlays and reactors of rows below a number: where each
+    /// begins, and what lies behind it.
+    pub(crate) fn annotations_below(conversation: &[u8], below: Seq) -> [[Vec<u8>; 2]; 2] {
+        [OVERLAY, REACTOR].map(|kind| {
+            let from = [conversation, &[kind]].concat();
+            let end = [&from[..], &below.to_be_bytes()].concat();
+            [from, end]
+        })
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
     }

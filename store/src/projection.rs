@@ -158,7 +158,8 @@ pub trait Projections: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Vec<Membership>, ProjectionError>>;
 
     /// The overlays of rows `from` to `to`, both included, in the order of their numbers. Whoever reads rows and overlays reads
-    /// the rows first, and so never shows a row without what was known of it before.
+    /// the rows first, and so never shows a row without what was known of it before. Those of rows that were trimmed go with
+    /// them, though not always at the same moment.
     fn overlays<'a>(
         &'a self,
         key: &'a ConversationKey,

@@ -6,6 +6,7 @@ mod directory;
 mod disk;
 mod flips;
 mod model;
+mod overlays;
 mod races;
 mod support;
 mod torn;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fjall::{Keyspace, Slice};
 
+use crate::key::KeyBuf;
 use crate::log::Seq;
 
 use super::super::engine::Engine;
@@ -47,7 +48,7 @@ impl Ingester {
     pub(in crate::embedded) fn ingest(&mut self, gather: &Gather) -> Result<(), String> {
         let engine = self.engine.clone();
         // First where conversations begin, then the removal of what lies below: no reader meets a hole.
-        for tree in [Tree::Meta, Tree::Conversations, Tree::Members, Tree::Users, Tree::Overlays] {
+        for tree in [Tree::Meta, Tree::Conversations, Tree::Members, Tree::Users] {
             ingest(engine.tree(tree), |sink| {
                 let mut values = gather.values(tree).iter();
                 values.try_for_each(|(key, value)| {
@@ -56,16 +57,39 @@ impl Ingester {
                 })
             })?;
         }
+        let overlays = self.overlays(gather)?;
+        ingest(&engine.overlays, |sink| {
+            overlays.into_iter().try_for_each(|(key, value)| {
+                self.pace.step();
+                sink(key.into(), value.map(Slice::from))
+            })
+        })?;
         ingest(&engine.log, |sink| self.rows(gather, sink))
+    }
+
+    /// Overlays and reactors to be written; those of rows that were trimmed go.
+    fn overlays(&self, gather: &Gather) -> Result<BTreeMap<Bytes, Option<Bytes>>, String> {
+        let newer = gather.values(Tree::Overlays).iter().map(|(key, value)| (key.clone(), Some(value.clone())));
+        let mut overlays: BTreeMap<Bytes, Option<Bytes>> = newer.collect();
+        for (conversation, below) in boundaries(gather) {
+            for [from, end] in KeyBuf::annotations_below(conversation, below?) {
+                let within = (Bound::Included(&from[..]), Bound::Excluded(&end[..]));
+                for (_, value) in overlays.range_mut::<[u8], _>(within) {
+                    *value = None;
+                }
+                for guard in self.engine.overlays.range::<Vec<u8>, _>(from..end) {
+                    overlays.insert(guard.key().map_err(|error| error.to_string())?.into(), None);
+                }
+            }
+        }
+        Ok(overlays)
     }
 
     fn rows(&mut self, gather: &Gather, sink: &mut Sink<'_>) -> Result<(), String> {
         let mut conversations: BTreeMap<&[u8], (Option<&Rows>, Option<Seq>)> =
             gather.conversations().map(|(conversation, rows)| (conversation, (Some(rows), None))).collect();
-        for (key, value) in gather.values(Tree::Meta) {
-            if let Some((conversation, below)) = trim::boundary(key, value) {
-                conversations.entry(conversation).or_default().1 = Some(below.ok_or("a boundary fails its checksum")?);
-            }
+        for (conversation, below) in boundaries(gather) {
+            conversations.entry(conversation).or_default().1 = Some(below?);
         }
         let mut key = Vec::new();
         for (conversation, (rows, below)) in conversations {
@@ -134,6 +158,12 @@ impl Ingester {
             }
         }
     }
+}
+
+/// Where conversations begin from now on, as far as a gather says.
+fn boundaries(gather: &Gather) -> impl Iterator<Item = (&[u8], Result<Seq, String>)> {
+    let found = gather.values(Tree::Meta).iter().filter_map(|(key, value)| trim::boundary(key, value));
+    found.map(|(conversation, below)| (conversation, below.ok_or_else(|| "a boundary fails its checksum".into())))
 }
 
 /// Gives a tree what `fill` puts into the sink.
