@@ -15,3 +15,6 @@ pub mod shard;
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/switchyard.v1.rs"));
 }
+
+/// The AsyncAPI 3 document of the JSON form, made from the same definition: what a server shows to those who write clients.
+pub const ASYNCAPI: &str = include_str!(concat!(env!("OUT_DIR"), "/asyncapi.json"));

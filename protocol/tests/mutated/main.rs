@@ -2,6 +2,7 @@
 //! and what is taken can be said again. Beside them the bombs: small inputs that claim to be deep, wide or long.
 
 mod bombs;
+mod described;
 mod judge;
 mod mutator;
 mod samples;

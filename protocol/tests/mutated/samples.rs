@@ -223,8 +223,13 @@ fn events() -> Vec<Body> {
 /// Replies under ids that make a reader expect their kind, an error, and all events.
 fn server_frames() -> Vec<ServerFrame> {
     let replies = replies().into_iter().zip(0..).map(|(reply, id)| frame::reply(id, reply));
-    let events =
-        events().into_iter().map(|body| frame::event(v1::Event { conversation: name(), seq: 7, body: Some(body) }));
+    let event = |body: Body| {
+        let unnumbered = matches!(body, Body::Head(_) | Body::Gap(_) | Body::Typing(_));
+        let bare = matches!(body, Body::Drain(_) | Body::TokenExpiring(_));
+        let conversation = if bare { String::new() } else { name() };
+        frame::event(v1::Event { conversation, seq: if bare || unnumbered { 0 } else { 7 }, body: Some(body) })
+    };
+    let events = events().into_iter().map(event);
     let frames: Vec<ServerFrame> = replies.chain([frame::reply(1, Reply::Error(error()))]).chain(events).collect();
     assert!(frames.len() > REPLY_KINDS.len(), "a kind of reply has no sample");
     frames

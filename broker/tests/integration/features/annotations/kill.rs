@@ -148,8 +148,8 @@ fn what_became_of_messages_survives_kills() {
         }
         site.kill();
         site.start_again();
-        for me in 0..USERS.len() {
-            compare(&read_all(&client(&site, Form::Json, USERS[me]), &group).await, &messages, &known, me);
+        for (me, user) in USERS.iter().enumerate() {
+            compare(&read_all(&client(&site, Form::Json, user), &group).await, &messages, &known, me);
         }
         assert!(known.iter().all(|known| !known.deleted.is_empty()), "everybody had something deleted");
     });

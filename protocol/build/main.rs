@@ -1,8 +1,20 @@
-//! Generates the frames from their one definition, with no `protoc`, and hangs the JSON form's attributes on them.
+//! Generates the frames from their one definition, with no `protoc`, and hangs the JSON form's attributes on them; and the
+//! document that describes them.
+
+mod asyncapi;
+
+use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files = protox::compile(["proto/switchyard/v1/frames.proto"], ["proto"])?;
+    println!("cargo:rerun-if-changed=build");
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_source_info(true).include_imports(true).open_file("switchyard/v1/frames.proto")?;
+    let files = compiler.file_descriptor_set();
+    for file in &files.file {
+        let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo names a directory")?);
+        std::fs::write(out.join("asyncapi.json"), asyncapi::document(file)?)?;
+    }
     let mut config = prost_build::Config::new();
     // The frames that hold a choice are written by hand in json.rs; the rest is derived.
     const BY_HAND: [&str; 5] = ["ClientFrame", "ServerFrame", "Reply", "Event", "Subscriptions"];
