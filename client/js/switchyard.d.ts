@@ -1,0 +1,263 @@
+// Types of the browser SDK. Data has the names of the wire (snake_case); what is the SDK's own has JavaScript's.
+
+/** Connects by itself; requests wait until it has. */
+export function connect(options: Options): Client;
+
+export interface Options {
+  /** `wss://host/v1/ws`. Without it, the broker that served this module. */
+  url?: string;
+  /** Asked for a token when there is none, and again before it runs out. It may take its time, and fail: then it is asked
+   * again. Throw `NoToken` to end the client. */
+  token: string | (() => string | Promise<string>);
+  /** Whose unsent messages are kept on this device, so that they outlive the page: any text, another one for each user.
+   * Without it they are kept in memory alone. */
+  account?: string;
+  /** This device's own name, for the user's other sessions. */
+  device?: string;
+}
+
+export class Client {
+  constructor(options: Options);
+
+  /** How the connection is now; `state` tells when it changes. */
+  readonly state: State;
+  /** Waits until the server knows who is here, or until it is clear that it never will. */
+  ready(): Promise<Welcome>;
+  /** Somebody is waiting: does not wait for the next attempt to connect. */
+  hurry(): void;
+  /** Sends what waits, then ends. What is unsent after so long stays kept, if there is an `account`. */
+  close(options?: { timeout?: number }): Promise<void>;
+
+  /** Calls the listener for each event of this name; gives a function that ends it. */
+  on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void;
+  off<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): void;
+
+  /** Gets or makes the one direct conversation with somebody (in this context), or makes a group. */
+  create(conversation: NewConversation): Promise<{ conversation: Conversation; created: boolean }>;
+  get(conversation: string): Promise<Conversation>;
+  /** A page of messages: newest first, or oldest first with `after` and `after_time_ms`. */
+  history(conversation: string, page?: HistoryPage): Promise<Page>;
+
+  /** Sends a message, and again until it has a final answer. Messages of one conversation are stored in the order of these
+   * calls. */
+  send(conversation: string, draft: string | Draft): Promise<Sent>;
+  /** The same, and says at once under which id. `done` may be ignored: the events `sent` and `failed` tell it too. */
+  post(conversation: string, draft: string | Draft): { clientId: string; done: Promise<Sent> };
+  /** Messages that have no final answer yet, oldest first. */
+  unsent(conversation?: string): Unsent[];
+
+  /** Events of this conversation from now on: all that follow the number `after` (0 for all that are kept), or from the
+   * present end. Waits until the server has confirmed it, however long that takes. */
+  subscribe(conversation: string, options?: { after?: number }): Promise<{ conversation: string; head: number }>;
+  unsubscribe(conversation: string): Promise<void>;
+  /** The conversations that are shown now, in place of those before: 8 at most, each subscribed. */
+  open(conversations: string[]): Promise<{ opened: (Typing & { error?: WireError })[] }>;
+  /** The user types, or has stopped. To be called with every key. */
+  typing(conversation: string, on: boolean): void;
+
+  members(conversation: string, page?: { after?: string; limit?: number }): Promise<{ members: Member[]; more: boolean }>;
+  add(conversation: string, members: string[]): Promise<Changed>;
+  remove(conversation: string, member: string): Promise<Changed>;
+  leave(conversation: string): Promise<Changed>;
+  /** What is not given stays; an empty avatar or context takes it away. */
+  update(conversation: string, changes: { name?: string; avatar?: string; context?: string }): Promise<Changed>;
+  promote(conversation: string, member: string, role?: "moderator" | "admin"): Promise<Changed>;
+  demote(conversation: string, member: string, role?: "member" | "moderator"): Promise<Changed>;
+  closeConversation(conversation: string): Promise<Changed>;
+  reopenConversation(conversation: string): Promise<Changed>;
+  /** The server's time, in milliseconds since 1970. */
+  ping(): Promise<number>;
+}
+
+/** What `on` can be given. Numbered events of a conversation come in the order of their numbers, each once. */
+export interface Events {
+  state: State;
+  /** Numbered. A message was stored: anybody's, also this user's own. */
+  message: Numbered & { event: "message"; message: Message };
+  /** Numbered. Members came, went or got another role. */
+  members: Numbered & { event: "members"; members: MembersChanged };
+  /** Numbered. The name, avatar or context changed, or it was closed or reopened. */
+  conversation: Numbered & { event: "conversation"; change: ConversationChanged };
+  /** Numbers `missed_from` to `first_available - 1` were not seen and are no longer kept. */
+  gap: { event: "gap"; conversation: string; missed_from: number; first_available: number };
+  /** Who types in an open conversation, in place of what was told before. */
+  typing: Typing & { event: "typing" };
+  /** No more events come from this conversation: the user was removed, or the server refused to go on. */
+  ended: { event: "ended"; conversation: string; reason: "removed" | "refused"; error?: SwitchyardError };
+  /** A message of this client is stored. */
+  sent: Sent & { conversation: string; clientId: string };
+  /** A message of this client is given up. */
+  failed: Omit<Unsent, "at"> & { error: SwitchyardError };
+  /** An earlier visit left unsent messages, which are sent now. */
+  restored: { messages: Unsent[] };
+}
+
+export type State =
+  | { state: "connecting" }
+  | { state: "online"; welcome: Welcome }
+  | { state: "closed"; closed: Closed };
+
+/** Why a client stopped for good. */
+export type Closed =
+  | { by: "application" }
+  | { by: "server"; code: number; reason: string }
+  | { by: "token" | "user"; reason: string };
+
+/** Why a request has no result. */
+export class SwitchyardError extends Error {
+  /** The server's code, or one of the SDK's own, whose `number` is 0. */
+  readonly code: ServerCode | OwnCode;
+  readonly number: number;
+  readonly retryAfterMs?: number;
+  /** For a message of unknown outcome: sent again under its id and with this, it is stored once. */
+  readonly since?: number;
+  /** For `CLIENT_CLOSED`. */
+  readonly closed?: Closed;
+}
+
+/** Thrown by a token provider: there will be no token. */
+export class NoToken extends Error {
+  constructor(message?: string);
+}
+
+export type ServerCode =
+  | "AUTH_INVALID" | "FORBIDDEN" | "NOT_FOUND" | "BAD_REQUEST" | "RATE_LIMITED" | "CONFLICT" | "ID_EXPIRED" | "CLOSED"
+  | "OVERLOADED" | "UNKNOWN_OUTCOME" | "INTERNAL";
+export type OwnCode =
+  | "TIMED_OUT" | "UNKNOWN_OUTCOME" | "TOO_MANY_PENDING" | "TOO_LARGE" | "AHEAD_OF_SERVER" | "UNSUBSCRIBED"
+  | "USER_CHANGED" | "CLIENT_CLOSED";
+
+export type MessageKind = "TEXT" | "IMAGE" | "FILE" | "SYSTEM" | "VIDEO" | "AUDIO";
+export type Role = "member" | "moderator" | "admin";
+
+export interface Draft {
+  text: string;
+  kind?: MessageKind;
+  /** The application's own id: sent twice under it, a message is stored once. */
+  client_id?: string;
+  /** For a message whose outcome is unknown: the error's `since`. */
+  since?: number;
+  /** When to give up, in milliseconds. Without it, never. */
+  timeout?: number;
+}
+
+export interface Sent {
+  message: Message;
+  /** It was stored by an earlier attempt already. */
+  duplicate: boolean;
+}
+
+export interface Unsent {
+  conversation: string;
+  clientId: string;
+  kind: MessageKind;
+  text: string;
+  /** When it was written, in milliseconds since 1970. */
+  at: number;
+}
+
+export interface NewConversation {
+  kind: "direct" | "group";
+  members: string[];
+  name?: string;
+  avatar?: string;
+  context?: string;
+}
+
+export interface Conversation {
+  id: string;
+  kind: "direct" | "group";
+  name?: string;
+  avatar?: string;
+  context?: string;
+  head: number;
+  first_available: number;
+  member_count: number;
+  /** The asker's. */
+  role: Role;
+  created_ms: number;
+  closed: boolean;
+}
+
+export interface Message {
+  id: string;
+  conversation: string;
+  seq: number;
+  client_id: string;
+  sender: string;
+  kind: MessageKind;
+  text: string;
+  time_ms: number;
+  /** Its place among messages, while `seq` counts every event. */
+  ordinal: number;
+}
+
+export interface HistoryPage {
+  before?: number;
+  after?: number;
+  before_time_ms?: number;
+  after_time_ms?: number;
+  limit?: number;
+}
+
+export interface Page {
+  messages: Message[];
+  first_available: number;
+  head: number;
+  /** There are more in the direction that was asked for. */
+  more: boolean;
+}
+
+export interface Member {
+  user: string;
+  role: Role;
+}
+
+export interface Changed {
+  conversation: string;
+  seq: number;
+}
+
+export interface Numbered {
+  conversation: string;
+  seq: number;
+}
+
+export interface MembersChanged {
+  added: Member[];
+  removed: string[];
+  promoted: Member[];
+  by: string;
+  time_ms: number;
+}
+
+export interface ConversationChanged {
+  name?: string;
+  avatar?: string;
+  context?: string;
+  closed?: boolean;
+  by: string;
+  time_ms: number;
+}
+
+export interface Typing {
+  conversation: string;
+  users: string[];
+  more: number;
+}
+
+export interface Welcome {
+  session: string;
+  user: string;
+  tenant: string;
+  heartbeat_ms: number;
+  server_time_ms: number;
+  limits: Record<string, number>;
+}
+
+export interface WireError {
+  code: ServerCode;
+  number: number;
+  message: string;
+  retry_after_ms?: number;
+}
