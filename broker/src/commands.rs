@@ -56,7 +56,7 @@ pub fn token(args: &TokenArgs) -> Result<(), Failure> {
         roles: args.roles.clone(),
         name: args.name.clone(),
         ttl: args.ttl.0,
-        ..claims(&settings, user)
+        ..own_claims(&settings)(user)
     };
     let signing = if settings.dev {
         secret::dev(&settings.config.server.data).map_err(Problems::from)?
@@ -73,23 +73,24 @@ pub fn dev_token(tokens: &Tokens, user: UserId) -> Result<String, Failure> {
     Ok(mint(signing.expose(), &Claims::for_user(user), now_ms()).context("no token")?)
 }
 
-/// What the own issuer's tokens say besides who it is.
-fn claims(settings: &Settings, user: UserId) -> Claims {
-    let claims = Claims::for_user(user);
-    if settings.dev {
-        return claims;
-    }
-    let auth = &settings.config.auth;
-    Claims {
-        issuer: Some(auth.issuer.clone()),
-        audience: audience(&auth.audience),
-        names: auth.claims.names(),
-        tenant_claim: auth.tenant_claim.clone(),
-        ..claims
+/// What the own issuer's tokens say of a user.
+pub(crate) fn own_claims(settings: &Settings) -> impl Fn(UserId) -> Claims + use<> {
+    let auth = (!settings.dev).then(|| settings.config.auth.clone());
+    move |user| {
+        let claims = Claims::for_user(user);
+        let Some(auth) = &auth else { return claims };
+        Claims {
+            issuer: Some(auth.issuer.clone()),
+            audience: audience(&auth.audience),
+            names: auth.claims.names(),
+            tenant_claim: auth.tenant_claim.clone(),
+            ..claims
+        }
     }
 }
 
-fn now_ms() -> u64 {
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

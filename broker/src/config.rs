@@ -15,8 +15,8 @@ pub mod units;
 pub use load::Source;
 pub use problem::{Problem, Problems};
 pub use sections::{
-    Auth, Claims, Config, Conversations, Issuer, Log, LogFormat, Ops, Origins, Proxies, Retention, RetentionLimits,
-    Server, Sessions, Store,
+    Auth, Claims, Config, Conversations, Dev, Issuer, Log, LogFormat, Ops, Origins, Proxies, Retention,
+    RetentionLimits, Server, Sessions, Store,
 };
 pub use settings::{Overrides, Settings};
 pub use tokens::Tokens;

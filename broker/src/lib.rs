@@ -11,6 +11,7 @@ pub mod logs;
 pub mod memory;
 pub mod metrics;
 pub mod ops;
+pub mod page;
 pub mod ready;
 pub mod roles;
 pub mod run;

@@ -20,7 +20,6 @@ pub struct Ready {
     dev: bool,
     roles: Vec<&'static str>,
     data_dir: PathBuf,
-    /// Fixed like all the names, though browsers find no page there yet.
     page: String,
     ws: String,
     quic: Option<String>,
@@ -43,6 +42,11 @@ impl Ready {
             quic: None,
             ops: format!("http://{ops}"),
         }
+    }
+
+    /// Where browsers find the page.
+    pub fn page(&self) -> &str {
+        &self.page
     }
 
     /// Where clients connect.

@@ -23,13 +23,14 @@ use switchyard_router::driver::{Commits, Readers, Router, Timelines};
 use switchyard_store::Epochs;
 use switchyard_store::embedded::Embedded;
 
-use crate::commands::open_failure;
+use crate::commands::{open_failure, own_claims};
 use crate::config::{Problem, Problems, Settings, Tokens};
 use crate::exit::Failure;
 use crate::listen::BindError;
 use crate::memory::give_back;
 use crate::ops::Readiness;
 use crate::ops::http::public_router;
+use crate::page::{self, DemoUsers};
 use crate::signals::Event;
 use crate::threads::Threads;
 use http::Http;
@@ -55,6 +56,7 @@ pub struct Roles {
     public: SocketAddr,
     doors: Arc<Shared>,
     verifier: Arc<SharedVerifier>,
+    demo: Option<Arc<DemoUsers>>,
     stop: Arc<AtomicBool>,
     bells: Vec<Arc<Bell>>,
     workers: Threads,
@@ -102,8 +104,10 @@ impl Roles {
             .map_err(|error| BindError { address, option: "--listen", error })?;
 
         let verifier = Arc::new(SharedVerifier::new(verifier(tokens)?));
-        let http = Http::start(public_router(readiness)).context("the HTTP server cannot start")?;
-        let doors = Shared::new(settings.edge(public.port())?, Arc::clone(&verifier), http.handover());
+        let demo = demo_users(settings, tokens, public)?;
+        let http = Http::start(public_router(readiness, page::routes(demo.clone())))
+            .context("the HTTP server cannot start")?;
+        let doors = Shared::new(settings.edge(public)?, Arc::clone(&verifier), http.handover());
 
         let timelines: Arc<dyn Timelines> = store;
         let router_config = settings.router();
@@ -126,7 +130,7 @@ impl Roles {
         for seat in seats {
             workers.add(start_worker(seat, &doors, &router, &stop, &events)?);
         }
-        Ok(Self { public, doors, verifier, stop, bells, workers, commits, readers, store_threads, http })
+        Ok(Self { public, doors, verifier, demo, stop, bells, workers, commits, readers, store_threads, http })
     }
 
     /// Where clients connect, as it was really bound.
@@ -141,8 +145,11 @@ impl Roles {
     }
 
     /// Puts new secrets and keys in force.
-    pub fn reload(&self, verifier: Verifier) {
+    pub fn reload(&self, verifier: Verifier, tokens: &Tokens) {
         self.verifier.replace(verifier);
+        if let (Some(demo), Some(signing)) = (&self.demo, &tokens.signing) {
+            demo.sign_with(signing.clone());
+        }
     }
 
     /// Ends them, edges first: clients are asked to move, what is in flight is finished, then the store is closed. The
@@ -170,6 +177,15 @@ impl Roles {
 pub fn verifier(tokens: &Tokens) -> Result<Verifier, Problems> {
     Verifier::new(&tokens.config)
         .map_err(|errors| Problems(errors.iter().map(|error| Problem::new("auth", error.to_string())).collect()))
+}
+
+/// The users of the demonstration, if there are any.
+fn demo_users(settings: &Settings, tokens: &Tokens, public: SocketAddr) -> Result<Option<Arc<DemoUsers>>, Failure> {
+    if !settings.demo_users() {
+        return Ok(None);
+    }
+    let signing = tokens.signing.clone().context("demo users need a secret to sign with, which was checked")?;
+    Ok(Some(Arc::new(DemoUsers::new(public, signing, own_claims(settings)))))
 }
 
 fn seats(sockets: Vec<std::net::TcpListener>) -> Result<(Vec<Seat>, Vec<Arc<Bell>>), Failure> {

@@ -127,9 +127,10 @@ impl Reload<'_> {
     /// Puts a new level and new secrets and keys in force, or, when anything is wrong anywhere, nothing at all.
     fn apply(&self, roles: &Roles) {
         let read = Settings::resolve(&self.source, &self.overrides)
-            .and_then(|settings| Ok((roles::verifier(&settings.tokens()?)?, settings)));
-        let (verifier, settings) = match read {
-            Ok(both) => both,
+            .and_then(|settings| settings.tokens().map(|tokens| (tokens, settings)))
+            .and_then(|(tokens, settings)| Ok((roles::verifier(&tokens)?, tokens, settings)));
+        let (verifier, tokens, settings) = match read {
+            Ok(all) => all,
             Err(problems) => {
                 for problem in &problems.0 {
                     tracing::error!(%problem, "not reloaded");
@@ -141,7 +142,7 @@ impl Reload<'_> {
             tracing::error!(%error, "not reloaded");
             return;
         }
-        roles.reload(verifier);
+        roles.reload(verifier, &tokens);
         tracing::info!("reloaded secrets, keys and the log level");
         let keys = self.settings.need_restart(&settings);
         if !keys.is_empty() {
@@ -162,6 +163,7 @@ fn tell(settings: &Settings, tokens: &Tokens, ready: &Ready) -> Result<(), Failu
     let data = settings.config.server.data.display();
     eprintln!();
     eprintln!("  Switchyard {VERSION} in development mode: loopback only, everything kept in {data}");
+    eprintln!("  the page     {}", ready.page());
     eprintln!("  clients      {}", ready.ws());
     eprintln!("  operations   {}/metrics", ready.ops());
     eprintln!("  a token      {token}");

@@ -21,6 +21,10 @@ pub fn check(config: &Config, dev: bool, problems: &mut Problems) {
     } else if !config.ops.public && !config.server.ops_listen.ip().is_loopback() {
         ops_public(config.server.ops_listen, problems);
     }
+    if config.dev.demo_users && !config.server.listen.ip().is_loopback() {
+        let text = format!("anybody could come in as one of them at {}, which is not loopback", config.server.listen);
+        problems.add("dev.demo_users", text);
+    }
     let (listen, ops) = (config.server.listen, config.server.ops_listen);
     if listen == ops && listen.port() != 0 {
         problems.add("server.ops_listen", format!("{ops} is server.listen already; take another port"));

@@ -1,5 +1,6 @@
 //! The configuration as each role takes it. Values only: what a value means is the role's business.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use switchyard_edge::admission::origin::OriginPolicy;
@@ -14,8 +15,8 @@ use super::sections::RetentionLimits;
 use super::settings::Settings;
 
 impl Settings {
-    /// For the edge, whose clients come to this port.
-    pub fn edge(&self, port: u16) -> Result<EdgeConfig, Problems> {
+    /// For the edge, whose clients come to this address.
+    pub fn edge(&self, public: SocketAddr) -> Result<EdgeConfig, Problems> {
         let mut problems = Problems::default();
         let origins = OriginPolicy::new(&self.config.origins.allow)
             .map_err(|errors| errors.iter().for_each(|e| problems.add("origins.allow", e.to_string())));
@@ -25,8 +26,8 @@ impl Settings {
         let sessions = &self.config.sessions;
         let defaults = EdgeConfig::default();
         Ok(EdgeConfig {
-            // In development the pages of this machine are its developer's.
-            origins: if self.dev { origins.with_loopback_port(port) } else { origins },
+            // In development the pages of this machine are its developer's, and demo users come by the page alone.
+            origins: if self.dev || self.demo_users() { origins.with_page_at(public) } else { origins },
             proxies,
             proxy_protocol: self.config.proxies.proxy_protocol,
             token_cookie: self.config.auth.cookie.clone(),
@@ -103,7 +104,7 @@ mod tests {
     #[test]
     fn the_defaults_are_the_roles_own() {
         let settings = Settings::resolve(&Source::default(), &Overrides::default()).expect("the defaults will do");
-        let edge = settings.edge(7400).expect("the defaults will do");
+        let edge = settings.edge(settings.config.server.listen).expect("the defaults will do");
         let expected = EdgeConfig::default();
         assert_eq!(format!("{:?}", edge.timing), format!("{:?}", expected.timing));
         assert_eq!(format!("{:?}", edge.room), format!("{:?}", expected.room));

@@ -35,6 +35,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// `[conversations]`
     pub conversations: Conversations,
+    /// `[dev]`
+    pub dev: Dev,
     /// `[log]`
     pub log: Log,
 }
@@ -287,6 +289,14 @@ impl Default for Conversations {
     fn default() -> Self {
         Self { idle_after: Span::secs(120), members_add: false, unknown_after: Span::secs(8) }
     }
+}
+
+/// `[dev]`: what only serves for trying things out.
+#[derive(Deserialize, Clone, PartialEq, Debug, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dev {
+    /// Whether anybody on this machine may come in by the page as one of the demo users.
+    pub demo_users: bool,
 }
 
 /// `[log]`: what is logged, and how it looks.

@@ -46,6 +46,8 @@ pub struct Settings {
     configured: Option<Tokens>,
     /// How much clients may ask for.
     budgets: Budgets,
+    /// Whether there are demo users.
+    demo_users: bool,
     lasting: Lasting,
 }
 
@@ -64,15 +66,27 @@ impl Settings {
         // A section that could not be read as it was meant is not judged any further.
         let readable = !problems.0.iter().any(|problem| problem.key == "--config" || problem.key.starts_with("auth"));
         check::check(&config, dev, &mut problems);
+        let demo_users = config.dev.demo_users || (dev && !given.contains("dev.demo_users"));
         let configured = if dev || !readable { None } else { tokens(&config.auth, &mut problems) };
         let budgets = if dev { development(&config.budgets, &given) } else { config.budgets.clone() };
+        if demo_users && configured.as_ref().is_some_and(|tokens| tokens.signing.is_none()) {
+            problems.add(
+                "dev.demo_users",
+                "there is no secret of the own issuer to sign their tokens with: set auth.secret",
+            );
+        }
         let lasting = Lasting::new(values, overrides);
-        problems.or(Self { config, dev, configured, budgets, lasting })
+        problems.or(Self { config, dev, configured, budgets, demo_users, lasting })
     }
 
     /// How much clients may ask for. Development is generous, save for those of whom it was told a budget.
     pub fn budgets(&self) -> Budgets {
         self.budgets.clone()
+    }
+
+    /// Whether anybody on this machine may come in as a demo user.
+    pub fn demo_users(&self) -> bool {
+        self.demo_users
     }
 
     /// The keys that `newer` has otherwise, and that a running process cannot change.

@@ -21,9 +21,9 @@ use crate::version::VERSION;
 /// What Prometheus calls its text form.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The public port's HTTP, for connections that are no WebSocket.
-pub fn public_router(readiness: Readiness) -> Router {
-    counted(health_routes(readiness).route("/health", get(healthy)))
+/// The public port's HTTP, for connections that are no WebSocket: health, and what else is served there.
+pub fn public_router(readiness: Readiness, more: Router) -> Router {
+    counted(health_routes(readiness).route("/health", get(healthy)).merge(more))
 }
 
 /// The operations port's HTTP.
@@ -61,7 +61,7 @@ async fn render(State(exporter): State<Exporter>) -> Response {
 }
 
 /// An error in the form that all answers have.
-fn error(status: StatusCode, code: ErrorCode, message: &str) -> Response {
+pub(crate) fn error(status: StatusCode, code: ErrorCode, message: &str) -> Response {
     let error = json!({"code": code.name(), "number": code.number(), "message": message});
     (status, Json(json!({"ok": false, "error": error}))).into_response()
 }

@@ -22,6 +22,8 @@ fn it_says_when_it_is_ready_and_ends_when_asked() {
     assert_eq!((&written["ready"], &written["dev"], &written["quic"]), (&true.into(), &true.into(), &Value::Null));
     assert_eq!(written["data_dir"], data.to_str().expect("text"));
     assert_eq!(written["roles"], serde_json::json!(["edge", "router"]));
+    let page = broker.wait_for("the page");
+    assert!(page.trim_end().ends_with(broker.ready["page"].as_str().expect("an address")), "its link stands in {page}");
     let banner = broker.wait_for("a token");
     assert_eq!(banner.matches('.').count(), 2, "a token stands in {banner}");
 

@@ -3,7 +3,7 @@
 //!
 //! Clients that are no browsers send no origin and bring their token themselves; they are let through.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Bytes of an `Origin` header: a name has at most 253, and scheme and port come to it.
 const ORIGIN_BYTES_MAX: usize = 512;
@@ -63,7 +63,7 @@ enum Entry {
 #[derive(Debug, Clone, Default)]
 pub struct OriginPolicy {
     entries: Vec<Entry>,
-    loopback_port: Option<u16>,
+    page_at: Option<SocketAddr>,
 }
 
 impl OriginPolicy {
@@ -77,13 +77,14 @@ impl OriginPolicy {
                 Err(problem) => errors.push(OriginError { entry: text.as_ref().to_owned(), problem }),
             }
         }
-        if errors.is_empty() { Ok(Self { entries, loopback_port: None }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self { entries, page_at: None }) } else { Err(errors) }
     }
 
-    /// Development: pages from this machine's own address and our own port are allowed too.
+    /// Development and demonstration: the page that is served at this address is allowed too, where that is loopback, under
+    /// every name that the machine has for itself.
     #[must_use]
-    pub fn with_loopback_port(mut self, port: u16) -> Self {
-        self.loopback_port = Some(port);
+    pub fn with_page_at(mut self, address: SocketAddr) -> Self {
+        self.page_at = Some(address);
         self
     }
 
@@ -108,10 +109,11 @@ impl OriginPolicy {
     }
 
     fn is_own_page(&self, origin: &Origin<'_>) -> bool {
-        let Some(port) = self.loopback_port else { return false };
+        let Some(page) = self.page_at else { return false };
         let known_scheme = default_port(origin.scheme).is_some();
-        let our_port = origin.port.or(default_port(origin.scheme)) == Some(port);
-        known_scheme && our_port && is_loopback(origin.host)
+        let our_port = origin.port.or(default_port(origin.scheme)) == Some(page.port());
+        let our_address = page.ip().is_loopback() && origin.host.parse() == Ok(page.ip());
+        known_scheme && our_port && (our_address || is_loopback(origin.host))
     }
 }
 
@@ -304,7 +306,8 @@ mod tests {
 
     #[test]
     fn development_allows_pages_of_its_own_address_and_port() {
-        let policy = OriginPolicy::default().with_loopback_port(7400);
+        let at = |address: &str| OriginPolicy::default().with_page_at(address.parse().expect("an address"));
+        let policy = at("127.0.0.1:7400");
         for good in ["http://127.0.0.1:7400", "http://localhost:7400", "http://[::1]:7400", "https://localhost:7400"] {
             assert_eq!(check(&policy, good), OriginVerdict::Allowed, "{good}");
         }
@@ -319,8 +322,9 @@ mod tests {
         ] {
             assert_eq!(check(&policy, bad), OriginVerdict::Refused, "{bad}");
         }
-        let port_80 = OriginPolicy::default().with_loopback_port(80);
-        assert_eq!(check(&port_80, "http://localhost"), OriginVerdict::Allowed);
+        assert_eq!(check(&at("127.0.0.1:80"), "http://localhost"), OriginVerdict::Allowed);
+        assert_eq!(check(&at("127.0.0.2:7400"), "http://127.0.0.2:7400"), OriginVerdict::Allowed);
+        assert_eq!(check(&at("192.0.2.1:7400"), "http://192.0.2.1:7400"), OriginVerdict::Refused);
     }
 
     #[test]

@@ -58,6 +58,35 @@ fn the_operations_port_is_for_this_machine_unless_the_configuration_says_more() 
 }
 
 #[test]
+fn demo_users_are_for_this_machine_and_come_with_development_alone() {
+    let secret = "[auth]\nsecret = \"2c4e6a8b0d1f3a5c7e9b2d4f6a8c0e1f\"\n";
+    let (on, off) = (format!("{secret}[dev]\ndemo_users = true\n"), ("SWITCHYARD__DEV__DEMO_USERS", "false"));
+    let has = |text: Option<&str>, env: &[(&str, &str)]| {
+        resolve(text, env, &Overrides::default()).expect("it will do").demo_users()
+    };
+    assert!(has(None, &[]) && !has(None, &[off]), "development has them unless it is told otherwise");
+    assert!(!has(Some(secret), &[]) && has(Some(&on), &[]), "a configuration has them if it says so");
+
+    for address in ["0.0.0.0:7400", "[::]:7400", "192.0.2.1:7400"] {
+        let lines = problems(&format!("{on}[server]\nlisten = {address:?}\n"));
+        assert_eq!(keys(&lines), ["dev.demo_users"], "{lines:?}");
+    }
+    let outside = Overrides { listen: Some(([0, 0, 0, 0], 7400).into()), ..Overrides::default() };
+    let refused = resolve(Some(&on), &[], &outside).expect_err("an option changes nothing about it");
+    assert_eq!(keys(&refused), ["dev.demo_users"]);
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let shared = dir.path().join("secret");
+    fs::write(&shared, "51b0c8".repeat(8)).expect("it is written");
+    let other = format!("[[auth.issuers]]\nissuer = \"i\"\ntenant = \"t\"\nsecret_file = {shared:?}\n");
+    assert_eq!(
+        keys(&problems(&format!("[dev]\ndemo_users = true\n{other}"))),
+        ["dev.demo_users"],
+        "nobody signs for them"
+    );
+}
+
+#[test]
 fn a_key_for_tokens_in_the_environment_is_a_configuration() {
     let env = [("SWITCHYARD__AUTH__SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c")];
     let outside = Overrides { listen: Some(([0, 0, 0, 0], 7400).into()), ..Overrides::default() };

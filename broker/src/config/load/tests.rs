@@ -43,6 +43,7 @@ fn the_printed_default_names_every_key() {
         "retention.group",
         "sessions",
         "conversations",
+        "dev",
         "log",
     ] {
         let (parent, name) = section.split_once('.').unwrap_or(("", section));

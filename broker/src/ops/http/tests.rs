@@ -30,7 +30,7 @@ fn json_of(text: &str) -> Value {
 fn readiness_names_every_reason_while_health_stays_good() {
     let readiness = Readiness::default();
     let (_, exporter) = exporter::local();
-    let routers = [public_router(readiness.clone()), ops_router(readiness.clone(), exporter)];
+    let routers = [public_router(readiness.clone(), Router::new()), ops_router(readiness.clone(), exporter)];
     for router in &routers {
         assert_eq!(ask(router, "GET", "/readyz").0, StatusCode::OK);
         readiness.not_ready("store", "the disk is full");
@@ -48,7 +48,7 @@ fn readiness_names_every_reason_while_health_stays_good() {
 
 #[test]
 fn what_is_not_there_is_answered_as_json() {
-    let router = public_router(Readiness::default());
+    let router = public_router(Readiness::default(), Router::new());
     for path in ["/", "/nothing", "/metrics", "/v1/ws"] {
         let (status, text) = ask(&router, "GET", path);
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}");

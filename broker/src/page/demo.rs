@@ -1,0 +1,103 @@
+//! Demo users: people without a password, for whom the page gets tokens. They exist on loopback alone, for the page that is
+//! served there and for no other page that a browser of this machine may have open.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::json;
+use switchyard_edge::admission::origin::{OriginPolicy, OriginVerdict};
+use switchyard_edge::auth::{Claims, Secret, mint};
+use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::id::UserId;
+
+use crate::commands::now_ms;
+use crate::ops::http::error;
+
+/// Who they are: id, and name for people.
+const USERS: &[(&str, &str)] = &[("alice", "Alice"), ("bob", "Bob"), ("carol", "Carol")];
+
+/// Bytes of a request: a name in an object.
+const BODY_BYTES_MAX: usize = 1_024;
+
+/// Makes what the own issuer's tokens say of a user.
+type MakeClaims = Box<dyn Fn(UserId) -> Claims + Send + Sync>;
+
+/// See the module.
+pub struct DemoUsers {
+    page: OriginPolicy,
+    claims: MakeClaims,
+    signing: RwLock<Secret>,
+}
+
+impl DemoUsers {
+    /// For the page at this address; their tokens are signed with this secret and say this.
+    pub fn new(page: SocketAddr, signing: Secret, claims: impl Fn(UserId) -> Claims + Send + Sync + 'static) -> Self {
+        let page = OriginPolicy::default().with_page_at(page);
+        Self { page, claims: Box::new(claims), signing: RwLock::new(signing) }
+    }
+
+    /// From now on with another secret.
+    pub fn sign_with(&self, secret: Secret) {
+        *self.signing.write().unwrap_or_else(PoisonError::into_inner) = secret;
+    }
+
+    fn token(&self, user: &str) -> Option<String> {
+        let (id, name) = USERS.iter().find(|(id, _)| *id == user)?;
+        let claims = Claims { name: Some((*name).to_owned()), ..(self.claims)(UserId::new(id).ok()?) };
+        let signing = self.signing.read().unwrap_or_else(PoisonError::into_inner).clone();
+        mint(signing.expose(), &claims, now_ms()).ok()
+    }
+
+    /// Whether it is the page that asks. A browser says so itself, and neither word can be put into its mouth: not by a page
+    /// of another origin, and not by one whose name was made to lead to this machine.
+    fn is_page(&self, headers: &HeaderMap) -> bool {
+        let origins = headers.get_all(header::ORIGIN).iter().map(HeaderValue::as_bytes);
+        let same_site = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");
+        self.page.check(origins) == OriginVerdict::Allowed && same_site
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    user: String,
+}
+
+pub(super) fn routes(demo: Arc<DemoUsers>) -> Router {
+    Router::new()
+        .route("/demo/token", post(token).layer(middleware::from_fn_with_state(Arc::clone(&demo), for_the_page)))
+        .route("/demo/users", get(users))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(demo)
+}
+
+/// Who there is to be: no secret.
+async fn users() -> Response {
+    let users: Vec<_> = USERS.iter().map(|(id, name)| json!({"user": id, "name": name})).collect();
+    ([(header::CACHE_CONTROL, "no-store")], Json(json!({"users": users}))).into_response()
+}
+
+async fn for_the_page(State(demo): State<Arc<DemoUsers>>, request: Request, next: Next) -> Response {
+    if demo.is_page(request.headers()) {
+        return next.run(request).await;
+    }
+    error(StatusCode::FORBIDDEN, ErrorCode::Forbidden, "demo users are for the page of this server")
+}
+
+async fn token(State(demo): State<Arc<DemoUsers>>, wanted: Result<Json<Wanted>, JsonRejection>) -> Response {
+    let Ok(Json(wanted)) = wanted else {
+        return error(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, "expected JSON: {\"user\": …}");
+    };
+    match demo.token(&wanted.user) {
+        Some(token) => ([(header::CACHE_CONTROL, "no-store")], Json(json!({"token": token}))).into_response(),
+        None => error(StatusCode::NOT_FOUND, ErrorCode::NotFound, "there is no such demo user"),
+    }
+}
