@@ -15,6 +15,7 @@ const STAGES: &[Stage] = &[
     ("fmt", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", tidy::run),
     ("deny", tools::deny),
+    ("js", || run(Command::new("node").arg("--test").current_dir("client/js"))),
     ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     // A workspace of its own, which no other stage sees; in the same folder, so that what is built already serves.
     ("fuzz", || {

@@ -42,6 +42,24 @@ const PROGRAMS: &[Program] = &[
         packages: &["python3", "python3-venv"],
         reason: "the WebSocket conformance suite",
     },
+    Program {
+        name: "node",
+        check: &["--version"],
+        packages: &["nodejs"],
+        reason: "the tests of the JavaScript SDK's core",
+    },
+    Program {
+        name: "chromium",
+        check: &["--version"],
+        packages: &["chromium"],
+        reason: "the tests of the page and of the JavaScript SDK",
+    },
+    Program {
+        name: "chromedriver",
+        check: &["--version"],
+        packages: &["chromium-driver"],
+        reason: "the same, to drive the browser",
+    },
 ];
 
 /// The dependency checker, from the registry, and the version that was tried.

@@ -1,6 +1,8 @@
 //! The integration tests of the broker, in one binary. A test belongs in a module named after what it shows.
 
+mod browser;
 mod commands;
+mod demo;
 mod features;
 mod kill;
 mod negative;

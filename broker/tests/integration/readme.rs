@@ -10,6 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::browser::Browser;
 use crate::plain::Plain;
 use crate::site::Site;
 
@@ -210,6 +211,24 @@ fn the_protocols_example_is_what_the_broker_says() {
     let mut bob = Plain::open(&site, "bob");
     bob.send(&conversation, "b1", "hi");
     assert_eq!(plain.event("message")["message"]["text"], "hi");
+}
+
+/// As it stands there, in a page of the broker; only what it leaves to the reader's own server is filled in.
+#[test]
+fn the_browsers_example_does_what_it_says() {
+    let site = Site::dev();
+    let example = blocks().into_iter().find(|(language, _)| language == "js").expect("it is there").1;
+    let (import, rest) = example.split_once('\n').expect("lines");
+    assert_eq!(import, "import { connect } from \"http://127.0.0.1:7400/sdk/switchyard.js\";");
+    let own = "(await fetch(\"/my/token\")).text()";
+    assert!(rest.contains(own), "{rest}");
+    let rest = rest.replace(own, "given[0]").replace("console.log(", "seen.push(");
+    let browser = Browser::start();
+    let window = browser.window(&site);
+    let script = format!("const {{ connect }} = await import('/sdk/switchyard.js'); globalThis.seen = []; {rest}");
+    window.run(&script, &[Value::from(site.token("alice"))]);
+    window.until("seen.includes('alice: hello')", &[]);
+    assert!(example.lines().count() <= 10, "ten lines are enough");
 }
 
 /// The JSON at the begin of a line that may go on with a remark.

@@ -177,6 +177,11 @@ impl Site {
         self.ready["ws"].as_str().expect("an address").to_owned()
     }
 
+    /// What browsers open.
+    pub(crate) fn page(&self) -> String {
+        self.ready["page"].as_str().expect("an address").to_owned()
+    }
+
     /// The test's directory.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()

@@ -1,0 +1,11 @@
+//! The page and the JavaScript SDK in a real Chromium, which is driven as a person would: by clicks and keys, and by looking.
+
+mod chat;
+mod chrome;
+mod groups;
+mod history;
+mod hostile;
+mod outage;
+mod sdk;
+
+pub(crate) use chrome::Browser;

@@ -1,0 +1,229 @@
+//! The JavaScript SDK in a page: tokens, errors, resuming, and messages that outlive the page.
+
+use serde_json::{Value, json};
+
+use super::Browser;
+use super::chrome::Window;
+use crate::plain::{Plain, keys};
+use crate::site::{ISSUER, Site, now};
+
+/// A client under this name in the page: `given[0]` is a list of tokens, of which each is used once but the last.
+const CONNECT: &str = "const { connect } = await import('/sdk/switchyard.js');
+    const tokens = given[0];
+    globalThis.asked = 0;
+    globalThis.states = [];
+    globalThis.client = connect({ token: async () => (asked += 1, tokens.length > 1 ? tokens.shift() : tokens[0]), account: given[1] });
+    client.on('state', ({ state }) => states.push(state));
+    await client.ready();";
+
+/// A client whose token does not come: it cannot send anything yet.
+const WAIT_FOR_TOKEN: &str = "const { connect } = await import('/sdk/switchyard.js');
+    globalThis.client = connect({ token: () => new Promise(() => {}), account: given[0] });";
+
+fn connect(window: &Window<'_>, tokens: &[String], account: Option<&str>) {
+    window.run(CONNECT, &[json!(tokens), json!(account)]);
+}
+
+/// The texts that are stored, oldest first.
+fn stored(plain: &mut Plain, conversation: &str) -> Vec<String> {
+    let page = plain.done("history", &json!({"conversation": conversation, "after": 0, "limit": 200}));
+    let messages = page["messages"].as_array().expect("a list");
+    messages.iter().map(|message| message["text"].as_str().expect("text").to_owned()).collect()
+}
+
+#[test]
+fn a_token_is_renewed_while_the_session_lives() {
+    let site = Site::dev();
+    let browser = Browser::start();
+    let window = browser.window(&site);
+    // The server warns a minute before the end, so at once.
+    let short = site.sign(&json!({"sub": "alice", "iss": ISSUER, "iat": now(), "exp": now() + 20}));
+    connect(&window, &[short, site.token("alice")], None);
+    window.until("asked === 2", &[]);
+    // What is asked behind the renewal is answered behind it.
+    assert!(window.run("return client.ping()", &[]).as_u64().expect("a time") > 0);
+    assert_eq!(window.script("return [states, client.state.state]", &[]), json!([["online"], "online"]));
+}
+
+#[test]
+fn a_provider_that_has_no_token_ends_the_client() {
+    let site = Site::dev();
+    let browser = Browser::start();
+    let window = browser.window(&site);
+    let closed = window.run(
+        "const { connect, NoToken } = await import('/sdk/switchyard.js');
+         const client = connect({ token: async () => { throw new NoToken('logged out'); } });
+         const { code, closed } = await client.ready().then(() => ({}), (error) => error);
+         return { code, closed }",
+        &[],
+    );
+    assert_eq!(closed, json!({"code": "CLIENT_CLOSED", "closed": {"by": "token", "reason": "logged out"}}));
+}
+
+#[test]
+fn errors_have_the_servers_codes_and_every_call_is_there() {
+    let site = Site::dev();
+    let strange = Plain::open(&site, "carol").direct("bob");
+    let browser = Browser::start();
+    let window = browser.window(&site);
+    connect(&window, &[site.token("alice")], None);
+    let errors = window.run(
+        "const codes = {};
+         const of = async (name, act) => {
+             codes[name] = await act().then(() => 'done', ({ code, number, message }) => `${code} ${number} ${message !== ''}`);
+         };
+         const { conversation } = await client.create({ kind: 'direct', members: ['bob'] });
+         await of('stranger', () => client.get(given[0]));
+         await of('stranger sends', () => client.send(given[0], 'hi'));
+         await of('stranger subscribes', () => client.subscribe(given[0]));
+         await of('nothing', () => client.history('nothing', {}));
+         await of('large', () => client.send(conversation.id, 'x'.repeat(65_537)));
+         await of('beyond', () => client.subscribe(conversation.id, { after: 1_000 }));
+         await of('role', () => client.promote(conversation.id, 'bob', 'admin'));
+         return codes",
+        &[json!(strange)],
+    );
+    assert_eq!(
+        errors,
+        json!({
+            "stranger": "NOT_FOUND 2003 true",
+            "stranger sends": "NOT_FOUND 2003 true",
+            "stranger subscribes": "NOT_FOUND 2003 true",
+            "nothing": "NOT_FOUND 2003 true",
+            "large": "TOO_LARGE 0 true",
+            "beyond": "BAD_REQUEST 2004 true",
+            "role": "FORBIDDEN 2002 true",
+        })
+    );
+
+    // What the types promise is there.
+    let missing = window.run(
+        "const { Client } = await import('/sdk/switchyard.js');
+         const types = await (await fetch('/sdk/switchyard.d.ts')).text();
+         const [, body] = types.match(/export class Client \\{([^]*?)\\n\\}/);
+         const names = [...body.matchAll(/^  ([a-zA-Z]+)[<(]/gm)].map(([, name]) => name);
+         return { names: names.length, missing: names.filter((name) => !(name in Client.prototype) && name !== 'constructor') }",
+        &[],
+    );
+    assert!(missing["names"].as_u64() > Some(20) && missing["missing"] == json!([]), "{missing}");
+}
+
+#[test]
+fn reading_goes_on_where_it_was_when_the_server_comes_back() {
+    let mut site = Site::dev();
+    let browser = Browser::start();
+    let window = browser.window(&site);
+    let mut bob = Plain::open(&site, "bob");
+    let conversation = bob.direct("alice");
+    bob.send(&conversation, "b1", "1");
+    connect(&window, &[site.token("alice")], None);
+    window.run(
+        "globalThis.seen = [];
+         client.on('message', ({ message }) => seen.push(message.text));
+         await client.subscribe(given[0], { after: 0 })",
+        &[json!(conversation)],
+    );
+    bob.send(&conversation, "b2", "2");
+    window.until("seen.length === 2", &[]);
+    site.kill();
+    window.until("client.state.state === 'connecting'", &[]);
+    site.start_again();
+    let mut bob = Plain::open(&site, "bob");
+    for n in 3..=9 {
+        bob.send(&conversation, &format!("b{n}"), &n.to_string());
+    }
+    window.until("client.state.state === 'online' || (client.hurry(), false)", &[]);
+    bob.send(&conversation, "b10", "10");
+    window.until("seen.includes('10')", &[]);
+    let expected: Vec<Value> = (1..=10).map(|n| json!(n.to_string())).collect();
+    assert_eq!(window.script("return seen", &[]), json!(expected), "nothing missed, nothing twice");
+}
+
+#[test]
+fn unsent_messages_survive_a_reload_and_are_stored_once() {
+    let site = Site::dev();
+    let browser = Browser::start();
+    let window = browser.window(&site);
+    let mut bob = Plain::open(&site, "bob");
+    let conversation = bob.direct("alice");
+    window.run(WAIT_FOR_TOKEN, &[json!("alice")]);
+    let ids = window.run(
+        "globalThis.ids = ['one', 'two', 'three'].map((text) => client.post(given[0], text).clientId);
+         return ids",
+        &[json!(conversation)],
+    );
+    // They are on the disk once all three are found there.
+    let kept = "const open = (request) => new Promise((done) => (request.onsuccess = () => done(request.result)));
+        const database = await open(indexedDB.open('switchyard'));
+        for (let found = []; found.length < 3; ) found = await open(database.transaction('unsent').objectStore('unsent').getAll());
+        database.close()";
+    window.run(kept, &[]);
+    window.reload();
+    connect(&window, &[site.token("alice")], Some("alice"));
+    window.until("client.unsent().length === 0", &[]);
+    assert_eq!(stored(&mut bob, &conversation), ["one", "two", "three"]);
+    let page = bob.done("history", &json!({"conversation": conversation, "after": 0}));
+    let stored_ids: Vec<&Value> =
+        page["messages"].as_array().expect("a list").iter().map(|m| &m["client_id"]).collect();
+    assert_eq!(json!(stored_ids), ids, "under the ids that they had");
+
+    // And not again with the next visit.
+    window.reload();
+    connect(&window, &[site.token("alice")], Some("alice"));
+    window.run("await client.send(given[0], 'four')", &[json!(conversation)]);
+    assert_eq!(stored(&mut bob, &conversation), ["one", "two", "three", "four"]);
+}
+
+#[test]
+fn a_tab_takes_over_what_another_left_when_that_is_closed() {
+    let site = Site::dev();
+    let browser = Browser::start();
+    let (first, second) = (browser.window(&site), browser.window(&site));
+    let mut bob = Plain::open(&site, "bob");
+    let conversation = bob.direct("alice");
+    first.run(WAIT_FOR_TOKEN, &[json!("alice")]);
+    first.run("client.post(given[0], 'from the first tab')", &[json!(conversation)]);
+    let written = "const open = (request) => new Promise((done) => (request.onsuccess = () => done(request.result)));
+        const database = await open(indexedDB.open('switchyard'));
+        while ((await open(database.transaction('unsent').objectStore('unsent').getAll())).length === 0);
+        database.close()";
+    first.run(written, &[]);
+    connect(&second, &[site.token("alice")], Some("alice"));
+    second.run("await client.send(given[0], 'from the second')", &[json!(conversation)]);
+    assert_eq!(second.script("return client.unsent().length", &[]), 0, "the first tab lives, and sends its own");
+    first.close();
+    // It comes by itself: the lock of the tab that is gone is free.
+    bob.done("subscribe", &json!({"conversations": [conversation]}));
+    while !stored(&mut bob, &conversation).iter().any(|text| text == "from the first tab") {
+        bob.event("message");
+    }
+    assert_eq!(stored(&mut bob, &conversation), ["from the second", "from the first tab"]);
+}
+
+#[test]
+fn it_speaks_the_wire_as_it_is_documented() {
+    let site = Site::dev();
+    let browser = Browser::start();
+    let window = browser.window(&site);
+    connect(&window, &[site.token("alice")], None);
+    let said = window.run(
+        "const { conversation, created } = await client.create({ kind: 'group', name: 'Yard', members: ['bob'] });
+         const told = new Promise((resolve) => client.on('conversation', resolve));
+         const typed = new Promise((resolve) => client.on('typing', resolve));
+         await client.subscribe(conversation.id);
+         await client.open([conversation.id]);
+         await client.update(conversation.id, { name: 'The yard' });
+         const sent = await client.send(conversation.id, 'hello');
+         await client.add(conversation.id, ['carol']);
+         const { members } = await client.members(conversation.id);
+         const page = await client.history(conversation.id, { limit: 5 });
+         return { conversation, created, sent, members, page, change: await told, typing: await typed }",
+        &[],
+    );
+    assert_eq!((&said["created"], &said["sent"]["duplicate"]), (&true.into(), &false.into()));
+    assert_eq!(said["change"]["change"]["name"], "The yard");
+    assert_eq!(keys(&said["typing"]), ["conversation", "event", "more", "users"]);
+    assert_eq!(said["page"]["messages"], json!([said["sent"]["message"]]));
+    let roles: Vec<&Value> = said["members"].as_array().expect("a list").iter().map(|member| &member["role"]).collect();
+    assert_eq!(roles, ["admin", "member", "member"]);
+}
