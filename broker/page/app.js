@@ -70,7 +70,6 @@ function show() {
   byId("app").dataset.shows = conversation ? "chat" : "list";
   if (room.conversation === conversation) return;
   room.open(conversation);
-  if (conversation) room.focus();
   client.open(conversation ? [conversation.id] : []).catch(() => {});
 }
 
@@ -112,6 +111,9 @@ function listen() {
   client.on("restored", ({ messages }) => {
     for (const unsent of messages) conversations.get(unsent.conversation)?.addUnsent(unsent);
   });
+  client.on("updated", of((conversation, { message }) => conversation.onUpdated(message)));
+  client.on("deleted", of((conversation, { deleted }) => conversation.onDeleted(deleted)));
+  client.on("reacted", of((conversation, { reacted }) => conversation.onReacted(reacted)));
   client.on("typing", of((conversation, typing) => conversation.setTyping(typing)));
   client.on("members", of((conversation, { seq, members }) => conversation.onMembers(seq, members)));
   client.on("conversation", of((conversation, { seq, change }) => conversation.onChange(seq, change)));

@@ -109,15 +109,19 @@ export class Conversation {
     if (this.#insert(entry)) this.changed("entry", entry);
   }
 
-  send(text) {
+  /** Sends a text, perhaps as an answer to a message. */
+  send(text, replyTo) {
     const at = Date.now();
-    const { clientId } = this.#client.post(this.id, text);
-    this.addUnsent({ clientId, text, at });
+    const { clientId } = this.#client.post(this.id, { text, reply_to: replyTo });
+    this.addUnsent({ clientId, text, at, reply_to: replyTo });
   }
 
-  addUnsent({ clientId, text, at }) {
+  addUnsent({ clientId, text, at, reply_to: replyTo }) {
     if (this.#own.has(clientId)) return;
-    const entry = { kind: "unsent", state: "sending", clientId, text, time: at, sender: this.#me };
+    const answered = replyTo && this.withId(replyTo)?.message;
+    const quote = answered && { sender: answered.sender, text: answered.text };
+    const message = { reply_to: replyTo, quote };
+    const entry = { kind: "unsent", state: "sending", clientId, text, time: at, sender: this.#me, message };
     this.#own.set(clientId, entry);
     this.entries.push(entry);
     this.changed("entry", entry);
@@ -133,7 +137,8 @@ export class Conversation {
   /** Sends a message again that failed: under the same id, so that it is stored once whatever became of it. */
   sendAgain(entry) {
     entry.state = "sending";
-    this.#client.post(this.id, { text: entry.text, client_id: entry.clientId, since: entry.error?.since });
+    const { text, clientId, error, message } = entry;
+    this.#client.post(this.id, { text, client_id: clientId, since: error?.since, reply_to: message.reply_to });
     this.changed("entry", entry);
   }
 
@@ -141,6 +146,53 @@ export class Conversation {
     this.#own.delete(entry.clientId);
     this.entries = this.entries.filter((other) => other !== entry);
     this.changed("gone", entry);
+  }
+
+  /** The user's own newest message that can be given another text. */
+  newestOwn() {
+    return this.entries.findLast(({ state, sender, message }) => state === "sent" && sender === this.#me && !message.deleted);
+  }
+
+  /** The entry of the message with this id, if it is here. */
+  withId(id) {
+    return this.entries.find(({ message }) => message?.id === id);
+  }
+
+  /** A message has another text. Events know nothing of whose reactions are one's own. */
+  onUpdated(message) {
+    const entry = this.withId(message.id);
+    if (entry) this.#become(entry, { ...message, reactions: entry.message.reactions });
+    this.#requote(message.id, { text: message.text });
+  }
+
+  onDeleted({ id }) {
+    const entry = this.withId(id);
+    if (entry) this.#become(entry, { ...entry.message, text: "", reactions: [], deleted: true });
+    this.#requote(id, { text: "", deleted: true });
+  }
+
+  onReacted({ id, user, emoji, removed, count }) {
+    const entry = this.withId(id);
+    if (!entry) return;
+    const reactions = [...(entry.message.reactions ?? [])];
+    const at = reactions.findIndex((one) => one.emoji === emoji);
+    const mine = user === this.#me ? !removed : at >= 0 && reactions[at].mine;
+    reactions.splice(at < 0 ? reactions.length : at, at < 0 ? 0 : 1, ...(count > 0 ? [{ emoji, count, mine }] : []));
+    this.#become(entry, { ...entry.message, reactions });
+  }
+
+  #become(entry, message) {
+    Object.assign(entry, { message, text: message.text });
+    if (this.lastMessage?.id === message.id) this.lastMessage = message;
+    this.changed("entry", entry);
+  }
+
+  /** Answers show what they answer as it is now. */
+  #requote(id, quote) {
+    for (const entry of this.entries) {
+      if (entry.message?.reply_to !== id || !entry.message.quote) continue;
+      this.#become(entry, { ...entry.message, quote: { ...entry.message.quote, ...quote } });
+    }
   }
 
   /** All up to this ordinal was seen by the user. */

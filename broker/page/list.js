@@ -78,6 +78,7 @@ export class List {
 
   #summary({ isGroup, count }, message) {
     if (!message) return isGroup ? `${count} members` : "No messages yet";
+    if (message.deleted) return "Message deleted";
     const line = message.text.replace(/\s+/g, " ").slice(0, 160);
     if (message.sender === this.#me) return `You: ${line}`;
     return isGroup ? `${nameOf(message.sender)}: ${line}` : line;

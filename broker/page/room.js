@@ -1,8 +1,9 @@
-// The open conversation: its lines, scrolling through its history, and where one writes.
+// The open conversation: its lines, what is done with them, and scrolling through its history.
 
-import { byId, paintAvatar } from "./dom.js";
+import { Composer } from "./composer.js";
+import { byId, paintAvatar, toast } from "./dom.js";
 import { Row } from "./row.js";
-import { nameOf, typingText } from "./words.js";
+import { nameOf, reason, typingText } from "./words.js";
 
 /** So near to the end, a reader is at the end, and to the beginning, wants more. */
 const NEAR_END_PX = 80;
@@ -15,27 +16,18 @@ export class Room {
   #rows = new Map();
   #scroll = byId("scroll");
   #log = byId("log");
-  #text = byId("text");
-  /** What was begun to be written, by conversation. */
-  #drafts = new Map();
+  #composer;
   #unseen = 0;
+  #stop = null;
   #wasAtEnd = true;
 
   constructor(client, me) {
     this.#client = client;
     this.#me = me;
+    this.#composer = new Composer(client);
     this.#scroll.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     byId("newest").addEventListener("click", () => this.#toEnd());
-    byId("composer").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#send();
-    });
-    this.#text.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this.#send();
-    });
-    this.#text.addEventListener("input", () => this.#onInput());
+    this.#log.addEventListener("keydown", (event) => this.#onKey(event));
     document.addEventListener("visibilitychange", () => this.#read());
     new ResizeObserver(() => this.#wasAtEnd && this.#toEnd()).observe(this.#scroll);
   }
@@ -46,27 +38,22 @@ export class Room {
 
   /** Shows this conversation, or none. */
   open(conversation) {
-    if (this.#conversation) this.#drafts.set(this.#conversation.id, this.#text.value);
     this.#conversation = conversation;
     byId("nothing").hidden = conversation !== null;
     byId("chat").hidden = conversation === null;
+    this.#composer.open(conversation);
     this.#log.replaceChildren();
     this.#rows.clear();
+    this.#stop = null;
     if (!conversation) return;
     this.#log.classList.toggle("direct", !conversation.isGroup);
     this.#quietly(() => {
       for (const entry of conversation.entries) this.#place(entry);
     });
-    this.#text.value = this.#drafts.get(conversation.id) ?? "";
     this.#unseen = 0;
     this.showAbout();
-    this.#onInput(false);
     this.#toEnd();
-  }
-
-  /** Makes ready to write; where that would bring up a keyboard on the screen, it waits until it is asked for. */
-  focus() {
-    if (!matchMedia("(pointer: coarse)").matches) this.#text.focus();
+    this.#composer.focus();
   }
 
   /** Who it is with, who types, whether one may write. */
@@ -125,10 +112,7 @@ export class Room {
     const at = entries.indexOf(entry);
     let row = this.#rows.get(entry);
     if (!row) {
-      row = new Row(entry, this.#me, {
-        sendAgain: (again) => this.#conversation.sendAgain(again),
-        discard: (old) => this.#conversation.discard(old),
-      });
+      row = new Row(entry, this.#me, this.#actions);
       this.#rows.set(entry, row);
     }
     row.update();
@@ -137,7 +121,60 @@ export class Room {
       this.#log.insertBefore(row.element, behind);
     }
     this.#fitAround(entry);
+    this.#moveStop(this.#log.lastElementChild);
     return row;
+  }
+
+  /** What the lines offer. */
+  #actions = {
+    sendAgain: (entry) => this.#conversation.sendAgain(entry),
+    discard: (entry) => this.#conversation.discard(entry),
+    reply: (entry) => this.#composer.answer(entry),
+    edit: (entry) => this.#composer.edit(entry),
+    remove: (entry) => this.#remove(entry),
+    react: (entry, emoji, mine) => this.#do(mine ? this.#client.unreact(entry.message.id, emoji) : this.#client.react(entry.message.id, emoji)),
+    goTo: (entry) => this.#goTo(entry),
+    mayRemove: () => this.#conversation.isGroup && this.#conversation.role !== "member",
+  };
+
+  #do(done) {
+    done.catch((error) => toast(reason(error)));
+  }
+
+  #remove(entry) {
+    const sure = byId("sure");
+    sure.onclose = () => sure.returnValue === "yes" && this.#do(this.#client.delete(entry.message.id));
+    sure.returnValue = "";
+    sure.showModal();
+  }
+
+  /** Shows what a message answers. */
+  #goTo({ message }) {
+    const row = this.#rows.get(this.#conversation.withId(message.reply_to));
+    if (!row) {
+      toast("That message is further up.");
+      return;
+    }
+    row.element.scrollIntoView({ block: "center" });
+    row.element.classList.remove("found");
+    requestAnimationFrame(() => row.element.classList.add("found"));
+  }
+
+  /** One line can be reached by Tab, the newest at first; arrows go on from there. */
+  #moveStop(line) {
+    if (line === this.#stop) return;
+    if (this.#stop) this.#stop.tabIndex = -1;
+    this.#stop = line;
+    if (line) line.tabIndex = 0;
+  }
+
+  #onKey(event) {
+    const line = event.target.closest(".row");
+    const next = { ArrowUp: line?.previousElementSibling, ArrowDown: line?.nextElementSibling }[event.key];
+    if (!next) return;
+    event.preventDefault();
+    this.#moveStop(next);
+    next.focus();
   }
 
   /** The element of the first line behind this place that has one. */
@@ -203,23 +240,5 @@ export class Room {
   /** What is at the end of the screen of somebody who looks is read. */
   #read() {
     if (this.#conversation && document.visibilityState === "visible" && this.#isAtEnd()) this.#conversation.markRead();
-  }
-
-  #onInput(byUser = true) {
-    const { value } = this.#text;
-    byId("composer").querySelector(".send").disabled = value.trim() === "";
-    // Where the style sheet's own way is not known yet.
-    this.#text.style.setProperty("height", "auto");
-    this.#text.style.setProperty("height", `${this.#text.scrollHeight + 2}px`);
-    if (byUser && this.#conversation) this.#client.typing(this.#conversation.id, value.trim() !== "");
-  }
-
-  #send() {
-    const text = this.#text.value.trim();
-    if (text === "" || !this.#conversation || this.#conversation.closed) return;
-    this.#text.value = "";
-    this.#onInput(false);
-    this.#conversation.send(text);
-    this.#text.focus();
   }
 }

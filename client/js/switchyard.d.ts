@@ -43,6 +43,16 @@ export class Client {
   send(conversation: string, draft: string | Draft): Promise<Sent>;
   /** The same, and says at once under which id. `done` may be ignored: the events `sent` and `failed` tell it too. */
   post(conversation: string, draft: string | Draft): { clientId: string; done: Promise<Sent> };
+  /** Gives an own message another text. A message is named by its `id`, here and below. */
+  edit(message: string, text: string, more?: { mentions?: string[] }): Promise<Changed>;
+  /** Deletes a message for all: an own one, or anybody's for an admin or moderator of a group. */
+  delete(message: string): Promise<Changed>;
+  /** Gives a message an emoji, or takes an own one away. */
+  react(message: string, emoji: string): Promise<Changed>;
+  unreact(message: string, emoji: string): Promise<Changed>;
+  /** Puts a message among the pinned ones of its conversation, or takes it from there. */
+  pin(message: string): Promise<Changed>;
+  unpin(message: string): Promise<Changed>;
   /** Messages that have no final answer yet, oldest first. */
   unsent(conversation?: string): Unsent[];
 
@@ -74,6 +84,12 @@ export interface Events {
   state: State;
   /** Numbered. A message was stored: anybody's, also this user's own. */
   message: Numbered & { event: "message"; message: Message };
+  /** Numbered. A message has another text or other mentions; it comes as it is now. */
+  updated: Numbered & { event: "updated"; message: Message };
+  /** Numbered. A message was deleted. */
+  deleted: Numbered & { event: "deleted"; deleted: { id: string; by: string; time_ms: number } };
+  /** Numbered. Somebody gave a message an emoji, or took it away; `count` is how many have given it now. */
+  reacted: Numbered & { event: "reacted"; reacted: Reacted };
   /** Numbered. Members came, went or got another role. */
   members: Numbered & { event: "members"; members: MembersChanged };
   /** Numbered. The name, avatar or context changed, or it was closed or reopened. */
@@ -133,6 +149,10 @@ export type Role = "member" | "moderator" | "admin";
 export interface Draft {
   text: string;
   kind?: MessageKind;
+  /** The `id` of the message of the same conversation that this one answers. */
+  reply_to?: string;
+  /** Members whom it names. */
+  mentions?: string[];
   /** The application's own id: sent twice under it, a message is stored once. */
   client_id?: string;
   /** For a message whose outcome is unknown: the error's `since`. */
@@ -152,6 +172,7 @@ export interface Unsent {
   clientId: string;
   kind: MessageKind;
   text: string;
+  reply_to?: string;
   /** When it was written, in milliseconds since 1970. */
   at: number;
 }
@@ -177,6 +198,8 @@ export interface Conversation {
   role: Role;
   created_ms: number;
   closed: boolean;
+  /** The ids of its pinned messages, in the order in which they were pinned. */
+  pins?: string[];
 }
 
 export interface Message {
@@ -190,6 +213,33 @@ export interface Message {
   time_ms: number;
   /** Its place among messages, while `seq` counts every event. */
   ordinal: number;
+  reply_to?: string;
+  /** The message that it answers, as that is now: its beginning. */
+  quote?: { sender: string; kind: MessageKind; text: string; deleted: boolean };
+  edited_ms?: number;
+  reactions?: Reaction[];
+  mentions?: string[];
+  pinned?: boolean;
+  /** Only its place is left, and who sent it when. */
+  deleted?: boolean;
+}
+
+/** One emoji of a message. */
+export interface Reaction {
+  emoji: string;
+  count: number;
+  /** The asker is among them: in answers only, for an event is the same for all. */
+  mine: boolean;
+}
+
+export interface Reacted {
+  /** The message's. */
+  id: string;
+  user: string;
+  emoji: string;
+  removed: boolean;
+  count: number;
+  time_ms: number;
 }
 
 export interface HistoryPage {
@@ -236,6 +286,9 @@ export interface ConversationChanged {
   avatar?: string;
   context?: string;
   closed?: boolean;
+  /** The id of a message that was pinned, or taken from the pinned ones. */
+  pinned?: string;
+  unpinned?: string;
   by: string;
   time_ms: number;
 }

@@ -86,14 +86,44 @@ export class Client {
 
   /** The same, and says at once under which id: `{ clientId, done }`. */
   post(conversation, draft) {
-    const { text, kind = "TEXT", client_id: chosen, since, timeout } = typeof draft === "string" ? { text: draft } : draft;
+    const { client_id: chosen, timeout, ...more } = typeof draft === "string" ? { text: draft } : draft;
+    const { since } = more;
     const clientId = chosen ?? randomId();
-    const body = { conversation, client_id: clientId, kind, text, since };
+    const body = { conversation, client_id: clientId, kind: "TEXT", ...more };
     const chosenBy = since !== undefined ? "application" : chosen !== undefined ? "chosen" : "core";
     const done = this.#submit("send", body, { timeout, since: chosenBy });
     // Whoever wants to know listens to it, or to the event `failed`.
     done.catch(() => {});
     return { clientId, done };
+  }
+
+  /** Gives an own message another text. A message is named by its `id`, here and below. */
+  edit(message, text, { mentions } = {}) {
+    return this.#call("edit", { id: message, text, mentions });
+  }
+
+  /** Deletes a message for all: an own one, or anybody's for an admin or moderator of a group. */
+  delete(message) {
+    return this.#call("delete", { id: message });
+  }
+
+  /** Gives a message an emoji. */
+  react(message, emoji) {
+    return this.#call("react", { id: message, emoji });
+  }
+
+  /** Takes an own emoji away. */
+  unreact(message, emoji) {
+    return this.#call("react", { id: message, emoji, remove: true });
+  }
+
+  /** Puts a message among the pinned ones of its conversation. */
+  pin(message) {
+    return this.#call("pin", { id: message });
+  }
+
+  unpin(message) {
+    return this.#call("pin", { id: message, remove: true });
   }
 
   /** Messages that have no final answer yet, oldest first, those of earlier visits among them. */
@@ -351,8 +381,8 @@ function ownUrl() {
 }
 
 function asUnsent({ ticket, body }) {
-  const { conversation, client_id: clientId, kind, text } = body;
-  return { conversation, clientId, kind, text, at: ticket / 1_000 };
+  const { conversation, client_id: clientId, kind, text, reply_to } = body;
+  return { conversation, clientId, kind, text, reply_to, at: ticket / 1_000 };
 }
 
 /** The fields that were given. */

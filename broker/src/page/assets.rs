@@ -62,7 +62,7 @@ const SDK: &[Asset] = assets! {"../client/js":
 
 /// `/page/…`, and `/` for the first.
 const PAGE: &[Asset] = assets! {"page":
-    "index.html" HTML, "style.css" CSS, "chat.css" CSS, "icon.svg" SVG, "theme.js" JS, "app.js" JS, "colours.js" JS,
+    "index.html" HTML, "style.css" CSS, "chat.css" CSS, "icon.svg" SVG, "theme.js" JS, "app.js" JS, "colours.js" JS, "composer.js" JS,
     "conversation.js" JS, "directory.js" JS, "dom.js" JS, "info.js" JS, "list.js" JS, "login.js" JS, "room.js" JS,
     "row.js" JS, "start.js" JS, "words.js" JS,
 };

@@ -1,5 +1,6 @@
 //! The page and the JavaScript SDK in a real Chromium, which is driven as a person would: by clicks and keys, and by looking.
 
+mod annotations;
 mod chat;
 mod chrome;
 mod groups;

@@ -1,0 +1,118 @@
+// Where one writes: a message, an answer to one, or another text for one's own.
+
+import { byId, toast } from "./dom.js";
+import { nameOf, reason } from "./words.js";
+
+export class Composer {
+  #client;
+  #conversation = null;
+  #text = byId("text");
+  /** What was begun to be written, by conversation. */
+  #drafts = new Map();
+  /** The message that is answered, or the own one that gets another text. */
+  #answered = null;
+  #edited = null;
+
+  constructor(client) {
+    this.#client = client;
+    byId("composer").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    this.#text.addEventListener("keydown", (event) => this.#onKey(event));
+    this.#text.addEventListener("input", () => {
+      this.#fit();
+      if (!this.#edited) this.#client.typing(this.#conversation.id, this.#text.value.trim() !== "");
+    });
+    byId("context-cancel").addEventListener("click", () => this.#cancel());
+  }
+
+  /** For this conversation, or for none. */
+  open(conversation) {
+    this.#cancel();
+    if (this.#conversation) this.#drafts.set(this.#conversation.id, this.#text.value);
+    this.#conversation = conversation;
+    this.#text.value = this.#drafts.get(conversation?.id) ?? "";
+    this.#fit();
+  }
+
+  /** Makes ready to write; where that would bring up a keyboard on the screen, it waits until it is asked for. */
+  focus() {
+    if (!matchMedia("(pointer: coarse)").matches) this.#text.focus();
+  }
+
+  answer(entry) {
+    this.#cancel();
+    this.#answered = entry;
+    this.#show(`Answer to ${nameOf(entry.sender)}`, entry.text);
+  }
+
+  edit(entry) {
+    this.#cancel();
+    this.#drafts.set(this.#conversation.id, this.#text.value);
+    this.#edited = entry;
+    this.#text.value = entry.text;
+    this.#show("Edit your message", entry.text);
+    this.#fit();
+  }
+
+  #show(title, text) {
+    byId("context").hidden = false;
+    byId("context-title").textContent = title;
+    byId("context-text").textContent = text;
+    this.#text.focus();
+  }
+
+  #cancel() {
+    if (this.#edited) {
+      this.#text.value = this.#drafts.get(this.#conversation.id) ?? "";
+      this.#fit();
+    }
+    this.#answered = this.#edited = null;
+    byId("context").hidden = true;
+  }
+
+  #onKey(event) {
+    if (event.isComposing) return;
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      this.#submit();
+    } else if (event.key === "Escape" && (this.#answered || this.#edited)) {
+      event.preventDefault();
+      this.#cancel();
+    } else if (event.key === "ArrowUp" && this.#text.value === "") {
+      const own = this.#conversation.newestOwn();
+      if (!own) return;
+      event.preventDefault();
+      this.edit(own);
+    }
+  }
+
+  #submit() {
+    const text = this.#text.value.trim();
+    if (text === "" || !this.#conversation || this.#conversation.closed) return;
+    if (this.#edited) {
+      this.#change(this.#edited, text);
+    } else {
+      this.#conversation.send(text, this.#answered?.message.id);
+      this.#text.value = "";
+    }
+    this.#cancel();
+    this.#fit();
+    this.#text.focus();
+  }
+
+  #change({ message, text: before }, text) {
+    if (text === before) return;
+    this.#client.edit(message.id, text).catch((error) => toast(`Not changed. ${reason(error)}`));
+  }
+
+  /** As high as what is written; and nothing cannot be sent. */
+  #fit() {
+    byId("composer").querySelector(".send").disabled = this.#text.value.trim() === "";
+    // Where a browser does not know the style sheet's way of doing it.
+    if (CSS.supports("field-sizing", "content")) return;
+    this.#text.style.setProperty("height", "auto");
+    this.#text.style.setProperty("height", `${this.#text.scrollHeight + 2}px`);
+  }
+}
