@@ -6,6 +6,7 @@
 //! row           = conversation | number (8, big-endian)
 //! member        = conversation | user (the rest)
 //! user          = tenant length (1) | tenant | user length (1) | user | conversation id (16)
+//! mark          = conversation | kind (1) | user (the rest)
 //! overlay       = conversation | 0 (1) | target's number (8, big-endian)
 //! reactor       = conversation | 1 (1) | target's number (8, big-endian) | user (the rest)
 //! ```
@@ -63,6 +64,13 @@ impl KeyBuf {
     pub(crate) fn user_conversation(key: &ConversationKey, user: &UserId) -> Self {
         let mut buf = Self::user(&key.tenant, user);
         buf.push(key.conversation.as_bytes());
+        buf
+    }
+
+    pub(crate) fn mark(key: &ConversationKey, kind: u8, user: &UserId) -> Self {
+        let mut buf = Self::conversation(key);
+        buf.push(&[kind]);
+        buf.push(user.as_str().as_bytes());
         buf
     }
 

@@ -1,7 +1,8 @@
 //! Where timelines lie: the traits that every store keeps, the form of a stored row, and the embedded store.
 //!
-//! Three traits, one per class of data: [`Log`] (the truth), [`Projections`] (what follows from it) and [`Epochs`] (the
-//! compare-and-set by which an owner outranks the one before). A store may implement all three on one value.
+//! Four traits, one per class of data: [`Log`] (the truth), [`Projections`] (what follows from it), [`Marks`] (how far
+//! members have come) and [`Epochs`] (the compare-and-set by which an owner outranks the one before). A store may implement
+//! all of them on one value.
 //!
 //! **Invariant:** nothing above this crate knows which store it talks to, and nothing here knows what an event means:
 //! a row's kind and body are numbers and bytes.
@@ -17,6 +18,7 @@ mod epoch;
 
 mod key;
 mod log;
+mod mark;
 mod projection;
 pub mod row;
 #[cfg(test)]
@@ -30,6 +32,7 @@ pub use log::{
     BATCH_BYTES_MAX, BUCKET_ROWS, BarrierError, Batch, Damage, Direction, Log, Outcome, ROWS_MAX, ReadError, ReadRange,
     Refusal, Seq,
 };
+pub use mark::{MARK_BYTES_MAX, Mark, Marks, StoredMark};
 pub use projection::{
     Membership, OVERLAY_BYTES_MAX, Overlay, ProjectionError, ProjectionWrite, Projections, RECORD_BYTES_MAX, Reactor,
     Record, StoredMember,

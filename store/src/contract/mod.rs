@@ -1,4 +1,4 @@
-//! The contract of the three traits as tests that any store can run unchanged. For tests alone: everything here panics
+//! The contract of the four traits as tests that any store can run unchanged. For tests alone: everything here panics
 //! when a promise is broken.
 //!
 //! A store implements [`Subject`] and calls [`run`] on each of [`CASES`]. Each case works under a tenant of its own, so
@@ -6,6 +6,7 @@
 
 mod durability;
 mod epochs;
+mod marks;
 mod pages;
 mod projections;
 mod rows;
@@ -16,7 +17,7 @@ use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId}
 
 use crate::log::{Batch, Direction, Log, Outcome, ReadError, ReadRange, Seq};
 use crate::row::{Row, RowRef};
-use crate::{BoxFuture, Epochs, Projections};
+use crate::{BoxFuture, Epochs, Marks, Projections};
 
 /// A store under test.
 pub trait Subject: Sync {
@@ -24,6 +25,8 @@ pub trait Subject: Sync {
     fn log(&self) -> &dyn Log;
     /// Its projections.
     fn projections(&self) -> &dyn Projections;
+    /// Its marks.
+    fn marks(&self) -> &dyn Marks;
     /// Its epochs.
     fn epochs(&self) -> &dyn Epochs;
     /// Runs a future to its end; called from several threads at once.
@@ -41,7 +44,7 @@ pub struct Case {
 
 /// Every promise.
 pub const CASES: &[&[Case]] =
-    &[rows::CASES, pages::CASES, trim::CASES, projections::CASES, epochs::CASES, durability::CASES];
+    &[rows::CASES, pages::CASES, trim::CASES, projections::CASES, marks::CASES, epochs::CASES, durability::CASES];
 
 /// Runs one case; panics if the promise is broken.
 pub fn run(case: &Case, subject: &mut dyn Subject) {

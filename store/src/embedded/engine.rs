@@ -13,6 +13,7 @@ use fjall::config::{BlockSizePolicy, FilterPolicy, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode};
 
 use super::memory::gather::Tree;
+use super::opening::schema;
 use super::options::{OpenError, Options};
 
 /// Bytes of rows after which a block is full: somewhat less than a page, so that a full page is a block by itself and small
@@ -41,11 +42,14 @@ pub(super) struct Engine {
     pub(super) meta: Keyspace,
     /// Overlays and reactors, by conversation and row.
     pub(super) overlays: Keyspace,
+    /// Marks by conversation.
+    pub(super) marks: Keyspace,
 }
 
-const TREES: [&str; 6] = ["log", "conversation", "member", "user", "meta", "overlay"];
+const TREES: [&str; 7] = ["log", "conversation", "member", "user", "meta", "overlay", "mark"];
 
-/// How many of the trees a store of the oldest schema has; it gets the others when it is opened.
+/// How many of the trees a store of the oldest schema has, and one more with each since; it gets the others when it is
+/// opened.
 const TREES_OF_THE_OLDEST: usize = 5;
 
 /// What is expected in the directory.
@@ -55,17 +59,25 @@ pub(super) enum Expect {
     Nothing,
     /// A whole engine. It would make an empty tree of one that it misses, so that is refused.
     Whole,
-    /// The same of a store of the oldest schema that is read, which lacks the newer trees.
-    Oldest,
+    /// The same of a store of this older schema, which lacks the newer trees.
+    Older(u32),
 }
 
 impl Expect {
+    /// The directories of the trees that it may make, which the engine numbers from 1 on.
+    pub(super) fn new_dirs(self) -> impl Iterator<Item = String> {
+        (self.trees().len() + 1..=TREES.len()).map(|number| number.to_string())
+    }
+
     /// The trees that must be there.
     fn trees(self) -> &'static [&'static str] {
         match self {
             Self::Nothing => &[],
             Self::Whole => &TREES,
-            Self::Oldest => TREES.split_at(TREES_OF_THE_OLDEST).0,
+            Self::Older(schema) => {
+                let since = usize::try_from(schema.saturating_sub(schema::OLDEST)).unwrap_or(TREES.len());
+                TREES.get(..TREES_OF_THE_OLDEST + since).unwrap_or(&TREES)
+            }
         }
     }
 }
@@ -94,14 +106,16 @@ impl Engine {
             Tree::Users => &self.users,
             Tree::Meta => &self.meta,
             Tree::Overlays => &self.overlays,
+            Tree::Marks => &self.marks,
         }
     }
 
     /// Whether it merges and lags so far behind that it should be given nothing more. It looks for a merge each time it is
     /// given something; so if it does nothing though it lags, it needs another push, not a pause.
     pub(super) fn lags(&self) -> bool {
-        let trees = [&self.log, &self.conversations, &self.members, &self.users, &self.meta, &self.overlays];
-        self.db.active_compactions() > 0 && trees.iter().any(|tree| tree.l0_table_count() >= UNMERGED_TABLES_MAX)
+        let small = [&self.conversations, &self.members, &self.users, &self.meta, &self.overlays, &self.marks];
+        let trees = || small.into_iter().chain([&self.log]);
+        self.db.active_compactions() > 0 && trees().any(|tree| tree.l0_table_count() >= UNMERGED_TABLES_MAX)
     }
 
     /// Says if its threads have ended, which they do at the first error they meet.
@@ -130,6 +144,7 @@ impl Engine {
             users: db.keyspace(TREES[3], small)?,
             meta: db.keyspace(TREES[4], small)?,
             overlays: db.keyspace(TREES[5], small)?,
+            marks: db.keyspace(TREES[6], small)?,
             db,
         }))
     }

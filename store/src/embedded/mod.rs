@@ -14,6 +14,7 @@ mod commit;
 mod engine;
 mod epochs;
 mod journal;
+mod marks;
 mod memory;
 mod number;
 mod opening;
@@ -48,13 +49,14 @@ use verdict::Verdict;
 pub use options::{CACHE_BYTES, FREE_BYTES_MIN, FatalHook, OpenError, Options, SEGMENT_BYTES};
 pub use verify::{Corruption, Dump, Report, dump, verify};
 
-/// The embedded store: a [`Log`], [`Projections`](crate::Projections) and [`Epochs`] in one.
+/// The embedded store: a [`Log`], [`Projections`](crate::Projections), [`Marks`](crate::Marks) and [`Epochs`] in one.
 pub struct Embedded {
     /// It holds the engine, too. Tools have none, and write nothing.
     background: Option<Background>,
     committer: Arc<Committer>,
     memory: Arc<Memory>,
     projections_lock: Mutex<()>,
+    marks_lock: Mutex<()>,
     trim_lock: Mutex<()>,
     epoch_lock: Mutex<()>,
     engine: Arc<Engine>,
@@ -98,6 +100,7 @@ impl Embedded {
             committer,
             memory,
             projections_lock: Mutex::new(()),
+            marks_lock: Mutex::new(()),
             trim_lock: Mutex::new(()),
             epoch_lock: Mutex::new(()),
             engine,

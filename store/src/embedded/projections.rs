@@ -67,19 +67,19 @@ pub(super) fn decode(key: &[u8], mut value: Bytes) -> Result<Stored, &'static st
     Ok(Stored { at, bytes: present.then_some(value) })
 }
 
-fn fault(key: &ConversationKey, fault: impl Into<EngineFault>) -> ProjectionError {
+pub(super) fn fault(key: &ConversationKey, fault: impl Into<EngineFault>) -> ProjectionError {
     match fault.into() {
         EngineFault::Damage(reason) => ProjectionError::Corrupt { key: key.clone(), reason },
         EngineFault::Unavailable(reason) => ProjectionError::Unavailable(reason),
     }
 }
 
-fn damaged(key: &ConversationKey, reason: &str) -> ProjectionError {
+pub(super) fn damaged(key: &ConversationKey, reason: &str) -> ProjectionError {
     ProjectionError::Corrupt { key: key.clone(), reason: reason.to_owned() }
 }
 
 /// The newest values of one call, by tree and key, in the order in which they were first offered.
-struct Newest<'a> {
+pub(super) struct Newest<'a> {
     store: &'a Embedded,
     places: HashMap<(Tree, Bytes), usize>,
     values: Vec<Offered>,
@@ -93,8 +93,12 @@ struct Offered {
     joined: bool,
 }
 
-impl Newest<'_> {
-    fn offer(
+impl<'a> Newest<'a> {
+    pub(super) fn new(store: &'a Embedded) -> Self {
+        Self { store, places: HashMap::new(), values: Vec::new() }
+    }
+
+    pub(super) fn offer(
         &mut self,
         conversation: &ConversationKey,
         (tree, key): (Tree, &KeyBuf),
@@ -122,7 +126,7 @@ impl Newest<'_> {
         Ok(())
     }
 
-    fn commit(self) -> Result<(), ProjectionError> {
+    pub(super) fn commit(self) -> Result<(), ProjectionError> {
         let mut draft = Draft::default();
         let mut values = self.values.into_iter().peekable();
         while let Some(first) = values.next() {
@@ -148,7 +152,7 @@ impl Embedded {
 
     fn write_newest(&self, writes: &[ProjectionWrite]) -> Result<(), ProjectionError> {
         let _one_at_a_time = self.projections_lock.lock().expect("nothing panics under this lock");
-        let mut newest = Newest { store: self, places: HashMap::new(), values: Vec::new() };
+        let mut newest = Newest::new(self);
         for write in writes {
             match write {
                 ProjectionWrite::Conversation { key, at, record } => {
@@ -186,7 +190,7 @@ impl Embedded {
     }
 
     /// The newest values of all keys with this beginning, in the order of the keys.
-    fn values(&self, tree: Tree, prefix: &[u8]) -> Result<BTreeMap<Bytes, Bytes>, EngineFault> {
+    pub(super) fn values(&self, tree: Tree, prefix: &[u8]) -> Result<BTreeMap<Bytes, Bytes>, EngineFault> {
         // Memory first: what moves meanwhile is seen here or there.
         let newer = self.memory.values(tree, prefix);
         let mut values = BTreeMap::new();

@@ -196,6 +196,7 @@ impl Check<'_> {
             (Tree::Members, "member"),
             (Tree::Users, "listing"),
             (Tree::Overlays, "overlay"),
+            (Tree::Marks, "mark"),
         ];
         for (tree, name) in trees {
             let held = self.store.memory.values(tree, &[]);

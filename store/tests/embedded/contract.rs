@@ -3,7 +3,7 @@
 use futures_executor::block_on;
 use switchyard_store::contract::{CASES, Subject, run};
 use switchyard_store::embedded::{Embedded, Options};
-use switchyard_store::{BoxFuture, Epochs, Log, Projections};
+use switchyard_store::{BoxFuture, Epochs, Log, Marks, Projections};
 use tempfile::TempDir;
 
 use crate::support::{options, temp_dir};
@@ -26,6 +26,10 @@ impl Subject for Store {
     }
 
     fn projections(&self) -> &dyn Projections {
+        self.store()
+    }
+
+    fn marks(&self) -> &dyn Marks {
         self.store()
     }
 

@@ -4,11 +4,17 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use bytes::Bytes;
 use futures_executor::block_on;
+use switchyard_protocol::id::UserId;
 use switchyard_store::embedded::{Embedded, OpenError, dump, verify};
-use switchyard_store::{Batch, Epochs, Log, RowRef};
+use switchyard_store::{Batch, Epochs, Log, Mark, Marks, RowRef};
 
 use crate::support::{self, append, batch, body, commit, key, open, options, rows, small, temp_dir};
+
+fn user(name: &str) -> UserId {
+    UserId::new(name).expect("a short name")
+}
 
 fn open_error(dir: &Path) -> OpenError {
     Embedded::open(dir, options().0).err().expect("it does not open")
@@ -44,15 +50,42 @@ fn another_schema_is_refused() {
     commit(&open(dir.path()), batch(&key(1), 0, 3));
     let path = dir.path().join("store/schema");
     let ours = fs::read_to_string(&path).expect("a store has a schema");
-    let line = "switchyard store schema 4";
+    let line = "switchyard store schema 5";
     fs::write(&path, format!("{line} {:08x}\n", crc32c::crc32c(line.as_bytes()))).expect("it can be written");
     let error = open_error(dir.path());
-    assert!(matches!(error, OpenError::Schema { found: 4, .. }), "{error}");
-    assert_eq!(error.to_string(), "the store has schema 4; this binary reads 2 to 3");
-    fs::write(&path, ours.replace('3', "2")).expect("it can be written");
+    assert!(matches!(error, OpenError::Schema { found: 5, .. }), "{error}");
+    assert_eq!(error.to_string(), "the store has schema 5; this binary reads 2 to 4");
+    fs::write(&path, ours.replace("schema 4", "schema 2")).expect("it can be written");
     assert!(matches!(open_error(dir.path()), OpenError::Corrupt(_)));
     fs::write(&path, ours).expect("it can be written");
     assert_eq!(rows(&open(dir.path()), &key(1)).expect("intact").len(), 3);
+}
+
+/// As an older version left it, and as a crash left it that came while it was brought up to this one.
+#[test]
+fn a_store_without_marks_is_opened_and_gets_them() {
+    let line = "switchyard store schema 3";
+    for half_made in [false, true] {
+        let dir = temp_dir();
+        commit(&open(dir.path()), batch(&key(1), 0, 3));
+        let (marks, schema) = (dir.path().join("store/engine/keyspaces/7"), dir.path().join("store/schema"));
+        let ours = fs::read_to_string(&schema).expect("a store has a schema");
+        fs::remove_dir_all(&marks).expect("the tree of marks was there");
+        fs::write(&schema, format!("{line} {:08x}\n", crc32c::crc32c(line.as_bytes()))).expect("it can be written");
+        if half_made {
+            fs::create_dir_all(marks.join("tables")).expect("it can be made");
+        }
+        let mark = Mark { key: key(1), user: user("ann"), kind: 0, at: 2, value: Bytes::new() };
+        let store = open(dir.path());
+        assert_eq!(fs::read_to_string(&schema).expect("it is there"), ours);
+        block_on(store.raise(std::slice::from_ref(&mark))).expect("it is stored");
+        drop(store);
+        let store = open(dir.path());
+        assert_eq!(block_on(store.marks(&key(1))).expect("intact").len(), 1);
+        assert_eq!(rows(&store, &key(1)).expect("intact").len(), 3);
+        drop(store);
+        assert!(verify(dir.path()).expect("it opens").ok);
+    }
 }
 
 #[test]

@@ -27,12 +27,14 @@ pub(in crate::embedded) enum Tree {
     Meta = 3,
     /// Overlays and reactors, by conversation and row.
     Overlays = 4,
+    /// Marks by conversation.
+    Marks = 5,
 }
 
 impl Tree {
     /// All, by their numbers in the journal.
-    pub(in crate::embedded) const ALL: [Self; 5] =
-        [Self::Conversations, Self::Members, Self::Users, Self::Meta, Self::Overlays];
+    pub(in crate::embedded) const ALL: [Self; 6] =
+        [Self::Conversations, Self::Members, Self::Users, Self::Meta, Self::Overlays, Self::Marks];
 
     fn of_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()

@@ -61,10 +61,13 @@ pub(in crate::embedded) fn open(dir: &Path, options: &Options, create: bool) -> 
         make_store(dir, &store, options)?;
     }
     let found = schema::check(&store)?;
+    let expect = if found < schema::SCHEMA { Expect::Older(found) } else { Expect::Whole };
     let (engine, journal_dir) = (store.join("engine"), store.join("journal"));
+    for tree in expect.new_dirs() {
+        manifests::forget_unfinished(&engine, &tree)?;
+    }
     manifests::check(&engine)?;
     let restored = restore::restore(journal::open(&journal_dir)?)?;
-    let expect = if found == schema::OLDEST { Expect::Oldest } else { Expect::Whole };
     let engine = Engine::open(&engine, options, expect)?;
     if found < schema::SCHEMA {
         // The new trees are there. From here on an older binary must not open it, for it would not see what they say.

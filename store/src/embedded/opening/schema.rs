@@ -9,9 +9,10 @@ use std::path::Path;
 use super::super::options::OpenError;
 
 /// The form this binary writes.
-pub(in crate::embedded) const SCHEMA: u32 = 3;
+pub(in crate::embedded) const SCHEMA: u32 = 4;
 
-/// The oldest form this binary reads: without the tree of overlays.
+/// The oldest form this binary reads: without the tree of overlays, which came with the next, and that of marks, with the one
+/// after.
 pub(in crate::embedded) const OLDEST: u32 = 2;
 
 /// The forms this binary reads.
