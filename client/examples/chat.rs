@@ -340,7 +340,7 @@ impl Chat {
                 let deed = if reacted.removed { "took back" } else { "gave" };
                 print(format_args!("[{seq}] * {user} {deed} {emoji} to [{}]", Printable(number)))
             }
-            Event::Other { .. } | Event::Typing { .. } => Ok(()),
+            Event::Other { .. } | Event::Typing { .. } | Event::Marks { .. } => Ok(()),
             Event::Gap { missed_from, first_available, .. } => {
                 eprintln!("(numbers {missed_from} to {} are no longer kept)", first_available - 1);
                 Ok(())

@@ -347,6 +347,46 @@ impl Client {
         self.ask(|waiter| Command::Typing { conversation, on, waiter }, |closed| closed).await.map(drop)
     }
 
+    /// The user has read everything up to this number; so they have received it, too. To be called with every message that
+    /// is shown: the server is told once a second for each conversation, the newest alone, and told again if it may have lost it.
+    /// Does not wait for the server; a mark that it refuses (not a member, above the head) is dropped.
+    pub async fn mark_read(&self, conversation: &str, seq: u64) -> Result<(), Error> {
+        self.mark(conversation, seq, 0).await
+    }
+
+    /// Everything up to this number has reached this device. In the same manner; kept in conversations of 32 members at most.
+    pub async fn mark_delivered(&self, conversation: &str, seq: u64) -> Result<(), Error> {
+        self.mark(conversation, 0, seq).await
+    }
+
+    async fn mark(&self, conversation: &str, read: u64, delivered: u64) -> Result<(), Error> {
+        let conversation = conversation.to_owned();
+        self.ask(|waiter| Command::Mark { conversation, read, delivered, waiter }, |closed| closed).await.map(drop)
+    }
+
+    /// How many messages of each of these conversations the user has not read, and of all together; 200 at most.
+    pub async fn unread(&self, conversations: &[&str]) -> Result<v1::UnreadCounts, Error> {
+        match self.call(Call::Unread(v1::Unread { conversations: owned(conversations) })).await? {
+            reply::Result::Unread(counts) => Ok(counts),
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
+    /// How far the members of a conversation have come; the request's fields say of whom. With a number or a message's id,
+    /// those who have read it, and when.
+    pub async fn marks(&self, marks: v1::Marks) -> Result<v1::MarkPage, Error> {
+        match self.call(Call::Marks(marks)).await? {
+            reply::Result::Marks(page) => Ok(page),
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
+    /// Who has read the message with this number, its sender among them, in the order of their ids after one of them.
+    pub async fn seen(&self, conversation: &str, seq: u64, after: Option<&str>) -> Result<v1::MarkPage, Error> {
+        let (conversation, after) = (conversation.to_owned(), after.map(str::to_owned));
+        self.marks(v1::Marks { conversation, seq: Some(seq), id: None, after, limit: 0 }).await
+    }
+
     /// The server's time, in milliseconds since 1970.
     pub async fn ping(&self) -> Result<u64, Error> {
         match self.call(Call::Ping(v1::Ping {})).await? {

@@ -9,8 +9,9 @@
 //! | `calls.rs` | the application's requests: sending, repeating, giving up |
 //! | `subscriptions.rs` | whose events are wanted, and asking for them |
 //! | `typing.rs` | what is shown, and who types there |
+//! | `marks.rs` | how far this user has come, and others |
 //! | `delivery.rs` | what the application is told, and when |
-//! | `outbox.rs`, `timeline.rs`, `flights.rs`, `timers.rs`, `jitter.rs` | the state that these four decide over |
+//! | `outbox.rs`, `timeline.rs`, `flights.rs`, `timers.rs`, `jitter.rs` | the state that these decide over |
 //!
 //! **Invariant:** nothing here iterates over a hash map, for its order would leak into the effects.
 
@@ -22,6 +23,7 @@ mod delivery;
 mod flights;
 mod jitter;
 mod link;
+mod marks;
 mod outbox;
 mod subscriptions;
 #[cfg(test)]
@@ -43,6 +45,7 @@ pub use self::io::{Call, Connection, Effect, From, Input, Loss, NoToken, Ticket}
 use self::flights::{Flights, Purpose};
 use self::jitter::Jitter;
 use self::link::{Link, Token};
+use self::marks::Marking;
 use self::outbox::{Known, Outbox};
 use self::timeline::Timeline;
 use self::timers::{Timer, Timers};
@@ -129,6 +132,7 @@ pub struct Core {
     notices: VecDeque<Event>,
     held_bytes: usize,
     showing: Showing,
+    marking: Marking,
 }
 
 impl Core {
@@ -167,6 +171,7 @@ impl Core {
             notices: VecDeque::new(),
             held_bytes: 0,
             showing: Showing::default(),
+            marking: Marking::default(),
             settings,
         }
     }
@@ -189,7 +194,7 @@ impl Core {
 
     /// Whether events wait for [`Input::Room`].
     pub fn is_stalled(&self) -> bool {
-        !self.stalled.is_empty() || !self.notices.is_empty() || self.showing.is_stalled()
+        !self.stalled.is_empty() || !self.notices.is_empty() || self.showing.is_stalled() || self.marking.is_stalled()
     }
 
     /// How many more events may be delivered before the next [`Input::Room`].
@@ -235,6 +240,7 @@ impl Core {
             Input::Unsubscribe { ticket, conversation } => self.unsubscribe(ticket, &conversation),
             Input::Show { ticket, conversations } => self.show(ticket, &conversations),
             Input::Typing { ticket, conversation, on } => self.typing(ticket, conversation, on),
+            Input::Mark { ticket, conversation, read, delivered } => self.mark(ticket, &conversation, read, delivered),
             Input::Room(room) => self.on_room(room),
             Input::Close(patience) => self.close(patience),
         }
@@ -251,6 +257,8 @@ impl Core {
             Purpose::Head(name) => self.on_head_known(&name, result),
             Purpose::Show => self.on_shown(result),
             Purpose::Typing => {}
+            Purpose::Mark(name) => self.on_marked(&name, result),
+            Purpose::Marks(name) => self.on_missed_marks(&name, result),
             Purpose::Call(ticket) => self.on_answer(ticket, id, result),
         }
     }
@@ -263,7 +271,8 @@ impl Core {
                 Timer::Move => self.start_moving(),
                 Timer::MoveNow => self.move_now(),
                 Timer::Renew => self.renew_again(),
-                Timer::Fetch | Timer::Unsubscribe | Timer::Show => {}
+                Timer::Fetch | Timer::Unsubscribe | Timer::Show | Timer::Marks => {}
+                Timer::Mark(name) => self.mark_again(&name),
                 Timer::Deadline(ticket) => self.give_up(ticket),
                 Timer::Retry(ticket) => self.outbox.wait_again(ticket),
                 Timer::Lane(name) => self.outbox.release(&name),
@@ -281,6 +290,8 @@ impl Core {
                 // The step's own timer covers hello, and nobody waits for the answers to the others.
                 Purpose::Hello | Purpose::Unsubscribe(_) | Purpose::Typing => {}
                 Purpose::Show => self.show_later(None),
+                Purpose::Mark(name) => self.mark_later(&name, None),
+                Purpose::Marks(name) => self.ask_marks_later(&name, None),
                 Purpose::Renew => self.renew_later(),
                 Purpose::Resume(asked) => {
                     let asked = self.still_for(id, asked, |(name, _)| name);
@@ -306,11 +317,12 @@ impl Core {
                 self.pump_unsubscribes();
                 self.pump_showing();
                 self.pump_calls();
+                self.pump_marks();
             }
             Link::Live { moving: true, .. } if self.flights.is_empty() => self.move_now(),
             _ => {}
         }
-        if self.closing && self.outbox.is_empty() && !self.is_closed() {
+        if self.closing && self.outbox.is_empty() && self.marking.is_said() && !self.is_closed() {
             self.finish(crate::error::Closed::Application);
         }
     }

@@ -58,6 +58,12 @@ pub(crate) enum Command {
         on: bool,
         waiter: Waiter,
     },
+    Mark {
+        conversation: String,
+        read: u64,
+        delivered: u64,
+        waiter: Waiter,
+    },
     Close {
         patience: Duration,
     },
@@ -215,6 +221,9 @@ impl Driver {
                 }
                 Command::Typing { conversation, on, waiter } => {
                     (Input::Typing { ticket: self.next_ticket(), conversation, on }, waiter, None)
+                }
+                Command::Mark { conversation, read, delivered, waiter } => {
+                    (Input::Mark { ticket: self.next_ticket(), conversation, read, delivered }, waiter, None)
                 }
                 Command::Close { patience } => {
                     self.give(Input::Close(patience));

@@ -80,6 +80,14 @@ pub enum Event {
         /// How many more there are.
         more: u64,
     },
+    /// Members have come farther: to where this says now, the newest of each. The first after a reconnect, or after much
+    /// waited to be read, may tell what is known already. A message is not followed by it, though it moves its sender's marks.
+    Marks {
+        /// Where.
+        conversation: String,
+        /// Whose, and how far; in conversations of more than 100 members the own ones alone.
+        marks: Vec<v1::MemberMarks>,
+    },
     /// No more events come from this conversation.
     Ended {
         /// Which.
@@ -102,6 +110,7 @@ impl Event {
             | Self::Other { conversation, .. }
             | Self::Gap { conversation, .. }
             | Self::Typing { conversation, .. }
+            | Self::Marks { conversation, .. }
             | Self::Ended { conversation, .. } => conversation,
         }
     }
@@ -112,7 +121,7 @@ impl Event {
             Self::Message(message) => Some(message.seq),
             Self::Members { seq, .. } | Self::Changed { seq, .. } | Self::Other { seq, .. } => Some(*seq),
             Self::Updated { seq, .. } | Self::Deleted { seq, .. } | Self::Reacted { seq, .. } => Some(*seq),
-            Self::Gap { .. } | Self::Typing { .. } | Self::Ended { .. } => None,
+            Self::Gap { .. } | Self::Typing { .. } | Self::Marks { .. } | Self::Ended { .. } => None,
         }
     }
 }

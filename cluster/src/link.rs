@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::limits::TYPERS_SHOWN_MAX;
+use switchyard_protocol::limits::{MARKS_TOLD_MEMBERS_MAX, TYPERS_SHOWN_MAX};
 use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 
@@ -73,6 +73,8 @@ impl Ask {
             Self::Annotate(annotate) => size_of::<AnnotateAsk>() + annotate.bytes(),
             Self::Pin { .. } => 0,
             Self::Show | Self::Hide | Self::Typing | Self::TypingEnd => 0,
+            Self::Mark(_) | Self::Unread => 0,
+            Self::Marks(ask) => ask.after.as_ref().map_or(0, |after| after.as_str().len()),
         }
     }
 }
@@ -144,6 +146,32 @@ pub enum Ask {
     Typing,
     /// The asker's session types no more, or is gone. Not answered.
     TypingEnd,
+    /// The asker has come so far. Answered [`Answer::Result`] with the marks as they are then.
+    Mark(MarkAsk),
+    /// What the asker has not read. Answered [`Answer::Result`] with `Reply::Unread` of this one conversation.
+    Unread,
+    /// A page of members' marks. Answered [`Answer::Result`].
+    Marks(Box<MarksAsk>),
+}
+
+/// How far a member has come; at least one of the two is said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MarkAsk {
+    /// Everything up to this number is read.
+    pub read: Option<u64>,
+    /// Everything up to this number is received.
+    pub delivered: Option<u64>,
+}
+
+/// A page of members' marks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MarksAsk {
+    /// Only members who have read up to this number, and when they came to.
+    pub passed: Option<u64>,
+    /// Members after this one in the order of ids.
+    pub after: Option<UserId>,
+    /// How many, at most.
+    pub limit: usize,
 }
 
 /// A message to store. Client id and text share one allocation.
@@ -328,6 +356,9 @@ pub enum Delivery {
     /// Who types in a conversation that this edge has open. The newest per conversation counts; it gives way to
     /// everything else, and what waits is replaced by what is newer.
     Typing(Box<TypersNow>),
+    /// Members of a conversation that this edge reads have come farther. It gives way to everything else, and what waits is
+    /// joined with what is newer.
+    Marks(Box<MarksNow>),
 }
 
 impl Delivery {
@@ -338,6 +369,7 @@ impl Delivery {
             Self::Event(event) => event.frame.len(),
             Self::Head { .. } => 0,
             Self::Typing(now) => now.bytes(),
+            Self::Marks(now) => now.bytes(),
         }
     }
 }
@@ -453,6 +485,47 @@ impl TypersNow {
     }
 }
 
+/// How far members of a conversation have come, as its owner tells an edge.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MarksNow {
+    /// Which conversation.
+    pub key: ConversationKey,
+    /// Members whose marks have risen, in the order of their ids, each once.
+    pub marks: Vec<v1::MemberMarks>,
+    /// Each reader is told of their own marks alone: there are too many members to tell all of all.
+    pub own: bool,
+    /// There was no room for all of them on the way.
+    pub missed: bool,
+}
+
+impl MarksNow {
+    /// Members of one conversation that may wait to be told: all of one in which everybody is told. Of more, what is
+    /// told says that some are missing.
+    pub const MEMBERS_MAX: usize = MARKS_TOLD_MEMBERS_MAX;
+
+    /// Joins with what is newer.
+    pub fn join(&mut self, newer: Self) {
+        for marks in newer.marks {
+            match self.marks.binary_search_by(|known| known.user.cmp(&marks.user)) {
+                Ok(at) => self.marks[at] = marks,
+                Err(at) if self.marks.len() < Self::MEMBERS_MAX => self.marks.insert(at, marks),
+                Err(_) => self.missed = true,
+            }
+        }
+        (self.own, self.missed) = (newer.own, self.missed | newer.missed);
+    }
+
+    /// The marks of one member.
+    pub fn of(&self, user: &UserId) -> Option<&v1::MemberMarks> {
+        let at = self.marks.binary_search_by(|known| known.user.as_str().cmp(user.as_str())).ok()?;
+        self.marks.get(at)
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.marks.iter().map(|it| size_of::<v1::MemberMarks>() + it.user.len()).sum::<usize>()
+    }
+}
+
 /// The way to a shard's owner is full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinkFull;
@@ -475,7 +548,7 @@ pub trait RouterLink {
     fn receive(&mut self, into: &mut Vec<Request>);
 
     /// Sends to an edge. Answers always go; an event gives way to a head mark where the edge's queue is full, unless it
-    /// puts somebody out, and who types waits until there is room, the newest of each conversation.
+    /// puts somebody out; who types and who has read what waits until there is room, the newest of each conversation.
     fn send(&mut self, edge: EdgeId, delivery: Delivery);
 
     /// Lets go what was sent in this turn.

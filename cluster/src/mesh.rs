@@ -7,7 +7,7 @@ use std::sync::Arc;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::shard::Shard;
 
-use crate::link::{Delivery, EdgeId, EdgeLink, LinkFull, Request, RouterLink, TypersNow};
+use crate::link::{Delivery, EdgeId, EdgeLink, LinkFull, MarksNow, Request, RouterLink, TypersNow};
 use crate::mailbox::{Bell, Mailbox};
 
 /// Requests that may wait for one router worker. At a microsecond or two each this is a tenth of a second of work; more
@@ -49,6 +49,8 @@ pub struct MeshRouter {
     marks: Vec<HashMap<ConversationKey, u64, foldhash::fast::RandomState>>,
     /// Per edge, who types where, as far as that waits for room.
     typing: Vec<HashMap<ConversationKey, Box<TypersNow>, foldhash::fast::RandomState>>,
+    /// Per edge, how far members have come, as far as that waits for room.
+    progress: Vec<HashMap<ConversationKey, Box<MarksNow>, foldhash::fast::RandomState>>,
 }
 
 /// Joins the workers behind these bells: an edge's and a router's end for each, in the same order.
@@ -73,6 +75,7 @@ pub fn join(bells: &[Arc<Bell>]) -> Vec<(MeshEdge, MeshRouter)> {
                 outgoing_bytes: vec![0; n],
                 marks: (0..n).map(|_| HashMap::default()).collect(),
                 typing: (0..n).map(|_| HashMap::default()).collect(),
+                progress: (0..n).map(|_| HashMap::default()).collect(),
             };
             (edge, router)
         })
@@ -135,6 +138,15 @@ impl RouterLink for MeshRouter {
                 self.typing[to].insert(now.key.clone(), now);
                 return;
             }
+            Delivery::Marks(now) => {
+                match self.progress[to].get_mut(&now.key) {
+                    Some(waiting) => waiting.join(*now),
+                    None => {
+                        self.progress[to].insert(now.key.clone(), now);
+                    }
+                }
+                return;
+            }
             other => other,
         };
         if let Delivery::Event(event) = &delivery {
@@ -158,11 +170,10 @@ impl RouterLink for MeshRouter {
             for (key, head) in self.marks[at].drain() {
                 self.outgoing[at].push(Delivery::Head { key, head });
             }
-            if !self.typing[at].is_empty()
-                && hub.deliveries.bytes() + self.outgoing_bytes[at] <= EVENT_BYTES_WAITING_MAX
-            {
-                for (_, now) in self.typing[at].drain() {
-                    let delivery = Delivery::Typing(now);
+            let idle = self.typing[at].is_empty() && self.progress[at].is_empty();
+            if !idle && hub.deliveries.bytes() + self.outgoing_bytes[at] <= EVENT_BYTES_WAITING_MAX {
+                let typing = self.typing[at].drain().map(|(_, now)| Delivery::Typing(now));
+                for delivery in typing.chain(self.progress[at].drain().map(|(_, now)| Delivery::Marks(now))) {
                     self.outgoing_bytes[at] += delivery.bytes();
                     self.outgoing[at].push(delivery);
                 }

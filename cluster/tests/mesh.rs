@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use switchyard_cluster::link::{
-    Answer, Ask, Asker, Delivery, EdgeId, EdgeLink as _, LiveEvent, Request, RouterLink as _, SendAsk, TypersNow,
+    Answer, Ask, Asker, Delivery, EdgeId, EdgeLink as _, LiveEvent, MarksNow, Request, RouterLink as _, SendAsk,
+    TypersNow,
 };
 use switchyard_cluster::mailbox::Bell;
 use switchyard_cluster::mesh::{
@@ -13,7 +14,7 @@ use switchyard_cluster::mesh::{
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::limits::BODY_BYTES_MAX;
 use switchyard_protocol::shard::Shard;
-use switchyard_protocol::v1::MessageKind;
+use switchyard_protocol::v1::{self, MessageKind};
 
 fn ends() -> (MeshEdge, MeshRouter) {
     let poll = mio::Poll::new().expect("a poll");
@@ -42,6 +43,7 @@ fn received(edge: &mut MeshEdge) -> Vec<(&'static str, u64, usize)> {
         Delivery::Head { head, .. } => ("head", *head, 0),
         Delivery::Answer { .. } => ("answer", 0, 0),
         Delivery::Typing(now) => ("typing", now.count, now.users.len()),
+        Delivery::Marks(now) => ("marks", now.marks.iter().map(|marks| marks.read).sum(), now.marks.len()),
     };
     deliveries.iter().map(told).collect()
 }
@@ -84,6 +86,42 @@ fn who_types_gives_way_to_all_else_and_only_the_newest_comes_in_the_end() {
     assert_eq!(received(&mut edge), [("event", 2, 0)]);
     router.flush();
     assert_eq!(received(&mut edge), [("typing", 0, 0)], "what was replaced is not told");
+}
+
+fn marks(all: &[(&str, u64)]) -> Delivery {
+    let of = |(user, read): &(&str, u64)| v1::MemberMarks { user: (*user).into(), read: *read, ..Default::default() };
+    Delivery::Marks(Box::new(MarksNow { key: key(), marks: all.iter().map(of).collect(), own: false, missed: false }))
+}
+
+#[test]
+fn marks_give_way_to_all_else_and_the_newest_of_each_member_comes_in_the_end() {
+    let (mut edge, mut router) = ends();
+    let large = Bytes::from(vec![0; EVENT_BYTES_WAITING_MAX + 1]);
+    router.send(EdgeId(0), marks(&[("ann", 1)]));
+    router.send(EdgeId(0), event(1, &Bytes::from_static(b"frame"), &[]));
+    router.flush();
+    assert_eq!(received(&mut edge), [("event", 1, 0), ("marks", 1, 1)]);
+    router.send(EdgeId(0), event(2, &large, &[]));
+    router.send(EdgeId(0), marks(&[("bob", 10)]));
+    router.flush();
+    router.send(EdgeId(0), marks(&[("ann", 200), ("bob", 20)]));
+    router.flush();
+    assert_eq!(received(&mut edge), [("event", 2, 0)]);
+    router.flush();
+    assert_eq!(received(&mut edge), [("marks", 220, 2)]);
+}
+
+#[test]
+fn of_more_members_than_may_wait_it_is_said_that_some_are_missing() {
+    let of = |n: u64| v1::MemberMarks { user: format!("u{n:03}"), read: n, ..Default::default() };
+    let now = |from, to| MarksNow { key: key(), marks: (from..to).map(of).collect(), own: false, missed: false };
+    let mut waiting = now(0, 60);
+    waiting.join(now(50, 100));
+    assert_eq!((waiting.marks.len(), waiting.missed), (MarksNow::MEMBERS_MAX, false));
+    waiting.join(now(90, 110));
+    assert_eq!((waiting.marks.len(), waiting.missed), (MarksNow::MEMBERS_MAX, true));
+    assert_eq!(waiting.of(&UserId::new("u099").expect("a valid id")).map(|marks| marks.read), Some(99));
+    assert_eq!(waiting.of(&UserId::new("u100").expect("a valid id")), None);
 }
 
 const ASKER: Asker = Asker { edge: EdgeId(0), session: 1, request: 1 };

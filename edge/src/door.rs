@@ -15,6 +15,7 @@
 //! | `desk` | what a session's call needs |
 //! | `deliver` | answers and events from the link to queues |
 //! | `typing` | who types, to those who have the conversation open |
+//! | `marks` | how far members have come, to those who read the conversation |
 //! | `outbox`, `queue` | frames, each made once; what waits for a socket |
 //! | `ending` | goodbyes, and what is cleaned up after a connection |
 //! | `timers` | deadlines |
@@ -28,6 +29,7 @@ mod desk;
 mod ending;
 mod intake;
 mod listen;
+mod marks;
 mod opening;
 mod outbox;
 mod queue;

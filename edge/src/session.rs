@@ -17,6 +17,7 @@ mod line;
 mod live;
 mod showing;
 mod ticket;
+mod unread;
 
 #[cfg(test)]
 mod tests;
@@ -255,12 +256,15 @@ impl Session {
             Request::Delete(delete) => check::delete(&delete),
             Request::React(react) => check::react(react),
             Request::Pin(pin) => check::pin(&pin),
+            Request::Mark(mark) => check::mark(&mark),
+            Request::Marks(marks) => check::marks(&marks),
             Request::Get(get) => check::conversation(&get.conversation).map(|id| (id, live::GET)),
             Request::Leave(leave) => check::conversation(&leave.conversation).map(|id| (id, live::LEAVE)),
             Request::Subscribe(subscribe) => return live.subscribe(id, &subscribe, cx),
             Request::Resume(resume) => return live.resume(id, &resume, cx),
             Request::Unsubscribe(unsubscribe) => return live.unsubscribe(id, &unsubscribe, cx),
             Request::Open(open) => return live.open(id, &open, cx),
+            Request::Unread(unread) => return live.unread(id, &unread, cx),
             Request::Typing(typing) => return live.typing(id, &typing, cx),
             Request::Renew(renew) => return live.renew(id, &renew, cx),
             Request::Ping(_) => return live::pong(id, cx),

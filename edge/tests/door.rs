@@ -10,6 +10,8 @@ mod site;
 mod endings;
 #[path = "door/entrance.rs"]
 mod entrance;
+#[path = "door/marks.rs"]
+mod marks;
 #[path = "door/talk.rs"]
 mod talk;
 #[path = "door/typing.rs"]

@@ -64,6 +64,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "ConversationChanged.pinned",
         "ConversationChanged.unpinned",
         "Hello.subscribe",
+        "Mark.read",
+        "Mark.delivered",
+        "Mark.id",
+        "Marks.seq",
+        "Marks.id",
+        "Marks.after",
+        "MemberMarks.passed_ms",
+        "UnreadConversation.error",
     ] {
         config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Option::is_none\")]");
     }
@@ -71,7 +79,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for field in ["Send.mentions", "Message.reactions", "Message.mentions"] {
         config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Vec::is_empty\")]");
     }
-    for field in ["Message.pinned", "Message.deleted"] {
+    for field in ["Message.pinned", "Message.deleted", "MemberMarks.passed_earlier"] {
         let skipped = "#[serde(skip_serializing_if = \"std::ops::Not::not\")]";
         config.field_attribute(format!("switchyard.v1.{field}"), skipped);
     }
@@ -98,6 +106,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("Promote.member", "user_id"),
         ("Demote.member", "user_id"),
         ("Members.after", "optional_user_id"),
+        ("Marks.after", "optional_user_id"),
     ] {
         let with = format!("#[serde(deserialize_with = \"crate::json::user_id::{with}\")]");
         config.field_attribute(format!("switchyard.v1.{field}"), with);

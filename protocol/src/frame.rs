@@ -22,7 +22,10 @@
 //! | `demote` | 23 | `changed` | a member becomes moderator or plain member |
 //! | `close` | 24 | `changed` | read-only from now on |
 //! | `reopen` | 25 | `changed` | read-only no more |
+//! | `mark` | 33 | `marked` | up to which number the asker has read and received |
 //! | `typing` | 34 | `done` | the asker is typing, or has stopped |
+//! | `unread` | 37 | `unread` | how many messages of conversations the asker has not read |
+//! | `marks` | 38 | `marks` | a page of members' marks, or of those who have read a message |
 //!
 //! | event | number | numbered | when |
 //! |---|--:|---|---|
@@ -34,6 +37,7 @@
 //! | `drain` | 8 | no | the server is going away |
 //! | `token_expiring` | 9 | no | renew within `in_ms` |
 //! | `typing` | 13 | no | who types in an open conversation changed; the newest replaces the one before |
+//! | `marks` | 15 | no | how far members have come; the newest of each counts |
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -70,7 +74,7 @@ impl Form {
 }
 
 /// Requests that have a number and a name, but are not answered by this version.
-pub const RESERVED_REQUESTS: [(u32, &str); 12] = [
+pub const RESERVED_REQUESTS: [(u32, &str); 10] = [
     (21, "list"),
     (26, "archive"),
     (27, "unarchive"),
@@ -79,10 +83,8 @@ pub const RESERVED_REQUESTS: [(u32, &str); 12] = [
     (30, "decline"),
     (31, "block"),
     (32, "unblock"),
-    (33, "mark"),
     (35, "watch"),
     (36, "unwatch"),
-    (37, "unread"),
 ];
 
 /// Fields of `send` that have a number and a name, but no meaning in this version. Unknown fields are skipped; one of these
@@ -230,5 +232,8 @@ pub fn request_name(request: &Request) -> &'static str {
         Request::Delete(_) => "delete",
         Request::React(_) => "react",
         Request::Pin(_) => "pin",
+        Request::Mark(_) => "mark",
+        Request::Unread(_) => "unread",
+        Request::Marks(_) => "marks",
     }
 }

@@ -40,6 +40,9 @@ pub enum ReplyKind {
     Renewed,
     Pong,
     Opened,
+    Marked,
+    Unread,
+    Marks,
 }
 
 impl ReplyKind {
@@ -62,6 +65,9 @@ impl ReplyKind {
             Request::Open(_) => Self::Opened,
             Request::Typing(_) => Self::Done,
             Request::Edit(_) | Request::Delete(_) | Request::React(_) | Request::Pin(_) => Self::Changed,
+            Request::Mark(_) => Self::Marked,
+            Request::Unread(_) => Self::Unread,
+            Request::Marks(_) => Self::Marks,
         }
     }
 }
@@ -182,6 +188,9 @@ pub(crate) fn decode_client(text: &str) -> Result<(u64, Request), DecodeError> {
         "delete" => serde_json::from_str(body).map(Request::Delete),
         "react" => serde_json::from_str(body).map(Request::React),
         "pin" => serde_json::from_str(body).map(Request::Pin),
+        "mark" => serde_json::from_str(body).map(Request::Mark),
+        "unread" => serde_json::from_str(body).map(Request::Unread),
+        "marks" => serde_json::from_str(body).map(Request::Marks),
         other => return Err(DecodeError::new(id, unknown_request(other))),
     };
     match request {
@@ -246,6 +255,9 @@ impl Serialize for ClientFrame {
                 Request::Delete(body) => map.serialize_entry(name, body)?,
                 Request::React(body) => map.serialize_entry(name, body)?,
                 Request::Pin(body) => map.serialize_entry(name, body)?,
+                Request::Mark(body) => map.serialize_entry(name, body)?,
+                Request::Unread(body) => map.serialize_entry(name, body)?,
+                Request::Marks(body) => map.serialize_entry(name, body)?,
             }
         }
         map.end()
@@ -282,6 +294,9 @@ fn serialize_reply<S: Serializer>(reply: &Reply, serializer: S) -> Result<S::Ok,
         Some(R::Renewed(data)) => map.serialize_entry("data", data)?,
         Some(R::Pong(data)) => map.serialize_entry("data", data)?,
         Some(R::Opened(data)) => map.serialize_entry("data", data)?,
+        Some(R::Marked(data)) => map.serialize_entry("data", data)?,
+        Some(R::Unread(data)) => map.serialize_entry("data", data)?,
+        Some(R::Marks(data)) => map.serialize_entry("data", data)?,
         None => {}
     }
     map.end()
@@ -303,6 +318,7 @@ impl Serialize for Event {
             Some(B::Updated(_)) => "updated",
             Some(B::Deleted(_)) => "deleted",
             Some(B::Reacted(_)) => "reacted",
+            Some(B::Marks(_)) => "marks",
             None => "",
         };
         map.serialize_entry("event", name)?;
@@ -331,6 +347,12 @@ impl Serialize for Event {
             Some(B::Typing(body)) => {
                 map.serialize_entry("users", &body.users)?;
                 map.serialize_entry("more", &body.more)?;
+            }
+            Some(B::Marks(body)) => {
+                map.serialize_entry("marks", &body.marks)?;
+                if body.missed {
+                    map.serialize_entry("missed", &body.missed)?;
+                }
             }
             None => {}
         }
@@ -369,6 +391,8 @@ struct EventWire {
     in_ms: u64,
     users: Vec<String>,
     more: u64,
+    marks: Vec<v1::MemberMarks>,
+    missed: bool,
 }
 
 impl From<EventWire> for Event {
@@ -386,6 +410,7 @@ impl From<EventWire> for Event {
             "drain" => Some(B::Drain(v1::Drain { after_min_ms: wire.after_min_ms, after_max_ms: wire.after_max_ms })),
             "token_expiring" => Some(B::TokenExpiring(v1::TokenExpiring { in_ms: wire.in_ms })),
             "typing" => Some(B::Typing(v1::Typers { users: wire.users, more: wire.more })),
+            "marks" => Some(B::Marks(v1::MarksChanged { marks: wire.marks, missed: wire.missed })),
             _ => None,
         };
         Self { conversation: wire.conversation, seq: wire.seq, body }
@@ -425,6 +450,9 @@ pub fn decode_server(
             ReplyKind::Renewed => R::Renewed(serde_json::from_str(data)?),
             ReplyKind::Pong => R::Pong(serde_json::from_str(data)?),
             ReplyKind::Opened => R::Opened(serde_json::from_str(data)?),
+            ReplyKind::Marked => R::Marked(serde_json::from_str(data)?),
+            ReplyKind::Unread => R::Unread(serde_json::from_str(data)?),
+            ReplyKind::Marks => R::Marks(serde_json::from_str(data)?),
         }
     } else {
         R::Error(wire.error.unwrap_or_else(|| crate::frame::error(ErrorCode::Internal, "", None)))

@@ -63,6 +63,19 @@ pub const PINS_MAX: usize = 50;
 /// Bytes of a message's text that are shown where another one answers it.
 pub const QUOTE_BYTES_MAX: usize = 256;
 
+/// Members of a conversation in which it is known what has reached whom: in larger ones that is nobody's question.
+pub const DELIVERED_MEMBERS_MAX: usize = 32;
+
+/// Members of a conversation in which everybody is told how far the others have read; in larger ones who asks is told.
+pub const MARKS_TOLD_MEMBERS_MAX: usize = 100;
+
+/// Members in one page of `marks`.
+pub const MARKS_PAGE_MAX: usize = 1_000;
+
+/// How long it takes at most until a mark that was answered is stored: a client that loses its connection within this
+/// time says it again.
+pub const MARK_STORED_WITHIN_MS: u64 = 1_000;
+
 /// Members that one `create` or `add` may name.
 pub const MEMBERS_PER_REQUEST_MAX: usize = 1_000;
 

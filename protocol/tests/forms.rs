@@ -102,6 +102,13 @@ fn request() -> impl Strategy<Value = Request> {
         ),
         (text(), int(), option::of(text()), any::<bool>())
             .prop_map(|(conversation, seq, id, remove)| { Request::Pin(v1::Pin { conversation, seq, id, remove }) }),
+        (text(), option::of(int()), option::of(int()), option::of(text())).prop_map(
+            |(conversation, read, delivered, id)| Request::Mark(v1::Mark { conversation, read, delivered, id })
+        ),
+        texts().prop_map(|conversations| Request::Unread(v1::Unread { conversations })),
+        (text(), option::of(int()), option::of(text()), option::of(text()), 0..50u32).prop_map(
+            |(conversation, seq, id, after, limit)| Request::Marks(v1::Marks { conversation, seq, id, after, limit })
+        ),
     ]
 }
 
@@ -170,6 +177,20 @@ fn member() -> impl Strategy<Value = v1::Member> {
     (text(), 0..3i32).prop_map(|(user, role)| v1::Member { user, role })
 }
 
+fn marks() -> impl Strategy<Value = v1::MemberMarks> {
+    (text(), int(), int(), int(), int(), option::of(int()), any::<bool>()).prop_map(
+        |(user, read, read_ms, delivered, delivered_ms, passed_ms, passed_earlier)| v1::MemberMarks {
+            user,
+            read,
+            read_ms,
+            delivered,
+            delivered_ms,
+            passed_ms,
+            passed_earlier,
+        },
+    )
+}
+
 fn event() -> impl Strategy<Value = v1::Event> {
     let body = prop_oneof![
         message().prop_map(Body::Message),
@@ -206,6 +227,7 @@ fn event() -> impl Strategy<Value = v1::Event> {
         (int(), int()).prop_map(|(after_min_ms, after_max_ms)| Body::Drain(v1::Drain { after_min_ms, after_max_ms })),
         int().prop_map(|in_ms| Body::TokenExpiring(v1::TokenExpiring { in_ms })),
         (texts(), int()).prop_map(|(users, more)| Body::Typing(v1::Typers { users, more })),
+        (vec(marks(), 0..3), any::<bool>()).prop_map(|(marks, missed)| Body::Marks(v1::MarksChanged { marks, missed })),
     ];
     (text(), int(), body).prop_map(|(conversation, seq, body)| v1::Event { conversation, seq, body: Some(body) })
 }
@@ -223,11 +245,13 @@ fn conversation() -> impl Strategy<Value = v1::Conversation> {
     (
         (text(), 0..2i32, option::of(text()), option::of(text()), option::of(text())),
         (int(), int(), int(), 0..3i32, int(), any::<bool>(), texts()),
+        (int(), int()),
     )
         .prop_map(
             |(
                 (id, kind, name, avatar, context),
                 (head, first_available, member_count, role, created_ms, closed, pins),
+                (unread, read),
             )| {
                 v1::Conversation {
                     id,
@@ -242,6 +266,8 @@ fn conversation() -> impl Strategy<Value = v1::Conversation> {
                     created_ms,
                     closed,
                     pins,
+                    unread,
+                    read,
                 }
             },
         )
@@ -271,6 +297,11 @@ fn resumed() -> impl Strategy<Value = v1::ResumedConversation> {
 fn opened() -> impl Strategy<Value = v1::OpenedConversation> {
     (text(), texts(), int(), option::of(failure()))
         .prop_map(|(conversation, users, more, error)| v1::OpenedConversation { conversation, users, more, error })
+}
+
+fn unread() -> impl Strategy<Value = v1::UnreadConversation> {
+    (text(), int(), int(), option::of(failure()))
+        .prop_map(|(conversation, unread, read, error)| v1::UnreadConversation { conversation, unread, read, error })
 }
 
 fn reply() -> impl Strategy<Value = (ReplyKind, R)> {
@@ -304,6 +335,16 @@ fn reply() -> impl Strategy<Value = (ReplyKind, R)> {
         int().prop_map(|expires_at_ms| (ReplyKind::Renewed, R::Renewed(v1::Renewed { expires_at_ms }))),
         int().prop_map(|server_time_ms| (ReplyKind::Pong, R::Pong(v1::Pong { server_time_ms }))),
         vec(opened(), 0..3).prop_map(|opened| (ReplyKind::Opened, R::Opened(v1::Opened { opened }))),
+        (text(), marks(), int()).prop_map(|(conversation, marks, unread)| (
+            ReplyKind::Marked,
+            R::Marked(v1::Marked { conversation, marks: Some(marks), unread })
+        )),
+        (vec(unread(), 0..3), int()).prop_map(|(conversations, total)| (
+            ReplyKind::Unread,
+            R::Unread(v1::UnreadCounts { conversations, total })
+        )),
+        (vec(marks(), 0..3), any::<bool>())
+            .prop_map(|(marks, more)| (ReplyKind::Marks, R::Marks(v1::MarkPage { marks, more }))),
     ]
 }
 

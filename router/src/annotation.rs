@@ -27,6 +27,9 @@ pub(crate) struct EditEvent {
 pub(crate) struct DeleteEvent {
     #[prost(uint64, tag = "1")]
     pub(crate) target: Seq,
+    /// The message did not count as unread: it was a SYSTEM one.
+    #[prost(bool, tag = "2")]
+    pub(crate) uncounted: bool,
 }
 
 /// Body of [`RowKind::React`]. It is only stored if it changes something.
@@ -251,9 +254,11 @@ mod tests {
     #[test]
     fn nothing_is_left_of_what_was_deleted_but_where_its_texts_are() {
         let mut overlay = OverlayRecord::default();
-        for (seq, event) in
-            (7..).zip([edit("a"), react("+1", false), AnnotationEvent::Delete(DeleteEvent { target: 1 })])
-        {
+        for (seq, event) in (7..).zip([
+            edit("a"),
+            react("+1", false),
+            AnnotationEvent::Delete(DeleteEvent { target: 1, uncounted: false }),
+        ]) {
             overlay.apply(&event, seq, 1);
         }
         let mut message =

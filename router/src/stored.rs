@@ -63,6 +63,11 @@ impl RowKind {
     }
 }
 
+/// Whether a row with this number is a message that counts: one of people's, which takes the next ordinal.
+pub(crate) fn counts(number: u32) -> bool {
+    RowKind::parse(number).is_some_and(|(kind, message)| kind.is_message() && message != v1::MessageKind::System)
+}
+
 /// A member as stored, in events and in the member projection.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(crate) struct StoredMember {
@@ -158,6 +163,12 @@ pub(crate) struct ConversationRecord {
     /// Whether any of its messages was ever changed: there may be overlays.
     #[prost(bool, tag = "9")]
     pub(crate) annotated: bool,
+    /// Deleted messages that somebody may not have read, in order.
+    #[prost(uint64, repeated, tag = "11")]
+    pub(crate) deleted: Vec<u64>,
+    /// The marks that follow from the log up to it are stored. An older version wrote none.
+    #[prost(bool, tag = "10")]
+    pub(crate) marked: bool,
 }
 
 /// The projection of a member.
@@ -167,6 +178,32 @@ pub(crate) struct MemberRecord {
     pub(crate) role: i32,
     #[prost(uint64, tag = "2")]
     pub(crate) joined: u64,
+}
+
+/// What is stored beside a member's read mark.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct ReadMark {
+    /// How many messages that count there are up to it.
+    #[prost(uint64, tag = "1")]
+    pub(crate) ordinal: u64,
+    #[prost(uint64, tag = "2")]
+    pub(crate) ms: u64,
+    /// Its newest moves, oldest first.
+    #[prost(uint64, repeated, tag = "3")]
+    pub(crate) step_reads: Vec<u64>,
+    /// When each was.
+    #[prost(uint64, repeated, tag = "4")]
+    pub(crate) step_ms: Vec<u64>,
+    /// There were none before.
+    #[prost(bool, tag = "5")]
+    pub(crate) complete: bool,
+}
+
+/// What is stored beside a mark of what was delivered.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct DeliveredMark {
+    #[prost(uint64, tag = "2")]
+    pub(crate) ms: u64,
 }
 
 /// A user id from a stored text; stored ones were checked when they came in.

@@ -17,6 +17,8 @@ mod desk;
 mod ending;
 #[path = "../../../edge/src/door/intake.rs"]
 mod intake;
+#[path = "../../../edge/src/door/marks.rs"]
+mod marks;
 #[path = "../../../edge/src/door/opening.rs"]
 mod opening;
 #[path = "../../../edge/src/door/outbox.rs"]

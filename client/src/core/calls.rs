@@ -240,6 +240,7 @@ impl Core {
                 self.outbox.land(ticket);
                 self.fail(ticket, Error::TooLarge);
             }
+            Purpose::Mark(name) => self.forget_mark(&name),
             Purpose::Hello => self.finish(Closed::Token("the token is larger than a frame".to_owned())),
             Purpose::Head(name) => {
                 // No frame can name this conversation, so nothing can be sent there either.

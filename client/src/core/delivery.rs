@@ -26,6 +26,7 @@ impl Core {
                 self.on_gap(&name, gap.first_available);
             }
             Some(Body::Typing(typers)) => return self.tell_typers(&name, typers),
+            Some(Body::Marks(changed)) => return self.on_marks(&name, changed),
             _ if event.seq > 0 => self.on_numbered(&name, event),
             _ => return,
         }
@@ -120,6 +121,7 @@ impl Core {
             self.look_after(&name);
         }
         self.tell_held_typers();
+        self.tell_held_marks();
     }
 }
 

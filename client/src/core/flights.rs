@@ -29,6 +29,10 @@ pub(crate) enum Purpose {
     Show,
     /// That the user types, or has stopped.
     Typing,
+    /// How far the user has come there.
+    Mark(Name),
+    /// How far others have come there, as some of it was missed.
+    Marks(Name),
     /// The application's request.
     Call(Ticket),
 }

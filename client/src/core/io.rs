@@ -38,6 +38,8 @@ pub enum Call {
     Delete(v1::Delete),
     React(v1::React),
     Pin(v1::Pin),
+    Unread(v1::Unread),
+    Marks(v1::Marks),
     Ping(v1::Ping),
 }
 
@@ -70,6 +72,8 @@ impl Call {
             Self::Delete(body) => Request::Delete(body),
             Self::React(body) => Request::React(body),
             Self::Pin(body) => Request::Pin(body),
+            Self::Unread(body) => Request::Unread(body),
+            Self::Marks(body) => Request::Marks(body),
             Self::Ping(body) => Request::Ping(body),
         }
     }
@@ -89,6 +93,8 @@ impl Call {
             | Self::Members(_)
             // What is deleted stays so.
             | Self::Delete(_)
+            | Self::Unread(_)
+            | Self::Marks(_)
             | Self::Ping(_) => Repeat::Harmless,
         }
     }
@@ -111,7 +117,8 @@ impl Call {
             | Self::Delete(_)
             | Self::React(_)
             | Self::Pin(_) => true,
-            Self::History(_) | Self::Get(_) | Self::Members(_) | Self::Ping(_) => false,
+            Self::History(_) | Self::Get(_) | Self::Members(_) => false,
+            Self::Unread(_) | Self::Marks(_) | Self::Ping(_) => false,
         }
     }
 
@@ -125,6 +132,7 @@ impl Call {
             Self::Edit(edit) => edit.text.len() + edit.mentions.iter().map(String::len).sum::<usize>(),
             Self::Create(create) => create.members.iter().map(String::len).sum(),
             Self::Add(add) => add.members.iter().map(String::len).sum(),
+            Self::Unread(unread) => unread.conversations.iter().map(String::len).sum(),
             _ => 0,
         };
         text + std::mem::size_of::<Self>()
@@ -224,6 +232,17 @@ pub enum Input {
         conversation: String,
         /// Whether they type.
         on: bool,
+    },
+    /// The user has read and received so much of a conversation; 0 for nothing new. Answered at once.
+    Mark {
+        /// Under which to answer.
+        ticket: Ticket,
+        /// Where.
+        conversation: String,
+        /// Up to which number they have read.
+        read: u64,
+        /// Up to which number they have received.
+        delivered: u64,
     },
     /// So many more events the application's queue has room for.
     Room(usize),

@@ -75,6 +75,15 @@ pub const TOKEN_FRESH: Duration = Duration::from_secs(5);
 /// Conversations without a subscription whose head is remembered for `since`.
 pub const HEADS_MAX: usize = 4_096;
 
+/// A server has stored a mark this long after it answered it, and so long the next mark of the same conversation waits.
+pub const MARK_STORED_WITHIN: Duration = Duration::from_millis(switchyard_protocol::limits::MARK_STORED_WITHIN_MS);
+
+/// Conversations whose marks are kept before those that are stored for certain are let go.
+pub const MARKED_KEPT_MAX: usize = 64;
+
+/// Conversations in which marks wait to be said, at most.
+pub const MARKED_MAX: usize = 4_096;
+
 /// How often it is said again that the user goes on typing.
 pub const TYPING_REPEAT: Duration = Duration::from_secs(3);
 

@@ -292,6 +292,7 @@ impl Core {
         self.link = Link::Waiting;
         self.detach_all();
         self.forget_showing();
+        self.marks_cut_off();
         for (id, flight) in self.flights.take() {
             match flight.purpose {
                 Purpose::Call(ticket) => self.on_cut_off(ticket, id),
@@ -403,6 +404,7 @@ impl Core {
         }
         self.end_all_subscriptions(&closed);
         self.end_showing(&closed);
+        self.end_marks();
         self.say(State::Closed(closed));
     }
 }

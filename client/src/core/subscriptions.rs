@@ -391,6 +391,7 @@ impl Core {
     fn drop_timeline(&mut self, name: &Name) -> Option<Timeline> {
         let mut timeline = self.timelines.remove(name)?;
         self.showing.forget(name);
+        self.marking.forget(name);
         if timeline.position.is_some() {
             self.remember(name, Known { head: timeline.head, first: 0 });
         }

@@ -3,6 +3,7 @@
 mod calls;
 mod connection;
 mod events;
+mod marks;
 mod model;
 mod typing;
 

@@ -46,6 +46,7 @@ impl<L: EdgeLink> Door<L> {
             Delivery::Event(event) => self.fan_out(&event, now),
             Delivery::Head { key, head } => self.fan_out_head(key, head),
             Delivery::Typing(typers) => self.fan_out_typing(typers),
+            Delivery::Marks(marks) => self.fan_out_marks(&marks),
         }
     }
 
@@ -209,6 +210,9 @@ impl<L: EdgeLink> Door<L> {
                 self.go_on(slot, now);
                 for mark in owed.heads {
                     self.tell_mark(slot, mark);
+                }
+                for conversation in owed.marks {
+                    self.tell_marks_missed(slot, conversation);
                 }
                 for conversation in owed.typing {
                     self.tell_typing(slot, conversation);

@@ -28,6 +28,8 @@ pub(super) struct Owed {
     pub(super) heads: Vec<Mark>,
     /// Conversations of which it changed who types: as it is by then.
     pub(super) typing: Vec<ConversationId>,
+    /// Conversations of which it was not told how far members have come.
+    pub(super) marks: Vec<ConversationId>,
 }
 
 #[derive(Default)]
@@ -101,6 +103,15 @@ impl Queue {
         let Some(backlog) = &mut self.backlog else { return false };
         if !backlog.owed.typing.contains(&conversation) {
             backlog.owed.typing.push(conversation);
+        }
+        true
+    }
+
+    /// Whether marks in this conversation are not told now, for something waits: then it is remembered that they were not.
+    pub(super) fn leave_marks_out(&mut self, conversation: ConversationId) -> bool {
+        let Some(backlog) = &mut self.backlog else { return false };
+        if !backlog.owed.marks.contains(&conversation) {
+            backlog.owed.marks.push(conversation);
         }
         true
     }

@@ -3,13 +3,13 @@
 
 mod messages;
 
-use switchyard_cluster::link::{Ask, CreateAsk, HistoryAsk, PageFrom, Refusal, SendAsk, UpdateAsk};
+use switchyard_cluster::link::{Ask, CreateAsk, HistoryAsk, MarkAsk, MarksAsk, PageFrom, Refusal, SendAsk, UpdateAsk};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::hot::SendView;
 use switchyard_protocol::id::{ConversationId, MessageId, TenantId, UserId};
 use switchyard_protocol::limits::{
-    AVATAR_BYTES_MAX, CONTEXT_BYTES_MAX, ID_BYTES_MAX, INTEGER_MAX, MEMBERS_PAGE_MAX, MEMBERS_PER_REQUEST_MAX,
-    NAME_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX,
+    AVATAR_BYTES_MAX, CONTEXT_BYTES_MAX, ID_BYTES_MAX, INTEGER_MAX, MARKS_PAGE_MAX, MEMBERS_PAGE_MAX,
+    MEMBERS_PER_REQUEST_MAX, NAME_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX,
 };
 use switchyard_protocol::v1;
 
@@ -151,14 +151,55 @@ pub(super) fn history(history: &v1::History) -> Checked {
         None => (conversation(&history.conversation)?, from.unwrap_or(PageFrom::Newest)),
         Some(_) if from.is_some() => return Err(ONE),
         Some(id) => {
-            let id = MessageId::parse(id).map_err(|_| Refusal::NOT_FOUND)?;
-            if !history.conversation.is_empty() && history.conversation != id.conversation.text().as_str() {
-                return Err(Refusal::NOT_FOUND);
-            }
+            let id = message(&history.conversation, id)?;
             (id.conversation, PageFrom::Before(id.seq))
         }
     };
     Ok((conversation, Ask::History(HistoryAsk { from, limit })))
+}
+
+/// A message's id in place of a conversation and a number.
+fn message(conversation: &str, id: &str) -> Result<MessageId, Refusal> {
+    let id = MessageId::parse(id).map_err(|_| Refusal::NOT_FOUND)?;
+    if !conversation.is_empty() && conversation != id.conversation.text().as_str() {
+        return Err(Refusal::NOT_FOUND);
+    }
+    Ok(id)
+}
+
+/// How far the asker has come.
+pub(super) fn mark(mark: &v1::Mark) -> Checked {
+    let (conversation, read) = match &mark.id {
+        None => (conversation(&mark.conversation)?, mark.read),
+        Some(_) if mark.read.is_some() => return Err(bad("a mark is a number or a message's id")),
+        Some(id) => {
+            let id = message(&mark.conversation, id)?;
+            (id.conversation, Some(id.seq))
+        }
+    };
+    let ask = MarkAsk { read: read.map(integer).transpose()?, delivered: mark.delivered.map(integer).transpose()? };
+    if ask.read.is_none() && ask.delivered.is_none() {
+        return Err(bad("nothing to mark"));
+    }
+    Ok((conversation, Ask::Mark(ask)))
+}
+
+/// A page of members' marks.
+pub(super) fn marks(marks: &v1::Marks) -> Checked {
+    let limit = match marks.limit as usize {
+        0 => MARKS_PAGE_MAX,
+        limit => limit.min(MARKS_PAGE_MAX),
+    };
+    let after = marks.after.as_deref().map(user).transpose()?;
+    let (conversation, passed) = match &marks.id {
+        None => (conversation(&marks.conversation)?, marks.seq.map(integer).transpose()?),
+        Some(_) if marks.seq.is_some() => return Err(bad("a message is a number or an id")),
+        Some(id) => {
+            let id = message(&marks.conversation, id)?;
+            (id.conversation, Some(id.seq))
+        }
+    };
+    Ok((conversation, Ask::Marks(Box::new(MarksAsk { passed, after, limit }))))
 }
 
 /// A page of members.

@@ -2,7 +2,7 @@
 //! requests holds however large they are. Estimates, made of what the request itself says.
 
 use switchyard_cluster::link::Ask;
-use switchyard_protocol::limits::{MEMBERS_PAGE_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX};
+use switchyard_protocol::limits::{MARKS_PAGE_MAX, MEMBERS_PAGE_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX};
 use switchyard_protocol::v1::client_frame::Request;
 
 /// Members or conversations that mean as much work as one plain request: the store takes them in batches.
@@ -27,8 +27,10 @@ pub(super) fn of(request: &Request) -> u64 {
         Request::Resume(resume) => names(resume.positions.len()),
         Request::Subscribe(subscribe) => names(subscribe.conversations.len()),
         Request::Unsubscribe(unsubscribe) => names(unsubscribe.conversations.len()),
+        Request::Unread(unread) => names(unread.conversations.len()),
         Request::History(history) => rows(history.limit, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX),
         Request::Members(members) => rows(members.limit, MEMBERS_PAGE_MAX, MEMBERS_PAGE_MAX),
+        Request::Marks(marks) => rows(marks.limit, MARKS_PAGE_MAX, MARKS_PAGE_MAX),
         _ => 0,
     };
     1 + more as u64

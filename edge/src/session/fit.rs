@@ -26,6 +26,7 @@ pub(super) fn fit(form: Form, result: &mut Reply) {
             room.cut(&mut page.messages);
         }
         Reply::Members(page) => page.more |= room.cut(&mut page.members),
+        Reply::Marks(page) => page.more |= room.cut(&mut page.marks),
         Reply::Resumed(resumed) => {
             for conversation in &mut resumed.conversations {
                 fit_conversation(&mut room, conversation);

@@ -26,6 +26,7 @@ enum Outcome {
     Waiting,
     Subscribed { head: u64, missed: v1::ResumedConversation },
     Opened(v1::Typers),
+    Unread(v1::UnreadConversation),
     Refused(Refusal),
 }
 
@@ -49,7 +50,7 @@ pub(super) struct Gathering {
     pub(super) number: u32,
     /// The client's id of it.
     pub(super) id: u64,
-    /// Hello, subscribe, resume or open.
+    /// Hello, subscribe, resume, open or unread.
     pub(super) kind: RequestKind,
     waiting: u16,
     parts: Vec<Part>,
@@ -83,6 +84,8 @@ pub(super) struct Gathered {
     pub(super) opened: Vec<v1::OpenedConversation>,
     /// Those of them that were granted.
     pub(super) shown: Vec<ConversationId>,
+    /// Those of `unread`.
+    pub(super) unread: Vec<v1::UnreadConversation>,
 }
 
 impl Gathering {
@@ -169,6 +172,15 @@ impl Gathering {
         Some(part.conversation)
     }
 
+    /// Takes an owner's answer to `Ask::Unread`. Whether the part was waiting.
+    pub(super) fn counted(&mut self, part: u16, answer: Result<v1::UnreadConversation, Refusal>) -> bool {
+        let part = self.parts.get_mut(usize::from(part)).filter(|part| matches!(part.outcome, Outcome::Waiting));
+        let Some(part) = part else { return false };
+        self.waiting -= 1;
+        part.outcome = answer.map_or_else(Outcome::Refused, Outcome::Unread);
+        true
+    }
+
     /// Lets go what the reply will have no room for, whatever the others bring: each owner may answer with one large
     /// event, and together they would be many replies.
     fn hold_one_reply(&mut self) {
@@ -217,6 +229,15 @@ impl Gathering {
                 Outcome::Refused(refusal) if self.kind == RequestKind::Open => {
                     let error = Some(told(&refusal));
                     gathered.opened.push(v1::OpenedConversation { conversation, error, ..Default::default() });
+                    continue;
+                }
+                Outcome::Unread(counted) => {
+                    gathered.unread.push(v1::UnreadConversation { conversation, ..counted });
+                    continue;
+                }
+                Outcome::Refused(refusal) if self.kind == RequestKind::Unread => {
+                    let error = Some(told(&refusal));
+                    gathered.unread.push(v1::UnreadConversation { conversation, error, ..Default::default() });
                     continue;
                 }
                 Outcome::Subscribed { head, missed } => (head, missed, None),

@@ -34,11 +34,14 @@ pub enum RequestKind {
     Delete,
     React,
     Pin,
+    Mark,
+    Unread,
+    Marks,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::Unreadable,
         Self::Hello,
         Self::Resume,
@@ -65,6 +68,9 @@ impl RequestKind {
         Self::Delete,
         Self::React,
         Self::Pin,
+        Self::Mark,
+        Self::Unread,
+        Self::Marks,
     ];
 
     /// The kind of a request.
@@ -95,6 +101,9 @@ impl RequestKind {
             Request::Delete(_) => Self::Delete,
             Request::React(_) => Self::React,
             Request::Pin(_) => Self::Pin,
+            Request::Mark(_) => Self::Mark,
+            Request::Unread(_) => Self::Unread,
+            Request::Marks(_) => Self::Marks,
         }
     }
 
@@ -127,6 +136,9 @@ impl RequestKind {
             Self::Delete => "delete",
             Self::React => "react",
             Self::Pin => "pin",
+            Self::Mark => "mark",
+            Self::Unread => "unread",
+            Self::Marks => "marks",
         }
     }
 
@@ -150,7 +162,7 @@ impl RequestKind {
     /// How many pages its answer may be, while it is awaited: what one session may make the server hold for it.
     pub fn pages(self) -> u16 {
         match self {
-            Self::History | Self::Members => 1,
+            Self::History | Self::Members | Self::Marks => 1,
             _ => 0,
         }
     }

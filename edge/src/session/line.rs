@@ -21,7 +21,7 @@ impl PageLine {
     /// Whether the answer to this is a page, or a part of one.
     pub fn is_for(request: &Request) -> bool {
         match &request.ask {
-            Ask::History(_) | Ask::Members { .. } => true,
+            Ask::History(_) | Ask::Members { .. } | Ask::Marks(_) => true,
             Ask::Subscribe(ask) => ask.after.is_some(),
             _ => false,
         }

@@ -234,7 +234,7 @@ impl Live {
 
     /// Conversations whose owners were asked for a subscription and have not answered.
     pub(super) fn awaited(&self) -> impl Iterator<Item = ConversationId> + '_ {
-        let subscribing = |gathering: &&Gathering| gathering.kind != RequestKind::Open;
+        let subscribing = |gathering: &&Gathering| !matches!(gathering.kind, RequestKind::Open | RequestKind::Unread);
         let lists = self.extra.iter().map(|extra| &extra.gatherings);
         lists.flat_map(move |list| list.iter().filter(subscribing).flat_map(Gathering::waiting))
     }
@@ -243,6 +243,14 @@ impl Live {
         let Some(Extra { gatherings, .. }) = self.extra.as_deref_mut() else { return };
         let Some(at) = gatherings.iter().position(|gathering| gathering.number == number) else { return };
         let Some(gathering) = gatherings.get_mut(at) else { return };
+        if gathering.kind == RequestKind::Unread {
+            if super::unread::take(gathering, part, answer) && gathering.is_complete() {
+                let gathering = gatherings.swap_remove(at);
+                self.finish(gathering, cx);
+                self.drop_extra();
+            }
+            return;
+        }
         if gathering.kind == RequestKind::Open {
             if let Some((conversation, typers)) = super::showing::take_opened(gathering, part, answer) {
                 let complete = gathering.is_complete().then(|| gatherings.swap_remove(at));
@@ -287,7 +295,7 @@ impl Live {
         let (id, kind) = (gathering.id, gathering.kind);
         self.in_flight = self.in_flight.saturating_sub(1);
         self.pages = self.pages.saturating_sub(Gathering::pages(kind, gathering.len()));
-        let Gathered { gaps, resumed, subscribed, opened, shown } = gathering.finish();
+        let Gathered { gaps, resumed, subscribed, opened, shown, unread } = gathering.finish();
         for gap in gaps {
             cx.effects.push(Effect::Event(Box::new(gap)));
         }
@@ -295,6 +303,7 @@ impl Live {
             RequestKind::Resume => Reply::Resumed(v1::Resumed { conversations: resumed }),
             RequestKind::Hello => Reply::Welcome(self.greeting(subscribed, cx)),
             RequestKind::Open => Reply::Opened(v1::Opened { opened }),
+            RequestKind::Unread => Reply::Unread(super::unread::sum(unread)),
             _ => Reply::Subscribed(v1::Subscribed { subscribed }),
         };
         fit(self.form, &mut result);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use mio::Events;
 use prost::Message as _;
 use switchyard_cluster::link::{
-    Answer, Ask, Asker, Delivery, EdgeId, LiveEvent, PageFrom, Refusal, Request, RouterLink, SubscribeAsk,
+    Answer, Ask, Asker, Delivery, EdgeId, LiveEvent, MarksNow, PageFrom, Refusal, Request, RouterLink, SubscribeAsk,
     SubscribedAnswer, TypersNow,
 };
 use switchyard_cluster::mesh::MeshRouter;
@@ -157,6 +157,24 @@ impl Owner {
                 self.tell_typing(&key);
                 let _ = self.seen.send(Seen::Typing);
                 self.answer(from, Answer::Result(Box::new(Reply::Done(v1::Done {}))));
+            }
+            Ask::Mark(mark) => {
+                // In large conversations, which those with the number 9 are here, each is told of their own.
+                let own = mark.read == Some(9);
+                let read = mark.read.unwrap_or_default();
+                let marks = v1::MemberMarks { user: user.to_string(), read, ..Default::default() };
+                for &edge in &conversation.edges {
+                    let now = MarksNow { key: key.clone(), marks: vec![marks.clone()], own, missed: false };
+                    self.link.send(edge, Delivery::Marks(Box::new(now)));
+                }
+                let marked = v1::Marked { marks: Some(marks), ..Default::default() };
+                self.answer(from, Answer::Result(Box::new(Reply::Marked(marked))));
+            }
+            Ask::Unread => {
+                let conversation = key.conversation.to_string();
+                let one = v1::UnreadConversation { conversation, unread: 2, read: 1, error: None };
+                let counts = v1::UnreadCounts { conversations: vec![one], total: 2 };
+                self.answer(from, Answer::Result(Box::new(Reply::Unread(counts))));
             }
             Ask::Unsubscribe => {
                 conversation.edges.retain(|edge| *edge != from.edge);

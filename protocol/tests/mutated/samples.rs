@@ -101,6 +101,9 @@ fn requests() -> Vec<Request> {
         Request::Delete(v1::Delete { conversation: name(), seq: 7, id: None }),
         Request::React(v1::React { conversation: name(), seq: 7, emoji: "\u{1f44d}".into(), ..Default::default() }),
         Request::Pin(v1::Pin { conversation: name(), seq: 7, id: None, remove: true }),
+        Request::Mark(v1::Mark { conversation: name(), read: Some(7), delivered: Some(9), id: None }),
+        Request::Unread(v1::Unread { conversations: vec![name()] }),
+        Request::Marks(v1::Marks { conversation: name(), seq: Some(7), id: None, after: Some("bob".into()), limit: 2 }),
     ]
 }
 
@@ -132,6 +135,18 @@ fn rich_message() -> v1::Message {
     }
 }
 
+fn marks(passed_ms: Option<u64>) -> v1::MemberMarks {
+    v1::MemberMarks {
+        user: "bob".into(),
+        read: 7,
+        read_ms: 1_700_000_000_000,
+        delivered: 9,
+        delivered_ms: 1_700_000_000_500,
+        passed_ms,
+        passed_earlier: passed_ms.is_some(),
+    }
+}
+
 fn error() -> v1::Error {
     frame::error(ErrorCode::RateLimited, "slow down", Some(250))
 }
@@ -150,6 +165,8 @@ fn replies() -> Vec<Reply> {
         role: 2,
         closed: true,
         pins: vec![message().id],
+        unread: 3,
+        read: 6,
         ..Default::default()
     };
     vec![
@@ -179,6 +196,15 @@ fn replies() -> Vec<Reply> {
                 v1::OpenedConversation { conversation: name(), error: Some(error()), ..Default::default() },
             ],
         }),
+        Reply::Marked(v1::Marked { conversation: name(), marks: Some(marks(None)), unread: 3 }),
+        Reply::Unread(v1::UnreadCounts {
+            conversations: vec![
+                v1::UnreadConversation { conversation: name(), unread: 3, read: 7, error: None },
+                v1::UnreadConversation { conversation: name(), error: Some(error()), ..Default::default() },
+            ],
+            total: 3,
+        }),
+        Reply::Marks(v1::MarkPage { marks: vec![marks(Some(1_700_000_000_000))], more: true }),
     ]
 }
 
@@ -217,6 +243,7 @@ fn events() -> Vec<Body> {
         Body::Drain(v1::Drain { after_min_ms: 1, after_max_ms: 9 }),
         Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 }),
         Body::Typing(v1::Typers { users: vec!["bob".into(), "eve".into()], more: 2 }),
+        Body::Marks(v1::MarksChanged { marks: vec![marks(None)], missed: true }),
     ]
 }
 

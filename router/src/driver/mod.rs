@@ -15,7 +15,7 @@ use switchyard_cluster::link::{Delivery, Request, RouterLink};
 use switchyard_cluster::mailbox::{Bell, Mailbox, keep_little};
 use switchyard_cluster::now::Now;
 use switchyard_cluster::worker::Resident;
-use switchyard_store::{Batch, Log, Projections};
+use switchyard_store::{Batch, Log, Marks, Projections};
 
 pub use commit::Commits;
 pub use reader::Readers;
@@ -25,9 +25,9 @@ use crate::machine::{Effect, Input, Machine};
 use crate::metrics::WorkerMetrics;
 
 /// What a router needs of a store.
-pub trait Timelines: Log + Projections {}
+pub trait Timelines: Log + Projections + Marks {}
 
-impl<T: Log + Projections> Timelines for T {}
+impl<T: Log + Projections + Marks> Timelines for T {}
 
 /// Where a worker's completions are posted.
 pub type Completions = Arc<Mailbox<Input>>;
@@ -83,6 +83,8 @@ impl Router {
                 Effect::Answer { to, answer } => self.link.send(to.edge, Delivery::Answer { to, answer }),
                 Effect::Publish { edge, event } => self.link.send(edge, Delivery::Event(event)),
                 Effect::Typing { edge, now } => self.link.send(edge, Delivery::Typing(now)),
+                Effect::Marks { edge, now } => self.link.send(edge, Delivery::Marks(now)),
+                Effect::Raise(marks) => self.readers.raise(&self.completions, marks),
                 Effect::Project { key, projection } => self.readers.project(&self.completions, key, projection),
                 Effect::Load { key, cutoffs } => self.readers.load(&self.completions, key, cutoffs),
                 Effect::Read { key, ticket, plan } => self.readers.read(&self.completions, key, ticket, plan),

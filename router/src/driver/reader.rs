@@ -12,7 +12,7 @@ use switchyard_cluster::mailbox::ROOM_KEPT_MAX;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::limits::PAGE_BYTES_MAX;
 use switchyard_protocol::v1;
-use switchyard_store::{Direction, ProjectionError, ReadError, ReadRange, Row, Seq};
+use switchyard_store::{Direction, Mark, ProjectionError, ReadError, ReadRange, Row, Seq};
 
 use super::rest::Rest;
 use super::{Completions, Timelines, beginning, present};
@@ -20,6 +20,7 @@ use crate::config::Cutoffs;
 use crate::machine::{
     Input, LoadFailed, Projection, ReadFailed, ReadPlan, ReadResult, Reader, Replay, Ticket, row_hash,
 };
+use crate::stored::counts;
 use crate::timeline;
 
 /// Jobs that may wait. Beyond it reads are refused; they are short, so this is well under a second of work.
@@ -55,6 +56,7 @@ enum Job {
     Load { key: ConversationKey, seed: u64, cutoffs: Cutoffs },
     Read { key: ConversationKey, ticket: Box<Ticket>, plan: ReadPlan },
     Project { key: ConversationKey, projection: Box<Projection> },
+    Raise(Vec<Mark>),
     Decoy { key: ConversationKey, to: Asker },
 }
 
@@ -106,6 +108,10 @@ impl Readers {
         self.submit(to, Job::Project { key, projection });
     }
 
+    pub(super) fn raise(&self, to: &Completions, marks: Vec<Mark>) {
+        self.submit(to, Job::Raise(marks));
+    }
+
     pub(super) fn decoy(&self, completions: &Completions, key: ConversationKey, to: Asker) {
         self.submit(completions, Job::Decoy { key, to });
     }
@@ -129,6 +135,7 @@ fn refused(job: Job) -> Input {
         Job::Load { key, .. } => Input::Loaded { key, result: Err(LoadFailed::unavailable()) },
         Job::Read { ticket, .. } => Input::Read { ticket, result: Err(ReadFailed::Unavailable) },
         Job::Project { key, projection } => Input::Projected { key, result: Err(projection) },
+        Job::Raise(marks) => Input::Raised(Err(marks)),
         Job::Decoy { to, .. } => Input::Decoyed { to, failed: Some(ReadFailed::Unavailable) },
     }
 }
@@ -150,6 +157,7 @@ fn run(shared: &Shared, rest: fn()) {
                 let result = project(store, &key, projection);
                 Input::Projected { key, result }
             }
+            Job::Raise(marks) => Input::Raised(raise(store, marks)),
             Job::Decoy { key, to } => {
                 // What it found is thrown away, its time is what counts.
                 let failed = load(store, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
@@ -213,9 +221,11 @@ fn begin(store: &dyn Timelines, key: &ConversationKey, seed: u64) -> Result<Opti
     let known = record.as_ref().map_or(0, |record| record.applied);
     let Some(head) = block_on(store.head(key, known))? else { return Ok(None) };
     let members = if record.is_some() { intact(block_on(store.members(key)))? } else { None };
+    // After the record: what it says of marks is there by then.
+    let marks = intact(block_on(store.marks(key)))?.unwrap_or_default();
     let replay = match (record, members) {
-        (Some(record), Some(members)) => Replay::from_record(key, seed, &record, members)?,
-        _ => Replay::from_founding(seed),
+        (Some(record), Some(members)) => Replay::from_record(key, seed, &record, members, marks)?,
+        _ => Replay::from_founding(seed, marks),
     };
     Ok(Some((replay, head)))
 }
@@ -330,10 +340,35 @@ pub fn read(store: &dyn Timelines, key: &ConversationKey, plan: ReadPlan) -> Res
             Ok(ReadResult::Found(None))
         }
         ReadPlan::Ids { from, to, seed } => ids(store, key, from, to, seed),
+        ReadPlan::Ordinal { seq, first, head } => ordinal(store, key, seq, first, head),
         ReadPlan::Older { first, end, before_ms } => {
             beginning::older(store, key, first, end, before_ms).map(ReadResult::Older)
         }
     }
+}
+
+/// How many messages that count there are up to a number. Where that is no longer kept, up to what is.
+fn ordinal(
+    store: &dyn Timelines,
+    key: &ConversationKey,
+    seq: Seq,
+    first: Seq,
+    head: Seq,
+) -> Result<ReadResult, ReadError> {
+    let page = rows(store, key, seq.max(first), head, Direction::Forward, 1)?;
+    let (found, row) = page.first().ok_or_else(|| timeline::damaged(key, seq))?;
+    let above = *found > seq && counts(row.kind);
+    Ok(ReadResult::Ordinal(row.ordinal.saturating_sub(u64::from(above))))
+}
+
+/// Stores marks and confirms them. `Err` gives them back, to be repeated.
+pub fn raise(store: &dyn Timelines, marks: Vec<Mark>) -> Result<(), Vec<Mark>> {
+    let raised = block_on(store.raise(&marks)).map_err(|error| error.to_string());
+    let confirmed = raised.and_then(|()| block_on(store.barrier()).map_err(|error| error.to_string()));
+    confirmed.map_err(|error| {
+        tracing::warn!(error, "marks were not stored; they will be again");
+        marks
+    })
 }
 
 /// The hashes of the client ids in a range, as far as it is there.
@@ -430,7 +465,7 @@ fn first_at_or_after(
     Ok(low)
 }
 
-/// Writes members before the record that says that they are there; then drops the rows that nothing needs any more.
+/// Writes members and marks before the record that says that they are there; then drops the rows that nothing needs any more.
 ///
 /// `Err` gives the writes back, to be repeated.
 pub fn project(
@@ -444,6 +479,9 @@ pub fn project(
         }
         if !projection.overlays.is_empty() {
             block_on(store.write(&projection.overlays)).map_err(|error| error.to_string())?;
+        }
+        if !projection.marks.is_empty() {
+            block_on(store.raise(&projection.marks)).map_err(|error| error.to_string())?;
         }
         present::erase(store, key, &projection.erase)?;
         if let Some(record) = &projection.record {

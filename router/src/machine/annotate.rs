@@ -19,7 +19,7 @@ use super::pipeline::{Pending, Pipeline, Projecting, Work};
 use super::targets::{Known, Target, TargetRead, Targets};
 use super::ticket::Ticket;
 use super::{Effect, Machine, Projection, ReadFailed, ReadPlan, busy, read_refusal, refuse};
-use crate::annotation::{AnnotationEvent, DeleteEvent, EditEvent, ReactEvent};
+use crate::annotation::{AnnotationEvent, EditEvent, ReactEvent};
 use crate::stored::ChangeEvent;
 use crate::timeline;
 
@@ -79,7 +79,7 @@ impl State {
             Work::Pin { remove, .. } => self.prepare_pin(target, *remove, deleted),
             Work::Annotate(ask) => match &ask.change {
                 Annotation::Delete if deleted => Ok(Prepared::Already),
-                Annotation::Delete => Ok(annotation(AnnotationEvent::Delete(DeleteEvent { target }))),
+                Annotation::Delete => Ok(annotation(AnnotationEvent::Delete(known.deletion(target)))),
                 _ if deleted => Err(NO_SUCH_MESSAGE),
                 Annotation::Edit { text, mentions } => self.prepare_edit(target, text, mentions, known),
                 Annotation::React { emoji, remove } => prepare_react(target, emoji, *remove, &pending.user, known),
@@ -294,9 +294,11 @@ impl Conversation {
         if record {
             self.annotated_recorded = self.state.profile.annotated;
         }
+        // The record says that these are there.
+        let marks = if record { self.state.take_moved_marks(key) } else { Vec::new() };
         let record = record.then(|| self.state.record(key));
         let (overlays, erase) = (unwritten.overlays, unwritten.erase);
-        Projection { members: Vec::new(), overlays, erase, record, through, trim_below }
+        Projection { members: Vec::new(), overlays, erase, marks, record, through, trim_below }
     }
 }
 

@@ -18,8 +18,8 @@ use crate::stored::{ChangeEvent, Founding, MembersEvent, StoredMember};
 /// What a piece of work comes to, now that its turn has come.
 #[derive(Debug)]
 pub(super) enum Prepared {
-    /// A message: its sender is a member.
-    Message,
+    /// A message: its sender is the member at this place, until anybody comes or goes.
+    Message { sender: usize },
     /// A founding row.
     Founding(Box<Founding>),
     /// A membership event.
@@ -50,8 +50,8 @@ impl State {
         if let Work::Create(ask) = &pending.work {
             return self.prepare_create(ask, &pending.user);
         }
-        let Some(member) = self.members.get(&pending.user) else { return Err(Refusal::NOT_FOUND) };
-        let role = member.role;
+        let Some(place) = self.members.place(&pending.user) else { return Err(Refusal::NOT_FOUND) };
+        let Some(role) = self.members.at(place).map(|member| member.role) else { return Err(Refusal::NOT_FOUND) };
         if pending.work.target().is_some() {
             return self.prepare_on_message(pending, role, targets);
         }
@@ -62,7 +62,7 @@ impl State {
         match &pending.work {
             Work::Message { send, .. } => match &send.extra {
                 Some(extra) if !self.all_members(extra.mentions.iter()) => Err(NO_MEMBER_MENTIONED),
-                _ => Ok(Prepared::Message),
+                _ => Ok(Prepared::Message { sender: place }),
             },
             // Of these two more must be known than how the conversation stands: see above.
             Work::Create(_) | Work::Annotate(_) | Work::Pin { .. } => Ok(Prepared::Already),

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use switchyard_cluster::link::EdgeId;
-use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::{self, ConversationKind, Role};
 use switchyard_store::ProjectionWrite;
 
+use super::marks::Marked;
 use super::members::{Member, Members};
 use super::pipeline::{Pending, Pipeline};
-use super::recent::{IdHash, Recent};
+use super::progress::Progress;
+use super::recent::{COUNTS, IdHash, Recent};
 use super::{Effect, Older, RECORD_EVERY, busy, refuse};
 use crate::annotation::AnnotationEvent;
 use crate::config::RetentionRule;
@@ -59,6 +61,8 @@ pub(crate) struct State {
     pub(crate) time_ms: u64,
     /// The lowest number from 1 up that retention has left.
     pub(crate) first_available: u64,
+    /// Deleted messages that some member may not have read, in order; see `marks.rs`.
+    pub(crate) deleted: Vec<u64>,
     /// The newest client ids.
     pub(crate) recent: Recent,
 }
@@ -82,6 +86,7 @@ impl State {
             ordinal: 0,
             time_ms: 0,
             first_available: 1,
+            deleted: Vec::new(),
             recent: Recent::after(0),
         }
     }
@@ -114,14 +119,21 @@ impl State {
     fn put_members(&mut self, members: &[StoredMember], joined: u64) {
         for member in members {
             if let Some(user) = stored_user(&member.user) {
-                self.members.put(Member { user, role: member.role(), joined });
+                // What they will not have read is what comes. How many messages there were by then must be stored, but for
+                // the founders, before whom there was none.
+                let progress = Progress::joined(joined, self.ordinal);
+                let progress = if joined > 0 { progress.with_next_record() } else { progress };
+                self.members.put(Member { user, role: member.role(), joined, progress });
             }
         }
     }
 
-    /// The event `next` is committed: a message.
-    pub(crate) fn commit_message(&mut self, hash: IdHash, time_ms: u64) {
-        self.ordinal = self.ordinal.saturating_add(1);
+    /// The event `next` is committed: a message of the member at this place. One that counts has the bit for it in its hash.
+    pub(crate) fn commit_message(&mut self, hash: IdHash, sender: Option<usize>, time_ms: u64) {
+        self.ordinal = self.ordinal.saturating_add(hash & COUNTS);
+        if let Some(sender) = sender.and_then(|place| self.members.at_mut(place)) {
+            sender.progress.sent(self.next, self.ordinal, time_ms);
+        }
         self.commit(hash, time_ms);
     }
 
@@ -161,6 +173,9 @@ impl State {
         self.profile.annotated = true;
         if let AnnotationEvent::Delete(delete) = event {
             self.profile.unpin(delete.target);
+            if !delete.uncounted {
+                self.count_no_more(delete.target);
+            }
         }
         self.commit(super::recent::NO_ID, time_ms);
     }
@@ -184,6 +199,8 @@ impl State {
             closed: self.profile.closed,
             pins: self.profile.pins.to_vec(),
             annotated: self.profile.annotated,
+            marked: true,
+            deleted: self.deleted.clone(),
         };
         ProjectionWrite::Conversation { key: key.clone(), at: self.head(), record: stored::encode(&record) }
     }
@@ -198,8 +215,9 @@ impl State {
         Some(ProjectionWrite::Member { key: key.clone(), user, at, value })
     }
 
-    /// The conversation as a member of this role sees it.
-    pub(crate) fn detail(&self, key: &ConversationKey, role: Role) -> v1::Conversation {
+    /// The conversation as this user sees it, who is a member of it or was one just now.
+    pub(crate) fn detail(&self, key: &ConversationKey, user: &UserId) -> v1::Conversation {
+        let member = self.members.get(user);
         let text = |field: &Option<Box<str>>| field.as_deref().map(str::to_owned);
         v1::Conversation {
             id: key.conversation.to_string(),
@@ -210,10 +228,12 @@ impl State {
             head: self.head(),
             first_available: self.first_available,
             member_count: self.members.len() as u64,
-            role: role.into(),
+            role: member.map_or(Role::Member, |member| member.role).into(),
             created_ms: self.profile.created_ms,
             closed: self.profile.closed,
             pins: self.profile.pins.iter().map(|seq| message_id(key, *seq)).collect(),
+            unread: member.map_or(0, |member| self.unread(&member.progress)),
+            read: member.map_or(0, |member| member.progress.read()),
         }
     }
 }
@@ -232,6 +252,8 @@ pub(crate) struct Conversation {
     pub(crate) annotated_recorded: bool,
     /// The oldest complete run of events does not end before this time.
     pub(crate) run_end_ms: u64,
+    /// Marks of its members are to be stored, see `marks.rs`.
+    pub(crate) marked: Marked,
     /// Its next batch waits, see `pacing.rs`.
     pub(crate) paced: bool,
     /// Somebody may be typing, see `typing.rs`: what ends that has to look.
@@ -251,6 +273,7 @@ impl Conversation {
             pipeline: None,
             recorded,
             run_end_ms: 0,
+            marked: Marked::default(),
             paced: false,
             typed: false,
             touched: now,

@@ -17,27 +17,30 @@ use super::annotate::NO_SUCH_MESSAGE;
 use super::conversation::Conversation;
 use super::line::{Lookup, Stage, Waiting};
 use super::pipeline::{ALSO_MAX, Pending, Work};
-use super::recent::{IdHash, NO_ID};
+use super::recent::{COUNTS, IdHash, NO_ID};
 use super::targets::{Known, TargetRead};
 use super::ticket::Ticket;
 use super::{Effect, Machine, ReadFailed, ReadPlan, Slot, busy, read_refusal, refuse};
 use crate::annotation;
-use crate::stored::RowKind;
+use crate::stored::{RowKind, counts};
 
 /// The hash of a client id under a machine's seed: XXH3-64 over sender and client id with a byte between them that UTF-8
-/// cannot hold. Never [`NO_ID`].
+/// cannot hold, without the lowest bit. Never [`NO_ID`].
 pub(super) fn id_hash(seed: u64, sender: &str, client_id: &str) -> IdHash {
     let mut hash = xxhash_rust::xxh3::Xxh3::with_seed(seed);
     hash.update(sender.as_bytes());
     hash.update(&[0xff]);
     hash.update(client_id.as_bytes());
-    hash.digest().max(1)
+    (hash.digest() & !COUNTS).max(2)
 }
 
-/// The hash of a stored event's client id; [`NO_ID`] for one that is no message.
+/// The hash of a stored event's client id, and whether it counts; [`NO_ID`] for one that is no message.
 pub(crate) fn row_hash(seed: u64, row: &Row) -> IdHash {
     match RowKind::parse(row.kind) {
-        Some((kind, _)) if kind.is_message() => id_hash(seed, row.sender(), row.client_id()),
+        Some((kind, _)) if kind.is_message() => {
+            let hash = id_hash(seed, row.sender(), row.client_id());
+            if counts(row.kind) { hash | COUNTS } else { hash }
+        }
         _ => NO_ID,
     }
 }

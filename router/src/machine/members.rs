@@ -3,6 +3,7 @@
 use switchyard_protocol::id::UserId;
 use switchyard_protocol::v1::Role;
 
+use super::progress::Progress;
 use crate::stored::StoredMember;
 
 /// A member.
@@ -12,6 +13,8 @@ pub(crate) struct Member {
     pub(crate) role: Role,
     /// The number of the event that made them one; 0 for the founders.
     pub(crate) joined: u64,
+    /// How far they have read.
+    pub(crate) progress: Progress,
 }
 
 /// All members, sorted by user. A pair costs two entries, and a page of members is a slice.
@@ -20,11 +23,32 @@ pub(crate) struct Members(Vec<Member>);
 
 impl Members {
     pub(crate) fn get(&self, user: &UserId) -> Option<&Member> {
+        self.place(user).map(|at| &self.0[at])
+    }
+
+    /// Where a member stands in the list, until anybody comes or goes.
+    pub(crate) fn place(&self, user: &UserId) -> Option<usize> {
         // Most conversations have two members: comparing both beats a binary search.
         if self.0.len() <= 4 {
-            return self.0.iter().find(|member| member.user == *user);
+            return self.0.iter().position(|member| member.user == *user);
         }
-        self.position(user).ok().map(|at| &self.0[at])
+        self.position(user).ok()
+    }
+
+    pub(crate) fn at(&self, place: usize) -> Option<&Member> {
+        self.0.get(place)
+    }
+
+    pub(crate) fn at_mut(&mut self, place: usize) -> Option<&mut Member> {
+        self.0.get_mut(place)
+    }
+
+    pub(crate) fn get_mut(&mut self, user: &UserId) -> Option<&mut Member> {
+        self.place(user).and_then(|at| self.0.get_mut(at))
+    }
+
+    pub(crate) fn all_mut(&mut self) -> &mut [Member] {
+        &mut self.0
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -137,7 +161,8 @@ mod tests {
     fn members(list: &[(&str, Role, u64)]) -> Members {
         let mut members = Members::default();
         for &(user, role, joined) in list {
-            members.put(Member { user: UserId::new(user).expect("valid"), role, joined });
+            let progress = Progress::joined(joined, 0);
+            members.put(Member { user: UserId::new(user).expect("valid"), role, joined, progress });
         }
         members
     }

@@ -29,7 +29,9 @@ impl Machine {
             return;
         }
         conversation.rest();
-        if conversation.pipeline.is_some() || conversation.touched + idle_after > now.mono {
+        // A mark that is not stored is known here alone.
+        let needed = conversation.pipeline.is_some() || conversation.marked.is_unstored();
+        if needed || conversation.touched + idle_after > now.mono {
             conversation.state.recent.shrink();
             self.look_at_age(now, &key, out);
             return self.look_later(now, key);

@@ -9,10 +9,12 @@ mod conversation;
 mod cork;
 mod dedupe;
 mod line;
+mod marks;
 mod members;
 mod memory;
 mod pacing;
 mod pipeline;
+mod progress;
 mod read;
 mod recent;
 mod replay;
@@ -28,16 +30,17 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, PageFrom, Refusal, Request, TypersNow};
+use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, MarksNow, PageFrom, Refusal, Request, TypersNow};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1;
-use switchyard_store::{Batch, ProjectionWrite};
+use switchyard_store::{Batch, Mark, ProjectionWrite};
 
 use crate::config::{Cutoffs, RouterConfig};
 use conversation::Conversation;
 pub(crate) use dedupe::row_hash;
+use marks::Marking;
 use pacing::Pacing;
 pub use replay::{Replay, ReplayError};
 pub use retention::Older;
@@ -98,6 +101,8 @@ pub enum Input {
         /// What was read.
         result: Result<ReadResult, ReadFailed>,
     },
+    /// A `Raise` is done, or not: then `Err` gives the marks back.
+    Raised(Result<(), Vec<Mark>>),
     /// A `Decoy` is done.
     Decoyed {
         /// Who asked.
@@ -157,6 +162,8 @@ pub struct Projection {
     pub overlays: Vec<ProjectionWrite>,
     /// Then the texts of these rows are overwritten: the overlays say that they are gone.
     pub erase: Vec<u64>,
+    /// Then, with the record, the marks that follow from the log up to it.
+    pub marks: Vec<Mark>,
     /// Then the record, if it is due, which says that all of that is there.
     pub record: Option<ProjectionWrite>,
     /// The number that the record reaches.
@@ -223,6 +230,15 @@ pub enum ReadPlan {
         /// What the hashes are keyed with.
         seed: u64,
     },
+    /// How many messages there are up to a number.
+    Ordinal {
+        /// Which number.
+        seq: u64,
+        /// The lowest number there is.
+        first: u64,
+        /// The newest committed number.
+        head: u64,
+    },
     /// Which of the oldest runs have grown too old.
     Older {
         /// The lowest number there is.
@@ -266,6 +282,8 @@ pub enum ReadResult {
         /// The hashes.
         hashes: Vec<u64>,
     },
+    /// So many messages.
+    Ordinal(u64),
     /// What is too old.
     Older(Older),
 }
@@ -282,6 +300,8 @@ pub enum Effect {
         /// What to write.
         projection: Box<Projection>,
     },
+    /// Write marks of members of any conversations and confirm them; answered by `Raised`.
+    Raise(Vec<Mark>),
     /// Read a conversation's record, members and newest rows; answered by `Loaded`.
     Load {
         /// Which.
@@ -327,6 +347,13 @@ pub enum Effect {
         /// What to tell.
         now: Box<TypersNow>,
     },
+    /// Tell an edge that has readers of a conversation whose marks have risen.
+    Marks {
+        /// Which edge.
+        edge: EdgeId,
+        /// What to tell.
+        now: Box<MarksNow>,
+    },
 }
 
 /// Where a conversation stands.
@@ -361,6 +388,7 @@ pub struct Machine {
     /// Large conversations that wait after a fan-out.
     pacing: Pacing,
     typing: Typing,
+    marking: Marking,
     /// Work to be tried again at a time.
     repeats: VecDeque<(Duration, Repeat)>,
     loaded: usize,
@@ -380,6 +408,8 @@ pub struct Held {
     pub idle: usize,
     /// Conversations in which somebody types, or that an edge has open.
     pub typing: usize,
+    /// Conversations with marks to be stored or told.
+    pub marking: usize,
 }
 
 /// Work that the store did not take.
@@ -387,6 +417,7 @@ pub struct Held {
 enum Repeat {
     Append(Batch),
     Project(ConversationKey, Box<Projection>),
+    Raise(Vec<Mark>),
 }
 
 impl Machine {
@@ -401,6 +432,7 @@ impl Machine {
             ready: Vec::new(),
             pacing: Pacing::default(),
             typing: Typing::default(),
+            marking: Marking::default(),
             repeats: VecDeque::new(),
             loaded: 0,
             created: 0,
@@ -420,6 +452,7 @@ impl Machine {
             Input::Projected { key, result } => self.projected(now, &key, result, out),
             Input::Loaded { key, result } => self.loaded(now, key, result, out),
             Input::Read { ticket, result } => self.read_done(now, *ticket, result, out),
+            Input::Raised(result) => self.raised(now, result),
             Input::Decoyed { to, failed } => refuse(to, failed.map_or(Refusal::NOT_FOUND, strangers_refusal), out),
         }
         self.count(&out[before..]);
@@ -428,7 +461,10 @@ impl Machine {
     /// Counts what has to be answered before the machine is at rest.
     fn count(&mut self, effects: &[Effect]) {
         let answered = |effect: &&Effect| {
-            !matches!(effect, Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. })
+            !matches!(
+                effect,
+                Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. }
+            )
         };
         self.busy += effects.iter().filter(answered).count();
     }
@@ -440,6 +476,7 @@ impl Machine {
             out.extend(self.repeats.pop_front().map(|(_, repeat)| match repeat {
                 Repeat::Append(batch) => Effect::Append(batch),
                 Repeat::Project(key, projection) => Effect::Project { key, projection },
+                Repeat::Raise(marks) => Effect::Raise(marks),
             }));
         }
         self.pace(now);
@@ -458,6 +495,8 @@ impl Machine {
             }
         }
         self.tell_typing(now, out);
+        self.store_marks(now, out);
+        self.tell_marks(now, out);
         self.count(&out[before..]);
     }
 
@@ -465,7 +504,13 @@ impl Machine {
     pub fn deadline(&self) -> Option<Duration> {
         let repeat = self.repeats.front().map(|(at, _)| *at);
         let idle = self.idle.front().map(|(at, _)| *at);
-        repeat.into_iter().chain(idle).chain(self.pacing.deadline()).chain(self.typing.deadline()).min()
+        repeat
+            .into_iter()
+            .chain(idle)
+            .chain(self.pacing.deadline())
+            .chain(self.typing.deadline())
+            .chain(self.marking.deadline())
+            .min()
     }
 
     /// Conversations in memory.
@@ -475,7 +520,7 @@ impl Machine {
 
     /// Whether no batch is in flight and nothing waits to be written: what was asked is answered.
     pub fn at_rest(&self) -> bool {
-        self.repeats.is_empty() && self.pacing.idle() && self.busy == 0
+        self.repeats.is_empty() && self.pacing.idle() && self.busy == 0 && self.marking.is_stored()
     }
 
     /// What is in memory. Walks all conversations.
@@ -485,7 +530,13 @@ impl Machine {
             Slot::Loaded(conversation) => conversation.pipeline.as_ref().is_some_and(|pipeline| !pipeline.idle()),
             Slot::Parked(_) => false,
         });
-        Held { conversations: self.slots.len(), busy: busy.count(), idle: self.idle.len(), typing: self.typing.len() }
+        Held {
+            conversations: self.slots.len(),
+            busy: busy.count(),
+            idle: self.idle.len(),
+            typing: self.typing.len(),
+            marking: self.marking.len(),
+        }
     }
 
     /// Messages committed since the start.

@@ -110,7 +110,10 @@ pub(crate) fn ask_bytes(ask: &Ask) -> usize {
         | Ask::Show
         | Ask::Hide
         | Ask::Typing
-        | Ask::TypingEnd => 0,
+        | Ask::TypingEnd
+        | Ask::Mark(_)
+        | Ask::Unread
+        | Ask::Marks(_) => 0,
     }
 }
 
@@ -145,6 +148,8 @@ pub(crate) enum SealedEvent {
     Message {
         frame: Bytes,
         message_at: usize,
+        /// Where its sender stands among the members: nobody comes or goes while the batch is under way.
+        sender: u32,
     },
     Founding(Box<Founding>),
     Members(Box<MembersEvent>),

@@ -130,6 +130,11 @@ impl Machine {
                 self.ids_read(now, &key, Ok((from, hashes)), out);
             }
             (Ticket::Ids { key }, Err(failed)) => self.ids_read(now, &key, Err(failed), out),
+            (Ticket::Mark { to, key, user, read }, Ok(ReadResult::Ordinal(ordinal))) => {
+                if self.still_reading(to, &key, &user, out).is_some() {
+                    self.marked(now, to, &key, &user, (read, ordinal), out);
+                }
+            }
             (Ticket::History { to, key, user, head, .. }, Ok(ReadResult::Messages { mut messages, more })) => {
                 let Some(first_available) = self.still_reading(to, &key, &user, out) else { return };
                 if let Some(conversation) = self.loaded_mut(&key) {
@@ -162,7 +167,7 @@ impl Machine {
                     refuse(to, read_refusal(failed), out);
                 }
             }
-            (Ticket::History { to, key, user, .. }, Err(failed)) => {
+            (Ticket::History { to, key, user, .. } | Ticket::Mark { to, key, user, .. }, Err(failed)) => {
                 if self.still_reading(to, &key, &user, out).is_some() {
                     refuse(to, read_refusal(failed), out);
                 }

@@ -5,11 +5,15 @@ use std::collections::VecDeque;
 
 use switchyard_protocol::limits::DEDUPE_RECENT;
 
-/// A hash of (sender, client id); [`NO_ID`] for events that have none.
+/// A hash of (sender, client id); [`NO_ID`] for events that have none. The lowest bit is no part of it: once it is pushed, that
+/// says whether the event is a message that counts.
 pub(crate) type IdHash = u64;
 
 /// Stands for an event that no client id can match.
 pub(crate) const NO_ID: IdHash = 0;
+
+/// The bit of a message that counts.
+pub(crate) const COUNTS: IdHash = 1;
 
 /// Hashes of the events `from..from + len`, a contiguous run that ends at the head.
 #[derive(Debug, Default)]
@@ -62,8 +66,14 @@ impl Recent {
         if skip >= self.hashes.len() {
             return None;
         }
-        let at = self.hashes.range(skip..).rposition(|&known| known == hash)?;
+        let at = self.hashes.range(skip..).rposition(|&known| (known ^ hash) & !COUNTS == 0)?;
         Some(self.from + (skip + at) as u64)
+    }
+
+    /// How many messages that count lie above this number, if it is known of all of them.
+    pub(crate) fn counted_above(&self, seq: u64) -> Option<u64> {
+        let skip = usize::try_from((seq + 1).checked_sub(self.from)?).ok().filter(|skip| *skip <= self.hashes.len())?;
+        Some(self.hashes.range(skip..).map(|hash| hash & COUNTS).sum())
     }
 
     /// Lets go of memory that a burst needed.
@@ -80,45 +90,57 @@ mod tests {
     fn finds_what_is_within_the_window_and_above_the_floor() {
         let mut recent = Recent::after(10);
         for hash in 1..=5 {
-            recent.push(hash);
+            recent.push(2 * hash);
         }
-        assert_eq!(recent.find(3, 0), Some(13));
-        assert_eq!(recent.find(3, 13), Some(13));
-        assert_eq!(recent.find(3, 14), None);
-        assert_eq!(recent.find(9, 0), None);
-        assert_eq!(recent.find(3, u64::MAX), None);
+        assert_eq!(recent.find(6, 0), Some(13));
+        assert_eq!(recent.find(6, 13), Some(13));
+        assert_eq!(recent.find(6, 14), None);
+        assert_eq!(recent.find(18, 0), None);
+        assert_eq!(recent.find(6, u64::MAX), None);
     }
 
     #[test]
     fn what_is_read_joins_from_below_without_a_hole() {
+        let of = |seqs: &[u64]| seqs.iter().map(|seq| 2 * seq).collect::<Vec<_>>();
         let mut recent = Recent::after(10);
-        recent.push(11);
-        recent.extend_below(5, &[5, 6, 7, 8, 9]);
+        recent.push(22);
+        recent.extend_below(5, &of(&[5, 6, 7, 8, 9]));
         assert_eq!(recent.from(), 11, "nobody looked at 10");
-        recent.extend_below(5, &[5, 6, 7, 8, 9, 10, 11]);
+        recent.extend_below(5, &of(&[5, 6, 7, 8, 9, 10, 11]));
         assert_eq!(recent.from(), 5);
-        for hash in 5..=11 {
-            assert_eq!(recent.find(hash, 0), Some(hash));
+        for seq in 5..=11 {
+            assert_eq!(recent.find(2 * seq, 0), Some(seq));
         }
-        recent.extend_below(9, &[90, 100]);
-        assert_eq!((recent.from(), recent.find(90, 0)), (5, None), "it is known already");
-        for hash in 12..DEDUPE_RECENT + 4 {
-            recent.push(hash);
+        recent.extend_below(9, &of(&[90, 100]));
+        assert_eq!((recent.from(), recent.find(180, 0)), (5, None), "it is known already");
+        for seq in 12..DEDUPE_RECENT + 4 {
+            recent.push(2 * seq);
         }
         assert!(!recent.full());
-        recent.extend_below(1, &[1, 2, 3, 4]);
+        recent.extend_below(1, &of(&[1, 2, 3, 4]));
         assert!(recent.full());
-        assert_eq!((recent.from(), recent.find(3, 0)), (4, None), "there is room for one");
+        assert_eq!((recent.from(), recent.find(6, 0)), (4, None), "there is room for one");
     }
 
     #[test]
     fn forgets_the_oldest() {
         let mut recent = Recent::after(0);
-        for hash in 1..=DEDUPE_RECENT + 1 {
-            recent.push(hash);
+        for seq in 1..=DEDUPE_RECENT + 1 {
+            recent.push(2 * seq);
         }
         assert_eq!(recent.from(), 2);
-        assert_eq!(recent.find(1, 0), None);
-        assert_eq!(recent.find(2, 0), Some(2));
+        assert_eq!(recent.find(2, 0), None);
+        assert_eq!(recent.find(4, 0), Some(2));
+    }
+
+    #[test]
+    fn counts_messages_above_a_number_that_it_reaches() {
+        let mut recent = Recent::after(10);
+        for hash in [22 | COUNTS, 24, NO_ID, 28 | COUNTS] {
+            recent.push(hash);
+        }
+        let counted = [9, 10, 11, 12, 13, 14, 15].map(|seq| recent.counted_above(seq));
+        assert_eq!(counted, [None, Some(2), Some(1), Some(1), Some(1), Some(0), None]);
+        assert_eq!(recent.find(22, 0), recent.find(22 | COUNTS, 0), "it is the same id");
     }
 }

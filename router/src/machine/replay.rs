@@ -5,16 +5,19 @@ use std::collections::BTreeMap;
 
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::ConversationKind;
-use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMember};
+use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMark, StoredMember};
 
 use super::Older;
 use super::conversation::State;
 use super::dedupe::row_hash;
 use super::members::Member;
+use super::progress::{DELIVERED, Progress, READ};
 use super::recent::{NO_ID, Recent};
 use super::targets::{Target, TargetRead};
 use crate::annotation::AnnotationEvent;
-use crate::stored::{self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, RowKind};
+use crate::stored::{
+    self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, RowKind, stored_user,
+};
 use crate::timeline::damaged;
 
 /// A conversation while it is read.
@@ -32,6 +35,8 @@ pub struct Replay {
     /// Changes of messages above the record, in order: their overlays may never have been written.
     annotations: Vec<Annotated>,
     targets: Vec<(Seq, Target)>,
+    /// What is stored of members' marks, by kind and user.
+    marks: Vec<StoredMark>,
 }
 
 /// A change of a message, as it was read.
@@ -70,8 +75,8 @@ pub type ReplayError = ReadError;
 
 impl Replay {
     /// From the founding row on: there is no record.
-    pub fn from_founding(seed: u64) -> Self {
-        Self::of(State::unborn(), seed, None)
+    pub fn from_founding(seed: u64, marks: Vec<StoredMark>) -> Self {
+        Self { marks, ..Self::of(State::unborn(), seed, None) }
     }
 
     /// From a record and the members; the log is to be read from [`Record::applied`] on, that row included.
@@ -80,6 +85,7 @@ impl Replay {
         seed: u64,
         record: &Record,
         members: Vec<StoredMember>,
+        marks: Vec<StoredMark>,
     ) -> Result<Self, ReplayError> {
         let fields: ConversationRecord = stored::decode(&record.fields).ok_or_else(|| damaged(key, record.applied))?;
         let mut state = State::unborn();
@@ -91,14 +97,24 @@ impl Replay {
         state.profile.closed = fields.closed;
         state.profile.pins = fields.pins.into();
         state.profile.annotated = fields.annotated;
+        state.deleted = fields.deleted;
+        state.deleted.sort_unstable();
         state.first_available = fields.first_available.max(1);
         for member in members {
             let value: MemberRecord = stored::decode(&member.value).ok_or_else(|| damaged(key, member.at))?;
-            state.members.put(Member { user: member.user, role: value.role(), joined: value.joined });
+            // Founders begin before the first message. Whose mark was not stored by an older version, or is lost, begins
+            // with the record: what lies before it is nobody's news any more.
+            let founder = value.joined == 0 && fields.marked;
+            let progress = if founder { Progress::joined(0, 0) } else { Progress::unknown(value.joined) };
+            state.members.put(Member { user: member.user, role: value.role(), joined: value.joined, progress });
         }
         state.next = record.applied;
         state.recent = Recent::after(record.applied);
-        Ok(Self::of(state, seed, Some(record.applied)))
+        let mut replay = Self { marks, ..Self::of(state, seed, Some(record.applied)) };
+        for member in replay.state.members.all_mut() {
+            restore(key, member, &replay.marks)?;
+        }
+        Ok(replay)
     }
 
     fn of(state: State, seed: u64, recorded: Option<Seq>) -> Self {
@@ -112,6 +128,7 @@ impl Replay {
             older: Older::default(),
             annotations: Vec::new(),
             targets: Vec::new(),
+            marks: Vec::new(),
         }
     }
 
@@ -131,12 +148,15 @@ impl Replay {
         if kind == Some(RowKind::Founding) {
             let founding: Founding = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
             self.state.found(&founding, row.time_ms);
+            self.restore(key, founding.members.iter().map(|member| &*member.user))?;
             if self.recorded.is_none() {
                 self.touched.extend(founding.members.into_iter().map(|member| (member.user, seq)));
             }
         } else if Some(seq) == self.recorded {
             // The record has what this event did; from the row come its place and time.
-            self.state.next = seq + 1;
+            for member in self.state.members.all_mut() {
+                member.progress.begin_if_unknown(seq, row.ordinal);
+            }
         } else {
             self.apply(key, seq, row, kind)?;
         }
@@ -150,11 +170,13 @@ impl Replay {
         match kind {
             Some(RowKind::Message | RowKind::RichMessage) => {
                 let hash = row_hash(self.seed, row);
-                self.state.commit_message(hash, row.time_ms);
+                let sender = stored_user(row.sender()).and_then(|user| self.state.members.place(&user));
+                self.state.commit_message(hash, sender, row.time_ms);
             }
             Some(RowKind::Members) => {
                 let event: MembersEvent = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
                 self.state.commit_members(&event, row.time_ms);
+                self.restore(key, event.added.iter().map(|member| &*member.user))?;
                 self.touched.extend(event.users().map(|user| (user.to_owned(), seq)));
             }
             Some(RowKind::Change) => {
@@ -170,6 +192,16 @@ impl Replay {
             }
             // A kind of a later version: it has its number, and this version knows no more of it.
             Some(RowKind::Founding) | None => self.state.recent.push(NO_ID),
+        }
+        Ok(())
+    }
+
+    /// Gives these members, who have just joined, what is stored of their marks.
+    fn restore<'a>(&mut self, key: &ConversationKey, users: impl Iterator<Item = &'a str>) -> Result<(), ReplayError> {
+        for user in users.filter_map(stored_user) {
+            if let Some(member) = self.state.members.get_mut(&user) {
+                restore(key, member, &self.marks)?;
+            }
         }
         Ok(())
     }
@@ -223,4 +255,15 @@ impl Replay {
         let Self { state, touched, older, targets, .. } = self;
         Replayed { state, recorded: self.recorded.unwrap_or(0), touched, older, targets }
     }
+}
+
+/// Gives a member what is stored of their marks, which are sorted by kind and user.
+fn restore(key: &ConversationKey, member: &mut Member, marks: &[StoredMark]) -> Result<(), ReplayError> {
+    for kind in [READ, DELIVERED] {
+        let found = marks.binary_search_by(|mark| (mark.kind, &mark.user).cmp(&(kind, &member.user)));
+        if let Some(mark) = found.ok().and_then(|at| marks.get(at)) {
+            member.progress.restore(kind, mark.at, &mark.value).ok_or_else(|| damaged(key, mark.at))?;
+        }
+    }
+    Ok(())
 }

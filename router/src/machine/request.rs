@@ -77,13 +77,10 @@ impl Machine {
         let Request { from, key, user, ask } = request;
         let members_add = self.config.members_add;
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) else { return };
-        let role = match conversation.state.members.get(&user) {
-            Some(member) => {
-                conversation.touched = now.mono;
-                member.role
-            }
-            None => return self.stranger(now, Request { from, key, user, ask }, out),
+        let Some(member) = conversation.state.members.get(&user) else {
+            return self.stranger(now, Request { from, key, user, ask }, out);
         };
+        conversation.touched = now.mono;
         let work = match ask {
             Ask::Send(send) => {
                 if conversation.typed {
@@ -99,7 +96,7 @@ impl Machine {
             // What is not answered was seen to before.
             Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd => return,
             Ask::Get => {
-                let detail = v1::Detail { conversation: Some(conversation.state.detail(&key, role)) };
+                let detail = v1::Detail { conversation: Some(conversation.state.detail(&key, &user)) };
                 return succeed(from, reply::Result::Detail(detail), out);
             }
             Ask::Members { after, limit } => {
@@ -108,6 +105,15 @@ impl Machine {
                 let members = members.map(|m| v1::Member { user: m.user.to_string(), role: m.role.into() }).collect();
                 let page = v1::MemberPage { members, more: rest.len() > limit };
                 return succeed(from, reply::Result::Members(page), out);
+            }
+            Ask::Mark(ask) => return self.mark(now, from, &key, &user, ask, out),
+            Ask::Unread => {
+                let unread = conversation.state.unread_of(&key, member);
+                return succeed(from, reply::Result::Unread(unread), out);
+            }
+            Ask::Marks(ask) => {
+                let page = conversation.state.marks_page(&ask);
+                return succeed(from, reply::Result::Marks(page), out);
             }
             Ask::Create(ask) => Work::Create(ask),
             Ask::Add(users) => Work::Add(users),

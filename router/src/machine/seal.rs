@@ -11,7 +11,7 @@ use switchyard_store::{BATCH_BYTES_MAX, BUCKET_ROWS, Batch, ROWS_MAX, RowRef};
 
 use super::conversation::State;
 use super::pipeline::{InFlight, Pending, Sealed, SealedEvent, Work};
-use crate::stored::{self, RichBody, RowKind};
+use crate::stored::{self, RichBody, RowKind, counts};
 use crate::timeline::message_id;
 
 /// Gives numbers to events and makes their rows and frames.
@@ -56,19 +56,20 @@ impl<'a> Sealer<'a> {
             && self.next() / BUCKET_ROWS == self.batch.first / BUCKET_ROWS
     }
 
-    pub(super) fn message(&mut self, pending: Pending) {
+    pub(super) fn message(&mut self, pending: Pending, sender: usize) {
         let Work::Message { send, quote, .. } = &pending.work else { return };
         if let Some(extra) = &send.extra {
             let message = self.rich_message(send, extra, quote.as_deref(), &pending.user);
-            return self.rich(pending, message);
+            return self.rich(pending, message, sender);
         }
         let seq = self.next();
-        self.ordinal += 1;
+        let kind = RowKind::of_message(send.kind, false);
+        self.ordinal += u64::from(counts(kind));
         let row = RowRef {
             epoch: self.batch.epoch,
             first: self.batch.first,
             ordinal: self.ordinal,
-            kind: RowKind::of_message(send.kind, false),
+            kind,
             sender: pending.user.as_str(),
             client_id: send.client_id(),
             time_ms: self.time_ms,
@@ -90,7 +91,8 @@ impl<'a> Sealer<'a> {
         let message_at = frame.len();
         view.encode(&mut frame);
         let row = row.encode(self.key, seq);
-        self.push(row, pending, SealedEvent::Message { frame: frame.freeze(), message_at });
+        let sender = place(sender);
+        self.push(row, pending, SealedEvent::Message { frame: frame.freeze(), message_at, sender });
     }
 
     /// A message with what few have, as its readers see it.
@@ -105,7 +107,7 @@ impl<'a> Sealer<'a> {
             kind: send.kind.into(),
             text: send.text().to_owned(),
             time_ms: self.time_ms,
-            ordinal: self.ordinal + 1,
+            ordinal: self.ordinal + u64::from(counts(RowKind::of_message(send.kind, true))),
             reply_to: extra.reply_to.map(|seq| message_id(self.key, seq)),
             mentions: extra.mentions.iter().map(UserId::to_string).collect(),
             quote: quote.cloned(),
@@ -113,10 +115,11 @@ impl<'a> Sealer<'a> {
         }
     }
 
-    fn rich(&mut self, pending: Pending, message: v1::Message) {
+    fn rich(&mut self, pending: Pending, message: v1::Message, sender: usize) {
         let Work::Message { send, .. } = &pending.work else { return };
         let seq = self.next();
-        self.ordinal += 1;
+        let kind = RowKind::of_message(send.kind, true);
+        self.ordinal += u64::from(counts(kind));
         let body = RichBody {
             text: message.text.clone(),
             reply_to: send.extra.as_ref().and_then(|extra| extra.reply_to),
@@ -126,7 +129,7 @@ impl<'a> Sealer<'a> {
             epoch: self.batch.epoch,
             first: self.batch.first,
             ordinal: self.ordinal,
-            kind: RowKind::of_message(send.kind, true),
+            kind,
             sender: pending.user.as_str(),
             client_id: send.client_id(),
             time_ms: self.time_ms,
@@ -138,7 +141,8 @@ impl<'a> Sealer<'a> {
         hot::put_event_head(self.key.conversation, seq, len, &mut frame);
         let message_at = frame.len();
         frame.extend_from_slice(&message.encode_to_vec());
-        self.push(row, pending, SealedEvent::Message { frame: frame.freeze(), message_at });
+        let sender = place(sender);
+        self.push(row, pending, SealedEvent::Message { frame: frame.freeze(), message_at, sender });
     }
 
     pub(super) fn control(&mut self, pending: Pending, kind: RowKind, body: &[u8], event: SealedEvent) {
@@ -169,4 +173,9 @@ impl<'a> Sealer<'a> {
         }
         Some((self.batch, InFlight { time_ms: self.time_ms, events: self.events, unknown: false }))
     }
+}
+
+/// A member's place, as it is kept with each message.
+fn place(sender: usize) -> u32 {
+    u32::try_from(sender).expect("a conversation has at most MEMBERS_MAX members")
 }

@@ -12,7 +12,7 @@ use switchyard_protocol::v1;
 use switchyard_store::{ProjectionWrite, Seq};
 
 use super::pipeline::Pending;
-use crate::annotation::{self, AnnotationEvent, OverlayRecord, ReactorRecord};
+use crate::annotation::{self, AnnotationEvent, DeleteEvent, OverlayRecord, ReactorRecord};
 use crate::stored;
 
 /// A message and its overlay, as they were read; and, if that was asked for, what one user gave it.
@@ -56,6 +56,11 @@ pub(crate) struct Known {
 impl Known {
     pub(crate) fn sender(&self) -> &str {
         &self.message.sender
+    }
+
+    /// What deleting it is.
+    pub(crate) fn deletion(&self, target: Seq) -> DeleteEvent {
+        DeleteEvent { target, uncounted: self.message.kind() == v1::MessageKind::System }
     }
 
     /// The text and the mentions that are shown now.

@@ -53,6 +53,17 @@ pub enum Ticket {
         /// Of which conversation.
         key: ConversationKey,
     },
+    /// How many messages there are up to a mark.
+    Mark {
+        /// Who marks.
+        to: Asker,
+        /// In which conversation.
+        key: ConversationKey,
+        /// Who must still be a member.
+        user: UserId,
+        /// Up to which number they have read.
+        read: u64,
+    },
     /// What has grown too old.
     Age {
         /// Of which conversation.

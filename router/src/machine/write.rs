@@ -11,6 +11,7 @@ use switchyard_protocol::v1::{self, event::Body, reply};
 use super::control::Prepared;
 use super::conversation::{Conversation, State};
 use super::pipeline::{InFlight, Pending, Projecting, Sealed, SealedEvent, Work};
+use super::recent::{COUNTS, NO_ID};
 use super::seal::Sealer;
 use super::{CommitOutcome, Effect, Machine, Projection, REFUSED_RETRY_MS, Repeat, Slot, busy, refuse, succeed};
 use crate::stored::{self, RowKind};
@@ -41,7 +42,7 @@ impl Machine {
             match prepared {
                 Err(refusal) => refuse_all(&pending, &refusal, out),
                 Ok(Prepared::Already) => answer_already(key, state, &pending, out),
-                Ok(Prepared::Message) => sealer.message(pending),
+                Ok(Prepared::Message { sender }) => sealer.message(pending, sender),
                 Ok(Prepared::Founding(founding)) => {
                     let body = stored::encode(&*founding);
                     sealer.control(pending, RowKind::Founding, &body, SealedEvent::Founding(founding));
@@ -226,8 +227,7 @@ fn answer_created(
     created: bool,
     out: &mut Vec<Effect>,
 ) {
-    let role = state.members.get(user).map_or(v1::Role::Member, |member| member.role);
-    let conversation = Some(state.detail(key, role));
+    let conversation = Some(state.detail(key, user));
     succeed(asker, reply::Result::Created(v1::Created { conversation, created }), out);
 }
 
@@ -255,13 +255,14 @@ fn commit(conversation: &mut Conversation, key: &ConversationKey, batch: InFligh
     for Sealed { pending, event } in batch.events {
         let seq = conversation.state.next;
         match event {
-            SealedEvent::Message { frame, message_at } => {
+            SealedEvent::Message { frame, message_at, sender } => {
                 messages += 1;
-                let hash = match pending.work {
-                    Work::Message { hash, .. } => hash,
-                    _ => super::recent::NO_ID,
+                let hash = match &pending.work {
+                    Work::Message { send, hash, .. } if send.kind != v1::MessageKind::System => *hash | COUNTS,
+                    Work::Message { hash, .. } => *hash,
+                    _ => NO_ID,
                 };
-                conversation.state.commit_message(hash, time_ms);
+                conversation.state.commit_message(hash, Some(sender as usize), time_ms);
                 if !pending.told_unknown {
                     let message = frame.slice(message_at..);
                     out.push(Effect::Answer { to: pending.asker, answer: Answer::Sent { message, duplicate: false } });

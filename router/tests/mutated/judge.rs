@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use switchyard_cluster::link::{Answer, Ask, HistoryAsk, PageFrom, Request, SubscribeAsk};
+use switchyard_cluster::link::{Answer, Ask, HistoryAsk, MarkAsk, MarksAsk, PageFrom, Request, SubscribeAsk};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_router::config::RouterConfig;
 use switchyard_router::driver::reader::{failed, load, read};
@@ -16,8 +16,8 @@ use super::story::{self, NOW, SEED, Story};
 
 static STORY: LazyLock<Story> = LazyLock::new(story::tell);
 
-/// Bodies to spoil, each behind a byte that says what it is the body of: a row by its number in the story, [`RECORD`] or
-/// [`MEMBER`].
+/// Bodies to spoil, each behind a byte that says what it is the body of: a row by its number in the story, [`RECORD`],
+/// [`MEMBER`] or [`MARK`].
 pub(crate) fn bodies() -> Vec<Vec<u8>> {
     let rows = (0..).zip(&STORY.rows).map(|(seq, row): (u8, &Row)| [&[seq], &row.body[..]].concat());
     let record = STORY.record.iter().map(|record| [&[RECORD], &record.fields[..]].concat());
@@ -25,13 +25,15 @@ pub(crate) fn bodies() -> Vec<Vec<u8>> {
     let overlays = STORY.overlays.iter().map(|overlay| [&[OVERLAY], &overlay.value[..]].concat());
     let given = STORY.reactor.iter().filter_map(|reactor| reactor.value.as_ref());
     let given = given.map(|value| [&[REACTOR], &value[..]].concat());
-    rows.chain(record).chain(members).chain(overlays).chain(given).collect()
+    let marks = STORY.marks.iter().map(|mark| [&[MARK], &mark.value[..]].concat());
+    rows.chain(record).chain(members).chain(overlays).chain(given).chain(marks).collect()
 }
 
 const RECORD: u8 = 100;
 const MEMBER: u8 = 101;
 const OVERLAY: u8 = 102;
 const REACTOR: u8 = 103;
+const MARK: u8 = 104;
 
 /// What means something in a stored body.
 pub(crate) const TOKENS: &[&[u8]] = &[
@@ -56,14 +58,16 @@ fn shelf(of: u8, body: &[u8]) -> Shelf {
         RECORD => {
             let fields = Bytes::copy_from_slice(body);
             let record = STORY.record.as_ref().map(|record| Record { applied: record.applied, fields });
-            Shelf { rows: SOUND.clone(), record, members: STORY.members.clone(), ..Shelf::default() }
+            let (members, marks) = (STORY.members.clone(), STORY.marks.clone());
+            Shelf { rows: SOUND.clone(), record, members, marks, ..Shelf::default() }
         }
         MEMBER => {
             let mut members = STORY.members.clone();
             for member in &mut members {
                 member.value = Bytes::copy_from_slice(body);
             }
-            Shelf { rows: SOUND.clone(), record: STORY.record.clone(), members, ..Shelf::default() }
+            let (record, marks) = (STORY.record.clone(), STORY.marks.clone());
+            Shelf { rows: SOUND.clone(), record, members, marks, ..Shelf::default() }
         }
         OVERLAY | REACTOR => {
             let value = Bytes::copy_from_slice(body);
@@ -73,7 +77,15 @@ fn shelf(of: u8, body: &[u8]) -> Shelf {
                 overlays.iter_mut().for_each(|overlay| overlay.value = value.clone());
             }
             let reactor = (of == REACTOR).then_some(Reactor { at: 1, value: Some(value) });
-            Shelf { rows: SOUND.clone(), record, members, overlays, reactor }
+            Shelf { rows: SOUND.clone(), record, members, overlays, reactor, ..Shelf::default() }
+        }
+        MARK => {
+            let mut marks = STORY.marks.clone();
+            for mark in &mut marks {
+                mark.value = Bytes::copy_from_slice(body);
+            }
+            let (record, members) = (STORY.record.clone(), STORY.members.clone());
+            Shelf { rows: SOUND.clone(), record, members, marks, ..Shelf::default() }
         }
         row => {
             let seq = row_of(row);
@@ -102,7 +114,7 @@ pub(crate) fn body(input: &[u8]) -> bool {
     }
     let replayed = replay(of, body, &shelf);
     let mut taken = replayed.is_ok();
-    if of != RECORD && of != MEMBER {
+    if ![RECORD, MEMBER, MARK].contains(&of) {
         let seq = row_of(of);
         let events = everything(seq, seq);
         // Whoever replays a row and whoever reads its event find the same damage; but a message's text is looked at only
@@ -132,15 +144,15 @@ fn row_of(number: u8) -> u64 {
 /// Replays the conversation as far as the body.
 fn replay(of: u8, body: &[u8], shelf: &Shelf) -> Result<(), ReplayError> {
     let key = story::key();
-    if of == RECORD || of == MEMBER {
+    if [RECORD, MEMBER, MARK].contains(&of) {
         let record = shelf.record.as_ref().expect("the story has one");
-        return Replay::from_record(&key, SEED, record, shelf.members.clone()).map(drop);
+        return Replay::from_record(&key, SEED, record, shelf.members.clone(), shelf.marks.clone()).map(drop);
     }
     let seq = row_of(of);
     let blob = &shelf.rows[seq as usize];
     let row = Row::decode(&key, seq, blob).expect("its checksum is right");
     assert_eq!(row.body, body);
-    let mut replay = Replay::from_founding(SEED);
+    let mut replay = Replay::from_founding(SEED, shelf.marks.clone());
     for (at, sound) in (0..seq).zip(&STORY.rows) {
         replay.row(&key, at, sound).expect("the machine's own row");
     }
@@ -156,6 +168,9 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
     let asks = [
         Ask::Get,
         Ask::Members { after: None, limit: 100 },
+        Ask::Unread,
+        Ask::Marks(Box::new(MarksAsk { passed: Some(2), after: None, limit: 100 })),
+        Ask::Mark(MarkAsk { read: Some(1), delivered: Some(1) }),
         Ask::History(HistoryAsk { from: PageFrom::Newest, limit: 50 }),
         Ask::History(HistoryAsk { from: PageFrom::AfterTime(NOW.wall_ms), limit: 1 }),
         Ask::Subscribe(SubscribeAsk { after: Some(0), events_max: 100, bytes_max: 100_000 }),
@@ -178,6 +193,7 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
                 Input::Read { ticket, result }
             }
             Effect::Decoy { to, .. } => Input::Decoyed { to, failed: None },
+            Effect::Raise(_) => Input::Raised(Ok(())),
             Effect::Project { key, projection } => Input::Projected { key, result: Ok(projection.through) },
             Effect::Answer { answer, .. } => {
                 answers += 1;
@@ -188,7 +204,9 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
                 }
                 continue;
             }
-            Effect::Append(_) | Effect::Publish { .. } | Effect::Typing { .. } => panic!("nothing was sent"),
+            Effect::Append(_) | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => {
+                panic!("nothing was sent")
+            }
         };
         machine.handle(NOW, input, &mut effects);
         machine.tick(NOW, &mut effects);

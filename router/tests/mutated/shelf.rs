@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
 use switchyard_store::{
-    BarrierError, Batch, BoxFuture, Direction, Log, Membership, Outcome, Overlay, ProjectionError, ProjectionWrite,
-    Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMember,
+    BarrierError, Batch, BoxFuture, Direction, Log, Mark, Marks, Membership, Outcome, Overlay, ProjectionError,
+    ProjectionWrite, Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMark, StoredMember,
 };
 
 /// What lies in the store.
@@ -21,6 +21,8 @@ pub(crate) struct Shelf {
     pub(crate) overlays: Vec<Overlay>,
     /// What everybody gave every message.
     pub(crate) reactor: Option<Reactor>,
+    /// Their marks, by kind and user.
+    pub(crate) marks: Vec<StoredMark>,
 }
 
 fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
@@ -62,6 +64,16 @@ impl Log for Shelf {
 
     fn trim<'a>(&'a self, _: &'a ConversationKey, _: Seq) -> BoxFuture<'a, Result<Seq, ReadError>> {
         ready(Ok(1))
+    }
+}
+
+impl Marks for Shelf {
+    fn marks<'a>(&'a self, _: &'a ConversationKey) -> BoxFuture<'a, Result<Vec<StoredMark>, ProjectionError>> {
+        ready(Ok(self.marks.clone()))
+    }
+
+    fn raise<'a>(&'a self, _: &'a [Mark]) -> BoxFuture<'a, Result<(), ProjectionError>> {
+        ready(Err(read_only()))
     }
 }
 

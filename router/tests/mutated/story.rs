@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use switchyard_cluster::link::{
-    AnnotateAsk, Annotation, Ask, Asker, CreateAsk, EdgeId, Request, SendAsk, SendExtra, UpdateAsk,
+    AnnotateAsk, Annotation, Ask, Asker, CreateAsk, EdgeId, MarkAsk, Request, SendAsk, SendExtra, UpdateAsk,
 };
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
@@ -12,7 +12,7 @@ use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
 use switchyard_router::config::RouterConfig;
 use switchyard_router::driver::reader::{failed, read};
 use switchyard_router::machine::{CommitOutcome, Effect, Input, Machine};
-use switchyard_store::{Overlay, ProjectionWrite, Reactor, Record, Row, StoredMember};
+use switchyard_store::{Mark, Overlay, ProjectionWrite, Reactor, Record, Row, StoredMark, StoredMember};
 
 use super::shelf::Shelf;
 
@@ -55,6 +55,8 @@ pub(crate) struct Story {
     pub(crate) overlays: Vec<Overlay>,
     /// The newest of what anybody gave a message.
     pub(crate) reactor: Option<Reactor>,
+    /// Their marks, by kind and user.
+    pub(crate) marks: Vec<StoredMark>,
 }
 
 /// One event of every kind.
@@ -89,6 +91,8 @@ pub(crate) fn tell() -> Story {
         // The last admin's leaving promotes another.
         (ann(), Ask::Leave),
         (user("bob"), Ask::Add(vec![ann()])),
+        (user("eve"), Ask::Mark(MarkAsk { read: Some(3), delivered: Some(5) })),
+        (user("eve"), Ask::Mark(MarkAsk { read: Some(4), delivered: None })),
     ];
     let mut machine = Machine::new(RouterConfig::default(), 1, SEED);
     let mut story = Story::default();
@@ -103,8 +107,13 @@ pub(crate) fn tell() -> Story {
             }
         }
     }
+    // What was marked is stored a little later.
+    let mut effects = Vec::new();
+    machine.tick(Now { mono: NOW.mono * 2, ..NOW }, &mut effects);
+    effects.into_iter().for_each(|effect| drop(story.note(effect)));
     assert!(story.rows.len() == 15 && !story.overlays.is_empty() && story.reactor.is_some(), "{story:?}");
     assert!(story.members.len() == 4 && story.record.is_some(), "{story:?}");
+    assert_eq!(story.marks.iter().map(|mark| mark.kind).collect::<Vec<_>>(), [0, 0, 0, 0, 1], "{story:?}");
     story
 }
 
@@ -123,8 +132,13 @@ impl Story {
                 for write in projection.members {
                     self.project(write);
                 }
+                self.raise(projection.marks);
                 projection.overlays.into_iter().chain(projection.record).for_each(|write| self.project(write));
                 Some(Input::Projected { key, result: Ok(projection.through) })
+            }
+            Effect::Raise(marks) => {
+                self.raise(marks);
+                Some(Input::Raised(Ok(())))
             }
             Effect::Read { key, ticket, plan } => {
                 let rows = (0..).zip(&self.rows).map(|(seq, row)| row.as_ref().encode(&key, seq)).collect();
@@ -134,6 +148,14 @@ impl Story {
             }
             _ => None,
         }
+    }
+
+    fn raise(&mut self, marks: Vec<Mark>) {
+        for Mark { user, kind, at, value, .. } in marks {
+            self.marks.retain(|mark| (mark.kind, &mark.user) != (kind, &user));
+            self.marks.push(StoredMark { user, kind, at, value });
+        }
+        self.marks.sort_by(|a, b| (a.kind, &a.user).cmp(&(b.kind, &b.user)));
     }
 
     fn project(&mut self, write: ProjectionWrite) {

@@ -1,6 +1,8 @@
 //! What the clients of a run ask, in a form that can be kept and compared.
 
-use switchyard_cluster::link::{AnnotateAsk, Ask, CreateAsk, EdgeId, HistoryAsk, SendAsk, SubscribeAsk, UpdateAsk};
+use switchyard_cluster::link::{
+    AnnotateAsk, Ask, CreateAsk, EdgeId, HistoryAsk, MarkAsk, MarksAsk, SendAsk, SubscribeAsk, UpdateAsk,
+};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::Role;
 
@@ -28,6 +30,9 @@ pub(crate) enum What {
     Hide,
     Typing,
     TypingEnd,
+    Mark(MarkAsk),
+    Unread,
+    Marks(MarksAsk),
 }
 
 impl What {
@@ -54,6 +59,9 @@ impl What {
             Self::Hide => Ask::Hide,
             Self::Typing => Ask::Typing,
             Self::TypingEnd => Ask::TypingEnd,
+            Self::Mark(ask) => Ask::Mark(ask),
+            Self::Unread => Ask::Unread,
+            Self::Marks(ask) => Ask::Marks(Box::new(ask)),
         }
     }
 }

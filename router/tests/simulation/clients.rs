@@ -2,7 +2,8 @@
 //! please: all at once, again, too late, in conversations that are not theirs.
 
 use switchyard_cluster::link::{
-    AnnotateAsk, Annotation, CreateAsk, EdgeId, HistoryAsk, PageFrom, SendAsk, SendExtra, SubscribeAsk,
+    AnnotateAsk, Annotation, CreateAsk, EdgeId, HistoryAsk, MarkAsk, MarksAsk, PageFrom, SendAsk, SendExtra,
+    SubscribeAsk,
 };
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
@@ -164,13 +165,20 @@ impl Chooser<'_> {
             return Deed::Ask(key, self.close(closed));
         }
         let what = match self.rng.below(100) {
-            0..35 => self.send(&key, user, head),
-            35..45 => self.annotate(user, head),
+            0..30 => self.send(&key, user, head),
+            30..39 => self.annotate(user, head),
+            39..45 => self.mark(head),
             45..48 => return self.burst(key, user, head),
             48..60 => What::History(self.history(head)),
             60..72 => self.subscribe(head),
             72..76 => return Deed::Unread(key),
-            76..80 => What::Get,
+            76..78 => What::Get,
+            78..79 => What::Unread,
+            79..80 => What::Marks(MarksAsk {
+                passed: self.rng.chance(500).then(|| self.position(head)),
+                after: self.rng.chance(300).then(|| self.user()),
+                limit: self.rng.within(1, 4) as usize,
+            }),
             80..83 => What::Members {
                 after: self.rng.chance(500).then(|| self.user()),
                 limit: self.rng.within(1, 4) as usize,
@@ -291,6 +299,16 @@ impl Chooser<'_> {
             }
         }
         Deed::Ask(key, asks)
+    }
+
+    fn mark(&mut self, head: u64) -> What {
+        let newest = self.rng.chance(500);
+        let read = if newest { head } else { self.position(head) };
+        match self.rng.below(4) {
+            0 => What::Mark(MarkAsk { read: None, delivered: Some(read) }),
+            1 => What::Mark(MarkAsk { read: Some(read), delivered: Some(self.position(head)) }),
+            _ => What::Mark(MarkAsk { read: Some(read), delivered: None }),
+        }
     }
 
     fn history(&mut self, head: u64) -> HistoryAsk {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
-use switchyard_cluster::link::{Answer, Asker, CreateAsk, EdgeId, LiveEvent, Request, SendAsk, TypersNow};
+use switchyard_cluster::link::{Answer, Asker, CreateAsk, EdgeId, LiveEvent, MarksNow, Request, SendAsk, TypersNow};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
@@ -35,6 +35,7 @@ pub(crate) struct Desk {
     pub(crate) answers: Vec<(Asker, Answer)>,
     pub(crate) published: Vec<(EdgeId, LiveEvent)>,
     pub(crate) typing: Vec<(EdgeId, TypersNow)>,
+    pub(crate) marks: Vec<(EdgeId, MarksNow)>,
     next_request: u64,
     epoch: u64,
 }
@@ -51,6 +52,7 @@ impl Desk {
             answers: Vec::new(),
             published: Vec::new(),
             typing: Vec::new(),
+            marks: Vec::new(),
             next_request: 0,
             epoch: 1,
         }
@@ -103,6 +105,7 @@ impl Desk {
                 Effect::Answer { to, answer } => self.answers.push((to, answer)),
                 Effect::Publish { edge, event } => self.published.push((edge, event)),
                 Effect::Typing { edge, now } => self.typing.push((edge, *now)),
+                Effect::Marks { edge, now } => self.marks.push((edge, *now)),
                 other => self.wanted.push_back(other),
             }
         }
@@ -161,7 +164,14 @@ impl Desk {
                 let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 Input::Decoyed { to, failed }
             }
-            Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } => {
+            Effect::Raise(marks) => {
+                let id = self.disk.begin(Mutation::Raise(marks));
+                match self.disk.settle(id) {
+                    Some(Done::Raise(_, result)) => Input::Raised(result),
+                    other => unreachable!("marks were stored: {other:?}"),
+                }
+            }
+            Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => {
                 unreachable!("these are never wanted")
             }
         }

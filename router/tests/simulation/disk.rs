@@ -9,7 +9,7 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_router::driver::reader;
 use switchyard_router::machine::Projection;
 use switchyard_store::{
-    BATCH_BYTES_MAX, BUCKET_ROWS, Batch, Outcome, ProjectionWrite, ROWS_MAX, Refusal, Row, RowRef, Seq,
+    BATCH_BYTES_MAX, BUCKET_ROWS, Batch, Mark, Outcome, ProjectionWrite, ROWS_MAX, Refusal, Row, RowRef, Seq,
 };
 
 use crate::profile::Faults;
@@ -34,6 +34,7 @@ pub(crate) enum Mutation {
     Append(Batch, Fate),
     Late(Batch),
     Project(ConversationKey, Box<Projection>),
+    Raise(Vec<Mark>),
 }
 
 /// What it came to.
@@ -42,6 +43,8 @@ pub(crate) enum Done {
     Append(Batch, Outcome, bool),
     Late,
     Project(ConversationKey, Result<u64, Box<Projection>>),
+    /// The marks, and what the machine is told.
+    Raise(Vec<Mark>, Result<(), Vec<Mark>>),
 }
 
 /// Rows of one conversation.
@@ -69,10 +72,14 @@ enum Undo {
     Trim(ConversationKey, Seq),
     Overlay(OverlayPlace, Option<(Seq, Option<Bytes>)>),
     Erase(ConversationKey, Seq, Bytes),
+    Mark(MarkKey, Option<(Seq, Bytes)>),
 }
 
 /// Where an overlay lies: of a row, or of what one user did to it.
 pub(crate) type OverlayPlace = (ConversationKey, Seq, Option<UserId>);
+
+/// Whose mark, and which.
+pub(crate) type MarkKey = (ConversationKey, u8, UserId);
 
 #[derive(Debug, Default)]
 pub(crate) struct Inner {
@@ -80,6 +87,7 @@ pub(crate) struct Inner {
     pub(crate) records: BTreeMap<ConversationKey, (Seq, Bytes)>,
     pub(crate) members: BTreeMap<(ConversationKey, UserId), (Seq, Option<Bytes>)>,
     pub(crate) overlays: BTreeMap<OverlayPlace, (Seq, Option<Bytes>)>,
+    pub(crate) marks: BTreeMap<MarkKey, (Seq, Bytes)>,
     undo: Vec<Undo>,
     /// What is on its way, and what became of it if it was done before its time.
     pub(crate) pending: BTreeMap<u64, Mutation>,
@@ -134,6 +142,14 @@ impl Disk {
             Mutation::Project(key, projection) => {
                 let result = reader::project(self, &key, projection);
                 Done::Project(key, result)
+            }
+            Mutation::Raise(marks) => {
+                let result = reader::raise(self, marks.clone());
+                if result.is_ok() {
+                    // Its barrier was for these; projections may be lost all the same here.
+                    self.inner().undo.retain(|undo| !matches!(undo, Undo::Mark(..)));
+                }
+                Done::Raise(marks, result)
             }
         };
         self.inner().done.insert(id, done);
@@ -345,6 +361,12 @@ impl Inner {
                     *blob = before;
                 }
             }
+            Undo::Mark(place, before) => {
+                match before {
+                    Some(before) => self.marks.insert(place, before),
+                    None => self.marks.remove(&place),
+                };
+            }
             Undo::Trim(key, first) => {
                 if let Some(rows) = self.rows.get_mut(&key) {
                     rows.first = first;
@@ -410,6 +432,16 @@ impl Inner {
         Outcome::Stored
     }
 
+    /// One mark, by the same rule.
+    pub(crate) fn put_mark(&mut self, mark: &Mark) {
+        let place = (mark.key.clone(), mark.kind, mark.user.clone());
+        let before = self.marks.get(&place).cloned();
+        if before.as_ref().is_none_or(|(stored, _)| *stored < mark.at) {
+            self.marks.insert(place.clone(), (mark.at, mark.value.clone()));
+            self.undo.push(Undo::Mark(place, before));
+        }
+    }
+
     pub(crate) fn trim(&mut self, key: &ConversationKey, below: Seq) -> Seq {
         let Some(rows) = self.rows.get_mut(key) else { return 1 };
         let before = rows.first;
@@ -433,7 +465,8 @@ impl Rows {
         if (row.epoch, row.first) != (batch.epoch, batch.first) {
             wrong.push(format!("row {seq} says epoch {} and first {}", row.epoch, row.first));
         }
-        let ordinal = self.ordinal + u64::from(row.kind >= 16);
+        // All messages but SYSTEM ones.
+        let ordinal = self.ordinal + u64::from(row.kind >= 16 && row.kind != 19);
         if row.ordinal != ordinal {
             wrong.push(format!("row {seq} has ordinal {} instead of {ordinal}", row.ordinal));
         }

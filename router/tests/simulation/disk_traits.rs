@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
 use switchyard_store::{
-    BarrierError, Batch, BoxFuture, Damage, Direction, Log, Membership, Outcome, Overlay, ProjectionError,
-    ProjectionWrite, Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMember,
+    BarrierError, Batch, BoxFuture, Damage, Direction, Log, Mark, Marks, Membership, Outcome, Overlay, ProjectionError,
+    ProjectionWrite, Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMark, StoredMember,
 };
 
 use crate::disk::Disk;
@@ -80,6 +80,45 @@ impl Disk {
             }
         }
         if fails { Err(ProjectionError::Unavailable("simulated".into())) } else { Ok(()) }
+    }
+}
+
+impl Disk {
+    fn raise_some(&self, marks: &[Mark]) -> Result<(), ProjectionError> {
+        let mut inner = self.inner();
+        let fails = inner.fails(|faults| faults.project);
+        for mark in marks {
+            if inner.rows.get(&mark.key).is_none_or(|rows| mark.at >= rows.durable) {
+                inner.violate(format!("a mark runs ahead of what is committed: {mark:?}"));
+            }
+            let skipped = fails && inner.rng.as_mut().is_some_and(|rng| rng.chance(500));
+            if !skipped {
+                inner.put_mark(mark);
+            }
+        }
+        if fails { Err(ProjectionError::Unavailable("simulated".into())) } else { Ok(()) }
+    }
+}
+
+impl Marks for Disk {
+    fn marks<'a>(&'a self, key: &'a ConversationKey) -> BoxFuture<'a, Result<Vec<StoredMark>, ProjectionError>> {
+        self.meanwhile();
+        let mut inner = self.inner();
+        if inner.fails(|faults| faults.read) {
+            return ready(Err(ProjectionError::Unavailable("simulated".into())));
+        }
+        let of_key = inner.marks.iter().filter(|((conversation, _, _), _)| conversation == key);
+        let marks = of_key.map(|((_, kind, user), (at, value))| StoredMark {
+            user: user.clone(),
+            kind: *kind,
+            at: *at,
+            value: value.clone(),
+        });
+        ready(Ok(marks.collect()))
+    }
+
+    fn raise<'a>(&'a self, marks: &'a [Mark]) -> BoxFuture<'a, Result<(), ProjectionError>> {
+        ready(self.raise_some(marks))
     }
 }
 

@@ -15,6 +15,7 @@ mod disk;
 mod disk_traits;
 mod edges;
 mod lines;
+mod marks;
 mod old;
 mod oracle;
 mod present;

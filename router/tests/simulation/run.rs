@@ -22,7 +22,7 @@ use crate::world::World;
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 32] = [
+const EVERYTHING: [&str; 37] = [
     "already",
     "annotated",
     "annotated already",
@@ -41,6 +41,10 @@ const EVERYTHING: [&str; 32] = [
     "detail",
     "expired",
     "forbidden",
+    "marked",
+    "marks",
+    "marks kept",
+    "marks told",
     "members",
     "no such member",
     "no such message",
@@ -55,6 +59,7 @@ const EVERYTHING: [&str; 32] = [
     "sent",
     "sent again",
     "unknown",
+    "unread",
 ];
 
 /// So much of each broken promise is printed: bodies may be long.
@@ -140,6 +145,7 @@ fn look_at_everything(world: &mut World) -> bool {
                 continue;
             }
             world.ask(at, key, What::Get);
+            world.ask(at, key, What::Unread);
             world.ask(at, key, What::Members { after: None, limit: 100 });
             world.ask(at, key, What::History(HistoryAsk { from: PageFrom::Newest, limit: 200 }));
             world.ask(at, key, What::History(HistoryAsk { from: PageFrom::After(0), limit: 200 }));

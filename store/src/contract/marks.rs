@@ -37,7 +37,10 @@ fn highest(subject: &mut dyn Subject, tenant: TenantId) {
     let key = conversation(&tenant, 1);
     assert_eq!(marks(subject, &key), []);
     raise(subject, &[]);
-    raise(subject, &[mark(&key, "ann", 0, 5, "five"), mark(&key, "ann", 0, 7, "seven"), mark(&key, "ann", 0, 6, "six")]);
+    raise(
+        subject,
+        &[mark(&key, "ann", 0, 5, "five"), mark(&key, "ann", 0, 7, "seven"), mark(&key, "ann", 0, 6, "six")],
+    );
     assert_eq!(marks(subject, &key), [found(0, "ann", 7, "seven")]);
     raise(subject, &[mark(&key, "ann", 0, 3, "three")]);
     raise(subject, &[mark(&key, "ann", 0, 7, "seven again, otherwise")]);

@@ -16,7 +16,8 @@ fn b1_asking_again_gives_the_same_conversation() {
     assert_eq!(keys(&first), ["conversation", "created"]);
     assert_eq!(first["created"], true);
     let conversation = &first["conversation"];
-    let expected = ["closed", "created_ms", "first_available", "head", "id", "kind", "member_count", "role"];
+    let expected =
+        ["closed", "created_ms", "first_available", "head", "id", "kind", "member_count", "read", "role", "unread"];
     assert_eq!(keys(conversation), expected);
     assert_eq!((&conversation["kind"], &conversation["member_count"]), (&json!("direct"), &json!(2)));
 
@@ -161,8 +162,20 @@ fn b8_detail_members_by_the_page_and_a_new_name_that_all_see() {
     let detail = bob.done("get", &json!({"conversation": id}));
     assert_eq!(keys(&detail), ["conversation"]);
     let conversation = &detail["conversation"];
-    let expected =
-        ["avatar", "closed", "created_ms", "first_available", "head", "id", "kind", "member_count", "name", "role"];
+    let expected = [
+        "avatar",
+        "closed",
+        "created_ms",
+        "first_available",
+        "head",
+        "id",
+        "kind",
+        "member_count",
+        "name",
+        "read",
+        "role",
+        "unread",
+    ];
     assert_eq!(keys(conversation), expected);
     assert_eq!((&conversation["name"], &conversation["role"]), (&json!("team"), &json!("member")));
     assert_eq!((&conversation["member_count"], &conversation["kind"]), (&json!(4), &json!("group")));

@@ -40,6 +40,12 @@ fn asked_about(plain: &mut Plain, conversation: &str) -> Vec<(&'static str, Valu
         ("open", json!({"conversations": [conversation]})),
         ("typing", json!({"conversation": conversation, "on": true})),
         ("typing", json!({"conversation": conversation, "on": false})),
+        ("mark", json!({"conversation": conversation, "read": 1})),
+        ("mark", json!({"conversation": conversation, "delivered": 1_000_000})),
+        ("mark", json!({"id": message})),
+        ("unread", json!({"conversations": [conversation]})),
+        ("marks", json!({"conversation": conversation})),
+        ("marks", json!({"id": message})),
     ];
     requests
         .into_iter()
@@ -58,7 +64,7 @@ fn refusal(name: &str, reply: &Value) -> Option<String> {
     let error = match name {
         "subscribe" => &reply["data"]["subscribed"][0]["error"],
         "open" => &reply["data"]["opened"][0]["error"],
-        "resume" => &reply["data"]["conversations"][0]["error"],
+        "resume" | "unread" => &reply["data"]["conversations"][0]["error"],
         "unsubscribe" => return None,
         _ => &reply["error"],
     };

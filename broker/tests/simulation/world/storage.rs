@@ -25,12 +25,17 @@ impl World {
                 let id = self.disk.begin(Mutation::Project(key, projection));
                 self.inside(delay, Inside::Mutation(id));
             }
+            Effect::Raise(marks) => {
+                let id = self.disk.begin(Mutation::Raise(marks));
+                self.inside(delay, Inside::Mutation(id));
+            }
             Effect::Load { key, cutoffs } => self.inside(delay, Inside::Load(key, cutoffs)),
             Effect::Read { key, ticket, plan } => self.inside(delay, Inside::Read(key, ticket, plan)),
             Effect::Decoy { key, to } => self.inside(delay, Inside::Decoy(key, to)),
             Effect::Answer { to, answer } => self.deliver(to.edge, Delivery::Answer { to, answer }),
             Effect::Publish { edge, event } => self.deliver(edge, Delivery::Event(event)),
             Effect::Typing { edge, now } => self.deliver(edge, Delivery::Typing(now)),
+            Effect::Marks { edge, now } => self.deliver(edge, Delivery::Marks(now)),
         }
     }
 
@@ -91,6 +96,7 @@ impl World {
                 self.complete(Input::Committed { key, outcome });
             }
             Some(Done::Project(key, result)) => self.complete(Input::Projected { key, result }),
+            Some(Done::Raise(_, result)) => self.complete(Input::Raised(result)),
             Some(Done::Late) | None => {}
         }
     }

@@ -110,6 +110,9 @@ impl Oracle {
                 self.saw("members");
                 if right { Vec::new() } else { vec!["never the members".into()] }
             }
+            (reply::Result::Marked(marked), What::Mark(ask)) => self.marked(asked, *ask, marked),
+            (reply::Result::Unread(counts), What::Unread) => self.counted(asked, counts),
+            (reply::Result::Marks(page), What::Marks(ask)) => self.marks_page(asked, ask, page),
             (reply::Result::Changed(changed), _) => self.changed(asked, changed.seq),
             (reply::Result::Page(page), What::History(ask)) => self.page(asked, *ask, page),
             _ => vec!["not an answer to this".into()],
@@ -134,6 +137,8 @@ impl Oracle {
             created_ms: entry.profile.created_ms,
             closed: entry.profile.closed,
             pins: entry.profile.pins.iter().map(|seq| format!("{}.{seq}", asked.key.conversation)).collect(),
+            unread: detail.unread,
+            read: detail.read,
         };
         if entry.role(&asked.user).is_none() {
             problems.push("told to somebody who is no member".into());
@@ -141,6 +146,7 @@ impl Oracle {
         if *detail != expected {
             problems.push(format!("should be {expected:?}"));
         }
+        problems.extend(self.unread(asked, (detail.head, detail.head), detail.unread, detail.read));
         self.tell(&asked.key, detail.head);
         problems
     }

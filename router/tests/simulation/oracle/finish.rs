@@ -9,6 +9,7 @@ use crate::timeline::{form, touched};
 impl Oracle {
     /// Nothing is under way: everything was answered, and streams have everything.
     pub(crate) fn quiet(&mut self) {
+        self.marks.quiet();
         let open: Vec<_> = self.asked.values().cloned().collect();
         for asked in open {
             self.violate(format!("never answered: {asked:?}"));

@@ -4,6 +4,7 @@
 mod annotations;
 mod answers;
 mod finish;
+mod marks;
 mod reads;
 mod refusals;
 mod rights;
@@ -49,6 +50,7 @@ pub(crate) struct Oracle {
     /// The numbers of what each user newly sent, by the time at which the machine took it in.
     taken_in: BTreeMap<(ConversationKey, UserId), BTreeMap<u64, Seq>>,
     streams: BTreeMap<(EdgeId, ConversationKey), Stream>,
+    marks: marks::Marks,
     /// Conversations whose rows are older than the run: nobody asked for them.
     given: BTreeMap<ConversationKey, Seq>,
     clock: u64,
@@ -75,6 +77,7 @@ impl Oracle {
             ids: BTreeMap::new(),
             taken_in: BTreeMap::new(),
             streams: BTreeMap::new(),
+            marks: marks::Marks::default(),
             given: BTreeMap::new(),
             clock: 0,
             wall_ms: 0,
@@ -128,6 +131,7 @@ impl Oracle {
             return;
         }
         let low = self.known.get(key).copied();
+        self.marks.asked(key, user, &what);
         if let What::Send(send) = &what {
             let id = (key.clone(), user.clone(), send.client_id().to_owned());
             let first = || Attempts {
@@ -189,6 +193,7 @@ impl Oracle {
             match effect {
                 Effect::Answer { to, answer } => self.answer(*to, answer),
                 Effect::Publish { edge, event } => self.publish(*edge, event),
+                Effect::Marks { edge, now } => self.marks_told(*edge, now),
                 Effect::Decoy { .. } => self.saw("decoy"),
                 Effect::Load { .. } => self.saw("load"),
                 _ => {}
@@ -205,6 +210,7 @@ impl Oracle {
                 attempts.unknown += 1;
             }
         }
+        self.marks.crash();
         self.streams.clear();
         self.committed.clear();
         let keys: Vec<_> = self.timelines.keys().cloned().collect();

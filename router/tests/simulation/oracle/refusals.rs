@@ -23,6 +23,7 @@ impl Oracle {
                 let named = match &asked.what {
                     What::Send(send) => send.since,
                     What::Subscribe(ask) => ask.after,
+                    What::Mark(ask) => ask.read.max(ask.delivered),
                     _ => None,
                 };
                 named.is_some_and(|named| self.at_some_time(asked, |at| at.is_some_and(|(seq, _)| seq < named)))
@@ -37,7 +38,14 @@ impl Oracle {
                 self.saw("unknown");
                 let writes = !matches!(
                     asked.what,
-                    What::History(_) | What::Subscribe(_) | What::Get | What::Members { .. } | What::Unsubscribe
+                    What::History(_)
+                        | What::Subscribe(_)
+                        | What::Get
+                        | What::Members { .. }
+                        | What::Mark(_)
+                        | What::Unread
+                        | What::Marks(_)
+                        | What::Unsubscribe
                 );
                 self.faulty && writes
             }

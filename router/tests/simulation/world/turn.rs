@@ -80,11 +80,15 @@ impl World {
                 let id = self.disk.begin(Mutation::Project(key, projection));
                 self.at(delay, Event::Mutation(id));
             }
+            Effect::Raise(marks) => {
+                let id = self.disk.begin(Mutation::Raise(marks));
+                self.at(delay, Event::Mutation(id));
+            }
             Effect::Load { key, cutoffs } => self.at(delay, Event::Load(key, cutoffs)),
             Effect::Read { key, ticket, plan } => self.at(delay, Event::Read(key, ticket, plan)),
             Effect::Decoy { key, to } => self.at(delay, Event::Decoy(key, to)),
             Effect::Answer { to, answer } => self.answered(to, &answer),
-            Effect::Publish { .. } | Effect::Typing { .. } => {}
+            Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => {}
         }
     }
 
@@ -119,6 +123,12 @@ impl World {
                 self.complete(Input::Committed { key, outcome });
             }
             Some(Done::Project(key, result)) => self.complete(Input::Projected { key, result }),
+            Some(Done::Raise(marks, result)) => {
+                if result.is_ok() {
+                    self.oracle.marks_are_kept(&marks);
+                }
+                self.complete(Input::Raised(result));
+            }
             Some(Done::Late) | None => {}
         }
     }

@@ -1,0 +1,52 @@
+//! How much a user has not read: asked of the owner of each conversation that is named, and added up.
+
+use switchyard_cluster::link::{Answer, Ask};
+use switchyard_protocol::limits::POSITIONS_MAX;
+use switchyard_protocol::v1::{self, reply::Result as Reply};
+
+use super::check::{self, bad};
+use super::context::Context;
+use super::gather::Gathering;
+use super::kind::RequestKind;
+use super::live::{Live, unexpected};
+use super::ticket::Ticket;
+
+impl Live {
+    /// Counts what is unread in these conversations.
+    pub(super) fn unread(&mut self, id: u64, unread: &v1::Unread, cx: &mut Context<'_>) {
+        let kind = RequestKind::Unread;
+        if unread.conversations.len() > POSITIONS_MAX {
+            return cx.refuse(id, kind, &bad("too many conversations in one request"));
+        }
+        let mut gathering = self.begin_gathering(id, kind, unread.conversations.len());
+        for text in &unread.conversations {
+            match check::conversation(text) {
+                Ok(conversation) => {
+                    let part = gathering.ask(conversation, 0);
+                    self.ask(Ticket::Part { gathering: gathering.number, part }, conversation, Ask::Unread, cx);
+                }
+                Err(refusal) => gathering.refuse(text, refusal),
+            }
+        }
+        self.gathered(gathering, cx);
+    }
+}
+
+/// Puts an owner's answer where the others of its request are. Whether it was awaited.
+pub(super) fn take(gathering: &mut Gathering, part: u16, answer: Answer) -> bool {
+    let counted = match answer {
+        Answer::Result(result) => match *result {
+            Reply::Unread(counts) => counts.conversations.into_iter().next().ok_or_else(unexpected),
+            _ => Err(unexpected()),
+        },
+        Answer::Refused(refusal) => Err(refusal),
+        Answer::Sent { .. } | Answer::Subscribed(_) => Err(unexpected()),
+    };
+    gathering.counted(part, counted)
+}
+
+/// The reply, once all owners have answered.
+pub(super) fn sum(conversations: Vec<v1::UnreadConversation>) -> v1::UnreadCounts {
+    let total = conversations.iter().map(|one| one.unread).sum();
+    v1::UnreadCounts { conversations, total }
+}
