@@ -206,7 +206,7 @@ impl Progress {
     /// What the member said and is not stored, by kind.
     pub(crate) fn take_said(&mut self) -> impl Iterator<Item = (u8, u64, Bytes)> + use<> {
         let read = self.flags.take(Flags::READ_SAID).then(|| (READ, self.read, self.stored_read()));
-        let delivered = self.flags.take(Flags::DELIVERED_SAID).then(|| self.said.as_ref()).flatten();
+        let delivered = self.flags.take(Flags::DELIVERED_SAID).then_some(self.said.as_ref()).flatten();
         let delivered =
             delivered.map(|said| (DELIVERED, said.delivered, stored::encode(&DeliveredMark { ms: said.delivered_ms })));
         read.into_iter().chain(delivered)

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use switchyard_cluster::link::{Answer, Ask, HistoryAsk, MarkAsk, MarksAsk, PageFrom, Request, SubscribeAsk};
+use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_router::config::RouterConfig;
 use switchyard_router::driver::reader::{failed, load, read};
@@ -212,5 +213,11 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
         machine.tick(NOW, &mut effects);
     }
     assert_eq!(answers, asked, "each is answered once");
+    // What was marked is stored a little later.
+    let later = Now { mono: NOW.mono * 2, ..NOW };
+    machine.tick(later, &mut effects);
+    if effects.drain(..).any(|effect| matches!(effect, Effect::Raise(_))) {
+        machine.handle(later, Input::Raised(Ok(())), &mut effects);
+    }
     assert!(machine.at_rest());
 }

@@ -16,8 +16,19 @@ fn b1_asking_again_gives_the_same_conversation() {
     assert_eq!(keys(&first), ["conversation", "created"]);
     assert_eq!(first["created"], true);
     let conversation = &first["conversation"];
-    let expected =
-        ["closed", "created_ms", "first_available", "head", "id", "kind", "member_count", "read", "role", "unread"];
+    let expected = [
+        "closed",
+        "created_ms",
+        "first_available",
+        "head",
+        "id",
+        "kind",
+        "member_count",
+        "pins",
+        "read",
+        "role",
+        "unread",
+    ];
     assert_eq!(keys(conversation), expected);
     assert_eq!((&conversation["kind"], &conversation["member_count"]), (&json!("direct"), &json!(2)));
 
@@ -172,6 +183,7 @@ fn b8_detail_members_by_the_page_and_a_new_name_that_all_see() {
         "kind",
         "member_count",
         "name",
+        "pins",
         "read",
         "role",
         "unread",
