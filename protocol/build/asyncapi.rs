@@ -27,6 +27,9 @@ const ANSWERS: &[(&str, &str)] = &[
     ("ping", "pong"),
     ("open", "opened"),
     ("typing", "done"),
+    ("mark", "marked"),
+    ("unread", "unread"),
+    ("marks", "marks"),
 ];
 
 /// What all others are answered with.

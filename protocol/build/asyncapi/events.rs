@@ -36,6 +36,7 @@ pub(super) const EVENTS: &[Event] = &[
     event("members", "members", Shape::Numbered("members")),
     event("conversation", "change", Shape::Numbered("change")),
     event("typing", "typing", Shape::Of),
+    event("marks", "marks", Shape::Of),
     event("head", "head", Shape::Of),
     event("gap", "gap", Shape::Of),
     event("drain", "drain", Shape::Bare),

@@ -95,8 +95,13 @@ fn every_request_is_described_and_answered_as_the_code_says() {
         fits(&document, |message| message == name, &frame).unwrap_or_else(|wrong| panic!("{frame}: {wrong:?}"));
         let data = &document["components"]["messages"][format!("{name}.reply")]["payload"]["properties"]["data"];
         let answer = format!("{:?}", ReplyKind::of(&request));
-        // The reply to `members` is a page of them, its message is called so.
-        let answer = if answer == "Members" { "MemberPage" } else { &answer };
+        // Where request and reply go by one name, the reply's message has another.
+        let answer = match &*answer {
+            "Members" => "MemberPage",
+            "Unread" => "UnreadCounts",
+            "Marks" => "MarkPage",
+            answer => answer,
+        };
         assert_eq!(data["$ref"], format!("#/components/schemas/{answer}"), "{name}");
         described.push(name.to_owned());
     }

@@ -251,7 +251,7 @@ fn events() -> Vec<Body> {
 fn server_frames() -> Vec<ServerFrame> {
     let replies = replies().into_iter().zip(0..).map(|(reply, id)| frame::reply(id, reply));
     let event = |body: Body| {
-        let unnumbered = matches!(body, Body::Head(_) | Body::Gap(_) | Body::Typing(_));
+        let unnumbered = matches!(body, Body::Head(_) | Body::Gap(_) | Body::Typing(_) | Body::Marks(_));
         let bare = matches!(body, Body::Drain(_) | Body::TokenExpiring(_));
         let conversation = if bare { String::new() } else { name() };
         frame::event(v1::Event { conversation, seq: if bare || unnumbered { 0 } else { 7 }, body: Some(body) })
