@@ -253,6 +253,15 @@ impl Client {
         }
     }
 
+    /// A page of the user's own conversations, newest activity first; the request's fields narrow it. Where
+    /// [`v1::Listed::more`] says that there are more, ask again with its cursor.
+    pub async fn list(&self, list: v1::List) -> Result<v1::Listed, Error> {
+        match self.call(Call::List(list)).await? {
+            reply::Result::Listed(page) => Ok(page),
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
     /// Adds members.
     pub async fn add(&self, conversation: &str, members: &[&str]) -> Result<v1::Changed, Error> {
         self.change(Call::Add(v1::Add { conversation: conversation.to_owned(), members: owned(members) })).await
@@ -319,6 +328,17 @@ impl Client {
             reply::Result::Subscribed(mut subscribed) => {
                 subscribed.subscribed.pop().map(|one| one.head).ok_or(Error::BadAnswer)
             }
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
+    /// Events of all conversations of the user from now on go into [`Client::events`], the newest 1,000 of them, and of
+    /// those that the user is added to later: [`Event::Listed`] and [`Event::Unlisted`] tell of them. Gives those that
+    /// there are, with their last numbers. It is said again by itself after a reconnect, and what was read goes on where
+    /// it was. Waits until the server has answered, however long that takes.
+    pub async fn subscribe_all(&self) -> Result<v1::Subscribed, Error> {
+        match self.ask(|waiter| Command::SubscribeAll { waiter }, |closed| closed).await? {
+            reply::Result::Subscribed(subscribed) => Ok(subscribed),
             _ => Err(Error::BadAnswer),
         }
     }

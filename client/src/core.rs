@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `link.rs` | tokens, connecting, welcome, silence, draining, closing |
 //! | `calls.rs` | the application's requests: sending, repeating, giving up |
+//! | `all.rs` | all conversations of the user |
 //! | `subscriptions.rs` | whose events are wanted, and asking for them |
 //! | `typing.rs` | what is shown, and who types there |
 //! | `marks.rs` | how far this user has come, and others |
@@ -18,6 +19,7 @@
 pub mod io;
 pub mod limits;
 
+mod all;
 mod calls;
 mod delivery;
 mod flights;
@@ -42,6 +44,7 @@ use switchyard_protocol::v1::{ClientFrame, client_frame::Request, reply, server_
 
 pub use self::io::{Call, Connection, Effect, From, Input, Loss, NoToken, Ticket};
 
+use self::all::All;
 use self::flights::{Flights, Purpose};
 use self::jitter::Jitter;
 use self::link::{Link, Token};
@@ -133,6 +136,7 @@ pub struct Core {
     held_bytes: usize,
     showing: Showing,
     marking: Marking,
+    all: All,
 }
 
 impl Core {
@@ -172,6 +176,7 @@ impl Core {
             held_bytes: 0,
             showing: Showing::default(),
             marking: Marking::default(),
+            all: All::default(),
             settings,
         }
     }
@@ -237,6 +242,7 @@ impl Core {
             Input::Unsendable(id) => self.on_unsendable(id),
             Input::Submit { ticket, call, timeout } => self.submit(ticket, call, timeout),
             Input::Subscribe { ticket, conversation, from } => self.subscribe(ticket, &conversation, from),
+            Input::SubscribeAll { ticket } => self.subscribe_all(ticket),
             Input::Unsubscribe { ticket, conversation } => self.unsubscribe(ticket, &conversation),
             Input::Show { ticket, conversations } => self.show(ticket, &conversations),
             Input::Typing { ticket, conversation, on } => self.typing(ticket, conversation, on),
@@ -255,6 +261,7 @@ impl Core {
             Purpose::Subscribe(names) => self.on_subscribed(self.still_for(id, names, |name| name), result),
             Purpose::Unsubscribe(names) => self.on_unsubscribed(names, result),
             Purpose::Head(name) => self.on_head_known(&name, result),
+            Purpose::All => self.on_all(result),
             Purpose::Show => self.on_shown(result),
             Purpose::Typing => {}
             Purpose::Mark(name) => self.on_marked(&name, result),
@@ -273,6 +280,7 @@ impl Core {
                 Timer::Renew => self.renew_again(),
                 Timer::Fetch | Timer::Unsubscribe | Timer::Show | Timer::Marks => {}
                 Timer::Mark(name) => self.mark_again(&name),
+                Timer::All => self.ask_all_again(),
                 Timer::Deadline(ticket) => self.give_up(ticket),
                 Timer::Retry(ticket) => self.outbox.wait_again(ticket),
                 Timer::Lane(name) => self.outbox.release(&name),
@@ -292,6 +300,7 @@ impl Core {
                 Purpose::Show => self.show_later(None),
                 Purpose::Mark(name) => self.mark_later(&name, None),
                 Purpose::Marks(name) => self.ask_marks_later(&name, None),
+                Purpose::All => self.ask_all_later(None),
                 Purpose::Renew => self.renew_later(),
                 Purpose::Resume(asked) => {
                     let asked = self.still_for(id, asked, |(name, _)| name);
@@ -316,6 +325,7 @@ impl Core {
                 self.pump_fetches();
                 self.pump_unsubscribes();
                 self.pump_showing();
+                self.pump_all();
                 self.pump_calls();
                 self.pump_marks();
             }

@@ -45,6 +45,9 @@ pub(crate) enum Command {
         from: From,
         waiter: Waiter,
     },
+    SubscribeAll {
+        waiter: Waiter,
+    },
     Unsubscribe {
         conversation: String,
         waiter: Waiter,
@@ -213,6 +216,7 @@ impl Driver {
                 Command::Subscribe { conversation, from, waiter } => {
                     (Input::Subscribe { ticket: self.next_ticket(), conversation, from }, waiter, None)
                 }
+                Command::SubscribeAll { waiter } => (Input::SubscribeAll { ticket: self.next_ticket() }, waiter, None),
                 Command::Unsubscribe { conversation, waiter } => {
                     (Input::Unsubscribe { ticket: self.next_ticket(), conversation }, waiter, None)
                 }

@@ -88,6 +88,21 @@ pub enum Event {
         /// Whose, and how far; in conversations of more than 100 members the own ones alone.
         marks: Vec<v1::MemberMarks>,
     },
+    /// After [`Client::subscribe_all`](crate::Client::subscribe_all): a conversation came to the user's list, and its events
+    /// come from now on.
+    Listed {
+        /// Which.
+        conversation: String,
+        /// As a list shows it; not if it came while there was no connection.
+        entry: Option<Box<v1::Listing>>,
+        /// Events that follow this number come by themselves; nothing if too many conversations are read already.
+        head: Option<u64>,
+    },
+    /// A conversation went from the user's list.
+    Unlisted {
+        /// Which.
+        conversation: String,
+    },
     /// No more events come from this conversation.
     Ended {
         /// Which.
@@ -111,6 +126,8 @@ impl Event {
             | Self::Gap { conversation, .. }
             | Self::Typing { conversation, .. }
             | Self::Marks { conversation, .. }
+            | Self::Listed { conversation, .. }
+            | Self::Unlisted { conversation }
             | Self::Ended { conversation, .. } => conversation,
         }
     }
@@ -122,6 +139,7 @@ impl Event {
             Self::Members { seq, .. } | Self::Changed { seq, .. } | Self::Other { seq, .. } => Some(*seq),
             Self::Updated { seq, .. } | Self::Deleted { seq, .. } | Self::Reacted { seq, .. } => Some(*seq),
             Self::Gap { .. } | Self::Typing { .. } | Self::Marks { .. } | Self::Ended { .. } => None,
+            Self::Listed { .. } | Self::Unlisted { .. } => None,
         }
     }
 }

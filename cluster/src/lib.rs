@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** an edge and a router know each other only through [`link`]; neither crate depends on the other.
 
+pub mod home;
 pub mod link;
 pub mod mailbox;
 pub mod mesh;

@@ -11,6 +11,8 @@ use switchyard_protocol::limits::{MARKS_TOLD_MEMBERS_MAX, TYPERS_SHOWN_MAX};
 use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 
+use crate::home::{HomeAsk, ListedNow, RouterMessage, WatchingAnswer};
+
 /// One edge worker.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct EdgeId(pub u16);
@@ -31,7 +33,7 @@ pub struct Asker {
 pub struct Request {
     /// Whom to answer. Every request is answered once, but those that [`Ask::is_answered`] tells.
     pub from: Asker,
-    /// The conversation that it is about.
+    /// The conversation that it is about, or the home.
     pub key: ConversationKey,
     /// Who asks, by the token.
     pub user: UserId,
@@ -40,6 +42,14 @@ pub struct Request {
 }
 
 impl Request {
+    /// The shard whose owner it is for.
+    pub fn shard(&self) -> Shard {
+        match &self.ask {
+            Ask::Home(_) => Shard::of_user(&self.key.tenant, &self.user),
+            _ => Shard::of_conversation(&self.key),
+        }
+    }
+
     /// Bytes that it holds, about.
     pub fn bytes(&self) -> usize {
         let ids = self.key.tenant.as_str().len() + self.user.as_str().len();
@@ -51,7 +61,7 @@ impl Ask {
     /// Whether somebody waits for an answer. What is not answered says that something is over: it asks for nothing, and
     /// is nobody's question but the edge's own.
     pub fn is_answered(&self) -> bool {
-        !matches!(self, Self::Unsubscribe | Self::Hide | Self::TypingEnd)
+        !matches!(self, Self::Unsubscribe | Self::Hide | Self::TypingEnd | Self::Home(HomeAsk::Unwatch))
     }
 
     fn bytes(&self) -> usize {
@@ -75,6 +85,8 @@ impl Ask {
             Self::Show | Self::Hide | Self::Typing | Self::TypingEnd => 0,
             Self::Mark(_) | Self::Unread => 0,
             Self::Marks(ask) => ask.after.as_ref().map_or(0, |after| after.as_str().len()),
+            Self::Home(HomeAsk::List(list)) => text(&list.filter.name),
+            Self::Home(HomeAsk::Watch | HomeAsk::Unwatch) => 0,
         }
     }
 }
@@ -152,6 +164,8 @@ pub enum Ask {
     Unread,
     /// A page of members' marks. Answered [`Answer::Result`].
     Marks(Box<MarksAsk>),
+    /// Asks the home of the request's user, whose key the request has.
+    Home(HomeAsk),
 }
 
 /// How far a member has come; at least one of the two is said.
@@ -359,6 +373,8 @@ pub enum Delivery {
     /// Members of a conversation that this edge reads have come farther. It gives way to everything else, and what waits is
     /// joined with what is newer.
     Marks(Box<MarksNow>),
+    /// A conversation came to the list of a user whose sessions here want all, or went from it.
+    Listed(Box<ListedNow>),
 }
 
 impl Delivery {
@@ -370,6 +386,7 @@ impl Delivery {
             Self::Head { .. } => 0,
             Self::Typing(now) => now.bytes(),
             Self::Marks(now) => now.bytes(),
+            Self::Listed(now) => now.entry.as_ref().map_or(0, v1::Listing::encoded_len),
         }
     }
 }
@@ -379,6 +396,7 @@ impl Answer {
         match self {
             Self::Sent { message, .. } => message.len(),
             Self::Subscribed(answer) => answer.missed.encoded_len(),
+            Self::Watching(answer) => size_of_val(&*answer.conversations),
             Self::Result(result) => result.encoded_len(),
             Self::Refused(_) => 0,
         }
@@ -397,6 +415,8 @@ pub enum Answer {
     },
     /// The edge is subscribed; the asker may read.
     Subscribed(Box<SubscribedAnswer>),
+    /// The edge is told of conversations that come and go; the asker may read these.
+    Watching(Box<WatchingAnswer>),
     /// Any other success.
     Result(Box<v1::reply::Result>),
     /// It was not done.
@@ -550,6 +570,14 @@ pub trait RouterLink {
     /// Sends to an edge. Answers always go; an event gives way to a head mark where the edge's queue is full, unless it
     /// puts somebody out; who types and who has read what waits until there is room, the newest of each conversation.
     fn send(&mut self, edge: EdgeId, delivery: Delivery);
+
+    /// Takes what routers have told this one, in order. `into` must be empty. What was told before a request was sent that
+    /// [`receive`](Self::receive) has brought is there when this is called after it.
+    fn receive_told(&mut self, into: &mut Vec<RouterMessage>);
+
+    /// Tells the router whom the message is for. A notice gives way to [`RouterMessage::Missed`] where that router's queue
+    /// is full; everything else always goes, for no router has more under way than it has places for.
+    fn tell(&mut self, message: RouterMessage);
 
     /// Lets go what was sent in this turn.
     fn flush(&mut self);

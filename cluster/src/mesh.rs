@@ -7,6 +7,7 @@ use std::sync::Arc;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::shard::Shard;
 
+use crate::home::{RouterMessage, Survey};
 use crate::link::{Delivery, EdgeId, EdgeLink, LinkFull, MarksNow, Request, RouterLink, TypersNow};
 use crate::mailbox::{Bell, Mailbox};
 
@@ -25,9 +26,13 @@ pub const EVENT_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
 /// the only way to have fewer of them is to ask for fewer. Above the limit of events, for those give way by themselves.
 pub const ANSWER_BYTES_WAITING_MAX: usize = 2 * EVENT_BYTES_WAITING_MAX;
 
+/// Notices that may wait for one router worker: of a group of the largest size, six. What is more, homes read again.
+pub const NOTICES_WAITING_MAX: usize = 65_536;
+
 /// What one worker is sent.
 struct Hub {
     requests: Mailbox<Request>,
+    told: Mailbox<RouterMessage>,
     deliveries: Mailbox<Delivery>,
 }
 
@@ -51,13 +56,21 @@ pub struct MeshRouter {
     typing: Vec<HashMap<ConversationKey, Box<TypersNow>, foldhash::fast::RandomState>>,
     /// Per edge, how far members have come, as far as that waits for room.
     progress: Vec<HashMap<ConversationKey, Box<MarksNow>, foldhash::fast::RandomState>>,
+    /// Per router, what is told in this turn.
+    telling: Vec<Vec<RouterMessage>>,
+    /// Per router, whether a notice gave way.
+    missed: Vec<bool>,
 }
 
 /// Joins the workers behind these bells: an edge's and a router's end for each, in the same order.
 pub fn join(bells: &[Arc<Bell>]) -> Vec<(MeshEdge, MeshRouter)> {
     let hubs: Arc<[Hub]> = bells
         .iter()
-        .map(|bell| Hub { requests: Mailbox::new(Arc::clone(bell)), deliveries: Mailbox::new(Arc::clone(bell)) })
+        .map(|bell| Hub {
+            requests: Mailbox::new(Arc::clone(bell)),
+            told: Mailbox::new(Arc::clone(bell)),
+            deliveries: Mailbox::new(Arc::clone(bell)),
+        })
         .collect();
     let n = hubs.len();
     (0..n)
@@ -76,6 +89,8 @@ pub fn join(bells: &[Arc<Bell>]) -> Vec<(MeshEdge, MeshRouter)> {
                 marks: (0..n).map(|_| HashMap::default()).collect(),
                 typing: (0..n).map(|_| HashMap::default()).collect(),
                 progress: (0..n).map(|_| HashMap::default()).collect(),
+                telling: (0..n).map(|_| Vec::new()).collect(),
+                missed: vec![false; n],
             };
             (edge, router)
         })
@@ -124,9 +139,56 @@ impl EdgeLink for MeshEdge {
     }
 }
 
+impl MeshRouter {
+    /// Splits a survey by the workers that own its conversations.
+    fn survey(&mut self, survey: Survey) {
+        let Survey { home, number, conversations, wish } = survey;
+        let mut parts: Vec<Vec<_>> = vec![Vec::new(); self.hubs.len()];
+        for conversation in conversations {
+            let key = ConversationKey { tenant: home.key.tenant.clone(), conversation };
+            parts[worker_of(Shard::of_conversation(&key), self.hubs.len())].push(conversation);
+        }
+        for (to, conversations) in parts.into_iter().enumerate().filter(|(_, part)| !part.is_empty()) {
+            let part = Survey { home: home.clone(), number, conversations, wish: wish.clone() };
+            self.telling[to].push(RouterMessage::Survey(part));
+        }
+    }
+
+    /// Before anything else of the turn: whoever is answered finds told what the answer says.
+    fn flush_told(&mut self) {
+        for (at, hub) in self.hubs.iter().enumerate() {
+            if std::mem::take(&mut self.missed[at]) {
+                self.telling[at].push(RouterMessage::Missed);
+            }
+            // To itself too it is news, for it has taken what was there.
+            hub.told.post(&mut self.telling[at]);
+        }
+    }
+}
+
 impl RouterLink for MeshRouter {
     fn receive(&mut self, into: &mut Vec<Request>) {
         self.hubs[self.at].requests.take(into);
+    }
+
+    fn receive_told(&mut self, into: &mut Vec<RouterMessage>) {
+        self.hubs[self.at].told.take(into);
+    }
+
+    fn tell(&mut self, message: RouterMessage) {
+        let message = match message {
+            RouterMessage::Survey(survey) => return self.survey(survey),
+            other => other,
+        };
+        let Some(shard) = message.shard() else { return };
+        let to = worker_of(shard, self.hubs.len());
+        if matches!(message, RouterMessage::Member(_))
+            && self.telling[to].len() + self.hubs[to].told.len() >= NOTICES_WAITING_MAX
+        {
+            self.missed[to] = true;
+            return;
+        }
+        self.telling[to].push(message);
     }
 
     fn send(&mut self, edge: EdgeId, delivery: Delivery) {
@@ -166,6 +228,7 @@ impl RouterLink for MeshRouter {
     }
 
     fn flush(&mut self) {
+        self.flush_told();
         for (at, hub) in self.hubs.iter().enumerate() {
             for (key, head) in self.marks[at].drain() {
                 self.outgoing[at].push(Delivery::Head { key, head });

@@ -14,6 +14,7 @@
 //! | `intake` | reads sockets, feeds sessions, carries out their effects |
 //! | `desk` | what a session's call needs |
 //! | `deliver` | answers and events from the link to queues |
+//! | `listed` | what comes to users' lists and goes, to sessions that want all |
 //! | `typing` | who types, to those who have the conversation open |
 //! | `marks` | how far members have come, to those who read the conversation |
 //! | `outbox`, `queue` | frames, each made once; what waits for a socket |
@@ -28,6 +29,7 @@ mod deliver;
 mod desk;
 mod ending;
 mod intake;
+mod listed;
 mod listen;
 mod marks;
 mod opening;
@@ -60,6 +62,7 @@ use crate::config::EdgeConfig;
 use crate::fanout::FanOut;
 use crate::metrics::EdgeMetrics;
 use crate::opened::Opened;
+use crate::watching::Watching;
 use crate::wheel::Wheel;
 use accept::Accepting;
 use connection::{Connection, ConnectionId};
@@ -122,6 +125,7 @@ pub struct Door<L> {
     half_open_count: usize,
     readers: FanOut,
     opened: Opened,
+    watching: Watching,
     /// One shared copy of each tenant's id.
     tenants: HashSet<TenantId, foldhash::fast::RandomState>,
 
@@ -174,6 +178,7 @@ impl<L: EdgeLink> Door<L> {
             half_open_count: 0,
             readers: FanOut::default(),
             opened: Opened::default(),
+            watching: Watching::default(),
             tenants: HashSet::default(),
             outbox: Outbox::default(),
             dirty: Vec::new(),

@@ -8,5 +8,6 @@ mod fanout;
 pub mod metrics;
 mod opened;
 pub mod session;
+mod watching;
 pub mod wheel;
 pub mod ws;

@@ -4,6 +4,7 @@
 //! Phases: **greeting** (nobody is known; only `hello` counts), then **live**. A request gets exactly one reply: at once,
 //! or when its owner has answered. Nothing is kept per request: the [`Ticket`] on it brings back what is needed.
 
+mod all;
 mod check;
 mod context;
 mod cost;
@@ -32,6 +33,7 @@ pub use ticket::Ticket;
 
 use std::time::Duration;
 
+use switchyard_cluster::home::ListedNow;
 use switchyard_cluster::link::{Answer, Ask, Refusal};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::{CloseCode, ErrorCode};
@@ -131,6 +133,20 @@ impl Session {
     /// Conversations in which its user types.
     pub fn typing(&self) -> impl Iterator<Item = ConversationId> + '_ {
         self.showing().into_iter().flat_map(showing::Showing::typing)
+    }
+
+    /// Whether it wants all conversations of its user, or asked for them.
+    pub fn wants_all(&self) -> bool {
+        self.live().is_some_and(|live| live.all)
+    }
+
+    /// A conversation came to its user's list, or went from it.
+    pub fn on_listed(&mut self, now: &ListedNow, cx: &mut Context<'_>) {
+        if let Phase::Live(live) = &mut self.phase
+            && !self.closing
+        {
+            live.on_listed(now, cx);
+        }
     }
 
     /// It reads this conversation no more, for its user was put out.
@@ -245,6 +261,7 @@ impl Session {
             Request::Create(create) => check::create(create, &live.tenant, &live.user, &mut *cx.fresh),
             Request::History(history) => check::history(&history),
             Request::Members(members) => check::members(&members),
+            Request::List(list) => check::list(&list, &live.tenant, &live.user),
             Request::Add(add) => check::add(&add),
             Request::Remove(remove) => check::remove(&remove),
             Request::Update(update) => check::update(update),

@@ -29,6 +29,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("typing", "done"),
     ("mark", "marked"),
     ("unread", "unread"),
+    ("list", "listed"),
     ("marks", "marks"),
 ];
 

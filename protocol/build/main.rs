@@ -72,6 +72,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "Marks.after",
         "MemberMarks.passed_ms",
         "UnreadConversation.error",
+        "List.cursor",
+        "List.kind",
+        "List.name",
+        "List.state",
+        "Listed.cursor",
+        "Listing.last",
+        "Listing.peer",
+        "Welcome.all",
+        "Subscribed.all",
+        "SubscribedAll.error",
+        "ListingChanged.added",
+        "ListingChanged.head",
     ] {
         config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Option::is_none\")]");
     }
@@ -93,6 +105,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("Member.role", "role"),
         ("Promote.role", "optional_role"),
         ("Demote.role", "optional_role"),
+        ("List.kind", "optional_kind"),
+        ("List.state", "optional_state"),
     ] {
         config.field_attribute(format!("switchyard.v1.{field}"), format!("#[serde(with = \"crate::json::{with}\")]"));
     }
@@ -110,6 +124,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ] {
         let with = format!("#[serde(deserialize_with = \"crate::json::user_id::{with}\")]");
         config.field_attribute(format!("switchyard.v1.{field}"), with);
+    }
+    // Seldom there, and larger than all else beside them.
+    for field in ["Event.body.listed", "Event.listed", "Welcome.all"] {
+        config.boxed(format!("switchyard.v1.{field}"));
     }
     config.compile_fds(files)?;
     Ok(())

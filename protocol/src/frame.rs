@@ -18,6 +18,7 @@
 //! | `renew` | 15 | `renewed` | a new token for this session |
 //! | `ping` | 16 | `pong` | the server's time |
 //! | `open` | 20 | `opened` | the conversations that this session shows: who types there is told |
+//! | `list` | 21 | `listed` | a page of the asker's conversations, newest activity first |
 //! | `promote` | 22 | `changed` | a member becomes moderator or admin |
 //! | `demote` | 23 | `changed` | a member becomes moderator or plain member |
 //! | `close` | 24 | `changed` | read-only from now on |
@@ -38,6 +39,7 @@
 //! | `token_expiring` | 9 | no | renew within `in_ms` |
 //! | `typing` | 13 | no | who types in an open conversation changed; the newest replaces the one before |
 //! | `marks` | 15 | no | how far members have come; the newest of each counts |
+//! | `listed` | 16 | no | a conversation came to the user's list or went from it |
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -74,8 +76,7 @@ impl Form {
 }
 
 /// Requests that have a number and a name, but are not answered by this version.
-pub const RESERVED_REQUESTS: [(u32, &str); 10] = [
-    (21, "list"),
+pub const RESERVED_REQUESTS: [(u32, &str); 9] = [
     (26, "archive"),
     (27, "unarchive"),
     (28, "erase"),
@@ -227,6 +228,7 @@ pub fn request_name(request: &Request) -> &'static str {
         Request::Close(_) => "close",
         Request::Reopen(_) => "reopen",
         Request::Open(_) => "open",
+        Request::List(_) => "list",
         Request::Typing(_) => "typing",
         Request::Edit(_) => "edit",
         Request::Delete(_) => "delete",

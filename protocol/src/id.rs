@@ -79,7 +79,7 @@ pub struct ConversationId([u8; 16]);
 pub const CONVERSATION_TEXT_LEN: usize = 26;
 
 /// Crockford's base 32 in lower case, most significant bit first.
-fn base32() -> &'static Encoding {
+pub(crate) fn base32() -> &'static Encoding {
     static ENCODING: std::sync::OnceLock<Encoding> = std::sync::OnceLock::new();
     ENCODING.get_or_init(|| {
         let mut spec = Specification::new();
@@ -103,8 +103,18 @@ impl ConversationId {
     /// kind, context and the sorted pair, each with its length before it.
     pub fn direct(tenant: &TenantId, kind: &str, context: &str, a: &UserId, b: &UserId) -> Self {
         let (low, high) = if a <= b { (a, b) } else { (b, a) };
+        Self::hash([tenant.as_str(), kind, context, low.as_str(), high.as_str()])
+    }
+
+    /// The name of a user's home among conversations: the same over an empty part, the word and the user. No conversation's
+    /// hash begins with an empty part, for a tenant never is one.
+    fn home(tenant: &TenantId, user: &UserId) -> Self {
+        Self::hash(["", "home", tenant.as_str(), user.as_str()])
+    }
+
+    fn hash<const PARTS: usize>(parts: [&str; PARTS]) -> Self {
         let mut hash = Sha256::new();
-        for part in [tenant.as_str(), kind, context, low.as_str(), high.as_str()] {
+        for part in parts {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
@@ -194,6 +204,13 @@ pub struct ConversationKey {
     pub conversation: ConversationId,
 }
 
+impl ConversationKey {
+    /// The key of a user's home. It lies in [`Shard::of_user`](crate::shard::Shard::of_user) and meets no conversation's.
+    pub fn home(tenant: &TenantId, user: &UserId) -> Self {
+        Self { tenant: tenant.clone(), conversation: ConversationId::home(tenant, user) }
+    }
+}
+
 impl std::hash::Hash for ConversationKey {
     /// The id alone: it is a hash or random already, and equality still looks at the tenant.
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
@@ -223,6 +240,17 @@ mod tests {
         assert_eq!(ab, ConversationId::direct(&tenant, "direct", "", &user("b"), &user("a")));
         assert_ne!(ab, ConversationId::direct(&tenant, "direct", "x", &user("a"), &user("b")));
         assert_ne!(ab, ConversationId::direct(&tenant, "direct", "", &user("ab"), &user("b")));
+    }
+
+    #[test]
+    fn a_home_has_a_name_of_its_own() {
+        let (tenant, other) = (TenantId::new("t").expect("a valid id"), TenantId::new("u").expect("a valid id"));
+        let home = ConversationKey::home(&tenant, &user("a"));
+        assert_eq!(home, ConversationKey::home(&tenant, &user("a")));
+        assert_ne!(home.conversation, ConversationKey::home(&tenant, &user("b")).conversation);
+        assert_ne!(home.conversation, ConversationKey::home(&other, &user("a")).conversation);
+        let direct = ConversationId::direct(&tenant, "home", "", &user("a"), &user("a"));
+        assert_ne!(home.conversation, direct);
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub enum ReplyKind {
     Marked,
     Unread,
     Marks,
+    Listed,
 }
 
 impl ReplyKind {
@@ -63,6 +64,7 @@ impl ReplyKind {
             Request::Renew(_) => Self::Renewed,
             Request::Ping(_) => Self::Pong,
             Request::Open(_) => Self::Opened,
+            Request::List(_) => Self::Listed,
             Request::Typing(_) => Self::Done,
             Request::Edit(_) | Request::Delete(_) | Request::React(_) | Request::Pin(_) => Self::Changed,
             Request::Mark(_) => Self::Marked,
@@ -183,6 +185,7 @@ pub(crate) fn decode_client(text: &str) -> Result<(u64, Request), DecodeError> {
         "close" => serde_json::from_str(body).map(Request::Close),
         "reopen" => serde_json::from_str(body).map(Request::Reopen),
         "open" => serde_json::from_str(body).map(Request::Open),
+        "list" => serde_json::from_str(body).map(Request::List),
         "typing" => serde_json::from_str(body).map(Request::Typing),
         "edit" => serde_json::from_str(body).map(Request::Edit),
         "delete" => serde_json::from_str(body).map(Request::Delete),
@@ -250,6 +253,7 @@ impl Serialize for ClientFrame {
                 Request::Close(body) => map.serialize_entry(name, body)?,
                 Request::Reopen(body) => map.serialize_entry(name, body)?,
                 Request::Open(body) => map.serialize_entry(name, body)?,
+                Request::List(body) => map.serialize_entry(name, body)?,
                 Request::Typing(body) => map.serialize_entry(name, body)?,
                 Request::Edit(body) => map.serialize_entry(name, body)?,
                 Request::Delete(body) => map.serialize_entry(name, body)?,
@@ -297,6 +301,7 @@ fn serialize_reply<S: Serializer>(reply: &Reply, serializer: S) -> Result<S::Ok,
         Some(R::Marked(data)) => map.serialize_entry("data", data)?,
         Some(R::Unread(data)) => map.serialize_entry("data", data)?,
         Some(R::Marks(data)) => map.serialize_entry("data", data)?,
+        Some(R::Listed(data)) => map.serialize_entry("data", data)?,
         None => {}
     }
     map.end()
@@ -319,6 +324,7 @@ impl Serialize for Event {
             Some(B::Deleted(_)) => "deleted",
             Some(B::Reacted(_)) => "reacted",
             Some(B::Marks(_)) => "marks",
+            Some(B::Listed(_)) => "listed",
             None => "",
         };
         map.serialize_entry("event", name)?;
@@ -354,6 +360,7 @@ impl Serialize for Event {
                     map.serialize_entry("missed", &body.missed)?;
                 }
             }
+            Some(B::Listed(body)) => map.serialize_entry("listed", body)?,
             None => {}
         }
         map.end()
@@ -393,6 +400,7 @@ struct EventWire {
     more: u64,
     marks: Vec<v1::MemberMarks>,
     missed: bool,
+    listed: Option<Box<v1::ListingChanged>>,
 }
 
 impl From<EventWire> for Event {
@@ -411,6 +419,7 @@ impl From<EventWire> for Event {
             "token_expiring" => Some(B::TokenExpiring(v1::TokenExpiring { in_ms: wire.in_ms })),
             "typing" => Some(B::Typing(v1::Typers { users: wire.users, more: wire.more })),
             "marks" => Some(B::Marks(v1::MarksChanged { marks: wire.marks, missed: wire.missed })),
+            "listed" => wire.listed.map(B::Listed),
             _ => None,
         };
         Self { conversation: wire.conversation, seq: wire.seq, body }
@@ -453,6 +462,7 @@ pub fn decode_server(
             ReplyKind::Marked => R::Marked(serde_json::from_str(data)?),
             ReplyKind::Unread => R::Unread(serde_json::from_str(data)?),
             ReplyKind::Marks => R::Marks(serde_json::from_str(data)?),
+            ReplyKind::Listed => R::Listed(serde_json::from_str(data)?),
         }
     } else {
         R::Error(wire.error.unwrap_or_else(|| crate::frame::error(ErrorCode::Internal, "", None)))
@@ -524,19 +534,32 @@ named_enum!(role, crate::v1::Role, {
     "admin" = crate::v1::Role::Admin,
 });
 
-/// A role that may be left out.
-pub(crate) mod optional_role {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+named_enum!(conversation_state, crate::v1::ConversationState, {
+    "open" = crate::v1::ConversationState::Open,
+    "closed" = crate::v1::ConversationState::Closed,
+});
 
-    #[derive(Serialize, Deserialize)]
-    struct Named(#[serde(with = "super::role")] i32);
+/// The same for a field that may be left out.
+macro_rules! optional_enum {
+    ($module:ident, $of:literal) => {
+        pub(crate) mod $module {
+            use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    #[allow(clippy::ref_option, reason = "serde's signature")]
-    pub(crate) fn serialize<S: Serializer>(value: &Option<i32>, serializer: S) -> Result<S::Ok, S::Error> {
-        value.map(Named).serialize(serializer)
-    }
+            #[derive(Serialize, Deserialize)]
+            struct Named(#[serde(with = $of)] i32);
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
-        Ok(Option::<Named>::deserialize(deserializer)?.map(|named| named.0))
-    }
+            #[allow(clippy::ref_option, reason = "serde's signature")]
+            pub(crate) fn serialize<S: Serializer>(value: &Option<i32>, serializer: S) -> Result<S::Ok, S::Error> {
+                value.map(Named).serialize(serializer)
+            }
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
+                Ok(Option::<Named>::deserialize(deserializer)?.map(|named| named.0))
+            }
+        }
+    };
 }
+
+optional_enum!(optional_role, "super::role");
+optional_enum!(optional_kind, "super::conversation_kind");
+optional_enum!(optional_state, "super::conversation_state");

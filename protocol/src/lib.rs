@@ -3,6 +3,7 @@
 //! **Invariant:** pure. No runtime, no clock, no randomness, no input or output: bytes in, values out.
 
 pub mod code;
+pub mod cursor;
 pub mod frame;
 pub mod hot;
 pub mod id;

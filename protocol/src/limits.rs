@@ -33,6 +33,12 @@ pub const POSITIONS_MAX: usize = 200;
 /// Conversations that one session may be subscribed to.
 pub const SUBSCRIPTIONS_MAX: usize = 1_000;
 
+/// Conversations in one page of `list`; a larger wish is cut to this.
+pub const LIST_MAX: usize = 100;
+
+/// Conversations in a page of `list` when none is asked for: two screens.
+pub const LIST_DEFAULT: usize = 50;
+
 /// Conversations that one session may have open, that is, show: what a screen has room for.
 pub const OPEN_MAX: usize = 8;
 

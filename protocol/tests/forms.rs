@@ -60,7 +60,8 @@ fn request() -> impl Strategy<Value = Request> {
                 id: None
             })
         ),
-        texts().prop_map(|conversations| Request::Subscribe(v1::Subscribe { conversations })),
+        (texts(), any::<bool>())
+            .prop_map(|(conversations, all)| Request::Subscribe(v1::Subscribe { conversations, all })),
         texts().prop_map(|conversations| Request::Unsubscribe(v1::Unsubscribe { conversations })),
         text().prop_map(|conversation| Request::Get(v1::Get { conversation })),
         (text(), option::of(text()), 0..50u32).prop_map(|(conversation, after, limit)| Request::Members(v1::Members {
@@ -108,6 +109,9 @@ fn request() -> impl Strategy<Value = Request> {
         texts().prop_map(|conversations| Request::Unread(v1::Unread { conversations })),
         (text(), option::of(int()), option::of(text()), option::of(text()), 0..50u32).prop_map(
             |(conversation, seq, id, after, limit)| Request::Marks(v1::Marks { conversation, seq, id, after, limit })
+        ),
+        (0..500u32, option::of(text()), option::of(0..2i32), option::of(text()), option::of(0..2i32)).prop_map(
+            |(limit, cursor, kind, name, state)| Request::List(v1::List { limit, cursor, kind, name, state })
         ),
     ]
 }
@@ -228,6 +232,8 @@ fn event() -> impl Strategy<Value = v1::Event> {
         int().prop_map(|in_ms| Body::TokenExpiring(v1::TokenExpiring { in_ms })),
         (texts(), int()).prop_map(|(users, more)| Body::Typing(v1::Typers { users, more })),
         (vec(marks(), 0..3), any::<bool>()).prop_map(|(marks, missed)| Body::Marks(v1::MarksChanged { marks, missed })),
+        (option::of(listing()), any::<bool>(), option::of(int()))
+            .prop_map(|(added, removed, head)| Body::Listed(Box::new(v1::ListingChanged { added, removed, head }))),
     ];
     (text(), int(), body).prop_map(|(conversation, seq, body)| v1::Event { conversation, seq, body: Some(body) })
 }
@@ -273,6 +279,15 @@ fn conversation() -> impl Strategy<Value = v1::Conversation> {
         )
 }
 
+fn listing() -> impl Strategy<Value = v1::Listing> {
+    (option::of(conversation()), option::of(message()), int(), option::of(text()))
+        .prop_map(|(conversation, last, activity_ms, peer)| v1::Listing { conversation, last, activity_ms, peer })
+}
+
+fn subscribed_all() -> impl Strategy<Value = v1::SubscribedAll> {
+    (int(), option::of(failure())).prop_map(|(total, error)| v1::SubscribedAll { total, error })
+}
+
 fn subscribed_to() -> impl Strategy<Value = v1::SubscribedTo> {
     (text(), int(), option::of(failure())).prop_map(|(conversation, head, error)| v1::SubscribedTo {
         conversation,
@@ -307,11 +322,20 @@ fn unread() -> impl Strategy<Value = v1::UnreadConversation> {
 fn reply() -> impl Strategy<Value = (ReplyKind, R)> {
     prop_oneof![
         failure().prop_map(|e| (ReplyKind::Done, R::Error(e))),
-        (text(), text(), text(), int(), vec(subscribed_to(), 0..3)).prop_map(
-            |(session, user, tenant, time, subscribed)| {
+        (text(), text(), text(), int(), vec(subscribed_to(), 0..3), option::of(subscribed_all())).prop_map(
+            |(session, user, tenant, time, subscribed, all)| {
                 let limits = Some(v1::Limits { body_bytes_max: time, ..Default::default() });
                 let (heartbeat_ms, server_time_ms) = (25_000, time);
-                let welcome = v1::Welcome { session, user, tenant, heartbeat_ms, server_time_ms, limits, subscribed };
+                let welcome = v1::Welcome {
+                    session,
+                    user,
+                    tenant,
+                    heartbeat_ms,
+                    server_time_ms,
+                    limits,
+                    subscribed,
+                    all: all.map(Box::new),
+                };
                 (ReplyKind::Welcome, R::Welcome(welcome))
             }
         ),
@@ -324,8 +348,8 @@ fn reply() -> impl Strategy<Value = (ReplyKind, R)> {
             ReplyKind::Page,
             R::Page(v1::Page { messages, first_available, head, more })
         )),
-        vec(subscribed_to(), 0..3)
-            .prop_map(|subscribed| (ReplyKind::Subscribed, R::Subscribed(v1::Subscribed { subscribed }))),
+        (vec(subscribed_to(), 0..3), option::of(subscribed_all()))
+            .prop_map(|(subscribed, all)| (ReplyKind::Subscribed, R::Subscribed(v1::Subscribed { subscribed, all }))),
         Just((ReplyKind::Done, R::Done(v1::Done {}))),
         conversation().prop_map(|c| (ReplyKind::Detail, R::Detail(v1::Detail { conversation: Some(c) }))),
         (vec(member(), 0..4), any::<bool>())
@@ -345,6 +369,10 @@ fn reply() -> impl Strategy<Value = (ReplyKind, R)> {
         )),
         (vec(marks(), 0..3), any::<bool>())
             .prop_map(|(marks, more)| (ReplyKind::Marks, R::Marks(v1::MarkPage { marks, more }))),
+        (vec(listing(), 0..3), any::<bool>(), option::of(text())).prop_map(|(conversations, more, cursor)| (
+            ReplyKind::Listed,
+            R::Listed(v1::Listed { conversations, more, cursor })
+        )),
     ]
 }
 

@@ -4,6 +4,7 @@
 mod annotations;
 mod answers;
 mod conversations;
+mod lists;
 mod marks;
 mod messages;
 mod operations;

@@ -1,6 +1,6 @@
 //! A user's device: the SDK's core, and an application that remembers what it asked for and how far it has read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use switchyard_client::core::{Call, Core, Ticket};
@@ -19,6 +19,7 @@ pub(crate) enum Asked {
     Call(Call),
     /// For events; which subscription of that conversation it was.
     Subscribe(String),
+    SubscribeAll,
     Unsubscribe,
     Show,
     Typing,
@@ -51,6 +52,8 @@ pub(crate) struct Device {
     pub(crate) taking: bool,
     pub(crate) deeds_left: u64,
     pub(crate) unsure: Vec<Unsure>,
+    /// The conversations of the last list.
+    pub(crate) list: Option<BTreeSet<String>>,
     /// Where it shows that somebody types.
     pub(crate) typing: BTreeMap<String, Vec<String>>,
     next_ticket: u64,
@@ -74,6 +77,7 @@ impl Device {
             taking: false,
             deeds_left: plan.deeds,
             unsure: Vec::new(),
+            list: None,
             typing: BTreeMap::new(),
             next_ticket: 0,
             messages: 0,

@@ -17,6 +17,8 @@ mod desk;
 mod ending;
 #[path = "../../../edge/src/door/intake.rs"]
 mod intake;
+#[path = "../../../edge/src/door/listed.rs"]
+mod listed;
 #[path = "../../../edge/src/door/marks.rs"]
 mod marks;
 #[path = "../../../edge/src/door/opening.rs"]
@@ -47,6 +49,7 @@ use crate::fanout::FanOut;
 use crate::metrics::EdgeMetrics;
 use crate::opened::Opened;
 use crate::sockets::{Registry, TcpListener};
+use crate::watching::Watching;
 use crate::wheel::Wheel;
 use accept::Accepting;
 use connection::{Connection, ConnectionId, Place, Stage};
@@ -107,6 +110,7 @@ pub(crate) struct Door<L> {
     half_open_count: usize,
     readers: FanOut,
     opened: Opened,
+    watching: Watching,
     tenants: HashSet<TenantId, foldhash::fast::RandomState>,
     outbox: Outbox,
     dirty: Vec<u32>,
@@ -137,6 +141,7 @@ impl<L: EdgeLink> Door<L> {
             half_open_count: 0,
             readers: FanOut::default(),
             opened: Opened::default(),
+            watching: Watching::default(),
             tenants: HashSet::default(),
             outbox: Outbox::default(),
             dirty: Vec::new(),

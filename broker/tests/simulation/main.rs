@@ -50,6 +50,9 @@ mod rng;
 #[allow(dead_code, reason = "the router's own simulation uses the rest")]
 mod timeline;
 
+#[path = "../../../edge/src/watching.rs"]
+mod watching;
+
 // Where the old group's file looks for its name.
 use places as clients;
 // Where the doors' files look for the rest of the edge, and for sockets.

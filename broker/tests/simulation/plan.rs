@@ -16,6 +16,8 @@ pub(crate) const SECOND_US: u64 = 1_000_000;
 #[derive(Clone, Debug)]
 pub(crate) struct DevicePlan {
     pub(crate) user: usize,
+    /// It reads all conversations of its user, also those that come.
+    pub(crate) all: bool,
     pub(crate) form: Form,
     /// Sends in flight in one conversation.
     pub(crate) width: usize,
@@ -146,6 +148,7 @@ impl DevicePlan {
     fn of(user: usize, rng: &mut Rng) -> Self {
         Self {
             user,
+            all: rng.chance(400),
             form: *rng.pick(&[Form::Proto, Form::Proto, Form::Json]),
             width: *rng.pick(&[1, 2, 16]),
             events_max: *rng.pick(&[1, 3, 20, 512]),

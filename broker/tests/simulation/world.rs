@@ -6,14 +6,16 @@ mod network;
 mod server;
 mod storage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
+use switchyard_client::core::Call;
 use switchyard_cluster::link::{Asker, Delivery, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::v1;
 use switchyard_router::config::Cutoffs;
 use switchyard_router::machine::{Input, ReadPlan, Ticket};
 use switchyard_store::Batch;
@@ -56,6 +58,7 @@ pub(crate) enum Inside {
     Load(ConversationKey, Cutoffs),
     Read(ConversationKey, Box<Ticket>, ReadPlan),
     Decoy(ConversationKey, Asker),
+    LoadHome(switchyard_cluster::home::Home),
     /// A completion arrives.
     Complete(Input),
 }
@@ -220,7 +223,36 @@ impl World {
             if let Some(unrest) = self.unrest() {
                 self.oracle.violations.push(format!("nothing will happen any more: {unrest}"));
             }
+            self.list_all();
             self.finish();
+        }
+    }
+
+    /// Everybody lists, and once more: the first has conversations loaded, which may write rows again that a crash took.
+    /// Then lists are what the rows say.
+    fn list_all(&mut self) {
+        for _ in 0..2 {
+            for device in 0..self.devices.len() {
+                self.devices[device].list = None;
+                self.call(device, Call::List(v1::List { limit: 100, ..v1::List::default() }), None);
+            }
+            while self.intact() && self.devices.iter().any(|device| !device.waiting.is_empty()) {
+                let Some(((at, _), event)) = self.events.pop_first() else { break };
+                self.now_us = at;
+                self.steps += 1;
+                self.happen(event);
+            }
+        }
+        for device in &self.devices {
+            let inner = self.disk.inner();
+            let rows = inner.members.iter().filter(|((_, user), (_, value))| *user == device.user && value.is_some());
+            let rows: BTreeSet<String> = rows.map(|((key, _), _)| key.conversation.to_string()).collect();
+            drop(inner);
+            // One that has no connection just now gets no answer in time.
+            if device.list.as_ref().is_some_and(|list| *list != rows) {
+                let problem = format!("{} lists {:?}, its rows are {rows:?}", device.name, device.list);
+                self.oracle.violations.push(problem);
+            }
         }
     }
 

@@ -13,11 +13,12 @@ impl Core {
         match event.body {
             Some(Body::Drain(drain)) => return self.on_drain(drain),
             Some(Body::TokenExpiring(_)) => return self.renew(),
+            Some(Body::Listed(change)) => return self.on_listed(&event.conversation, *change),
             _ => {}
         }
         let name = match self.timelines.get_key_value(&*event.conversation) {
             Some((name, _)) => name.clone(),
-            None => return,
+            None => return self.on_event_of_unknown(&event),
         };
         match event.body {
             Some(Body::Head(v1::Head { head })) => self.on_head(&name, head),

@@ -25,6 +25,8 @@ pub(crate) enum Purpose {
     Unsubscribe(Vec<Name>),
     /// The head of a conversation, for sends that have no `since`, or one that was too old.
     Head(Name),
+    /// Events of all of the user's conversations.
+    All,
     /// The conversations that are shown.
     Show,
     /// That the user types, or has stopped.

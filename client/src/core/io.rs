@@ -26,6 +26,7 @@ pub enum Call {
     History(v1::History),
     Get(v1::Get),
     Members(v1::Members),
+    List(v1::List),
     Add(v1::Add),
     Remove(v1::Remove),
     Leave(v1::Leave),
@@ -60,6 +61,7 @@ impl Call {
             Self::History(body) => Request::History(body),
             Self::Get(body) => Request::Get(body),
             Self::Members(body) => Request::Members(body),
+            Self::List(body) => Request::List(body),
             Self::Add(body) => Request::Add(body),
             Self::Remove(body) => Request::Remove(body),
             Self::Leave(body) => Request::Leave(body),
@@ -95,6 +97,7 @@ impl Call {
             | Self::Delete(_)
             | Self::Unread(_)
             | Self::Marks(_)
+            | Self::List(_)
             | Self::Ping(_) => Repeat::Harmless,
         }
     }
@@ -117,7 +120,7 @@ impl Call {
             | Self::Delete(_)
             | Self::React(_)
             | Self::Pin(_) => true,
-            Self::History(_) | Self::Get(_) | Self::Members(_) => false,
+            Self::History(_) | Self::Get(_) | Self::Members(_) | Self::List(_) => false,
             Self::Unread(_) | Self::Marks(_) | Self::Ping(_) => false,
         }
     }
@@ -209,6 +212,12 @@ pub enum Input {
         conversation: String,
         /// From where on.
         from: From,
+    },
+    /// The application wants the events of all the user's conversations, from now on. Answered when the server has said
+    /// which they are.
+    SubscribeAll {
+        /// Under which to answer.
+        ticket: Ticket,
     },
     /// The application wants no more of them. Answered at once.
     Unsubscribe {

@@ -293,6 +293,7 @@ impl Core {
         self.detach_all();
         self.forget_showing();
         self.marks_cut_off();
+        self.forget_all();
         for (id, flight) in self.flights.take() {
             match flight.purpose {
                 Purpose::Call(ticket) => self.on_cut_off(ticket, id),
@@ -405,6 +406,7 @@ impl Core {
         self.end_all_subscriptions(&closed);
         self.end_showing(&closed);
         self.end_marks();
+        self.end_all(&closed);
         self.say(State::Closed(closed));
     }
 }

@@ -29,6 +29,8 @@ impl Core {
         }
         let name = Name::from(conversation);
         self.unsubscribing.remove(&name);
+        self.all.takes(&name);
+        let untold = self.is_untold(conversation);
         self.forget_notices(conversation);
         let timeline = self.timelines.entry(name.clone()).or_insert_with(|| Timeline::new(None, self.next_id));
         match from {
@@ -38,6 +40,11 @@ impl Core {
                 timeline.attached = Attached::No;
             }
             From::Now if timeline.attached == Attached::Yes => {
+                if untold {
+                    // The application knows of no earlier beginning.
+                    timeline.forget_held(&mut self.held_bytes);
+                    timeline.position = Some(timeline.head);
+                }
                 let head = timeline.head;
                 return self.confirm(ticket, conversation, head);
             }
@@ -49,6 +56,7 @@ impl Core {
 
     pub(super) fn unsubscribe(&mut self, ticket: Ticket, conversation: &str) {
         let name = Name::from(conversation);
+        self.all.leaves(&name);
         self.forget_notices(conversation);
         if let Some(timeline) = self.drop_timeline(&name) {
             for waiting in timeline.tickets {
@@ -106,7 +114,8 @@ impl Core {
             let resume = v1::Resume { positions: asked.collect() };
             self.request(Request::Resume(resume), Purpose::Resume(positions));
         } else if !fresh.is_empty() {
-            let subscribe = v1::Subscribe { conversations: fresh.iter().map(|name| name.to_string()).collect() };
+            let subscribe =
+                v1::Subscribe { conversations: fresh.iter().map(|name| name.to_string()).collect(), all: false };
             self.request(Request::Subscribe(subscribe), Purpose::Subscribe(fresh));
         }
     }
@@ -358,7 +367,7 @@ impl Core {
 
     fn confirm(&mut self, ticket: Ticket, conversation: &str, head: u64) {
         let one = v1::SubscribedTo { conversation: conversation.to_owned(), head, error: None };
-        self.complete(ticket, Ok(reply::Result::Subscribed(v1::Subscribed { subscribed: vec![one] })));
+        self.complete(ticket, Ok(reply::Result::Subscribed(v1::Subscribed { subscribed: vec![one], all: None })));
     }
 
     /// No more events from there: whoever waits for the confirmation is told, else the reader of the events.

@@ -1,5 +1,6 @@
 //! The core's rules, each seen from outside: inputs at virtual times, effects looked at. No clock runs here.
 
+mod all;
 mod calls;
 mod connection;
 mod events;

@@ -29,6 +29,8 @@ pub(crate) enum Timer {
     Mark(Name),
     /// Ask for marks that were missed again, after a refusal.
     Marks,
+    /// Ask for all conversations again, after a refusal.
+    All,
     /// Give up a request.
     Deadline(Ticket),
     /// Repeat a request.

@@ -35,7 +35,7 @@ fn may_be_asked_again(answer: &Answer) -> bool {
             Reply::Created(created) => !created.created,
             _ => false,
         },
-        Answer::Subscribed(_) | Answer::Refused(_) => false,
+        Answer::Subscribed(_) | Answer::Watching(_) | Answer::Refused(_) => false,
     }
 }
 
@@ -47,6 +47,7 @@ impl<L: EdgeLink> Door<L> {
             Delivery::Head { key, head } => self.fan_out_head(key, head),
             Delivery::Typing(typers) => self.fan_out_typing(typers),
             Delivery::Marks(marks) => self.fan_out_marks(&marks),
+            Delivery::Listed(listed) => self.fan_out_listed(&listed, now),
         }
     }
 

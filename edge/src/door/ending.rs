@@ -132,6 +132,9 @@ impl<L: EdgeLink> Door<L> {
                 self.close_opened(&key(conversation), slot);
             }
             if let Some(user) = session.user() {
+                if session.wants_all() {
+                    self.stop_watching(slot, ConversationKey::home(tenant, user), user.clone());
+                }
                 for conversation in session.typing() {
                     self.end_typing(id, key(conversation), user);
                 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
+use switchyard_cluster::home::HomeAsk;
 use switchyard_cluster::link::{Answer, Ask, Asker, EdgeLink, Refusal, Request};
 use switchyard_cluster::mailbox::{ROOM_KEPT_MAX, keep_little};
 use switchyard_cluster::now::Now;
@@ -235,6 +236,8 @@ impl<L: EdgeLink> Door<L> {
             Effect::Opened { conversation, typers } => self.opened(slot, conversation, &typers),
             Effect::Shown(conversation) => self.shown(slot, conversation),
             Effect::Closed(conversation) => self.closed(slot, conversation),
+            Effect::Unwatched => self.unwatched(slot),
+            Effect::Rearm => self.arm(slot, now),
             Effect::TokenRefused(reason) => self.metrics.token_refused(reason),
             Effect::Close(code) => self.close_for(slot, code, now),
         }
@@ -246,6 +249,9 @@ impl<L: EdgeLink> Door<L> {
         }
         if matches!(request.ask, Ask::Show) {
             self.opened.ask(&request.key, slot);
+        }
+        if matches!(request.ask, Ask::Home(HomeAsk::Watch)) {
+            self.watching.add(&request.key, slot);
         }
         if PageLine::is_for(&request) {
             self.desk.pages.entry(slot).or_default().put(request);
@@ -304,7 +310,7 @@ impl<L: EdgeLink> Door<L> {
     }
 
     fn ask_owner(&mut self, slot: u32, request: Request, now: Now) {
-        let shard = Shard::of_conversation(&request.key);
+        let shard = request.shard();
         let ticket = Ticket::unpack(request.from.request);
         let id = ConnectionId::from_number(request.from.session);
         if let Some(units) = change_units(&request.ask)

@@ -3,13 +3,15 @@
 
 mod messages;
 
+use switchyard_cluster::home::{HomeAsk, ListAsk, ListFilter};
 use switchyard_cluster::link::{Ask, CreateAsk, HistoryAsk, MarkAsk, MarksAsk, PageFrom, Refusal, SendAsk, UpdateAsk};
 use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::cursor::Cursor;
 use switchyard_protocol::hot::SendView;
-use switchyard_protocol::id::{ConversationId, MessageId, TenantId, UserId};
+use switchyard_protocol::id::{ConversationId, ConversationKey, MessageId, TenantId, UserId};
 use switchyard_protocol::limits::{
-    AVATAR_BYTES_MAX, CONTEXT_BYTES_MAX, ID_BYTES_MAX, INTEGER_MAX, MARKS_PAGE_MAX, MEMBERS_PAGE_MAX,
-    MEMBERS_PER_REQUEST_MAX, NAME_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX,
+    AVATAR_BYTES_MAX, CONTEXT_BYTES_MAX, ID_BYTES_MAX, INTEGER_MAX, LIST_DEFAULT, LIST_MAX, MARKS_PAGE_MAX,
+    MEMBERS_PAGE_MAX, MEMBERS_PER_REQUEST_MAX, NAME_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX,
 };
 use switchyard_protocol::v1;
 
@@ -200,6 +202,38 @@ pub(super) fn marks(marks: &v1::Marks) -> Checked {
         }
     };
     Ok((conversation, Ask::Marks(Box::new(MarksAsk { passed, after, limit }))))
+}
+
+/// A page of the asker's conversations.
+pub(super) fn list(list: &v1::List, tenant: &TenantId, asker: &UserId) -> Checked {
+    let limit = match list.limit as usize {
+        0 => LIST_DEFAULT,
+        limit => limit.min(LIST_MAX),
+    };
+    let kind = list.kind.map(v1::ConversationKind::try_from).transpose();
+    let state = list.state.map(v1::ConversationState::try_from).transpose();
+    let filter = ListFilter {
+        kind: kind.map_err(|_| bad("unknown kind of conversation"))?,
+        name: name(list.name.clone())?.map(|name| name.to_lowercase()),
+        closed: state.map_err(|_| bad("unknown state"))?.map(|state| state == v1::ConversationState::Closed),
+    };
+    let number = list_number(&filter);
+    let after = match &list.cursor {
+        None => None,
+        Some(text) => match Cursor::parse(text, tenant, asker) {
+            Some(cursor) if cursor.list == number => Some(cursor.place),
+            Some(_) => return Err(bad("the cursor belongs to a list that was narrowed in another way")),
+            None => return Err(bad("the cursor is none that this server gave you")),
+        },
+    };
+    let home = ConversationKey::home(tenant, asker).conversation;
+    Ok((home, Ask::Home(HomeAsk::List(Box::new(ListAsk { filter, limit, after, list: number })))))
+}
+
+/// What tells one list from another that is narrowed in another way.
+fn list_number(filter: &ListFilter) -> u64 {
+    let ListFilter { kind, name, closed } = filter;
+    Cursor::list_number(&format!("{kind:?} {closed:?} {name:?}"))
 }
 
 /// A page of members.

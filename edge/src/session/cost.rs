@@ -3,13 +3,16 @@
 
 use switchyard_cluster::link::Ask;
 use switchyard_protocol::limits::{MARKS_PAGE_MAX, MEMBERS_PAGE_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX};
-use switchyard_protocol::v1::client_frame::Request;
+use switchyard_protocol::v1::{self, client_frame::Request};
 
 /// Members or conversations that mean as much work as one plain request: the store takes them in batches.
 const NAMES_PER_UNIT: usize = 16;
 
 /// Rows of a page that do: they lie side by side.
 const ROWS_PER_UNIT: usize = 100;
+
+/// What a list counts, and so does the wish for all conversations: as if it named some hundred, for each is asked about.
+const LIST_UNITS: usize = 8;
 
 /// What a change counts that shows in the lists of all members, who are not known here: as a creation with some hundred.
 const CHANGE_UNITS: u32 = 8;
@@ -25,6 +28,7 @@ pub(super) fn of(request: &Request) -> u64 {
         Request::Create(create) => names(create.members.len()),
         Request::Add(add) => names(add.members.len()),
         Request::Resume(resume) => names(resume.positions.len()),
+        Request::Subscribe(v1::Subscribe { all: true, .. }) | Request::List(_) => LIST_UNITS,
         Request::Subscribe(subscribe) => names(subscribe.conversations.len()),
         Request::Unsubscribe(unsubscribe) => names(unsubscribe.conversations.len()),
         Request::Unread(unread) => names(unread.conversations.len()),

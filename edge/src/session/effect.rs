@@ -47,6 +47,10 @@ pub enum Effect {
     Shown(ConversationId),
     /// The session shows this conversation no more.
     Closed(ConversationId),
+    /// The session does not want all conversations of its user any more.
+    Unwatched,
+    /// When the session has something to do next has changed.
+    Rearm,
     /// A token was refused, for metrics.
     TokenRefused(TokenRefusal),
     /// Send away what waits, then close.

@@ -1,6 +1,8 @@
 //! Requests that name many conversations: each conversation is asked for at its owner, and the client gets one reply
 //! when all owners have answered, in the order in which it asked.
 
+use std::time::Duration;
+
 use prost::Message as _;
 use switchyard_cluster::link::{Refusal, SubscribeAsk};
 use switchyard_protocol::frame;
@@ -54,8 +56,23 @@ pub(super) struct Gathering {
     pub(super) kind: RequestKind,
     waiting: u16,
     parts: Vec<Part>,
+    /// Of a wish for all conversations alone.
+    pub(super) all: Option<Box<All>>,
     /// What a resume holds until all is in.
     held: Held,
+}
+
+/// A wish for all conversations of the user: first the home says which they are.
+#[derive(Clone, Debug)]
+pub(super) struct All {
+    /// When the client is told what is known by then.
+    pub(super) until: Duration,
+    /// The client was told; what still comes is told by itself.
+    pub(super) told: bool,
+    /// The session wanted none of it before.
+    pub(super) first: bool,
+    /// What the home has said; nothing yet.
+    pub(super) home: Option<Result<u64, Refusal>>,
 }
 
 /// Events that wait for the others of their reply.
@@ -91,7 +108,7 @@ pub(super) struct Gathered {
 impl Gathering {
     /// A request without conversations yet.
     pub(super) fn new(number: u32, id: u64, kind: RequestKind, size: usize) -> Self {
-        Self { number, id, kind, waiting: 0, parts: Vec::with_capacity(size), held: Held::default() }
+        Self { number, id, kind, waiting: 0, parts: Vec::with_capacity(size), all: None, held: Held::default() }
     }
 
     /// A conversation to ask for. Returns its place.
@@ -136,7 +153,24 @@ impl Gathering {
 
     /// Whether nothing is waited for.
     pub(super) fn is_complete(&self) -> bool {
-        self.waiting == 0
+        self.waiting == 0 && self.all.as_ref().is_none_or(|all| all.home.is_some())
+    }
+
+    /// What became of the conversations so far, and `otherwise` of those whose owners have not answered.
+    pub(super) fn subscribed_so_far(&self, otherwise: &Refusal) -> Vec<v1::SubscribedTo> {
+        let subscribed = self.parts.iter().map(|part| {
+            let (head, error) = match &part.outcome {
+                Outcome::Subscribed { head, .. } => (*head, None),
+                Outcome::Refused(refusal) => (0, Some(told(refusal))),
+                Outcome::Waiting | Outcome::Opened(_) | Outcome::Unread(_) => (0, Some(told(otherwise))),
+            };
+            let conversation = match &part.unknown {
+                Some(text) => text.to_string(),
+                None => part.conversation.to_string(),
+            };
+            v1::SubscribedTo { conversation, head, error }
+        });
+        subscribed.collect()
     }
 
     /// Takes an owner's answer. Returns the conversation and the head from which live events are wanted, if the part

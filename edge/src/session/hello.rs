@@ -42,7 +42,10 @@ impl Session {
         }
         if let Phase::Live(live) = &mut self.phase {
             live.greeted = true;
-            live.welcome(id, &hello.subscribe.unwrap_or_default().conversations, cx);
+            match hello.subscribe.unwrap_or_default() {
+                subscribe if subscribe.all => live.subscribe_all(id, KIND, cx),
+                subscribe => live.welcome(id, &subscribe.conversations, cx),
+            }
         }
     }
 
@@ -55,7 +58,6 @@ impl Session {
             return Err(bad("a device's id has at most 128 bytes and no NUL"));
         }
         match &hello.subscribe {
-            Some(subscribe) if subscribe.all => Err(bad("subscribing to all comes with a later version: name them")),
             Some(subscribe) if subscribe.conversations.len() > POSITIONS_MAX => {
                 Err(bad("too many conversations in one request"))
             }

@@ -37,11 +37,12 @@ pub enum RequestKind {
     Mark,
     Unread,
     Marks,
+    List,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Unreadable,
         Self::Hello,
         Self::Resume,
@@ -71,6 +72,7 @@ impl RequestKind {
         Self::Mark,
         Self::Unread,
         Self::Marks,
+        Self::List,
     ];
 
     /// The kind of a request.
@@ -104,6 +106,7 @@ impl RequestKind {
             Request::Mark(_) => Self::Mark,
             Request::Unread(_) => Self::Unread,
             Request::Marks(_) => Self::Marks,
+            Request::List(_) => Self::List,
         }
     }
 
@@ -139,6 +142,7 @@ impl RequestKind {
             Self::Mark => "mark",
             Self::Unread => "unread",
             Self::Marks => "marks",
+            Self::List => "list",
         }
     }
 
@@ -162,7 +166,7 @@ impl RequestKind {
     /// How many pages its answer may be, while it is awaited: what one session may make the server hold for it.
     pub fn pages(self) -> u16 {
         match self {
-            Self::History | Self::Members | Self::Marks => 1,
+            Self::History | Self::Members | Self::Marks | Self::List => 1,
             _ => 0,
         }
     }

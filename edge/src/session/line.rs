@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use switchyard_cluster::home::HomeAsk;
 use switchyard_cluster::link::{Ask, Request};
 
 use super::ticket::Ticket;
@@ -21,7 +22,7 @@ impl PageLine {
     /// Whether the answer to this is a page, or a part of one.
     pub fn is_for(request: &Request) -> bool {
         match &request.ask {
-            Ask::History(_) | Ask::Members { .. } | Ask::Marks(_) => true,
+            Ask::History(_) | Ask::Members { .. } | Ask::Marks(_) | Ask::Home(HomeAsk::List(_)) => true,
             Ask::Subscribe(ask) => ask.after.is_some(),
             _ => false,
         }

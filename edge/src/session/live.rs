@@ -16,6 +16,7 @@ use switchyard_protocol::limits::{
 };
 use switchyard_protocol::v1::{self, reply::Result as Reply};
 
+use super::all::{Arrival, HOME, tell_head};
 use super::check::{self, Checked, bad};
 use super::context::{Context, SessionConfig};
 use super::effect::Effect;
@@ -45,14 +46,20 @@ const fn limited(message: &'static str, retry_after_ms: Option<u64>) -> Refusal 
 #[derive(Debug, Default)]
 pub(super) struct Extra {
     /// Requests that wait for several answers.
-    gatherings: Vec<Gathering>,
+    pub(super) gatherings: Vec<Gathering>,
     /// The number of the next. All are answered before this begins anew.
-    next: u32,
+    pub(super) next: u32,
     /// What the session shows, and where its user types.
     pub(super) showing: Showing,
+    /// Conversations that came and are being subscribed.
+    pub(super) arrivals: Vec<Arrival>,
 }
 
 impl Extra {
+    fn is_empty(&self) -> bool {
+        self.gatherings.is_empty() && self.arrivals.is_empty() && self.showing.is_empty()
+    }
+
     fn add(&mut self, gathering: Gathering) {
         self.gatherings.push(gathering);
         self.next = self.next.wrapping_add(1);
@@ -71,8 +78,10 @@ pub(super) struct Live {
     pub(super) subscriptions: SmallVec<[ConversationId; 1]>,
     pub(super) extra: Option<Box<Extra>>,
     pub(super) greeted: bool,
+    /// It wants all conversations of its user, or asked for them.
+    pub(super) all: bool,
     /// Of its frames.
-    form: Form,
+    pub(super) form: Form,
     expires_at_ms: u64,
     /// The earliest time at which the token's end is told of; [`TOLD`] once it was.
     warn_at_ms: u64,
@@ -88,6 +97,7 @@ impl Live {
             subscriptions: SmallVec::new(),
             extra: None,
             greeted: false,
+            all: false,
             form,
             expires_at_ms: identity.expires_at_ms,
             warn_at_ms: 0,
@@ -140,12 +150,15 @@ impl Live {
                 self.finished(kind);
                 let result = match answer {
                     Answer::Result(mut result) => {
-                        fit(self.form, &mut result);
+                        match &mut *result {
+                            Reply::Listed(_) => self.fit_list(&mut result),
+                            other => fit(self.form, other),
+                        }
                         *result
                     }
                     Answer::Sent { message, duplicate } => sent(message, duplicate),
                     Answer::Refused(refusal) => Reply::Error(super::gather::told(&refusal)),
-                    Answer::Subscribed(_) => Reply::Error(super::gather::told(&unexpected())),
+                    Answer::Subscribed(_) | Answer::Watching(_) => Reply::Error(super::gather::told(&unexpected())),
                 };
                 cx.reply(id, kind, result);
             }
@@ -154,6 +167,12 @@ impl Live {
     }
 
     pub(super) fn subscribe(&mut self, id: u64, subscribe: &v1::Subscribe, cx: &mut Context<'_>) {
+        if subscribe.all && !subscribe.conversations.is_empty() {
+            return cx.refuse(id, RequestKind::Subscribe, &bad("subscribe to all, or to those that are named"));
+        }
+        if subscribe.all {
+            return self.subscribe_all(id, RequestKind::Subscribe, cx);
+        }
         let wanted = subscribe.conversations.iter().map(|text| (text.as_str(), 0));
         self.gather(id, RequestKind::Subscribe, wanted, cx);
     }
@@ -228,7 +247,7 @@ impl Live {
     }
 
     /// New subscriptions that may still be asked for.
-    fn room_for_subscriptions(&self) -> usize {
+    pub(super) fn room_for_subscriptions(&self) -> usize {
         SUBSCRIPTIONS_MAX.saturating_sub(self.subscriptions.len() + self.awaited().count())
     }
 
@@ -236,12 +255,15 @@ impl Live {
     pub(super) fn awaited(&self) -> impl Iterator<Item = ConversationId> + '_ {
         let subscribing = |gathering: &&Gathering| !matches!(gathering.kind, RequestKind::Open | RequestKind::Unread);
         let lists = self.extra.iter().map(|extra| &extra.gatherings);
-        lists.flat_map(move |list| list.iter().filter(subscribing).flat_map(Gathering::waiting))
+        let arrivals = self.extra.iter().flat_map(|extra| extra.arrivals.iter().map(|arrival| arrival.conversation));
+        lists.flat_map(move |list| list.iter().filter(subscribing).flat_map(Gathering::waiting)).chain(arrivals)
     }
 
     fn on_part(&mut self, number: u32, part: u16, answer: Answer, cx: &mut Context<'_>) {
         let Some(Extra { gatherings, .. }) = self.extra.as_deref_mut() else { return };
-        let Some(at) = gatherings.iter().position(|gathering| gathering.number == number) else { return };
+        let Some(at) = gatherings.iter().position(|gathering| gathering.number == number) else {
+            return self.on_arrived(number, answer, cx);
+        };
         let Some(gathering) = gatherings.get_mut(at) else { return };
         if gathering.kind == RequestKind::Unread {
             if super::unread::take(gathering, part, answer) && gathering.is_complete() {
@@ -250,6 +272,9 @@ impl Live {
                 self.drop_extra();
             }
             return;
+        }
+        if part == HOME {
+            return self.on_home(at, answer, cx);
         }
         if gathering.kind == RequestKind::Open {
             if let Some((conversation, typers)) = super::showing::take_opened(gathering, part, answer) {
@@ -265,14 +290,18 @@ impl Live {
         let answer = match answer {
             Answer::Subscribed(answer) => Ok((answer.head, answer.missed)),
             Answer::Refused(refusal) => Err(refusal),
-            Answer::Sent { .. } | Answer::Result(_) => Err(unexpected()),
+            Answer::Sent { .. } | Answer::Result(_) | Answer::Watching(_) => Err(unexpected()),
         };
         let no_reader = matches!(&answer, Err(refusal) if refusal.code == ErrorCode::NotFound);
         let Some((conversation, head)) = gathering.settle(part, answer) else { return };
+        let late = gathering.all.as_ref().is_some_and(|all| all.told);
         let complete = gathering.is_complete().then(|| gatherings.swap_remove(at));
         self.drop_extra();
         if head.is_some() && !self.subscriptions.contains(&conversation) {
             self.subscriptions.push(conversation);
+        }
+        if let Some(head) = head.filter(|_| late) {
+            tell_head(conversation, head, cx);
         }
         cx.effects.push(Effect::Settled { conversation, head });
         if no_reader {
@@ -286,12 +315,15 @@ impl Live {
 
     /// Gives back what it needs no more.
     pub(super) fn drop_extra(&mut self) {
-        if self.extra.as_ref().is_some_and(|extra| extra.gatherings.is_empty() && extra.showing.is_empty()) {
+        if self.extra.as_ref().is_some_and(|extra| extra.is_empty()) {
             self.extra = None;
         }
     }
 
-    fn finish(&mut self, gathering: Gathering, cx: &mut Context<'_>) {
+    pub(super) fn finish(&mut self, gathering: Gathering, cx: &mut Context<'_>) {
+        if gathering.all.is_some() {
+            return self.finish_all(&gathering, cx);
+        }
         let (id, kind) = (gathering.id, gathering.kind);
         self.in_flight = self.in_flight.saturating_sub(1);
         self.pages = self.pages.saturating_sub(Gathering::pages(kind, gathering.len()));
@@ -301,17 +333,22 @@ impl Live {
         }
         let mut result = match kind {
             RequestKind::Resume => Reply::Resumed(v1::Resumed { conversations: resumed }),
-            RequestKind::Hello => Reply::Welcome(self.greeting(subscribed, cx)),
+            RequestKind::Hello => Reply::Welcome(self.greeting(subscribed, None, cx)),
             RequestKind::Open => Reply::Opened(v1::Opened { opened }),
             RequestKind::Unread => Reply::Unread(super::unread::sum(unread)),
-            _ => Reply::Subscribed(v1::Subscribed { subscribed }),
+            _ => Reply::Subscribed(v1::Subscribed { subscribed, all: None }),
         };
         fit(self.form, &mut result);
         cx.reply(id, kind, result);
         cx.effects.extend(shown.into_iter().map(Effect::Shown));
     }
 
-    fn greeting(&self, subscribed: Vec<v1::SubscribedTo>, cx: &mut Context<'_>) -> v1::Welcome {
+    pub(super) fn greeting(
+        &self,
+        subscribed: Vec<v1::SubscribedTo>,
+        all: Option<v1::SubscribedAll>,
+        cx: &mut Context<'_>,
+    ) -> v1::Welcome {
         v1::Welcome {
             session: ConversationId::from_bytes((cx.fresh)()).to_string(),
             user: self.user.as_str().to_owned(),
@@ -320,6 +357,7 @@ impl Live {
             server_time_ms: cx.now.wall_ms,
             limits: Some(limits(cx.config)),
             subscribed,
+            all: all.map(Box::new),
         }
     }
 
@@ -332,6 +370,7 @@ impl Live {
             for gathering in self.extra.iter_mut().flat_map(|extra| &mut extra.gatherings) {
                 gathering.cancel(conversation);
             }
+            self.cancel_arrival(conversation);
             self.stop_reading(conversation, cx);
         }
         cx.reply(id, kind, Reply::Done(v1::Done {}));
@@ -369,6 +408,7 @@ impl Live {
 
     /// Warns of the token's end. `true`: it is over.
     pub(super) fn on_time(&mut self, cx: &mut Context<'_>) -> bool {
+        self.tell_all_overdue(cx);
         let left = self.token_left(cx.now);
         if left.is_zero() && cx.now.wall_ms >= self.expires_at_ms.saturating_add(millis(cx.config.token_grace)) {
             return true;
@@ -387,13 +427,14 @@ impl Live {
 
     pub(super) fn deadline(&self, now: Now, config: &SessionConfig) -> Duration {
         let left = self.token_left(now);
-        if self.warn_at_ms == TOLD {
+        let token = if self.warn_at_ms == TOLD {
             let over = Duration::from_millis(now.wall_ms.saturating_sub(self.expires_at_ms));
             now.mono + left + config.token_grace.saturating_sub(over)
         } else {
             let quiet = Duration::from_millis(self.warn_at_ms.saturating_sub(now.wall_ms));
             now.mono + left.saturating_sub(config.token_warning).max(quiet)
-        }
+        };
+        self.all_due().map_or(token, |at| at.min(token))
     }
 
     fn token_left(&self, now: Now) -> Duration {

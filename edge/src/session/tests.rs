@@ -1,5 +1,7 @@
 //! Sessions as pure code: frames and answers in, effects out.
 
+mod all;
+
 use std::time::Duration;
 
 use switchyard_cluster::link::{Answer, Ask, EdgeId, Refusal, Request as Asked, SubscribedAnswer};
@@ -192,11 +194,8 @@ fn before_hello_nothing_is_asked() {
 }
 
 #[test]
-fn hello_with_all_is_for_later_and_may_be_said_again() {
+fn hello_is_said_once() {
     let mut desk = Desk::stranger();
-    let subscribe = Some(v1::Subscriptions { all: true, conversations: Vec::new() });
-    let effects = desk.say(Request::Hello(v1::Hello { token: desk.token("alice"), subscribe, ..Default::default() }));
-    assert_eq!((code(&effects), closes_with(&effects)), ("BAD_REQUEST", None));
     assert!(matches!(reply(&desk.hello("alice", &[])), Reply::Welcome(_)));
     assert_eq!(code(&desk.hello("alice", &[])), "BAD_REQUEST");
 }
@@ -403,7 +402,7 @@ fn what_means_much_work_costs_much() {
         (Request::Create(group(999)), 63),
         (Request::Add(add(160)), 11),
         (Request::Resume(v1::Resume { positions: positions(200) }), 13),
-        (Request::Subscribe(v1::Subscribe { conversations: vec![text(1); 32] }), 3),
+        (Request::Subscribe(v1::Subscribe { conversations: vec![text(1); 32], all: false }), 3),
         (Request::History(page(0)), 1),
         (Request::History(page(u32::MAX)), 3),
         (Request::Members(v1::Members { conversation: text(1), ..Default::default() }), 11),
@@ -417,7 +416,7 @@ fn what_means_much_work_costs_much() {
 fn subscriptions_have_a_limit() {
     let mut desk = Desk::known();
     let subscribe = |from: u16, count: u16| {
-        Request::Subscribe(v1::Subscribe { conversations: (from..from + count).map(text).collect() })
+        Request::Subscribe(v1::Subscribe { conversations: (from..from + count).map(text).collect(), all: false })
     };
     let step = POSITIONS_MAX as u16;
     assert_eq!(code(&desk.say(subscribe(0, step + 1))), "BAD_REQUEST");
@@ -437,7 +436,8 @@ fn subscriptions_have_a_limit() {
 #[test]
 fn who_unsubscribes_before_the_answer_gets_no_events() {
     let mut desk = Desk::known();
-    let question = asked(desk.say(Request::Subscribe(v1::Subscribe { conversations: vec![text(1)] }))).remove(0);
+    let question =
+        asked(desk.say(Request::Subscribe(v1::Subscribe { conversations: vec![text(1)], all: false }))).remove(0);
     assert_eq!(desk.session.awaited().collect::<Vec<_>>(), [id(1)]);
     desk.say(Request::Unsubscribe(v1::Unsubscribe { conversations: vec![text(1)] }));
     let effects = desk.answer(&question, Desk::granted(&question, 4, 0, 0));

@@ -334,7 +334,7 @@ impl Client {
     }
 
     pub(crate) fn subscribe(&mut self, conversation: &str) -> u64 {
-        let subscribe = v1::Subscribe { conversations: vec![conversation.to_owned()] };
+        let subscribe = v1::Subscribe { conversations: vec![conversation.to_owned()], all: false };
         match self.ask(Request::Subscribe(subscribe)) {
             Reply::Subscribed(mut subscribed) => {
                 let one = subscribed.subscribed.pop().expect("one was asked for");

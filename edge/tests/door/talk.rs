@@ -128,7 +128,7 @@ fn n14_a_removed_member_gets_nothing_after_it() {
     assert!(matches!(bob.event().body, Some(Body::Members(changed)) if changed.removed == ["bob"]));
     let pong = bob.ask(Request::Ping(v1::Ping {}));
     assert!(matches!(pong, Reply::Pong(_)) && bob.events.is_empty(), "nothing came between");
-    let subscribe = v1::Subscribe { conversations: vec![room] };
+    let subscribe = v1::Subscribe { conversations: vec![room], all: false };
     let Reply::Subscribed(subscribed) = bob.ask(Request::Subscribe(subscribe)) else { panic!("answered") };
     assert_eq!(subscribed.subscribed[0].error.as_ref().expect("refused").code, "NOT_FOUND");
 }

@@ -171,7 +171,7 @@ impl World {
         if self.sessions[slot].reader.started() {
             self.resume(slot, net);
         } else {
-            let subscribe = v1::Subscribe { conversations: vec![id] };
+            let subscribe = v1::Subscribe { conversations: vec![id], all: false };
             self.request(slot, Control::Subscribe, Request::Subscribe(subscribe), net);
         }
     }
@@ -218,7 +218,7 @@ impl World {
                 self.on_created(slot, &created.id, net);
             }
             (Control::Add(added), reply::Result::Changed(_)) => self.on_added(slot, added, net),
-            (Control::Subscribe, reply::Result::Subscribed(v1::Subscribed { subscribed })) => {
+            (Control::Subscribe, reply::Result::Subscribed(v1::Subscribed { subscribed, .. })) => {
                 match subscribed.first().map(|first| (first, &first.error)) {
                     Some((first, None)) => self.on_subscribed(slot, first.head, net, now),
                     Some((_, Some(error))) => self.on_control_refused(slot, control, error, now),

@@ -141,7 +141,7 @@ impl<'a> Link<'a> {
                 let mut state = self.lock();
                 let subscribed =
                     subscribe.conversations.iter().map(|id| self.subscribe(&mut state, id)).collect::<Vec<_>>();
-                reply::Result::Subscribed(v1::Subscribed { subscribed })
+                reply::Result::Subscribed(v1::Subscribed { subscribed, all: None })
             }
             Request::Resume(resume) => self.resume(&resume, id)?,
             Request::Send(send) => self.send(send, id)?,

@@ -19,6 +19,8 @@ enum Shape {
     Numbered(&'static str),
     /// Of a conversation, its fields beside the name.
     Of,
+    /// Of a conversation, its fields under this name.
+    In(&'static str),
     /// Of no conversation, its fields beside the name.
     Bare,
 }
@@ -37,6 +39,7 @@ pub(super) const EVENTS: &[Event] = &[
     event("conversation", "change", Shape::Numbered("change")),
     event("typing", "typing", Shape::Of),
     event("marks", "marks", Shape::Of),
+    event("listed", "listed", Shape::In("listed")),
     event("head", "head", Shape::Of),
     event("gap", "gap", Shape::Of),
     event("drain", "drain", Shape::Bare),
@@ -55,12 +58,15 @@ impl Event {
             properties.insert("conversation".to_owned(), json!({"type": "string"}));
             required.push("conversation");
         }
-        if let Shape::Numbered(under) = self.shape {
-            properties.insert("seq".to_owned(), schemas::integer("Its place in the conversation's timeline."));
+        if let Shape::Numbered(under) | Shape::In(under) = self.shape {
             properties.insert(under.to_owned(), schema.clone());
-            required.extend(["seq", under]);
+            required.push(under);
         } else {
             properties.extend(definitions.properties(&schema)?);
+        }
+        if let Shape::Numbered(_) = self.shape {
+            properties.insert("seq".to_owned(), schemas::integer("Its place in the conversation's timeline."));
+            required.push("seq");
         }
         Ok(json!({
             "name": self.name,

@@ -11,7 +11,7 @@ use switchyard_protocol::json::{self, ReplyKind};
 use switchyard_protocol::v1::{self, client_frame::Request, server_frame::Frame};
 
 /// Every kind of reply that a reader may expect.
-pub(crate) const REPLY_KINDS: [ReplyKind; 16] = [
+pub(crate) const REPLY_KINDS: [ReplyKind; 17] = [
     ReplyKind::Welcome,
     ReplyKind::Resumed,
     ReplyKind::Created,
@@ -28,6 +28,7 @@ pub(crate) const REPLY_KINDS: [ReplyKind; 16] = [
     ReplyKind::Marked,
     ReplyKind::Unread,
     ReplyKind::Marks,
+    ReplyKind::Listed,
 ];
 
 /// A client's protobuf frame: the fast reader of sends takes nothing that the generated one refuses or reads otherwise,

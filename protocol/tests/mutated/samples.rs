@@ -76,7 +76,7 @@ fn requests() -> Vec<Request> {
             limit: 50,
             ..Default::default()
         }),
-        Request::Subscribe(v1::Subscribe { conversations: vec![name()] }),
+        Request::Subscribe(v1::Subscribe { conversations: vec![name()], all: false }),
         Request::Unsubscribe(v1::Unsubscribe { conversations: vec![] }),
         Request::Get(v1::Get { conversation: name() }),
         Request::Members(v1::Members { conversation: name(), after: Some("bob".into()), limit: 2 }),
@@ -104,6 +104,14 @@ fn requests() -> Vec<Request> {
         Request::Mark(v1::Mark { conversation: name(), read: Some(7), delivered: Some(9), id: None }),
         Request::Unread(v1::Unread { conversations: vec![name()] }),
         Request::Marks(v1::Marks { conversation: name(), seq: Some(7), id: None, after: Some("bob".into()), limit: 2 }),
+        Request::Subscribe(v1::Subscribe { conversations: vec![], all: true }),
+        Request::List(v1::List {
+            limit: 3,
+            cursor: Some("04".into()),
+            kind: Some(1),
+            name: Some("n".into()),
+            state: Some(1),
+        }),
     ]
 }
 
@@ -151,6 +159,12 @@ fn error() -> v1::Error {
     frame::error(ErrorCode::RateLimited, "slow down", Some(250))
 }
 
+fn listing() -> v1::Listing {
+    let conversation = v1::Conversation { id: name(), head: 9, ..Default::default() };
+    let last = Some(message());
+    v1::Listing { conversation: Some(conversation), last, activity_ms: 5, peer: Some("bob".into()) }
+}
+
 fn replies() -> Vec<Reply> {
     let subscribed = vec![
         v1::SubscribedTo { conversation: name(), head: 9, error: None },
@@ -175,6 +189,7 @@ fn replies() -> Vec<Reply> {
             user: "ann".into(),
             limits,
             subscribed: subscribed.clone(),
+            all: Some(Box::new(v1::SubscribedAll { total: 2, error: None })),
             ..Default::default()
         }),
         Reply::Resumed(v1::Resumed {
@@ -183,7 +198,10 @@ fn replies() -> Vec<Reply> {
         Reply::Created(v1::Created { conversation: Some(detail.clone()), created: true }),
         Reply::Sent(v1::Sent { duplicate: true, message: Some(message()) }),
         Reply::Page(v1::Page { messages: vec![message(), rich_message()], first_available: 1, head: 7, more: true }),
-        Reply::Subscribed(v1::Subscribed { subscribed }),
+        Reply::Subscribed(v1::Subscribed {
+            subscribed,
+            all: Some(v1::SubscribedAll { total: 0, error: Some(error()) }),
+        }),
         Reply::Done(v1::Done {}),
         Reply::Detail(v1::Detail { conversation: Some(detail) }),
         Reply::Members(v1::MemberPage { members: vec![v1::Member { user: "ann".into(), role: 2 }], more: true }),
@@ -205,6 +223,7 @@ fn replies() -> Vec<Reply> {
             total: 3,
         }),
         Reply::Marks(v1::MarkPage { marks: vec![marks(Some(1_700_000_000_000))], more: true }),
+        Reply::Listed(v1::Listed { conversations: vec![listing()], more: true, cursor: Some("04".into()) }),
     ]
 }
 
@@ -244,6 +263,8 @@ fn events() -> Vec<Body> {
         Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 }),
         Body::Typing(v1::Typers { users: vec!["bob".into(), "eve".into()], more: 2 }),
         Body::Marks(v1::MarksChanged { marks: vec![marks(None)], missed: true }),
+        Body::Listed(Box::new(v1::ListingChanged { added: Some(listing()), removed: false, head: Some(9) })),
+        Body::Listed(Box::new(v1::ListingChanged { added: None, removed: true, head: None })),
     ]
 }
 
@@ -251,7 +272,8 @@ fn events() -> Vec<Body> {
 fn server_frames() -> Vec<ServerFrame> {
     let replies = replies().into_iter().zip(0..).map(|(reply, id)| frame::reply(id, reply));
     let event = |body: Body| {
-        let unnumbered = matches!(body, Body::Head(_) | Body::Gap(_) | Body::Typing(_) | Body::Marks(_));
+        let unnumbered =
+            matches!(body, Body::Head(_) | Body::Gap(_) | Body::Typing(_) | Body::Marks(_) | Body::Listed(_));
         let bare = matches!(body, Body::Drain(_) | Body::TokenExpiring(_));
         let conversation = if bare { String::new() } else { name() };
         frame::event(v1::Event { conversation, seq: if bare || unnumbered { 0 } else { 7 }, body: Some(body) })

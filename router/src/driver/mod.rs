@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use switchyard_cluster::home::RouterMessage;
 use switchyard_cluster::link::{Delivery, Request, RouterLink};
 use switchyard_cluster::mailbox::{Bell, Mailbox, keep_little};
 use switchyard_cluster::now::Now;
@@ -40,6 +41,7 @@ pub struct Router {
     readers: Readers,
     completions: Completions,
     requests: Vec<Request>,
+    told: Vec<RouterMessage>,
     completed: Vec<Input>,
     effects: Vec<Effect>,
     batches: Vec<Batch>,
@@ -66,6 +68,7 @@ impl Router {
             readers: readers.with_seed(seed),
             completions: Arc::new(Mailbox::new(bell)),
             requests: Vec::new(),
+            told: Vec::new(),
             completed: Vec::new(),
             effects: Vec::new(),
             batches: Vec::new(),
@@ -85,6 +88,9 @@ impl Router {
                 Effect::Typing { edge, now } => self.link.send(edge, Delivery::Typing(now)),
                 Effect::Marks { edge, now } => self.link.send(edge, Delivery::Marks(now)),
                 Effect::Raise(marks) => self.readers.raise(&self.completions, marks),
+                Effect::Listed { edge, now } => self.link.send(edge, Delivery::Listed(now)),
+                Effect::Tell(message) => self.link.tell(*message),
+                Effect::LoadHome(home) => self.readers.load_home(&self.completions, home),
                 Effect::Project { key, projection } => self.readers.project(&self.completions, key, projection),
                 Effect::Load { key, cutoffs } => self.readers.load(&self.completions, key, cutoffs),
                 Effect::Read { key, ticket, plan } => self.readers.read(&self.completions, key, ticket, plan),
@@ -110,6 +116,14 @@ impl Resident for Router {
 
         let mut requests = std::mem::take(&mut self.requests);
         self.link.receive(&mut requests);
+        // Taken after the requests and heard before them: who asks for a list after an answer finds what was answered.
+        let mut told = std::mem::take(&mut self.told);
+        self.link.receive_told(&mut told);
+        for message in told.drain(..) {
+            self.machine.handle(now, Input::Told(message), &mut self.effects);
+        }
+        keep_little(&mut told);
+        self.told = told;
         for request in requests.drain(..) {
             self.machine.handle(now, Input::Request(request), &mut self.effects);
         }

@@ -7,9 +7,10 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use futures_executor::block_on;
+use switchyard_cluster::home::Home;
 use switchyard_cluster::link::{Asker, PageFrom};
 use switchyard_cluster::mailbox::ROOM_KEPT_MAX;
-use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::limits::PAGE_BYTES_MAX;
 use switchyard_protocol::v1;
 use switchyard_store::{Direction, Mark, ProjectionError, ReadError, ReadRange, Row, Seq};
@@ -58,6 +59,7 @@ enum Job {
     Project { key: ConversationKey, projection: Box<Projection> },
     Raise(Vec<Mark>),
     Decoy { key: ConversationKey, to: Asker },
+    Home(Home),
 }
 
 impl Shared {
@@ -116,6 +118,10 @@ impl Readers {
         self.submit(completions, Job::Decoy { key, to });
     }
 
+    pub(super) fn load_home(&self, to: &Completions, home: Home) {
+        self.submit(to, Job::Home(home));
+    }
+
     fn submit(&self, to: &Completions, job: Job) {
         let mut queue = self.shared.queue();
         if queue.jobs.len() >= JOBS_WAITING_MAX {
@@ -137,6 +143,7 @@ fn refused(job: Job) -> Input {
         Job::Project { key, projection } => Input::Projected { key, result: Err(projection) },
         Job::Raise(marks) => Input::Raised(Err(marks)),
         Job::Decoy { to, .. } => Input::Decoyed { to, failed: Some(ReadFailed::Unavailable) },
+        Job::Home(home) => Input::HomeLoaded { home, result: Err(ReadFailed::Unavailable) },
     }
 }
 
@@ -162,6 +169,10 @@ fn run(shared: &Shared, rest: fn()) {
                 // What it found is thrown away, its time is what counts.
                 let failed = load(store, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 Input::Decoyed { to, failed }
+            }
+            Job::Home(home) => {
+                let result = load_home(store, &home);
+                Input::HomeLoaded { home, result }
             }
         };
         to.post(&mut vec![done]);
@@ -212,6 +223,18 @@ pub fn load(
     match read {
         Ok(()) => Ok(Some(Box::new(replay))),
         Err(error) => Err(LoadFailed { failed: failed(&error), members: replay.members() }),
+    }
+}
+
+/// Reads which conversations a user is in.
+pub fn load_home(store: &dyn Timelines, home: &Home) -> Result<Vec<(ConversationId, Seq)>, ReadFailed> {
+    match block_on(store.conversations_of(&home.key.tenant, &home.user)) {
+        Ok(rows) => Ok(rows.into_iter().map(|row| (row.conversation, row.at)).collect()),
+        Err(error @ ProjectionError::Corrupt { .. }) => {
+            tracing::error!(%error, "a user's list is damaged; run `switchyard verify`");
+            Err(ReadFailed::Corrupt)
+        }
+        Err(error) => Err(failed(&ReadError::Unavailable(error.to_string()))),
     }
 }
 

@@ -280,7 +280,7 @@ impl Conversation {
             let projection = self.projection(key, record_due, None);
             let seq = projection.through;
             out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
-            self.pipeline().projecting.push(Projecting { seq, asker: None, created: false });
+            self.pipeline().projecting.push(Projecting { seq, asker: None, created: false, homes: Vec::new() });
         }
     }
 

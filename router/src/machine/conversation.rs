@@ -258,6 +258,8 @@ pub(crate) struct Conversation {
     pub(crate) paced: bool,
     /// Somebody may be typing, see `typing.rs`: what ends that has to look.
     pub(crate) typed: bool,
+    /// It was read for lists alone, and goes when they are made.
+    pub(crate) passing: bool,
     /// When a member last asked something of it.
     pub(crate) touched: Duration,
     /// When it is next looked at for eviction.
@@ -276,6 +278,7 @@ impl Conversation {
             marked: Marked::default(),
             paced: false,
             typed: false,
+            passing: false,
             touched: now,
             looked_at: now,
         }

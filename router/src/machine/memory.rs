@@ -64,7 +64,7 @@ impl Machine {
         result: Result<Option<Box<Replay>>, LoadFailed>,
         out: &mut Vec<Effect>,
     ) {
-        let Some(Slot::Loading { waiting, edges, .. }) = self.slots.remove(&key) else { return };
+        let Some(Slot::Loading { waiting, edges, surveys, .. }) = self.slots.remove(&key) else { return };
         let replay = match result {
             Ok(replay) => replay,
             Err(LoadFailed { failed, members }) => {
@@ -74,6 +74,7 @@ impl Machine {
                     let refusal = if member { read_refusal(failed) } else { strangers_refusal(failed) };
                     refuse(request.from, refusal, out);
                 }
+                self.not_looked_at(&key, surveys, failed, out);
                 if !edges.is_empty() {
                     self.slots.insert(key, Slot::Parked(edges));
                 }
@@ -102,6 +103,12 @@ impl Machine {
                 self.request(now, request, out);
             }
         }
+        if let Some(conversation) = self.loaded_mut(&key) {
+            conversation.passing = !wanted && !surveys.is_empty();
+        }
+        for number in surveys {
+            self.look(&key, number, out);
+        }
         if wanted {
             self.drop_unborn(&key);
         } else {
@@ -110,9 +117,9 @@ impl Machine {
         self.look_later(now, key);
     }
 
-    /// Forgets a conversation that was read for strangers alone: they shall not fill the memory with what nobody uses.
+    /// Forgets a conversation that was read for strangers alone, or for lists: they shall not fill the memory with what nobody uses.
     /// What the load had to have written keeps it there for the usual time.
-    fn drop_unwanted(&mut self, key: &ConversationKey) {
+    pub(super) fn drop_unwanted(&mut self, key: &ConversationKey) {
         if let Some(conversation) = self.loaded_mut(key) {
             conversation.rest();
             if conversation.pipeline.is_none() {

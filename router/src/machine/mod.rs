@@ -8,6 +8,7 @@ mod control;
 mod conversation;
 mod cork;
 mod dedupe;
+mod home;
 mod line;
 mod marks;
 mod members;
@@ -21,6 +22,7 @@ mod replay;
 mod request;
 mod retention;
 mod seal;
+mod survey;
 mod targets;
 mod ticket;
 mod typing;
@@ -30,21 +32,24 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
+use switchyard_cluster::home::{Home, ListedNow, RouterMessage};
 use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, MarksNow, PageFrom, Refusal, Request, TypersNow};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
-use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::v1;
-use switchyard_store::{Batch, Mark, ProjectionWrite};
+use switchyard_store::{Batch, Mark, ProjectionWrite, Seq};
 
 use crate::config::{Cutoffs, RouterConfig};
 use conversation::Conversation;
 pub(crate) use dedupe::row_hash;
+use home::Homes;
 use marks::Marking;
 use pacing::Pacing;
 pub use replay::{Replay, ReplayError};
 pub use retention::Older;
 pub(crate) use retention::droppable;
+use survey::Surveys;
 pub(crate) use targets::Reactor;
 pub use targets::TargetRead;
 pub use ticket::Ticket;
@@ -110,6 +115,15 @@ pub enum Input {
         /// Whether a load would have failed, and how.
         failed: Option<ReadFailed>,
     },
+    /// A `LoadHome` is done.
+    HomeLoaded {
+        /// Which.
+        home: Home,
+        /// The user's conversations, each with the number of the event that says so.
+        result: Result<Vec<(ConversationId, Seq)>, ReadFailed>,
+    },
+    /// A router tells something.
+    Told(RouterMessage),
 }
 
 /// What became of a batch.
@@ -354,6 +368,17 @@ pub enum Effect {
         /// What to tell.
         now: Box<MarksNow>,
     },
+    /// Read which conversations a user is in; answered by `HomeLoaded`.
+    LoadHome(Home),
+    /// Tell a router, perhaps this one.
+    Tell(Box<RouterMessage>),
+    /// Tell an edge with sessions that want all of a user's conversations that one came or went.
+    Listed {
+        /// Which edge.
+        edge: EdgeId,
+        /// What to tell.
+        now: Box<ListedNow>,
+    },
 }
 
 /// Where a conversation stands.
@@ -365,6 +390,8 @@ enum Slot {
         /// Bytes of what they ask.
         bytes: usize,
         edges: Vec<EdgeId>,
+        /// What homes ask of it.
+        surveys: Vec<u64>,
     },
     /// In memory.
     Loaded(Box<Conversation>),
@@ -389,6 +416,8 @@ pub struct Machine {
     pacing: Pacing,
     typing: Typing,
     marking: Marking,
+    homes: Homes,
+    surveys: Surveys,
     /// Work to be tried again at a time.
     repeats: VecDeque<(Duration, Repeat)>,
     loaded: usize,
@@ -410,6 +439,10 @@ pub struct Held {
     pub typing: usize,
     /// Conversations with marks to be stored or told.
     pub marking: usize,
+    /// Homes of users.
+    pub homes: usize,
+    /// Questions of homes that are not answered.
+    pub surveys: usize,
 }
 
 /// Work that the store did not take.
@@ -433,6 +466,8 @@ impl Machine {
             pacing: Pacing::default(),
             typing: Typing::default(),
             marking: Marking::default(),
+            homes: Homes::default(),
+            surveys: Surveys::default(),
             repeats: VecDeque::new(),
             loaded: 0,
             created: 0,
@@ -443,7 +478,7 @@ impl Machine {
     /// Takes in what happened; appends what to do.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Effect>) {
         let before = out.len();
-        if !matches!(input, Input::Request(_)) {
+        if !matches!(input, Input::Request(_) | Input::Told(_)) {
             self.busy = self.busy.saturating_sub(1);
         }
         match input {
@@ -453,6 +488,8 @@ impl Machine {
             Input::Loaded { key, result } => self.loaded(now, key, result, out),
             Input::Read { ticket, result } => self.read_done(now, *ticket, result, out),
             Input::Raised(result) => self.raised(now, result),
+            Input::HomeLoaded { home, result } => self.home_loaded(now, &home, result, out),
+            Input::Told(message) => self.told(now, message, out),
             Input::Decoyed { to, failed } => refuse(to, failed.map_or(Refusal::NOT_FOUND, strangers_refusal), out),
         }
         self.count(&out[before..]);
@@ -460,11 +497,11 @@ impl Machine {
 
     /// Counts what has to be answered before the machine is at rest.
     fn count(&mut self, effects: &[Effect]) {
-        let answered = |effect: &&Effect| {
-            !matches!(
-                effect,
-                Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. }
-            )
+        let answered = |effect: &&Effect| match effect {
+            Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => false,
+            Effect::Tell(_) | Effect::Listed { .. } => false,
+            Effect::Append(_) | Effect::Project { .. } | Effect::Load { .. } | Effect::Read { .. } => true,
+            Effect::Decoy { .. } | Effect::LoadHome(_) | Effect::Raise(_) => true,
         };
         self.busy += effects.iter().filter(answered).count();
     }
@@ -497,6 +534,7 @@ impl Machine {
         self.tell_typing(now, out);
         self.store_marks(now, out);
         self.tell_marks(now, out);
+        self.tick_homes(now, out);
         self.count(&out[before..]);
     }
 
@@ -504,13 +542,8 @@ impl Machine {
     pub fn deadline(&self) -> Option<Duration> {
         let repeat = self.repeats.front().map(|(at, _)| *at);
         let idle = self.idle.front().map(|(at, _)| *at);
-        repeat
-            .into_iter()
-            .chain(idle)
-            .chain(self.pacing.deadline())
-            .chain(self.typing.deadline())
-            .chain(self.marking.deadline())
-            .min()
+        let told = self.typing.deadline().into_iter().chain(self.marking.deadline()).chain(self.homes.deadline());
+        repeat.into_iter().chain(idle).chain(self.pacing.deadline()).chain(told).min()
     }
 
     /// Conversations in memory.
@@ -536,6 +569,8 @@ impl Machine {
             idle: self.idle.len(),
             typing: self.typing.len(),
             marking: self.marking.len(),
+            homes: self.homes.len(),
+            surveys: self.surveys.len(),
         }
     }
 

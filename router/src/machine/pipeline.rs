@@ -8,6 +8,7 @@ use bytes::Bytes;
 use switchyard_cluster::link::{AnnotateAsk, Ask, Asker, CreateAsk, SendAsk, UpdateAsk};
 use switchyard_protocol::id::UserId;
 use switchyard_protocol::v1::{Quote, Role};
+use switchyard_store::{ProjectionWrite, Seq};
 
 use super::line::Line;
 use super::recent::IdHash;
@@ -113,7 +114,8 @@ pub(crate) fn ask_bytes(ask: &Ask) -> usize {
         | Ask::TypingEnd
         | Ask::Mark(_)
         | Ask::Unread
-        | Ask::Marks(_) => 0,
+        | Ask::Marks(_)
+        | Ask::Home(_) => 0,
     }
 }
 
@@ -176,6 +178,19 @@ pub(crate) struct Projecting {
     pub(crate) asker: Option<(Asker, UserId)>,
     /// Whether the event founded the conversation.
     pub(crate) created: bool,
+    /// Whose homes are told once it is written: who came or went with which event.
+    pub(crate) homes: Vec<(UserId, Seq, bool)>,
+}
+
+impl Projecting {
+    /// Those whom these writes list, or no longer do.
+    pub(crate) fn homes_of(members: &[ProjectionWrite]) -> Vec<(UserId, Seq, bool)> {
+        let touched = members.iter().filter_map(|write| match write {
+            ProjectionWrite::Member { user, at, value, .. } => Some((user.clone(), *at, value.is_some())),
+            _ => None,
+        });
+        touched.collect()
+    }
 }
 
 /// The work under way in one conversation.

@@ -98,6 +98,7 @@ impl Machine {
             Ticket::History { key, read, .. } | Ticket::Missed { key, read, .. } | Ticket::Lookup { key, read, .. } => {
                 Some((key.clone(), *read))
             }
+            Ticket::Last { key, read, .. } => Some((key.clone(), *read)),
             _ => None,
         };
         self.answer_read(now, ticket, result, out);
@@ -107,6 +108,9 @@ impl Machine {
             conversation.pipeline().targets.end_read(read);
             conversation.forget_targets();
             conversation.rest();
+            if conversation.passing {
+                self.drop_unwanted(&key);
+            }
         }
     }
 
@@ -141,6 +145,12 @@ impl Machine {
                     freshen(conversation, &user, messages.iter_mut());
                 }
                 succeed(to, reply::Result::Page(v1::Page { messages, first_available, head, more }), out);
+            }
+            (Ticket::Last { survey, key, listing, .. }, Ok(ReadResult::Messages { messages, .. })) => {
+                self.last_read(survey, &key, listing, Ok(messages), out);
+            }
+            (Ticket::Last { survey, key, listing, .. }, Err(failed)) => {
+                self.last_read(survey, &key, listing, Err(failed), out);
             }
             (Ticket::Missed { to, key, user, after, .. }, Ok(ReadResult::Events(mut events))) => {
                 let wanted = self.still_subscribing(to, &key);

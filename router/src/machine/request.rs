@@ -14,6 +14,9 @@ use super::{Effect, LOADING_REQUESTS_MAX, Machine, Slot, busy, refuse, succeed};
 
 impl Machine {
     pub(super) fn request(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
+        if matches!(request.ask, Ask::Home(_)) {
+            return self.ask_home(now, request, out);
+        }
         match self.slots.get_mut(&request.key) {
             Some(Slot::Loading { waiting, edges, .. }) if !request.ask.is_answered() => {
                 if matches!(request.ask, Ask::Unsubscribe) {
@@ -69,7 +72,8 @@ impl Machine {
     fn load(&mut self, now: Now, request: Request, edges: Vec<EdgeId>, out: &mut Vec<Effect>) {
         let key = request.key.clone();
         out.push(Effect::Load { key: key.clone(), cutoffs: self.config.retention.cutoffs(now.wall_ms) });
-        self.slots.insert(key, Slot::Loading { bytes: ask_bytes(&request.ask), waiting: vec![request], edges });
+        let (bytes, waiting) = (ask_bytes(&request.ask), vec![request]);
+        self.slots.insert(key, Slot::Loading { waiting, bytes, edges, surveys: Vec::new() });
     }
 
     /// A request about a conversation that is in memory.
@@ -81,6 +85,7 @@ impl Machine {
             return self.stranger(now, Request { from, key, user, ask }, out);
         };
         conversation.touched = now.mono;
+        conversation.passing = false;
         let work = match ask {
             Ask::Send(send) => {
                 if conversation.typed {
@@ -94,7 +99,7 @@ impl Machine {
             Ask::History(ask) => return self.history(from, &key, user, ask, out),
             Ask::Subscribe(ask) => return self.subscribe(from, &key, user, ask, out),
             // What is not answered was seen to before.
-            Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd => return,
+            Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd | Ask::Home(_) => return,
             Ask::Get => {
                 let detail = v1::Detail { conversation: Some(conversation.state.detail(&key, &user)) };
                 return succeed(from, reply::Result::Detail(detail), out);

@@ -56,11 +56,12 @@ impl Conversation {
         if let Some(below) = trim_below {
             self.state.first_available = below;
         }
+        let homes = Projecting::homes_of(&members);
         let projection = Projection { members, ..self.projection(key, true, trim_below) };
         let through = projection.through;
         out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
         // Only memory knows what retention drops until this is written: so long the conversation stays there.
-        self.pipeline().projecting.push(Projecting { seq: through, asker: None, created: false });
+        self.pipeline().projecting.push(Projecting { seq: through, asker: None, created: false, homes });
     }
 }
 

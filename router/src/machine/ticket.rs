@@ -2,6 +2,7 @@
 
 use switchyard_cluster::link::Asker;
 use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::v1;
 
 /// What a read was for; given back with its result.
 #[derive(Debug)]
@@ -63,6 +64,17 @@ pub enum Ticket {
         user: UserId,
         /// Up to which number they have read.
         read: u64,
+    },
+    /// What a list shows of a conversation, but for its newest message.
+    Last {
+        /// Of which survey.
+        survey: u64,
+        /// Which conversation.
+        key: ConversationKey,
+        /// The number of the read.
+        read: u64,
+        /// The rest.
+        listing: Box<v1::Listing>,
     },
     /// What has grown too old.
     Age {

@@ -2,6 +2,7 @@
 //! answered and fanned out, in the order of its numbers.
 
 use bytes::Bytes;
+use switchyard_cluster::home::{Home, MemberNotice, RouterMessage};
 use switchyard_cluster::link::{Answer, Asker, LiveEvent, Refusal};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
@@ -173,7 +174,14 @@ impl Machine {
         for done in std::mem::take(&mut pipeline.projecting) {
             if done.seq > through {
                 pipeline.projecting.push(done);
-            } else if let Some((asker, user)) = done.asker {
+                continue;
+            }
+            for (user, at, member) in done.homes {
+                let home = Home { key: ConversationKey::home(&key.tenant, &user), user };
+                let notice = MemberNotice { home, conversation: key.conversation, at, member };
+                out.push(Effect::Tell(Box::new(RouterMessage::Member(notice))));
+            }
+            if let Some((asker, user)) = done.asker {
                 answer_done(key, state, asker, &user, done.seq, done.created, out);
             }
         }
@@ -334,9 +342,10 @@ fn project(
     out: &mut Vec<Effect>,
 ) {
     let state = &conversation.state;
-    let members = touched.iter().filter_map(|user| state.member_record(key, user, seq)).collect();
+    let members: Vec<_> = touched.iter().filter_map(|user| state.member_record(key, user, seq)).collect();
+    let homes = Projecting::homes_of(&members);
     let projection = Projection { members, ..conversation.projection(key, true, None) };
     out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
     let asker = (!pending.told_unknown).then_some((pending.asker, pending.user));
-    conversation.pipeline().projecting.push(Projecting { seq, asker, created });
+    conversation.pipeline().projecting.push(Projecting { seq, asker, created, homes });
 }

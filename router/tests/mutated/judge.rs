@@ -205,6 +205,9 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
                 }
                 continue;
             }
+            // A projection tells homes, of which there are none.
+            Effect::Tell(message) => Input::Told(*message),
+            Effect::LoadHome(_) | Effect::Listed { .. } => panic!("nobody asked for a list"),
             Effect::Append(_) | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => {
                 panic!("nothing was sent")
             }

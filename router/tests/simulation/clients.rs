@@ -1,6 +1,7 @@
 //! The clients: who they are and what they ask next. They break no rule that an edge enforces, and otherwise do as they
 //! please: all at once, again, too late, in conversations that are not theirs.
 
+use switchyard_cluster::home::{HomeAsk, ListAsk, ListFilter};
 use switchyard_cluster::link::{
     AnnotateAsk, Annotation, CreateAsk, EdgeId, HistoryAsk, MarkAsk, MarksAsk, PageFrom, SendAsk, SendExtra,
     SubscribeAsk,
@@ -126,8 +127,15 @@ pub(crate) enum Deed {
     Ask(ConversationKey, Vec<What>),
     /// Reads this conversation no more.
     Unread(ConversationKey),
+    /// Asks for something of the user's lists.
+    Home(HomeAsk),
     /// The connection breaks, and another one takes its place.
     Reconnect,
+}
+
+/// The list of all of a user's conversations.
+pub(crate) fn whole_list() -> HomeAsk {
+    HomeAsk::List(Box::new(ListAsk { filter: ListFilter::default(), limit: 100, after: None, list: 0 }))
 }
 
 /// Chooses what to do.
@@ -188,6 +196,7 @@ impl Chooser<'_> {
             91..93 => What::Leave,
             93..95 => self.update(),
             95..97 => self.role(),
+            97 => return Deed::Home(self.home()),
             _ => return Deed::Reconnect,
         };
         Deed::Ask(key, vec![what])
@@ -361,6 +370,10 @@ impl Chooser<'_> {
             2 => What::Demote { member, role: Role::Moderator },
             _ => What::Demote { member, role: Role::Member },
         }
+    }
+
+    fn home(&mut self) -> HomeAsk {
+        if self.rng.chance(300) { HomeAsk::Watch } else { whole_list() }
     }
 
     /// Closes or reopens, mostly what is to be; now and then both at once, or what is so already.

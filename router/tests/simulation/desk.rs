@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
+use switchyard_cluster::home::ListedNow;
 use switchyard_cluster::link::{Answer, Asker, CreateAsk, EdgeId, LiveEvent, MarksNow, Request, SendAsk, TypersNow};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
@@ -36,6 +37,7 @@ pub(crate) struct Desk {
     pub(crate) published: Vec<(EdgeId, LiveEvent)>,
     pub(crate) typing: Vec<(EdgeId, TypersNow)>,
     pub(crate) marks: Vec<(EdgeId, MarksNow)>,
+    pub(crate) listed: Vec<(EdgeId, ListedNow)>,
     next_request: u64,
     epoch: u64,
 }
@@ -53,6 +55,7 @@ impl Desk {
             published: Vec::new(),
             typing: Vec::new(),
             marks: Vec::new(),
+            listed: Vec::new(),
             next_request: 0,
             epoch: 1,
         }
@@ -106,6 +109,7 @@ impl Desk {
                 Effect::Publish { edge, event } => self.published.push((edge, event)),
                 Effect::Typing { edge, now } => self.typing.push((edge, *now)),
                 Effect::Marks { edge, now } => self.marks.push((edge, *now)),
+                Effect::Listed { edge, now } => self.listed.push((edge, *now)),
                 other => self.wanted.push_back(other),
             }
         }
@@ -171,7 +175,16 @@ impl Desk {
                     other => unreachable!("marks were stored: {other:?}"),
                 }
             }
-            Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => {
+            Effect::LoadHome(home) => {
+                let result = reader::load_home(&*self.disk, &home);
+                Input::HomeLoaded { home, result }
+            }
+            Effect::Tell(message) => Input::Told(*message),
+            Effect::Answer { .. }
+            | Effect::Publish { .. }
+            | Effect::Typing { .. }
+            | Effect::Marks { .. }
+            | Effect::Listed { .. } => {
                 unreachable!("these are never wanted")
             }
         }

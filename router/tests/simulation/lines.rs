@@ -185,6 +185,6 @@ fn lists_of_members_that_wait_are_bounded_by_bytes() {
         let early = asked.iter().filter(|asker| desk.answer(**asker).is_some()).count();
         assert!((160..180).contains(&early), "four megabytes may wait, {early} were refused");
         desk.run();
-        assert_eq!(desk.held(), Held { conversations: 1, busy: 0, idle: 1, typing: 0, marking: 0 });
+        assert_eq!(desk.held(), Held { conversations: 1, idle: 1, ..Held::default() });
     }
 }

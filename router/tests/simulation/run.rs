@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use switchyard_cluster::link::{HistoryAsk, PageFrom};
 
 use crate::ask::What;
-use crate::clients::STRANGER;
+use crate::clients::{STRANGER, whole_list};
 use crate::disk::Disk;
 use crate::old;
 use crate::oracle::Oracle;
@@ -22,13 +22,14 @@ use crate::world::World;
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 37] = [
+const EVERYTHING: [&str; 41] = [
     "already",
     "annotated",
     "annotated already",
     "bad request",
     "begins later by age",
     "begins later by number",
+    "came",
     "changed",
     "closed",
     "closed again",
@@ -45,6 +46,7 @@ const EVERYTHING: [&str; 37] = [
     "marks",
     "marks kept",
     "marks told",
+    "list",
     "members",
     "no such member",
     "no such message",
@@ -60,6 +62,8 @@ const EVERYTHING: [&str; 37] = [
     "sent again",
     "unknown",
     "unread",
+    "watching",
+    "went",
 ];
 
 /// So much of each broken promise is printed: bodies may be long.
@@ -111,9 +115,10 @@ fn live(world: &mut World) -> bool {
                 return false;
             }
             world.heal();
-            if !world.run() {
+            if !world.run() || !ask_for_lists(world) {
                 return false;
             }
+            world.oracle.homes_are_rows();
         } else {
             if !world.run_clients() {
                 return false;
@@ -134,6 +139,17 @@ fn live(world: &mut World) -> bool {
     look_at_everything(world) && world.run_out()
 }
 
+/// Everybody asks for a list, and once more: the first has conversations loaded, which may write rows again that a crash
+/// took.
+fn ask_for_lists(world: &mut World) -> bool {
+    (0..2).all(|_| {
+        for at in 0..world.sessions.len() {
+            world.ask_home(at, whole_list());
+        }
+        world.run()
+    })
+}
+
 fn look_at_everything(world: &mut World) -> bool {
     let keys: Vec<_> = world.places.iter().map(|place| place.key.clone()).collect();
     for key in &keys {
@@ -151,12 +167,14 @@ fn look_at_everything(world: &mut World) -> bool {
             world.ask(at, key, What::History(HistoryAsk { from: PageFrom::After(0), limit: 200 }));
         }
     }
-    if !world.run() {
+    if !world.run() || !ask_for_lists(world) {
         return false;
     }
     world.oracle.quiet();
     world.oracle.records();
     world.oracle.listings(&keys);
+    world.oracle.homes_are_rows();
+    world.oracle.lists_are_memberships(&keys);
     world.oracle.violations.is_empty()
 }
 

@@ -8,7 +8,8 @@ use std::hash::{DefaultHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
-use switchyard_cluster::link::{Answer, Asker, EdgeId, Request};
+use switchyard_cluster::home::{Home, HomeAsk, RouterMessage};
+use switchyard_cluster::link::{Answer, Ask, Asker, EdgeId, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_router::config::Cutoffs;
@@ -17,7 +18,7 @@ use switchyard_router::machine::{Effect, Held, Input, Machine, ReadPlan, Ticket}
 use switchyard_store::Batch;
 
 use crate::ask::What;
-use crate::clients::{Chooser, Deed, Place, Session};
+use crate::clients::{Chooser, Deed, Place, Session, tenant};
 use crate::disk::Disk;
 use crate::edges::Edges;
 use crate::oracle::Oracle;
@@ -38,6 +39,9 @@ pub(crate) enum Event {
     Load(ConversationKey, Cutoffs),
     Read(ConversationKey, Box<Ticket>, ReadPlan),
     Decoy(ConversationKey, Asker),
+    LoadHome(Home),
+    /// The worker hears what it told itself.
+    Told(RouterMessage),
     /// A completion arrives.
     Complete(Input),
     /// The worker takes its turn.
@@ -68,6 +72,8 @@ pub(crate) struct World {
     live: usize,
     /// What each edge sends arrives in order.
     arrives_us: BTreeMap<EdgeId, u64>,
+    /// So does what the router tells itself.
+    told_us: u64,
     inputs: Vec<Input>,
     requests: VecDeque<Request>,
     next_turn: Option<u64>,
@@ -98,6 +104,7 @@ impl World {
             order: 0,
             live: 0,
             arrives_us: BTreeMap::new(),
+            told_us: 0,
             inputs: Vec::new(),
             requests: VecDeque::new(),
             next_turn: None,
@@ -239,6 +246,14 @@ impl World {
                 let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 self.complete(Input::Decoyed { to, failed });
             }
+            Event::LoadHome(home) => {
+                let result = reader::load_home(&*self.disk, &home);
+                self.complete(Input::HomeLoaded { home, result });
+            }
+            Event::Told(message) => {
+                self.inputs.push(Input::Told(message));
+                self.wake();
+            }
             Event::Complete(input) => {
                 self.inputs.push(input);
                 self.wake();
@@ -298,6 +313,7 @@ impl World {
                     self.unsubscribe(edge, key);
                 }
             }
+            Deed::Home(ask) => self.ask_home(at, ask),
             Deed::Reconnect => self.reconnect(at),
         }
         if self.rng.chance(5) {
@@ -312,6 +328,10 @@ impl World {
         let (edge, session) = (self.sessions[at].edge, self.sessions[at].session);
         for key in self.edges.closed(edge, session) {
             self.unsubscribe(edge, key);
+        }
+        let user = self.sessions[at].user.clone();
+        if self.oracle.homes.closed(edge, &user, session) {
+            self.send_home(Asker { edge, session: 0, request: 0 }, user, HomeAsk::Unwatch);
         }
         self.sessions[at].session = self.next_session;
         self.next_session += 1;
@@ -329,6 +349,21 @@ impl World {
         self.send(from, key, user, what);
     }
 
+    /// A client asks for something of its lists.
+    pub(crate) fn ask_home(&mut self, at: usize, ask: HomeAsk) {
+        self.left = self.left.saturating_sub(1);
+        let session = &mut self.sessions[at];
+        let from = Asker { edge: session.edge, session: session.session, request: session.next_request() };
+        let user = session.user.clone();
+        self.oracle.homes.ask(from, &user, ask.clone());
+        self.send_home(from, user, ask);
+    }
+
+    fn send_home(&mut self, from: Asker, user: UserId, ask: HomeAsk) {
+        let key = ConversationKey::home(&tenant("t"), &user);
+        self.carry(Request { from, key, user, ask: Ask::Home(ask) });
+    }
+
     fn unsubscribe(&mut self, edge: EdgeId, key: ConversationKey) {
         let from = Asker { edge, session: 0, request: 0 };
         let user = self.sessions[0].user.clone();
@@ -338,11 +373,24 @@ impl World {
     fn send(&mut self, from: Asker, key: &ConversationKey, user: UserId, what: What) {
         let ask = what.to_ask();
         self.oracle.ask(from, key, &user, what);
+        self.carry(Request { from, key: key.clone(), user, ask });
+    }
+
+    fn carry(&mut self, request: Request) {
         let delay = self.rng.within(1, 300);
-        let arrives = self.arrives_us.entry(from.edge).or_default();
+        let arrives = self.arrives_us.entry(request.from.edge).or_default();
         *arrives = (*arrives).max(self.now_us + delay);
         let in_us = *arrives - self.now_us;
-        self.at(in_us, Event::Request(Request { from, key: key.clone(), user, ask }));
+        self.at(in_us, Event::Request(request));
+    }
+
+    /// The router tells itself something. Now and then a notice gives way.
+    fn tell(&mut self, message: RouterMessage) {
+        let gives_way = matches!(message, RouterMessage::Member(_)) && self.left > 0 && self.rng.chance(50);
+        let message = if gives_way { RouterMessage::Missed } else { message };
+        let delay = self.rng.within(1, 300);
+        self.told_us = self.told_us.max(self.now_us + delay);
+        self.at(self.told_us - self.now_us, Event::Told(message));
     }
 
     /// From here on nobody writes, and a process that starts now knows what is too old.

@@ -18,6 +18,10 @@ impl World {
         let room = self.devices[device].room();
         self.give(device, Input::Room(room));
         self.give(device, Input::Open);
+        if self.devices[device].plan.all {
+            let ticket = self.devices[device].ticket(Asked::SubscribeAll);
+            self.give(device, Input::SubscribeAll { ticket });
+        }
     }
 
     pub(super) fn close(&mut self, device: usize) {
@@ -132,6 +136,20 @@ impl World {
             self.oracle.violations.push(format!("{} gets more events than it has room for", it.name));
         }
         let name = event.conversation();
+        match event {
+            switchyard_client::Event::Listed { head, .. } => {
+                if let Some(head) = head {
+                    it.readings.entry(name.to_owned()).or_insert(Some(head + 1));
+                }
+                self.seen.entry("a conversation comes").and_modify(|times| *times += 1).or_insert(1);
+                return self.will_take(device);
+            }
+            switchyard_client::Event::Unlisted { .. } => {
+                self.seen.entry("a conversation goes").and_modify(|times| *times += 1).or_insert(1);
+                return self.will_take(device);
+            }
+            _ => {}
+        }
         let Some(next) = it.readings.get(name).copied() else {
             return self.oracle.violations.push(format!("{} gets what it does not read: {event:?}", it.name));
         };
@@ -154,6 +172,11 @@ impl World {
                 self.seen.entry(kind).and_modify(|times| *times += 1).or_insert(1);
             }
         }
+        self.will_take(device);
+    }
+
+    fn will_take(&mut self, device: usize) {
+        let it = &mut self.devices[device];
         if !std::mem::replace(&mut it.taking, true) {
             let (most, start) = (it.plan.read_pause_us_max, it.start);
             let pause = self.rng.below(most);
@@ -186,6 +209,7 @@ impl World {
         match asked {
             Asked::Call(Call::Send(send) | Call::SendChosen(send)) => self.sent(device, send, result),
             Asked::Call(call) => self.answered(device, &call, result),
+            Asked::SubscribeAll => self.reads_all(device, result),
             Asked::Unsubscribe | Asked::Typing => {}
             Asked::Show => self.shown(device, result),
             Asked::Subscribe(name) => self.subscribed(device, &name, result),
@@ -207,6 +231,19 @@ impl World {
             }
             Err(Error::Rejected { .. }) => self.saw("a message is rejected"),
             Err(_) => self.saw("a message is given up"),
+        }
+    }
+
+    fn reads_all(&mut self, device: usize, result: Result<reply::Result, Error>) {
+        let it = &mut self.devices[device];
+        match result {
+            Ok(reply::Result::Subscribed(subscribed)) => {
+                for one in subscribed.subscribed.into_iter().filter(|one| one.error.is_none()) {
+                    it.readings.entry(one.conversation).or_insert(Some(one.head + 1));
+                }
+                self.saw("all conversations are read");
+            }
+            other => self.oracle.violations.push(format!("{} subscribed to all and got {other:?}", it.name)),
         }
     }
 
@@ -267,6 +304,11 @@ impl World {
                 if !self.places.contains(&conversation.id) {
                     self.announce(conversation.id);
                 }
+            }
+            (Call::List(_), Ok(reply::Result::Listed(page))) => {
+                let ids = page.conversations.into_iter().filter_map(|entry| Some(entry.conversation?.id));
+                self.devices[device].list = Some(ids.collect());
+                self.saw("a list is read");
             }
             (Call::History(history), Ok(reply::Result::Page(page))) => {
                 self.oracle.page(&user, &history.conversation, &page);

@@ -130,7 +130,8 @@ impl World {
     }
 
     fn look(&mut self, device: usize, conversation: String) {
-        let call = match self.rng.below(4) {
+        let call = match self.rng.below(5) {
+            4 => Call::List(v1::List::default()),
             0 => Call::Get(v1::Get { conversation }),
             1 => Call::Members(v1::Members { conversation, after: None, limit: 0 }),
             2 => Call::History(v1::History { conversation, limit: 5, ..v1::History::default() }),

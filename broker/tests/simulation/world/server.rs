@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use switchyard_cluster::home::RouterMessage;
 use switchyard_cluster::link::{Delivery, EdgeId, Request};
 use switchyard_edge::auth::{AuthConfig, Secret, SharedVerifier, Verifier};
 use switchyard_router::machine::{Effect, Held, Input, Machine};
@@ -214,6 +215,13 @@ impl World {
             self.door_turn_at(at, due.max(now_us + 1));
         }
         self.carry(at);
+    }
+
+    /// What the owner tells itself, it hears in its next turn.
+    pub(super) fn hear(&mut self, message: RouterMessage) {
+        let Some(process) = &mut self.process else { return };
+        process.inputs.push(Input::Told(message));
+        self.wake_owner();
     }
 
     fn wake_owner(&mut self) {

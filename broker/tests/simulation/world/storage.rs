@@ -36,6 +36,9 @@ impl World {
             Effect::Publish { edge, event } => self.deliver(edge, Delivery::Event(event)),
             Effect::Typing { edge, now } => self.deliver(edge, Delivery::Typing(now)),
             Effect::Marks { edge, now } => self.deliver(edge, Delivery::Marks(now)),
+            Effect::Listed { edge, now } => self.deliver(edge, Delivery::Listed(now)),
+            Effect::LoadHome(home) => self.inside(delay, Inside::LoadHome(home)),
+            Effect::Tell(message) => self.hear(*message),
         }
     }
 
@@ -66,6 +69,10 @@ impl World {
             Inside::Decoy(key, to) => {
                 let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 self.complete(Input::Decoyed { to, failed });
+            }
+            Inside::LoadHome(home) => {
+                let result = reader::load_home(&*self.disk, &home);
+                self.complete(Input::HomeLoaded { home, result });
             }
             other => unreachable!("{other:?} is not the store's"),
         }

@@ -71,7 +71,7 @@ fn an_answer_to_an_earlier_subscription_says_nothing_of_the_next() {
     let frames = out.frames();
     let [(id, Request::Subscribe(_))] = &*frames else { panic!("{frames:?}") };
     let one = v1::SubscribedTo { conversation: "c".to_owned(), head: 2, error: None };
-    let out = rig.reply(*id, reply::Result::Subscribed(v1::Subscribed { subscribed: vec![one] }));
+    let out = rig.reply(*id, reply::Result::Subscribed(v1::Subscribed { subscribed: vec![one], all: None }));
     assert!(matches!(out.answer(ticket), Some(Ok(reply::Result::Subscribed(one))) if one.subscribed[0].head == 2));
     assert_eq!(rig.message("c", 3).numbers(), [3]);
 }
@@ -235,7 +235,7 @@ fn from_now_on_begins_at_the_confirmed_head() {
     assert!(matches!(&frames[0].1, Request::Subscribe(subscribe) if subscribe.conversations == ["c"]));
     assert!(rig.message("c", 42).delivered().is_empty());
     let one = v1::SubscribedTo { conversation: "c".to_owned(), head: 41, error: None };
-    let out = rig.reply(frames[0].0, reply::Result::Subscribed(v1::Subscribed { subscribed: vec![one] }));
+    let out = rig.reply(frames[0].0, reply::Result::Subscribed(v1::Subscribed { subscribed: vec![one], all: None }));
     assert!(out.answer(ticket).is_some());
     assert_eq!(out.numbers(), [42]);
     rig.cut();

@@ -12,6 +12,9 @@ use crate::timeline::{CHANGE, Entry, MEMBERS, Members, said, touched};
 
 impl Oracle {
     pub(super) fn answer(&mut self, to: Asker, answer: &Answer) {
+        if self.home_answer(to, answer) {
+            return;
+        }
         let Some(asked) = self.asked.remove(&(to.session, to.request)) else {
             return self.violate(format!("{to:?} is answered without a question, or twice: {answer:?}"));
         };
@@ -22,6 +25,7 @@ impl Oracle {
         let problems = match answer {
             Answer::Sent { message, duplicate } => self.sent(&asked, message, *duplicate),
             Answer::Subscribed(answer) => self.subscribed(to, &asked, answer),
+            Answer::Watching(_) => vec!["not an answer to this".into()],
             Answer::Refused(refusal) => self.refused(&asked, refusal),
             Answer::Result(result) => self.result(&asked, result),
         };
@@ -119,7 +123,7 @@ impl Oracle {
         }
     }
 
-    fn detail(&mut self, asked: &Asked, detail: Option<&v1::Conversation>) -> Vec<String> {
+    pub(super) fn detail(&mut self, asked: &Asked, detail: Option<&v1::Conversation>) -> Vec<String> {
         let Some(detail) = detail else { return vec!["no detail".into()] };
         self.saw("detail");
         let mut problems = self.fresh(asked, detail.head, detail.first_available);

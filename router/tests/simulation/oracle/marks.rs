@@ -61,7 +61,8 @@ impl Oracle {
     /// What somebody is told to have read and not to have read, of a state with a head between these two.
     pub(super) fn unread(&mut self, asked: &Asked, (low, high): (Seq, Seq), unread: u64, read: Seq) -> Option<String> {
         let whose = (asked.key.clone(), asked.user.clone());
-        let kept = self.marks.kept.get(&whose).copied().unwrap_or(0);
+        // What is told without a bound, as in a list that was gathered for a while, may be older than what is stored by now.
+        let kept = asked.low.and_then(|_| self.marks.kept.get(&whose).copied()).unwrap_or(0);
         let gone = self.may_be_gone_below(&asked.key);
         let entries = &self.timelines[&asked.key].entries;
         let deletions = entries.iter().enumerate().filter(|(_, entry)| entry.row.kind == DELETE);

@@ -4,6 +4,7 @@
 mod annotations;
 mod answers;
 mod finish;
+pub(crate) mod homes;
 mod marks;
 mod reads;
 mod refusals;
@@ -13,7 +14,7 @@ mod streams;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use switchyard_cluster::link::{Asker, EdgeId, Request};
+use switchyard_cluster::link::{Ask, Asker, EdgeId, Request};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_router::config::RouterConfig;
 use switchyard_router::machine::Effect;
@@ -51,6 +52,7 @@ pub(crate) struct Oracle {
     taken_in: BTreeMap<(ConversationKey, UserId), BTreeMap<u64, Seq>>,
     streams: BTreeMap<(EdgeId, ConversationKey), Stream>,
     marks: marks::Marks,
+    pub(crate) homes: homes::Homes,
     /// Conversations whose rows are older than the run: nobody asked for them.
     given: BTreeMap<ConversationKey, Seq>,
     clock: u64,
@@ -78,6 +80,7 @@ impl Oracle {
             taken_in: BTreeMap::new(),
             streams: BTreeMap::new(),
             marks: marks::Marks::default(),
+            homes: homes::Homes::default(),
             given: BTreeMap::new(),
             clock: 0,
             wall_ms: 0,
@@ -156,6 +159,9 @@ impl Oracle {
     pub(crate) fn hand(&mut self, request: &Request) {
         self.clock += 1;
         let from = request.from;
+        if matches!(request.ask, Ask::Home(_)) {
+            return;
+        }
         match self.asked.get_mut(&(from.session, from.request)) {
             Some(asked) => asked.handed = self.clock,
             None => {
@@ -194,6 +200,7 @@ impl Oracle {
                 Effect::Answer { to, answer } => self.answer(*to, answer),
                 Effect::Publish { edge, event } => self.publish(*edge, event),
                 Effect::Marks { edge, now } => self.marks_told(*edge, now),
+                Effect::Listed { edge, now } => self.home_tells(*edge, now),
                 Effect::Decoy { .. } => self.saw("decoy"),
                 Effect::Load { .. } => self.saw("load"),
                 _ => {}
@@ -212,6 +219,7 @@ impl Oracle {
         }
         self.marks.crash();
         self.streams.clear();
+        self.homes.crash();
         self.committed.clear();
         let keys: Vec<_> = self.timelines.keys().cloned().collect();
         for key in keys {

@@ -88,7 +88,9 @@ impl World {
             Effect::Read { key, ticket, plan } => self.at(delay, Event::Read(key, ticket, plan)),
             Effect::Decoy { key, to } => self.at(delay, Event::Decoy(key, to)),
             Effect::Answer { to, answer } => self.answered(to, &answer),
-            Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => {}
+            Effect::LoadHome(home) => self.at(delay, Event::LoadHome(home)),
+            Effect::Tell(message) => self.tell(*message),
+            Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } | Effect::Listed { .. } => {}
         }
     }
 

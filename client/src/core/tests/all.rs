@@ -1,0 +1,152 @@
+//! All conversations of the user: asked for on each connection, told of as they come and go.
+
+use super::*;
+
+impl Rig {
+    fn subscribe_all(&mut self) -> (Ticket, Out) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        (ticket, self.give(Input::SubscribeAll { ticket }))
+    }
+
+    fn listed(&mut self, conversation: &str, head: Option<u64>) -> Out {
+        let change = v1::ListingChanged { added: Some(v1::Listing::default()), removed: false, head };
+        self.event(conversation, 0, Body::Listed(Box::new(change)))
+    }
+
+    /// One that reads all, which is `a` as of number 5.
+    fn reads_all() -> Self {
+        let mut rig = Self::online();
+        let (ticket, out) = rig.subscribe_all();
+        let out = rig.reply(out.all(), all(&[("a", 5)]));
+        assert!(matches!(out.answer(ticket), Some(Ok(reply::Result::Subscribed(_)))));
+        assert!(out.delivered().is_empty(), "it is in the answer");
+        rig
+    }
+}
+
+impl Out {
+    /// The request for all.
+    fn all(&self) -> u64 {
+        let all = |(id, request)| matches!(request, Request::Subscribe(v1::Subscribe { all: true, .. })).then_some(id);
+        let asked: Vec<u64> = self.frames().into_iter().filter_map(all).collect();
+        assert_eq!(asked.len(), 1, "{self:?}");
+        asked[0]
+    }
+}
+
+fn all(heads: &[(&str, u64)]) -> reply::Result {
+    let one = |(conversation, head): &(&str, u64)| v1::SubscribedTo {
+        conversation: (*conversation).to_owned(),
+        head: *head,
+        error: None,
+    };
+    let subscribed = heads.iter().map(one).collect();
+    let total = heads.len() as u64;
+    reply::Result::Subscribed(v1::Subscribed { subscribed, all: Some(v1::SubscribedAll { total, error: None }) })
+}
+
+#[test]
+fn what_comes_is_told_and_read() {
+    let mut rig = Rig::reads_all();
+    assert_eq!(rig.message("a", 6).numbers(), [6]);
+    assert!(rig.message("b", 3).delivered().is_empty(), "nobody said that it is read");
+    let out = rig.listed("b", Some(3));
+    assert!(matches!(&*out.delivered(), [Event::Listed { conversation, head: Some(3), .. }] if conversation == "b"));
+    assert_eq!(rig.message("b", 4).numbers(), [4]);
+    let out = rig.event("b", 0, Body::Listed(Box::new(v1::ListingChanged { removed: true, ..Default::default() })));
+    assert!(matches!(&*out.delivered(), [Event::Unlisted { conversation }] if conversation == "b"));
+}
+
+#[test]
+fn what_came_before_the_answer_is_fetched() {
+    let mut rig = Rig::online();
+    let (_, out) = rig.subscribe_all();
+    let id = out.all();
+    assert!(rig.message("a", 6).delivered().is_empty());
+    let (asked, _) = rig.reply(id, all(&[("a", 5)])).resume();
+    assert_eq!(rig.reply(asked, resumed("a", &[6], 6)).numbers(), [6]);
+    assert_eq!(rig.message("a", 7).numbers(), [7]);
+}
+
+#[test]
+fn after_a_reconnect_it_goes_on_and_what_is_new_is_told() {
+    let mut rig = Rig::reads_all();
+    rig.cut();
+    rig.pass_until_connect();
+    let mut out = rig.connected();
+    out.0.extend(rig.welcome("alice").0);
+    let (resume, positions) = out.resume();
+    assert_eq!(positions, [("a".to_owned(), 5)], "what was read goes on where it was");
+    let everything = out.all();
+    let out = rig.reply(everything, all(&[("a", 7), ("b", 2)]));
+    let [Event::Listed { conversation, entry: None, head: Some(2) }] = &*out.delivered() else { panic!("{out:?}") };
+    assert_eq!(conversation, "b");
+    assert_eq!(rig.reply(resume, resumed("a", &[6, 7], 7)).numbers(), [6, 7], "nothing missed, nothing twice");
+    assert_eq!(rig.message("b", 3).numbers(), [3]);
+}
+
+#[test]
+fn what_was_given_up_stays_so() {
+    let mut rig = Rig::reads_all();
+    rig.give(Input::Unsubscribe { ticket: Ticket(900), conversation: "a".to_owned() });
+    rig.cut();
+    rig.pass_until_connect();
+    let mut out = rig.connected();
+    out.0.extend(rig.welcome("alice").0);
+    let out = rig.reply(out.all(), all(&[("a", 7)]));
+    assert!(out.delivered().is_empty());
+    let unsubscribes = |(_, request)| matches!(request, Request::Unsubscribe(it) if it.conversations == ["a"]);
+    assert!(out.frames().into_iter().any(unsubscribes), "{out:?}");
+    assert!(rig.message("a", 8).delivered().is_empty());
+}
+
+#[test]
+fn what_is_being_given_up_does_not_come_back_by_itself() {
+    let mut rig = Rig::reads_all();
+    let out = rig.give(Input::Unsubscribe { ticket: Ticket(900), conversation: "a".to_owned() });
+    let [(id, Request::Unsubscribe(_))] = &*out.frames() else { panic!("{out:?}") };
+    let out = rig.listed("a", Some(7));
+    assert!(matches!(&*out.delivered(), [Event::Listed { head: None, .. }]), "{out:?}");
+    assert!(rig.message("a", 8).delivered().is_empty());
+    rig.reply(*id, reply::Result::Done(v1::Done {}));
+    assert!(matches!(&*rig.listed("a", Some(9)).delivered(), [Event::Listed { head: Some(9), .. }]));
+    assert_eq!(rig.message("a", 10).numbers(), [10]);
+}
+
+#[test]
+fn a_conversation_that_is_late_comes_with_its_head() {
+    let mut rig = Rig::reads_all();
+    let out = rig.event("late", 0, Body::Head(v1::Head { head: 9 }));
+    assert!(matches!(&*out.delivered(), [Event::Listed { head: Some(9), .. }]), "{out:?}");
+    assert_eq!(rig.message("late", 10).numbers(), [10]);
+}
+
+#[test]
+fn a_refusal_for_now_is_asked_again_and_a_final_one_is_told() {
+    let mut rig = Rig::online();
+    let (ticket, out) = rig.subscribe_all();
+    let busy = frame::error(ErrorCode::Overloaded, "busy", Some(2_000));
+    let out = rig.reply(out.all(), reply::Result::Error(busy));
+    assert!(out.answer(ticket).is_none());
+    let out = rig.pass(Duration::from_secs(3));
+    let bad = frame::error(ErrorCode::BadRequest, "an older server", None);
+    let out = rig.reply(out.all(), reply::Result::Error(bad));
+    assert!(matches!(out.answer(ticket), Some(Err(Error::Rejected { .. }))));
+}
+
+#[test]
+fn without_room_the_newest_of_each_conversation_waits() {
+    let mut rig = Rig::reads_all();
+    rig.give(Input::Room(0));
+    assert!(rig.listed("b", Some(1)).delivered().is_empty());
+    for _ in 0..3 {
+        rig.listed("b", Some(1));
+        rig.event("b", 0, Body::Listed(Box::new(v1::ListingChanged { removed: true, ..Default::default() })));
+    }
+    rig.listed("c", None);
+    let out = rig.give(Input::Room(5));
+    let told: Vec<_> = out.delivered().into_iter().map(|event| event.conversation().to_owned()).collect();
+    assert_eq!(told, ["b", "b", "c"]);
+    assert!(matches!(&*out.delivered(), [Event::Listed { .. }, Event::Unlisted { .. }, Event::Listed { .. }]));
+}

@@ -1,0 +1,242 @@
+//! A session that wants all conversations of its user: the user's home says which they are and tells of those that come
+//! and go, and each is subscribed at its owner as if the client had named it. Also the end of a page of the user's list.
+
+use std::time::Duration;
+
+use switchyard_cluster::home::{HomeAsk, ListedNow, WatchingAnswer};
+use switchyard_cluster::link::{Answer, Ask, Refusal};
+use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::cursor::{Cursor, ListPlace};
+use switchyard_protocol::id::{ConversationId, ConversationKey};
+use switchyard_protocol::v1::{self, event::Body, reply::Result as Reply};
+
+use super::check::bad;
+use super::context::Context;
+use super::effect::Effect;
+use super::fit::fit;
+use super::gather::{All, Gathering, told};
+use super::kind::RequestKind;
+use super::live::{Live, unexpected};
+use super::ticket::Ticket;
+
+/// The part of the question to the home, beside the conversations that it names.
+pub(super) const HOME: u16 = u16::MAX;
+
+/// How long the client waits for all owners to answer, before it is told what is known: a thousand conversations that are
+/// not in memory take a tenth of this.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+
+/// Conversations that came and are being subscribed, of one session. Of more the client is told without a subscription.
+const ARRIVALS_MAX: usize = 64;
+
+const STILL_WAITING: Refusal = Refusal {
+    code: ErrorCode::Overloaded,
+    message: "not answered yet: an event tells its head once it is",
+    retry_after_ms: None,
+};
+
+const HOME_STILL_WAITING: Refusal = Refusal {
+    code: ErrorCode::Overloaded,
+    message: "it is not known yet which they are: events tell their heads once they are subscribed",
+    retry_after_ms: None,
+};
+
+/// A conversation that came and is being subscribed.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    number: u32,
+    pub(super) conversation: ConversationId,
+    entry: v1::Listing,
+    /// The client has unsubscribed meanwhile.
+    cancelled: bool,
+}
+
+impl Live {
+    /// Subscribes to all conversations of the user.
+    pub(super) fn subscribe_all(&mut self, id: u64, kind: RequestKind, cx: &mut Context<'_>) {
+        let mut gathering = self.begin_gathering(id, kind, 0);
+        let first = !std::mem::replace(&mut self.all, true);
+        let until = cx.now.mono + ANSWERED_WITHIN;
+        gathering.all = Some(Box::new(All { until, told: false, first, home: None }));
+        let home = ConversationKey::home(&self.tenant, &self.user).conversation;
+        let ticket = Ticket::Part { gathering: gathering.number, part: HOME };
+        self.ask(ticket, home, Ask::Home(HomeAsk::Watch), cx);
+        self.gathered(gathering, cx);
+        cx.effects.push(Effect::Rearm);
+    }
+
+    /// The home has answered which conversations there are.
+    pub(super) fn on_home(&mut self, at: usize, answer: Answer, cx: &mut Context<'_>) {
+        let Some(extra) = self.extra.as_deref_mut() else { return };
+        let mut gathering = extra.gatherings.swap_remove(at);
+        let Some(all) = &mut gathering.all else { return };
+        let conversations = match answer {
+            Answer::Watching(watching) => {
+                let WatchingAnswer { conversations, total } = *watching;
+                all.home = Some(Ok(total));
+                conversations
+            }
+            other => {
+                let refusal = if let Answer::Refused(refusal) = other { refusal } else { unexpected() };
+                if all.first {
+                    self.all = false;
+                    cx.effects.push(Effect::Unwatched);
+                }
+                all.home = Some(Err(refusal));
+                Vec::new()
+            }
+        };
+        let mut room = self.room_for_subscriptions();
+        for conversation in conversations {
+            if !self.subscriptions.contains(&conversation) {
+                if room == 0 {
+                    gathering.refuse(conversation.text().as_str(), bad("too many subscriptions in one session"));
+                    continue;
+                }
+                room -= 1;
+            }
+            let part = gathering.ask(conversation, 0);
+            let ask = Ask::Subscribe(Gathering::subscribe_ask(gathering.kind, 0, 1));
+            self.ask(Ticket::Part { gathering: gathering.number, part }, conversation, ask, cx);
+        }
+        if gathering.is_complete() {
+            self.drop_extra();
+            self.finish(gathering, cx);
+        } else {
+            self.extra.get_or_insert_default().gatherings.push(gathering);
+        }
+    }
+
+    /// When a client is to be told what is known by then.
+    pub(super) fn all_due(&self) -> Option<Duration> {
+        let gatherings = self.extra.iter().flat_map(|extra| &extra.gatherings);
+        gatherings.filter_map(|gathering| gathering.all.as_ref()).filter(|all| !all.told).map(|all| all.until).min()
+    }
+
+    /// Tells clients what is known of all conversations, where that took too long to be known of each.
+    pub(super) fn tell_all_overdue(&mut self, cx: &mut Context<'_>) {
+        let Some(mut extra) = self.extra.take() else { return };
+        for gathering in &mut extra.gatherings {
+            let due = gathering.all.as_ref().is_some_and(|all| !all.told && all.until <= cx.now.mono);
+            if due {
+                self.tell_all(gathering, cx);
+                if let Some(all) = &mut gathering.all {
+                    all.told = true;
+                }
+            }
+        }
+        self.extra = Some(extra);
+    }
+
+    /// All owners have answered.
+    pub(super) fn finish_all(&mut self, gathering: &Gathering, cx: &mut Context<'_>) {
+        if gathering.all.as_ref().is_some_and(|all| !all.told) {
+            self.tell_all(gathering, cx);
+        }
+    }
+
+    /// Answers a wish for all conversations.
+    fn tell_all(&mut self, gathering: &Gathering, cx: &mut Context<'_>) {
+        let Some(all) = &gathering.all else { return };
+        let (id, kind) = (gathering.id, gathering.kind);
+        self.finished(kind);
+        let subscribed = gathering.subscribed_so_far(&STILL_WAITING);
+        let all = match &all.home {
+            Some(Ok(total)) => v1::SubscribedAll { total: *total, error: None },
+            None => v1::SubscribedAll { total: 0, error: Some(told(&HOME_STILL_WAITING)) },
+            // Whoever says hello is let in all the same, and may ask again.
+            Some(Err(refusal)) if kind != RequestKind::Hello => return cx.refuse(id, kind, refusal),
+            Some(Err(refusal)) => v1::SubscribedAll { total: 0, error: Some(told(refusal)) },
+        };
+        let result = match kind {
+            RequestKind::Hello => Reply::Welcome(self.greeting(subscribed, Some(all), cx)),
+            _ => Reply::Subscribed(v1::Subscribed { subscribed, all: Some(all) }),
+        };
+        cx.reply(id, kind, result);
+    }
+
+    /// A conversation came to the user's list, or went from it.
+    pub(super) fn on_listed(&mut self, now: &ListedNow, cx: &mut Context<'_>) {
+        let Some(entry) = &now.entry else {
+            return tell(now.conversation, v1::ListingChanged { removed: true, ..Default::default() }, cx);
+        };
+        let conversation = now.conversation;
+        let known = self.subscriptions.contains(&conversation) || self.room_for_subscriptions() > 0;
+        let extra = self.extra.get_or_insert_default();
+        if !known || extra.arrivals.len() >= ARRIVALS_MAX {
+            self.drop_extra();
+            return tell(conversation, v1::ListingChanged { added: Some(entry.clone()), ..Default::default() }, cx);
+        }
+        let number = extra.next;
+        extra.next = extra.next.wrapping_add(1);
+        extra.arrivals.push(Arrival { number, conversation, entry: entry.clone(), cancelled: false });
+        let ask = Ask::Subscribe(Gathering::subscribe_ask(RequestKind::Subscribe, 0, 1));
+        self.ask(Ticket::Part { gathering: number, part: 0 }, conversation, ask, cx);
+    }
+
+    /// The client wants no live events of a conversation that is just coming.
+    pub(super) fn cancel_arrival(&mut self, conversation: ConversationId) {
+        let arrivals = self.extra.iter_mut().flat_map(|extra| &mut extra.arrivals);
+        arrivals.filter(|arrival| arrival.conversation == conversation).for_each(|arrival| arrival.cancelled = true);
+    }
+
+    /// The owner of a conversation that came has answered.
+    pub(super) fn on_arrived(&mut self, number: u32, answer: Answer, cx: &mut Context<'_>) {
+        let Some(extra) = self.extra.as_deref_mut() else { return };
+        let Some(at) = extra.arrivals.iter().position(|arrival| arrival.number == number) else { return };
+        let Arrival { conversation, entry, cancelled, .. } = extra.arrivals.swap_remove(at);
+        self.drop_extra();
+        let (head, gone) = match answer {
+            Answer::Subscribed(answer) => (Some(answer.head).filter(|_| !cancelled), false),
+            Answer::Refused(refusal) => (None, refusal.code == ErrorCode::NotFound),
+            Answer::Sent { .. } | Answer::Result(_) | Answer::Watching(_) => (None, false),
+        };
+        if head.is_some() && !self.subscriptions.contains(&conversation) {
+            self.subscriptions.push(conversation);
+        }
+        if gone {
+            self.stop_reading(conversation, cx);
+        } else {
+            // Before anything that is live there.
+            tell(conversation, v1::ListingChanged { added: Some(entry), removed: false, head }, cx);
+        }
+        cx.effects.push(Effect::Settled { conversation, head });
+    }
+
+    /// Leaves of a page of the list what fits, and says where it ends if there is more.
+    pub(super) fn fit_list(&self, result: &mut Reply) {
+        let Reply::Listed(before) = &*result else { return };
+        let count = before.conversations.len();
+        fit(self.form, result);
+        let Reply::Listed(page) = result else { return };
+        if page.conversations.len() < count {
+            let last = page.conversations.last().and_then(place);
+            let cursor = page.cursor.as_deref().and_then(|text| Cursor::parse(text, &self.tenant, &self.user));
+            page.cursor =
+                cursor.zip(last).map(|(cursor, place)| Cursor { place, ..cursor }.to_text(&self.tenant, &self.user));
+        }
+        if !page.more {
+            page.cursor = None;
+        }
+    }
+}
+
+/// Where an entry stands in its list.
+fn place(entry: &v1::Listing) -> Option<ListPlace> {
+    let id = &entry.conversation.as_ref()?.id;
+    Some(ListPlace::new(entry.activity_ms, ConversationId::parse(id).ok()?))
+}
+
+fn tell(conversation: ConversationId, change: v1::ListingChanged, cx: &mut Context<'_>) {
+    event(conversation, Body::Listed(Box::new(change)), cx);
+}
+
+/// Tells that a conversation is read from this number on.
+pub(super) fn tell_head(conversation: ConversationId, head: u64, cx: &mut Context<'_>) {
+    event(conversation, Body::Head(v1::Head { head }), cx);
+}
+
+fn event(conversation: ConversationId, body: Body, cx: &mut Context<'_>) {
+    let event = v1::Event { conversation: conversation.to_string(), seq: 0, body: Some(body) };
+    cx.effects.push(Effect::Event(Box::new(event)));
+}
