@@ -15,6 +15,7 @@ mod members;
 mod memory;
 mod pacing;
 mod pipeline;
+mod plan;
 mod progress;
 mod read;
 mod recent;
@@ -31,9 +32,8 @@ mod write;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use bytes::Bytes;
 use switchyard_cluster::home::{Home, ListedNow, RouterMessage};
-use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, MarksNow, PageFrom, Refusal, Request, TypersNow};
+use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, MarksNow, Refusal, Request, TypersNow};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
@@ -46,6 +46,7 @@ pub(crate) use dedupe::row_hash;
 use home::Homes;
 use marks::Marking;
 use pacing::Pacing;
+pub use plan::{ReadPlan, ReadResult, Reader};
 pub use replay::{Replay, ReplayError};
 pub use retention::Older;
 pub(crate) use retention::droppable;
@@ -184,122 +185,6 @@ pub struct Projection {
     pub through: u64,
     /// Afterwards rows below this number may go.
     pub trim_below: Option<u64>,
-}
-
-/// What to read.
-#[derive(Debug)]
-pub enum ReadPlan {
-    /// Messages from a point on, in a direction.
-    Messages {
-        /// Where, and which way.
-        from: PageFrom,
-        /// How many.
-        limit: usize,
-        /// The lowest number there is.
-        first: u64,
-        /// The newest committed number.
-        head: u64,
-        /// Who reads.
-        reader: Reader,
-    },
-    /// All events in a range.
-    Events {
-        /// The first number.
-        from: u64,
-        /// The last number.
-        to: u64,
-        /// How many, at most.
-        events_max: usize,
-        /// Bytes of them, at most; the first always comes.
-        bytes_max: usize,
-        /// Who reads.
-        reader: Reader,
-    },
-    /// A message and its overlay, to be changed or answered.
-    Target {
-        /// Its number.
-        seq: u64,
-        /// Whose emoji are wanted, too.
-        reactor: Option<UserId>,
-    },
-    /// The message with this sender and client id, if it lies in a range.
-    Find {
-        /// The first number.
-        from: u64,
-        /// The last number.
-        to: u64,
-        /// Whose.
-        sender: UserId,
-        /// Which.
-        client_id: String,
-        /// Whether there are overlays.
-        annotated: bool,
-    },
-    /// The hashes of the client ids in a range.
-    Ids {
-        /// The first number.
-        from: u64,
-        /// The last number.
-        to: u64,
-        /// What the hashes are keyed with.
-        seed: u64,
-    },
-    /// How many messages there are up to a number.
-    Ordinal {
-        /// Which number.
-        seq: u64,
-        /// The lowest number there is.
-        first: u64,
-        /// The newest committed number.
-        head: u64,
-    },
-    /// Which of the oldest runs have grown too old.
-    Older {
-        /// The lowest number there is.
-        first: u64,
-        /// Where the first run begins that stays in any case.
-        end: u64,
-        /// Events from before this time are too old.
-        before_ms: u64,
-    },
-}
-
-/// For whom messages are read in their present form.
-#[derive(Clone, Debug)]
-pub struct Reader {
-    /// The user: their own emoji are marked.
-    pub user: UserId,
-    /// Whether any message of the conversation was ever changed: else there are no overlays to look for.
-    pub annotated: bool,
-}
-
-/// What was read.
-#[derive(Debug)]
-pub enum ReadResult {
-    /// A page of messages.
-    Messages {
-        /// In the order asked.
-        messages: Vec<v1::Message>,
-        /// Whether there are more in that direction.
-        more: bool,
-    },
-    /// Events in order.
-    Events(Vec<v1::Event>),
-    /// The encoded message that was looked for.
-    Found(Option<Bytes>),
-    /// A message that is to be changed or answered; nothing if there is none.
-    Target(Option<Box<TargetRead>>),
-    /// Hashes of client ids, of events without a hole between them.
-    Ids {
-        /// The first one's number.
-        from: u64,
-        /// The hashes.
-        hashes: Vec<u64>,
-    },
-    /// So many messages.
-    Ordinal(u64),
-    /// What is too old.
-    Older(Older),
 }
 
 /// What to do.
