@@ -18,6 +18,7 @@ const JS: &str = "text/javascript; charset=utf-8";
 /// What editors and compilers read; a browser shows it.
 const TYPES: &str = "text/plain; charset=utf-8";
 const SVG: &str = "image/svg+xml";
+const JSON: &str = "application/json";
 
 /// The page takes nothing from elsewhere, runs nothing that is not a file of ours, is framed by nobody, and cannot even be
 /// told to make markup of text.
@@ -60,6 +61,9 @@ const SDK: &[Asset] = assets! {"../client/js":
     "outbox.js" JS, "showing.js" JS, "subscriptions.js" JS, "timeline.js" JS, "timers.js" JS, "unsent.js" JS,
 };
 
+/// `/asyncapi.json`: what the live protocol is, for those who write a client of their own.
+static DOCUMENT: Asset = Asset { name: "asyncapi.json", kind: JSON, bytes: switchyard_protocol::ASYNCAPI.as_bytes() };
+
 /// `/page/…`, and `/` for the first.
 const PAGE: &[Asset] = assets! {"page":
     "index.html" HTML, "style.css" CSS, "chat.css" CSS, "icon.svg" SVG, "theme.js" JS, "app.js" JS, "colours.js" JS, "composer.js" JS,
@@ -69,8 +73,10 @@ const PAGE: &[Asset] = assets! {"page":
 
 pub(super) fn routes() -> Router {
     let page = |headers: HeaderMap| async move { give(find(PAGE, "index.html"), &headers, &[]) };
+    let document = |headers: HeaderMap| async move { give(Some(&DOCUMENT), &headers, SDK_HEADERS) };
     Router::new()
         .route("/", get(page))
+        .route("/asyncapi.json", get(document))
         .route("/page/{file}", get(|path, request| file(PAGE, &[], path, request)))
         .route("/sdk/{file}", get(|path, request| file(SDK, SDK_HEADERS, path, request)))
 }

@@ -48,6 +48,7 @@ fn files_say_what_they_are_and_what_they_may() {
         ("/page/style.css", "text/css; charset=utf-8"),
         ("/page/app.js", "text/javascript; charset=utf-8"),
         ("/sdk/switchyard.js", "text/javascript; charset=utf-8"),
+        ("/asyncapi.json", "application/json"),
         ("/sdk/switchyard.d.ts", "text/plain; charset=utf-8"),
     ] {
         let (status, headers, body) = ask(&router, "GET", path, &[], "");

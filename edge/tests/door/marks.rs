@@ -6,9 +6,8 @@ use switchyard_protocol::frame::Form;
 use switchyard_protocol::id::ConversationId;
 use switchyard_protocol::v1::{self, client_frame::Request, event::Body, reply::Result as Reply};
 
-use super::owner::Seen;
 use super::site::{Client, Read1, Site};
-use super::talk::narrow;
+use super::talk::{narrow, until_stuck};
 
 fn mark(client: &mut Client, conversation: &str, read: u64) {
     let mark = v1::Mark { conversation: conversation.to_owned(), read: Some(read), ..Default::default() };
@@ -77,10 +76,7 @@ fn n26_a_slow_reader_is_told_that_it_missed_some() {
     // Pages for which the kernel has no room by far; some turns later nothing more goes out.
     let history = v1::History { conversation: conversation.clone(), limit: 4, ..Default::default() };
     let mut pages: Vec<u64> = (0..10).map(|_| reader.send(Request::History(history.clone()))).collect();
-    site.wait_for(&Seen::Page);
-    for _ in 0..20 {
-        assert!(matches!(writer.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)));
-    }
+    until_stuck(&site, &mut writer);
     for read in 1..=4 {
         mark(&mut writer, &conversation, read);
     }

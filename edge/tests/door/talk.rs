@@ -270,6 +270,20 @@ fn who_does_not_read_its_answers_is_not_read_either_and_gets_them_all() {
     }
 }
 
+/// Waits until the reader's queue is full: until a round of turns has passed in which no page more was asked of the owner.
+/// One round would not do, for on a busy machine the kernel takes its time to take what it has room for.
+pub(super) fn until_stuck(site: &Site, writer: &mut Client) {
+    site.wait_for(&Seen::Page);
+    loop {
+        for _ in 0..20 {
+            assert!(matches!(writer.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)));
+        }
+        if !site.has_seen(&Seen::Page) {
+            return;
+        }
+    }
+}
+
 #[test]
 fn n26_pages_are_not_fetched_for_a_reader_that_does_not_take_them() {
     let (site, mut writer, conversation, mut reader) = narrow(Duration::from_secs(60));

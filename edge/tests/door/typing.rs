@@ -8,7 +8,7 @@ use switchyard_protocol::v1::{self, client_frame::Request, event::Body, reply::R
 
 use super::owner::Seen;
 use super::site::{Client, Read1, Site, error_of};
-use super::talk::{key, narrow};
+use super::talk::{key, narrow, until_stuck};
 
 fn open(client: &mut Client, conversations: &[&str]) -> Vec<v1::OpenedConversation> {
     let conversations = conversations.iter().map(|text| (*text).to_owned()).collect();
@@ -163,10 +163,7 @@ fn n26_a_slow_reader_is_told_of_the_newest_state_alone() {
     // Pages for which the kernel has no room by far; some turns later nothing more goes out.
     let history = v1::History { conversation: conversation.clone(), limit: 4, ..Default::default() };
     let mut pages: Vec<u64> = (0..10).map(|_| reader.send(Request::History(history.clone()))).collect();
-    site.wait_for(&Seen::Page);
-    for _ in 0..20 {
-        assert!(matches!(writer.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)));
-    }
+    until_stuck(&site, &mut writer);
     // Starts and stops, the last of them a start.
     for _ in 0..50 {
         types(&mut other, &conversation, true);
