@@ -51,7 +51,7 @@ pub use verify::{Corruption, Dump, Report, dump, verify};
 
 /// The embedded store: a [`Log`], [`Projections`](crate::Projections), [`Marks`](crate::Marks) and [`Epochs`] in one.
 pub struct Embedded {
-    /// It holds the engine, too. Tools have none, and write nothing.
+    /// It holds the engine, too. Tools have none, and write nothing but the raise of an older schema.
     background: Option<Background>,
     committer: Arc<Committer>,
     memory: Arc<Memory>,
