@@ -158,8 +158,13 @@ fn unsent_messages_survive_a_reload_and_are_stored_once() {
         for (let found = []; found.length < 3; ) found = await open(database.transaction('unsent').objectStore('unsent').getAll());
         database.close()";
     window.run(kept, &[]);
+    bob.done("subscribe", &json!({"conversations": [conversation]}));
     window.reload();
     connect(&window, &[site.token("alice")], Some("alice"));
+    // Being online says nothing of what the disk has: the messages themselves are waited for.
+    for _ in 0..3 {
+        bob.event("message");
+    }
     window.until("client.unsent().length === 0", &[]);
     assert_eq!(stored(&mut bob, &conversation), ["one", "two", "three"]);
     let page = bob.done("history", &json!({"conversation": conversation, "after": 0}));
