@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 
+use crate::letter::EDITED_SIZE_MIN;
+use crate::mix::Mix;
+
 /// What to measure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -105,6 +108,25 @@ pub struct Args {
     /// A message is under way until its last reader has it.
     #[arg(long)]
     pub by_delivery: bool,
+    /// People do more than write (pairs, room, reconnect): --edits 5 --deletes 2 --reactions 10 --marks --lists, but what
+    /// is given of these.
+    #[arg(long)]
+    pub mix: bool,
+    /// Percent of a sender's operations that edit an own message.
+    #[arg(long, value_name = "PERCENT")]
+    pub edits: Option<f64>,
+    /// Percent that delete one.
+    #[arg(long, value_name = "PERCENT")]
+    pub deletes: Option<f64>,
+    /// Percent that give a message of the conversation an emoji, or take it away.
+    #[arg(long, value_name = "PERCENT")]
+    pub reactions: Option<f64>,
+    /// Readers say once a second how far they have read.
+    #[arg(long)]
+    pub marks: bool,
+    /// Readers list their conversations now and then.
+    #[arg(long)]
+    pub lists: bool,
     /// Bytes of a body.
     #[arg(long, default_value_t = 200)]
     pub size: usize,
@@ -152,6 +174,9 @@ const EXIT_CODES: &str = "Exit: 0 ok; 1 the run failed, or messages were never a
 /// Seconds of any phase: a day.
 const SECS_MAX: f64 = 86_400.0;
 
+/// Percent of operations that may be no messages.
+const CHANGES_MAX: f64 = 90.0;
+
 /// Members of a room unless told otherwise.
 const MEMBERS: usize = 1_000;
 
@@ -183,11 +208,41 @@ impl Args {
         if self.both && !has_pairs {
             return Err(UsageError("--both is for pairs, and for floor without --members"));
         }
+        self.check_mix()?;
         let times = [self.warm, self.secs, self.drain];
         if times.iter().any(|secs| !(0.0..=SECS_MAX).contains(secs)) {
             return Err(UsageError("--warm, --secs and --drain are at most a day"));
         }
         Ok(())
+    }
+
+    fn check_mix(&self) -> Result<(), UsageError> {
+        let Some(mix) = self.mix() else { return Ok(()) };
+        if !matches!(self.scenario, Scenario::Pairs | Scenario::Room | Scenario::Reconnect) {
+            return Err(UsageError("--mix and its parts are for pairs, room and reconnect"));
+        }
+        let shares = [mix.edits, mix.deletes, mix.reactions];
+        // Changes need messages to be made of.
+        if shares.iter().any(|share| !(0.0..=CHANGES_MAX).contains(share)) || mix.changes() > CHANGES_MAX {
+            return Err(UsageError("--edits, --deletes and --reactions are at most 90 percent together"));
+        }
+        if mix.edits > 0.0 && self.size < EDITED_SIZE_MIN {
+            return Err(UsageError("a body that is edited has at least 16 bytes (--size)"));
+        }
+        Ok(())
+    }
+
+    /// What is done beside writing, if anything is.
+    pub fn mix(&self) -> Option<Mix> {
+        let usual = if self.mix { Mix::USUAL } else { Mix::default() };
+        let mix = Mix {
+            edits: self.edits.unwrap_or(usual.edits),
+            deletes: self.deletes.unwrap_or(usual.deletes),
+            reactions: self.reactions.unwrap_or(usual.reactions),
+            marks: self.marks || usual.marks,
+            lists: self.lists || usual.lists,
+        };
+        (!mix.is_off()).then_some(mix)
     }
 
     /// Members of the room.

@@ -23,6 +23,7 @@ pub struct MessageRef<'a> {
     pub text: &'a [u8],
     pub time_ms: u64,
     pub ordinal: u64,
+    pub deleted: bool,
 }
 
 impl<'a> From<&'a v1::Message> for MessageRef<'a> {
@@ -37,6 +38,7 @@ impl<'a> From<&'a v1::Message> for MessageRef<'a> {
             text: message.text.as_bytes(),
             time_ms: message.time_ms,
             ordinal: message.ordinal,
+            deleted: message.deleted,
         }
     }
 }

@@ -20,6 +20,13 @@ const POOL_BYTES: usize = 64 * 1024;
 /// Bytes at a body's start that tell it from every other.
 const STAMP_LEN: usize = 16;
 
+/// Bodies that can be edited have room for a stamp.
+pub const EDITED_SIZE_MIN: usize = STAMP_LEN;
+
+/// What an edited body begins with, before the two digits of its version.
+const EDITED: u8 = b'v';
+const EDIT_LEN: usize = 3;
+
 /// A message by its sender's number and the sender's count of messages: 60 bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MessageKey(u64);
@@ -133,7 +140,10 @@ impl Bodies {
 
     /// The stamp and the rest of this message's body.
     fn parts(&self, key: MessageKey) -> ([u8; STAMP_LEN], &[u8]) {
-        let mixed = mix(self.seed, key.bits());
+        self.cut(mix(self.seed, key.bits()))
+    }
+
+    fn cut(&self, mixed: u64) -> ([u8; STAMP_LEN], &[u8]) {
         let mut stamp = [0; STAMP_LEN];
         write_hex(&mut stamp, mixed);
         let rest = self.size.saturating_sub(STAMP_LEN);
@@ -156,6 +166,32 @@ impl Bodies {
                 Some((head, tail)) => head == stamp && tail == rest,
                 None => stamp.starts_with(body),
             }
+    }
+
+    /// The same for a version of the message that an edit has made of it. Its stamp begins with a letter that no other
+    /// stamp has, and says which version it is.
+    fn parts_of_edit(&self, key: MessageKey, version: u8) -> ([u8; STAMP_LEN], &[u8]) {
+        let (mut stamp, rest) = self.cut(mix(self.seed.wrapping_add(u64::from(version)), !key.bits()));
+        let (head, _) = stamp.split_at_mut(EDIT_LEN);
+        let (letter, digits) = head.split_at_mut(1);
+        letter.fill(EDITED);
+        write_hex(digits, u64::from(version));
+        (stamp, rest)
+    }
+
+    /// The body of a version that an edit makes. Bodies have at least [`EDITED_SIZE_MIN`] bytes then.
+    pub fn edited(&self, key: MessageKey, version: u8) -> String {
+        let (stamp, rest) = self.parts_of_edit(key, version);
+        [&stamp[..], rest].iter().flat_map(|part| part.iter().map(|&byte| char::from(byte))).collect()
+    }
+
+    /// Which version of the message this is, if it is one that an edit has made, to the byte.
+    pub fn version(&self, key: MessageKey, body: &[u8]) -> Option<u8> {
+        let digits = body.get(..EDIT_LEN)?.strip_prefix(&[EDITED])?;
+        let version = u8::try_from(read_hex(digits)?).ok()?;
+        let (stamp, rest) = self.parts_of_edit(key, version);
+        let (head, tail) = body.split_at_checked(STAMP_LEN)?;
+        (head == stamp && tail == rest).then_some(version)
     }
 }
 
@@ -180,6 +216,24 @@ mod tests {
             "ffffff-ffffffffff",
         ] {
             assert_eq!(MessageKey::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_edited_body_says_which_version_of_which_message_it_is() {
+        for size in [EDITED_SIZE_MIN, 17, 200] {
+            let bodies = Bodies::new(7, size);
+            let (key, other) = (MessageKey::new(3, 4), MessageKey::new(3, 5));
+            let edited = bodies.edited(key, 42);
+            assert_eq!(edited.len(), size);
+            assert_eq!(bodies.version(key, edited.as_bytes()), Some(42));
+            assert_eq!(bodies.version(other, edited.as_bytes()), None);
+            assert!(!bodies.matches(key, edited.as_bytes()));
+            let mut sent = Vec::new();
+            bodies.write(key, &mut sent);
+            assert_eq!(bodies.version(key, &sent), None);
+            let altered = edited.replacen("v2a", "v2b", 1);
+            assert_eq!(bodies.version(key, altered.as_bytes()), None);
         }
     }
 

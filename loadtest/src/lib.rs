@@ -8,6 +8,7 @@ pub mod floor;
 pub mod frame;
 pub mod letter;
 pub mod measure;
+pub mod mix;
 pub mod net;
 pub mod oracle;
 pub mod outbox;

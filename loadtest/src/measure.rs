@@ -65,6 +65,14 @@ pub struct Tally {
     pub open: u64,
     /// Deliveries that are still expected.
     pub undelivered: u64,
+    /// Edits, deletions and emoji acknowledged.
+    pub changes: u64,
+    /// The same, refused for good.
+    pub changes_refused: u64,
+    /// The same, of which no outcome is known yet.
+    pub changes_open: u64,
+    /// Marks answered.
+    pub marks: u64,
 }
 
 /// Latencies and counts; latencies only of what was due within the window.
@@ -80,6 +88,10 @@ pub struct Meter {
     pub back: Latency,
     /// From a page's request to the page.
     pub page: Latency,
+    /// From an edit, deletion or emoji that was due to its ack.
+    pub change: Latency,
+    /// From a list's request to the list.
+    pub list: Latency,
     /// How late the generator itself was.
     pub lag: Latency,
     /// Counts.
@@ -103,6 +115,14 @@ impl Meter {
         self.tally.acked += 1;
         if self.counts(due) {
             self.ack.record(now.saturating_sub(due));
+        }
+    }
+
+    /// A change due at `due` was acknowledged.
+    pub fn changed(&mut self, due: u64, now: u64) {
+        self.tally.changes += 1;
+        if self.counts(due) {
+            self.change.record(now.saturating_sub(due));
         }
     }
 

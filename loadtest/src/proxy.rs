@@ -4,6 +4,7 @@
 //! What is done to them is a [`Mutator`]'s, which sees every frame of every connection in the order they came.
 
 mod sabotage;
+mod spoil;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -20,6 +21,7 @@ use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket, accept_hdr};
 
 pub use self::sabotage::{Deed, Sabotage, Spot};
+pub use self::spoil::{Spoil, Spoilage};
 
 /// Does something to a server's frames: for each, the frames that are passed on in its place.
 pub trait Mutator: Send {

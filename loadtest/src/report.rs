@@ -54,6 +54,16 @@ pub struct Metrics {
     pub rss_peak_mb: Option<f64>,
     pub rss_mb_after: Option<f64>,
     pub rss_kb_per_conn: Option<f64>,
+    pub changes: Option<u64>,
+    pub changes_refused: Option<u64>,
+    pub changes_unanswered: Option<u64>,
+    pub changes_per_s: Option<f64>,
+    pub change_p50_ms: Option<f64>,
+    pub change_p99_ms: Option<f64>,
+    pub cpu_us_per_op: Option<f64>,
+    pub marks: Option<u64>,
+    pub list_p50_ms: Option<f64>,
+    pub list_p99_ms: Option<f64>,
     pub page_p50_ms: Option<f64>,
     pub page_p99_ms: Option<f64>,
     pub cpu_us_per_page: Option<f64>,
@@ -120,6 +130,15 @@ impl Report {
                 oracle.timelines,
                 oracle.unrecorded
             );
+            if let Some(changes) = oracle.changes_checked {
+                let _ = writeln!(
+                    table,
+                    "  and {changes} changes, {} marks, {} counts of unread messages, {} lists",
+                    oracle.marks_checked.unwrap_or(0),
+                    oracle.unread_checked.unwrap_or(0),
+                    oracle.lists_checked.unwrap_or(0)
+                );
+            }
             for line in &oracle.first {
                 let _ = writeln!(table, "    {line}");
             }

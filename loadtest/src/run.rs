@@ -155,6 +155,9 @@ fn params(args: &Args) -> Map<String, Value> {
     if args.scenario == Scenario::Reconnect {
         put("behind", args.behind.into());
     }
+    if let Some(mix) = args.mix() {
+        put("mix", serde_json::to_value(mix).unwrap_or_default());
+    }
     put("rate", args.rate.into());
     put("window", args.window_or_default().into());
     put("by_delivery", args.by_delivery.into());

@@ -77,6 +77,10 @@ impl Span {
         self.tally.1.acked - self.tally.0.acked
     }
 
+    fn changes(&self) -> u64 {
+        self.tally.1.changes - self.tally.0.changes
+    }
+
     fn deliveries(&self) -> u64 {
         self.tally.1.deliveries - self.tally.0.deliveries
     }
@@ -96,7 +100,8 @@ impl<'a> Bench<'a> {
         let form = Form::from(args.form);
         let target = Target::new(&args.target, form)?;
         let tokens = tokens(args)?;
-        let plan = Plan { shape, flow, size: args.size, seed: args.seed, run: run_name(), form, tokens };
+        let plan =
+            Plan { shape, flow, size: args.size, seed: args.seed, run: run_name(), form, mix: args.mix(), tokens };
         let engine = Engine::new(target, plan, Progress::new(args.quiet))?;
         let server = Server::new(args.server_pid.clone());
         let open_loop = flow == Flow::Timed;
@@ -195,6 +200,11 @@ impl<'a> Bench<'a> {
             metrics.cpu_us_per_msg = (span.acked() > 0).then(|| cpu * 1e6 / span.acked() as f64);
             metrics.cpu_us_per_delivery = (span.deliveries() > 0).then(|| cpu * 1e6 / span.deliveries() as f64);
         }
+        if self.args.mix().is_some() {
+            metrics.changes_per_s = Some(span.changes() as f64 / span.secs);
+            let ops = span.acked() + span.changes();
+            metrics.cpu_us_per_op = (self.server.is_known() && ops > 0).then(|| cpu * 1e6 / ops as f64);
+        }
     }
 
     /// Waits for what is under way.
@@ -210,9 +220,19 @@ impl<'a> Bench<'a> {
         self.engine.say("reading timelines");
         let messages = self.engine.world.meter.tally.sent;
         let patience = AUDIT * (1 + (messages / 1_000_000) as u32);
+        let mixed = self.args.mix().is_some();
+        if mixed {
+            // History is compared with what readers were told by then.
+            self.engine.run_until(self.args.drain(), |world| world.readers_have_all())?;
+        }
         self.engine.world.start_audit(&mut self.engine.net);
         self.engine.run_until(patience, |world| world.is_audited())?;
         self.engine.run_until(self.args.drain(), |world| world.readers_are_done())?;
+        if mixed {
+            self.engine.say("asking what is unread");
+            self.engine.world.start_last_asks(&mut self.engine.net);
+            self.engine.run_until(patience, |world| world.has_asked_all())?;
+        }
         self.engine.world.close_books();
         Ok(())
     }
@@ -237,6 +257,14 @@ impl<'a> Bench<'a> {
         [metrics.connect_p50_ms, metrics.connect_p99_ms, metrics.connect_p999_ms, metrics.connect_max_ms] =
             meter.connect.quantiles();
         [metrics.back_p50_ms, metrics.back_p99_ms, metrics.back_p999_ms, metrics.back_max_ms] = meter.back.quantiles();
+        if self.args.mix().is_some() {
+            metrics.changes = Some(tally.changes);
+            metrics.changes_refused = Some(tally.changes_refused);
+            metrics.changes_unanswered = Some(tally.changes_open);
+            metrics.marks = Some(tally.marks);
+            [metrics.change_p50_ms, metrics.change_p99_ms, ..] = meter.change.quantiles();
+            [metrics.list_p50_ms, metrics.list_p99_ms, ..] = meter.list.quantiles();
+        }
         [metrics.page_p50_ms, metrics.page_p99_ms, ..] = meter.page.quantiles();
         metrics.client_lag_p99_ms = meter.lag.quantile_ms(0.99);
         let late = metrics.client_lag_p99_ms.is_some_and(|lag| lag > LAG_MAX_MS);

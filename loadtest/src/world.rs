@@ -2,14 +2,19 @@
 //! oracle what was heard. Sockets are [`Net`]'s, time comes in as an argument.
 //!
 //! Every user has one connection and one conversation; users of a conversation have neighbouring numbers, the publishers
-//! first. Request ids are odd for sends (twice the message's count, plus one) and even for all else.
+//! first. Request ids are odd for sends (twice the message's count, plus one) and even for all else; those of changes have a
+//! high bit of their own.
 
 mod audit;
+mod changes;
 mod join;
+mod marks;
+mod mixed;
 mod pages;
 mod receive;
 mod send;
 mod session;
+mod told;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -22,10 +27,12 @@ use switchyard_protocol::v1::{self, client_frame::Request};
 use crate::frame::MessageRef;
 use crate::letter::{self, Bodies, MessageKey};
 use crate::measure::Meter;
+use crate::mix::Mix;
 use crate::net::Net;
-use crate::oracle::{Audit, Ledger, Verdict};
+use crate::oracle::{Audit, Ledger, Story, Verdict};
 use crate::token::Tokens;
 
+use self::mixed::Mixing;
 use self::pages::Pages;
 use self::receive::Memo;
 pub use self::session::State;
@@ -90,6 +97,8 @@ pub struct Plan {
     pub run: String,
     /// The form on the wire.
     pub form: Form,
+    /// What people do beside writing.
+    pub mix: Option<Mix>,
     /// Tokens.
     pub tokens: Tokens,
 }
@@ -112,6 +121,8 @@ struct Conversation {
     readers: u32,
     next_publisher: usize,
     ledger: Ledger,
+    /// Where something is mixed in.
+    story: Option<Box<Story>>,
     audit: Option<Audit>,
     /// Where the timeline ended when it was read.
     audited_to: u64,
@@ -130,6 +141,10 @@ enum Timer {
     Launch,
     /// The server asked for the connection to move.
     Move,
+    /// Ask for a held change again.
+    Change(u64),
+    /// A reader marks or lists.
+    Tick,
 }
 
 /// Everything about users and conversations.
@@ -165,6 +180,7 @@ pub struct World {
     last_away: Option<String>,
     launched: u64,
     pages: Pages,
+    mixing: Option<Box<Mixing>>,
 }
 
 impl std::fmt::Debug for World {
@@ -204,7 +220,7 @@ impl World {
                 let publishes = member < shape.publishers;
                 let reads = !publishes || shape.publishers_read;
                 readers += u32::from(reads);
-                sessions.push(Session::new(number, publishes, reads));
+                sessions.push(Session::new(number, publishes, reads, plan.mix.is_some()));
             }
             conversations.push(Conversation {
                 id: String::new(),
@@ -213,13 +229,16 @@ impl World {
                 added: 0,
                 readers,
                 next_publisher: 0,
-                ledger: Ledger::default(),
+                ledger: if plan.mix.is_some() { Ledger::mixed() } else { Ledger::default() },
+                story: plan.mix.map(|_| Box::default()),
                 audit: None,
                 audited_to: 0,
                 memo: Memo::default(),
             });
         }
-        let verdict = Verdict::of(shape.conversations);
+        let timelines = shape.conversations;
+        let verdict = if plan.mix.is_some() { Verdict::of_mixed(timelines) } else { Verdict::of(timelines) };
+        let mixing = plan.mix.map(|mix| Box::new(Mixing::new(mix)));
         Self {
             meter: Meter::default(),
             verdict,
@@ -246,6 +265,7 @@ impl World {
             last_away: None,
             launched: 0,
             pages: Pages::default(),
+            mixing,
         }
     }
 
@@ -266,7 +286,7 @@ impl World {
 
     /// Messages whose acks or deliveries are still expected.
     pub fn under_way(&self) -> u64 {
-        self.meter.tally.open + self.meter.tally.undelivered
+        self.meter.tally.open + self.meter.tally.undelivered + self.meter.tally.changes_open
     }
 
     /// Messages without an outcome that may have been stored.
@@ -279,7 +299,7 @@ impl World {
     pub fn unanswered(&self) -> u64 {
         let joined = self.sessions.iter().filter(|session| session.state == State::Joined);
         let open = joined.filter_map(|session| session.outbox.as_ref()).flat_map(|outbox| outbox.open());
-        open.filter(|(_, flight)| flight.is_unanswered()).count() as u64
+        open.filter(|(_, flight)| flight.is_unanswered()).count() as u64 + self.changes_unanswered()
     }
 
     /// Measures what is still expected as what it is: not there yet.
@@ -323,6 +343,8 @@ impl World {
                     }
                 }
                 Timer::Move => self.move_away(slot, net, now),
+                Timer::Change(id) => self.release_change(slot, id, net),
+                Timer::Tick => self.tick(slot, net, now),
             }
         }
     }
@@ -337,6 +359,9 @@ impl World {
         let session = &mut self.sessions[slot];
         session.control_id += 2;
         session.control = Some(control);
+        if let (Some(part), Some(mixing)) = (session.part.as_mut(), self.mixing.as_ref()) {
+            part.asked_tick = mixing.tick;
+        }
         net.send(slot, encode(form, session.control_id, request));
     }
 
@@ -363,7 +388,9 @@ impl World {
             Some(Flaw::Altered("sender"))
         } else if message.kind != KIND {
             Some(Flaw::Altered("kind"))
-        } else if !self.bodies.matches(key, message.text) {
+        } else if (message.deleted || !self.bodies.matches(key, message.text))
+            && !self.is_present(conversation, key, message)
+        {
             Some(Flaw::Altered("body"))
         } else if !is_message_id(message.id, id, message.seq) {
             Some(Flaw::Altered("id"))

@@ -4,7 +4,7 @@
 use clap::Parser as _;
 use switchyard_loadtest::args::Args;
 use switchyard_loadtest::oracle::Verdict;
-use switchyard_loadtest::proxy::{Deed, Proxy, Sabotage, Spot};
+use switchyard_loadtest::proxy::{Deed, Proxy, Sabotage, Spoil, Spoilage, Spot};
 use switchyard_loadtest::scenario;
 
 use crate::site::{ISSUER, Site, TENANT};
@@ -143,4 +143,70 @@ fn what_is_done_to_missed_events_is_reported() {
         (Deed::Strip, [0, 0, 0, 0, 1, 0, 0]),
     ];
     report(Spot::Resume, &deeds);
+}
+
+/// The counts of a run in which people do more than write, as gaps, altered, resurrected, miscounted, marks that went back,
+/// unread and lists that are wrong.
+fn mixed(v: &Verdict) -> [u64; 7] {
+    let [resurrected, miscounted, back, unread, lists] =
+        [v.resurrected, v.miscounted, v.marks_back, v.unread_wrong, v.lists_wrong]
+            .map(|count| count.expect("it was looked for"));
+    assert_eq!(
+        v.lost + v.duplicates + v.out_of_order + v.stale + v.foreign + v.refused_visible + v.invented,
+        0,
+        "{v:?}"
+    );
+    [v.gaps, v.altered, resurrected, miscounted, back, unread, lists]
+}
+
+#[test]
+fn a_good_run_with_edits_deletions_emoji_marks_and_lists_is_called_good() {
+    let site = Site::dev();
+    let proxy = Proxy::start(&site.url(), |_: usize, frame| vec![frame]).expect("a free port");
+    let changing = "--edits 20 --deletes 10 --reactions 20 --marks --lists --secs 0.4 --drain 20";
+    for words in ["pairs --pairs 2 --both --rate 300", "room --members 5 --publishers 3 --window 4 --by-delivery"] {
+        let v = verdict(&site, &proxy.url(), &format!("{words} {changing}"));
+        assert!(v.ok && v.faults() == 0, "{v:?}");
+        let checked = [v.changes_checked, v.marks_checked, v.unread_checked, v.lists_checked];
+        assert!(checked.iter().all(|count| *count > Some(3)), "{words}: {v:?}");
+    }
+}
+
+#[test]
+fn what_is_done_to_edits_deletions_emoji_marks_and_lists_is_reported() {
+    let deeds = [
+        (Spoilage::DropEdit, [1, 0, 0, 0, 0, 0, 0]),
+        (Spoilage::AlterEdit, [0, 1, 0, 0, 0, 0, 0]),
+        (Spoilage::DropDeletion, [1, 0, 0, 0, 0, 0, 0]),
+        (Spoilage::MiscountEvent, [0, 0, 0, 1, 0, 0, 0]),
+        (Spoilage::SwapAck, [0, 1, 0, 0, 0, 0, 0]),
+        (Spoilage::Resurrect, [0, 0, 1, 0, 0, 0, 0]),
+        (Spoilage::Unedit, [0, 1, 0, 0, 0, 0, 0]),
+        (Spoilage::Miscount, [0, 0, 0, 1, 0, 0, 0]),
+        (Spoilage::LowerMark, [0, 0, 0, 0, 1, 0, 0]),
+        (Spoilage::LowerOwnMark, [0, 0, 0, 0, 1, 0, 0]),
+        (Spoilage::MiscountUnread, [0, 0, 0, 0, 0, 1, 0]),
+        (Spoilage::HideNewest, [0, 0, 0, 0, 0, 0, 1]),
+    ];
+    let site = Site::dev();
+    std::thread::scope(|scope| {
+        let runs: Vec<_> =
+            deeds.iter().map(|(deed, counts)| (deed, counts, scope.spawn(|| spoilt(&site, *deed)))).collect();
+        for (deed, counts, run) in runs {
+            let v = run.join().expect("the run goes to its end");
+            assert_eq!(mixed(&v), *counts, "{deed:?}: {v:#?}");
+            assert!(!v.ok && v.first.len() == 1, "{deed:?}: {v:#?}");
+        }
+    });
+}
+
+fn spoilt(site: &Site, what: Spoilage) -> Verdict {
+    // Marks of others are told once a second, and the first of them has nothing to fall behind.
+    let (nth, secs) = if what == Spoilage::LowerMark { (0, 2.5) } else { (2, 0.4) };
+    // What does not come is waited for.
+    let drain = if matches!(what, Spoilage::DropEdit | Spoilage::DropDeletion) { 1 } else { 20 };
+    let proxy = Proxy::start(&site.url(), Spoil::new(what, nth)).expect("a free port");
+    let changes = "--edits 20 --deletes 10 --reactions 20 --marks --lists";
+    let words = format!("room --members 4 --publishers 1 --rate 200 {changes} --secs {secs} --drain {drain}");
+    verdict(site, &proxy.url(), &words)
 }

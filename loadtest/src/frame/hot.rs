@@ -135,6 +135,7 @@ fn read_message(bytes: &[u8]) -> Option<MessageRef<'_>> {
             Field::Bytes(7, value) => message.text = value,
             Field::Number(8, value) => message.time_ms = value,
             Field::Number(9, value) => message.ordinal = value,
+            Field::Number(16, value) => message.deleted = value != 0,
             _ => {}
         }
         true
@@ -178,6 +179,8 @@ mod tests {
     #[test]
     fn reads_as_the_generated_decoder_does() {
         let sent = v1::Sent { duplicate: true, message: Some(message()) };
+        same_both_ways(&frame::reply(7, reply::Result::Sent(sent)));
+        let sent = v1::Sent { duplicate: true, message: Some(v1::Message { deleted: true, ..message() }) };
         same_both_ways(&frame::reply(7, reply::Result::Sent(sent)));
         let body = Some(event::Body::Message(message()));
         same_both_ways(&frame::event(v1::Event { conversation: "c".into(), seq: 300, body }));

@@ -73,9 +73,21 @@ pub struct Ledger {
     shift: Option<u64>,
     acked_head: u64,
     unrecorded: u64,
+    /// Events that are no messages happen all the time: how places lie to each other is the [`super::Story`]'s to say.
+    mixed: bool,
 }
 
 impl Ledger {
+    /// Of a timeline in which more than messages happens.
+    pub fn mixed() -> Self {
+        Self { mixed: true, ..Self::default() }
+    }
+
+    /// Something that is no message was acknowledged with this number.
+    pub fn acked_change(&mut self, seq: u64) {
+        self.acked_head = self.acked_head.max(seq);
+    }
+
     /// The highest number acknowledged so far.
     pub fn acked_head(&self) -> u64 {
         self.acked_head
@@ -123,7 +135,7 @@ impl Ledger {
         verdict: &mut Verdict,
     ) -> bool {
         let shift = place.seq.wrapping_sub(place.ordinal);
-        let misplaced = *self.shift.get_or_insert(shift) != shift;
+        let misplaced = !self.mixed && *self.shift.get_or_insert(shift) != shift;
         if misplaced {
             verdict
                 .add(Fault::Altered, 1, || format!("number {} has ordinal {} ({account:?})", place.seq, place.ordinal));

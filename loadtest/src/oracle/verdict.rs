@@ -24,8 +24,18 @@ pub enum Fault {
     Foreign,
     /// Refused with a definite error, and yet in the timeline.
     RefusedVisible,
-    /// In the timeline, and never sent.
+    /// In the timeline, and never sent; or a change that nobody asked for.
     Invented,
+    /// A text that was deleted, shown again.
+    Resurrected,
+    /// Emoji counted otherwise than they were given.
+    Miscounted,
+    /// A mark below what it was.
+    MarkBack,
+    /// A count of unread messages that is not what the timeline gives.
+    Unread,
+    /// A list that does not show its conversation as it is.
+    Listing,
 }
 
 /// Counts by kind; all zero is a pass.
@@ -53,6 +63,24 @@ pub struct Verdict {
     pub refused_visible: u64,
     /// There and never sent.
     pub invented: u64,
+    /// Deleted texts that were shown. This and the following are `null` where nothing is mixed in.
+    pub resurrected: Option<u64>,
+    /// Emoji that were counted wrong.
+    pub miscounted: Option<u64>,
+    /// Marks that went back.
+    pub marks_back: Option<u64>,
+    /// Counts of unread messages that were wrong.
+    pub unread_wrong: Option<u64>,
+    /// Lists that were wrong.
+    pub lists_wrong: Option<u64>,
+    /// Acknowledged edits, deletions and emoji that were looked for.
+    pub changes_checked: Option<u64>,
+    /// Marks that were looked at, of one's own and of others.
+    pub marks_checked: Option<u64>,
+    /// Counts of unread messages that were compared.
+    pub unread_checked: Option<u64>,
+    /// Lists that were compared.
+    pub lists_checked: Option<u64>,
     /// Live deliveries checked.
     pub deliveries_checked: u64,
     /// Timelines read from 1 to their end.
@@ -61,6 +89,9 @@ pub struct Verdict {
     pub timelines: u64,
     /// Messages beyond the ledger's room, whose numbers were not kept.
     pub unrecorded: u64,
+    /// Readers that had no last answer about their marks and lists.
+    #[serde(skip)]
+    pub(crate) unasked: u64,
     /// Rows that the run's ledgers have, against [`super::RECORDS_MAX`].
     #[serde(skip)]
     pub(super) rows: u64,
@@ -74,12 +105,35 @@ impl Verdict {
         Self { timelines: timelines as u64, ..Self::default() }
     }
 
+    /// The same of a run in which people do more than write.
+    pub fn of_mixed(timelines: usize) -> Self {
+        let none = Some(0);
+        Self {
+            resurrected: none,
+            miscounted: none,
+            marks_back: none,
+            unread_wrong: none,
+            lists_wrong: none,
+            changes_checked: none,
+            marks_checked: none,
+            unread_checked: none,
+            lists_checked: none,
+            ..Self::of(timelines)
+        }
+    }
+
     /// Counts `count` faults of a kind.
     pub fn add(&mut self, fault: Fault, count: u64, words: impl FnOnce() -> String) {
         if count == 0 {
             return;
         }
+        // Where nothing is mixed in there is nothing to be wrong with it; were there, it would count.
         let (counter, name) = match fault {
+            Fault::Resurrected => (self.resurrected.get_or_insert_default(), "a deleted text"),
+            Fault::Miscounted => (self.miscounted.get_or_insert_default(), "emoji"),
+            Fault::MarkBack => (self.marks_back.get_or_insert_default(), "a mark"),
+            Fault::Unread => (self.unread_wrong.get_or_insert_default(), "unread"),
+            Fault::Listing => (self.lists_wrong.get_or_insert_default(), "a list"),
             Fault::Lost => (&mut self.lost, "lost"),
             Fault::Duplicate => (&mut self.duplicates, "duplicate"),
             Fault::OutOfOrder => (&mut self.out_of_order, "out of order"),
@@ -112,6 +166,10 @@ impl Verdict {
             + self.foreign
             + self.refused_visible
             + self.invented
+            + [self.resurrected, self.miscounted, self.marks_back, self.unread_wrong, self.lists_wrong]
+                .into_iter()
+                .flatten()
+                .sum::<u64>()
     }
 
     /// Takes another run's counts in.
@@ -127,17 +185,33 @@ impl Verdict {
         self.foreign += other.foreign;
         self.refused_visible += other.refused_visible;
         self.invented += other.invented;
+        for (own, theirs) in [
+            (&mut self.resurrected, other.resurrected),
+            (&mut self.miscounted, other.miscounted),
+            (&mut self.marks_back, other.marks_back),
+            (&mut self.unread_wrong, other.unread_wrong),
+            (&mut self.lists_wrong, other.lists_wrong),
+            (&mut self.changes_checked, other.changes_checked),
+            (&mut self.marks_checked, other.marks_checked),
+            (&mut self.unread_checked, other.unread_checked),
+            (&mut self.lists_checked, other.lists_checked),
+        ] {
+            if let Some(theirs) = theirs {
+                *own.get_or_insert_default() += theirs;
+            }
+        }
         self.deliveries_checked += other.deliveries_checked;
         self.timelines_read += other.timelines_read;
         self.timelines += other.timelines;
         self.unrecorded += other.unrecorded;
+        self.unasked += other.unasked;
         let room = FIRST_MAX.saturating_sub(self.first.len());
         self.first.extend(other.first.into_iter().take(room));
     }
 
     /// Draws the line: whether all was well.
     pub fn close(&mut self) {
-        self.ok = self.faults() == 0 && self.timelines_read == self.timelines && self.unrecorded == 0;
+        self.ok = self.faults() == 0 && self.timelines_read == self.timelines && self.unrecorded + self.unasked == 0;
     }
 }
 

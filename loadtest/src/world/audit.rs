@@ -8,7 +8,7 @@ use crate::net::Net;
 use crate::oracle::{Audit, Fault, Place};
 
 use super::session::{Control, Session};
-use super::{State, World};
+use super::{State, World, told};
 
 /// Timelines that are read at once: enough to keep the server busy, few enough that their pages stay small.
 const AUDITS_AT_ONCE: usize = 64;
@@ -53,6 +53,7 @@ impl World {
         let Some(mut audit) = self.conversations[number].audit.take() else { return };
         for message in &page.messages {
             self.audit_message(slot, number, &mut audit, message);
+            self.audit_present(slot, number, page.head, message);
         }
         let conversation = &mut self.conversations[number];
         if audit.more(page.head, &conversation.ledger, &conversation.id, &mut self.verdict) {
@@ -89,6 +90,27 @@ impl World {
         audit.message(place, key, message.time_ms, sound, ledger, found, &mut self.verdict);
     }
 
+    /// Where more than messages happens: whether a message is what became of it.
+    fn audit_present(&mut self, slot: usize, number: usize, head: u64, message: &v1::Message) {
+        if self.mixing.is_none() {
+            return;
+        }
+        let shown = MessageRef::from(message);
+        let (Some(key), None) = self.identify(number, &shown) else { return };
+        let Some(story) = self.conversations[number].story.as_ref() else { return };
+        if !story.knows(head) {
+            // Some readers have missed something, or something still happens.
+            return self.check_age(slot, key, &shown);
+        }
+        match told::given(&message.reactions) {
+            Some(given) => {
+                let shown = self.shown(key, &shown);
+                story.check_present(message.seq, shown, slot as u32, given, &mut self.verdict);
+            }
+            None => self.verdict.add(Fault::Miscounted, 1, || format!("number {} has other emoji", message.seq)),
+        }
+    }
+
     /// How far a reader is behind its timeline, as that was read.
     fn behind(&self, session: &Session) -> u64 {
         let head = self.conversations[session.conversation].audited_to;
@@ -98,6 +120,14 @@ impl World {
     /// Whether every reader has all that the timelines have.
     pub fn readers_are_done(&self) -> bool {
         self.sessions.iter().all(|session| self.behind(session) == 0)
+    }
+
+    /// Whether every reader has what was acknowledged.
+    pub fn readers_have_all(&self) -> bool {
+        self.sessions.iter().all(|session| {
+            let acked = self.conversations[session.conversation].ledger.acked_head();
+            !session.reads || session.reader.position() >= acked
+        })
     }
 
     /// Draws the line: what readers have not got, and whether refused messages are to be seen.
@@ -111,6 +141,13 @@ impl World {
             let seen = self.sessions[key.sender() as usize].found.has(key.count());
             self.verdict.add(Fault::RefusedVisible, u64::from(seen), || format!("{key:?} was refused"));
         }
+        for conversation in &mut self.conversations {
+            if let Some(story) = conversation.story.as_mut() {
+                story.settle(&conversation.id, conversation.audited_to, &mut self.verdict);
+            }
+        }
+        let silent = self.sessions.iter().filter(|session| session.reads).filter_map(|session| session.part.as_ref());
+        self.verdict.unasked = silent.filter(|part| !part.is_done()).count() as u64;
         self.verdict.close();
     }
 }

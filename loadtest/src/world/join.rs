@@ -104,6 +104,7 @@ impl World {
         if let Some(outbox) = session.outbox.as_mut() {
             outbox.disconnected();
         }
+        self.changes_cut_off(slot);
     }
 
     /// The connection is gone; it comes again unless the server said not to.
@@ -149,6 +150,7 @@ impl World {
             }
             self.audit_next_page(slot, net);
             self.ask_page(slot, net);
+            self.ask_last(slot, net);
             return;
         }
         if session.state != State::Greeted || session.control.is_some() || self.stage < Stage::Join {
@@ -200,8 +202,10 @@ impl World {
         session.state = State::Joined;
         self.joined += 1;
         self.pump(slot, net);
+        self.pump_changes(slot, net);
         self.audit_next_page(slot, net);
         self.ask_page(slot, net);
+        self.ask_last(slot, net);
     }
 
     /// An answer to a request other than `send`.
@@ -238,6 +242,9 @@ impl World {
             (Control::History, reply::Result::Page(page)) => self.on_page(slot, page, net),
             (Control::Page, reply::Result::Page(page)) => self.on_random_page(slot, page, net, now),
             (Control::Renew, reply::Result::Renewed(_)) => self.advance(slot, net),
+            (Control::Mark(asked), reply::Result::Marked(marked)) => self.on_marked(slot, asked, marked, net),
+            (Control::Unread, reply::Result::Unread(counts)) => self.on_unread(slot, counts, net),
+            (Control::List, reply::Result::Listed(list)) => self.on_listed(slot, list, net, now),
             (control, _) => self.fail(format!("the answer to {control:?} is of another kind")),
         }
     }
@@ -308,6 +315,9 @@ impl World {
     fn on_subscribed(&mut self, slot: usize, head: u64, net: &mut Net, now: u64) {
         self.check_head(slot, head, "a subscription");
         self.sessions[slot].reader.start(head);
+        if let Some(story) = self.conversations[self.sessions[slot].conversation].story.as_mut() {
+            story.start(head);
+        }
         self.caught_up(slot, net, now);
     }
 
@@ -319,6 +329,7 @@ impl World {
         }
         if session.state == State::Greeted {
             self.on_joined(slot, net);
+            self.start_ticking(slot, now);
         }
     }
 
@@ -352,7 +363,8 @@ mod tests {
         std::fs::write(secret.path(), "0123456789abcdef0123456789abcdef").expect("it is ours");
         let tokens = Tokens::from_secret_file(secret.path(), None, None).expect("a secret");
         let (shape, flow, form) = (Shape::pairs(1), Flow::Timed, Form::Proto);
-        let mut world = World::new(Plan { shape, flow, size: 1, seed: 1, run: "u".to_owned(), form, tokens });
+        let mut world =
+            World::new(Plan { shape, flow, size: 1, seed: 1, run: "u".to_owned(), form, mix: None, tokens });
         // Nobody listens there, and nothing here asks the sockets.
         let target = Target::new("ws://127.0.0.1:1/v1/ws", form).expect("an address");
         let mut net = Net::new(target, world.users()).expect("an epoll");

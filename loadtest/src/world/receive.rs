@@ -8,8 +8,9 @@ use switchyard_protocol::v1::{self, client_frame::Request, event, reply};
 use crate::frame::{self, Decoded, Incoming, MessageRef, hot};
 use crate::letter::MessageKey;
 use crate::net::Net;
-use crate::oracle::{Fault, Imprint, Paged, Place, Step};
+use crate::oracle::{Event, Fault, Imprint, Paged, Place, Seen, Step};
 
+use super::mixed::is_change;
 use super::session::Control;
 use super::{Flow, State, Timer, World, jitter};
 
@@ -63,8 +64,15 @@ impl World {
             Control::Resume => ReplyKind::Resumed,
             Control::History | Control::Page => ReplyKind::Page,
             Control::Renew => ReplyKind::Renewed,
+            Control::Mark(_) => ReplyKind::Marked,
+            Control::Unread => ReplyKind::Unread,
+            Control::List => ReplyKind::Listed,
         });
-        let decoded = Decoded::read(form, bytes, |id| if id % 2 == 1 { Some(ReplyKind::Sent) } else { asked });
+        let decoded = Decoded::read(form, bytes, |id| match id {
+            id if id % 2 == 1 => Some(ReplyKind::Sent),
+            id if is_change(id) => Some(ReplyKind::Changed),
+            _ => asked,
+        });
         match decoded {
             Ok(decoded) => {
                 if let Some(incoming) = decoded.incoming() {
@@ -85,6 +93,7 @@ impl World {
                 self.on_send_refused(slot, id, error, net, now);
             }
             Incoming::Reply(id, _) if id % 2 == 1 => self.on_send_mistaken(slot, id),
+            Incoming::Reply(id, result) if is_change(id) => self.on_change(slot, id, result, net, now),
             Incoming::Reply(id, result) if id == self.sessions[slot].control_id => {
                 self.on_control(slot, result, net, now);
             }
@@ -127,7 +136,7 @@ impl World {
         }
         match self.sessions[slot].reader.live(seq, slot, &mut self.verdict) {
             Step::Fresh => {
-                let key = self.take_delivery(slot, seq, message, net, now);
+                let key = self.take_delivery(slot, seq, message, Seen::Live, net, now);
                 if let (Some(key), Some(raw)) = (key, raw)
                     && self.conversations[own].readers >= MEMO_READERS_MIN
                 {
@@ -135,7 +144,7 @@ impl World {
                 }
             }
             Step::Again | Step::Skipped => {
-                self.check_message(slot, seq, message);
+                self.check_message(slot, seq, message, Seen::Aside);
             }
         }
     }
@@ -146,16 +155,23 @@ impl World {
         slot: usize,
         seq: u64,
         message: &MessageRef<'_>,
+        seen: Seen,
         net: &mut Net,
         now: u64,
     ) -> Option<MessageKey> {
-        let (key, sound) = self.check_message(slot, seq, message);
+        let (key, sound) = self.check_message(slot, seq, message, seen);
         self.on_delivered(key?, net, now);
         key.filter(|_| sound)
     }
 
     /// Checks what a reader got, whether it had it before or not: which message it is, and whether nothing was wrong.
-    fn check_message(&mut self, slot: usize, seq: u64, message: &MessageRef<'_>) -> (Option<MessageKey>, bool) {
+    pub(super) fn check_message(
+        &mut self,
+        slot: usize,
+        seq: u64,
+        message: &MessageRef<'_>,
+        seen: Seen,
+    ) -> (Option<MessageKey>, bool) {
         let conversation = self.sessions[slot].conversation;
         let (key, mut flaw) = self.identify(conversation, message);
         if flaw.is_none() && message.seq != seq {
@@ -169,6 +185,13 @@ impl World {
             let place = Place { seq, ordinal: message.ordinal };
             let imprint = Imprint::new(key, message.time_ms);
             self.conversations[conversation].ledger.seen(place, imprint, &mut self.verdict);
+            if self.mixing.is_some() {
+                let event = Event::Message { sender: key.sender(), ordinal: message.ordinal };
+                self.tell(conversation, seq, event, seen);
+                if seen == Seen::Missed {
+                    self.check_age(slot, key, message);
+                }
+            }
         }
         (key, sound)
     }
@@ -212,13 +235,15 @@ impl World {
                 self.verdict.add(Fault::Foreign, 1, || format!("user {slot} was told of {name}"));
             }
             Some(event::Body::Head(head)) => self.on_head(slot, head.head, net),
+            Some(event::Body::Marks(changed)) => self.on_marks(slot, changed),
             Some(event::Body::Gap(gap)) => {
                 let first = gap.first_available;
                 self.verdict.add(Fault::Gap, 1, || format!("user {slot} is told that nothing below {first} is kept"));
             }
             _ if event.seq > 0 => {
-                self.sessions[slot].reader.live(event.seq, slot, &mut self.verdict);
-                self.on_no_message(slot, event.seq);
+                let step = self.sessions[slot].reader.live(event.seq, slot, &mut self.verdict);
+                let seen = if step == Step::Fresh { Seen::Live } else { Seen::Aside };
+                self.on_other(slot, event, seen);
             }
             _ => {}
         }
@@ -226,7 +251,7 @@ impl World {
 
     /// A numbered event holds no message. Before a run's users subscribe, their conversations are made and joined; from
     /// then on nothing happens in them but messages, so a number without one is a message that its reader never got.
-    fn on_no_message(&mut self, slot: usize, seq: u64) {
+    pub(super) fn on_no_message(&mut self, slot: usize, seq: u64) {
         let wrong = u64::from(self.sessions[slot].reader.is_of_the_run(seq));
         self.verdict.add(Fault::Altered, wrong, || format!("number {seq} as user {slot} got it holds no message"));
     }
@@ -271,12 +296,12 @@ impl World {
             let paged = self.sessions[slot].reader.paged(event.seq, slot, &mut self.verdict);
             match (paged, frame::of_event(event)) {
                 (Paged::Fresh, Incoming::Message { seq, message, .. }) => {
-                    self.take_delivery(slot, seq, &message, net, now);
+                    self.take_delivery(slot, seq, &message, Seen::Missed, net, now);
                 }
                 (Paged::Known, Incoming::Message { seq, message, .. }) => {
-                    self.check_message(slot, seq, &message);
+                    self.check_message(slot, seq, &message, Seen::Missed);
                 }
-                _ => self.on_no_message(slot, event.seq),
+                _ => self.on_other(slot, event, Seen::Missed),
             }
         }
         if self.sessions[slot].reader.resumed(page.more) {

@@ -14,10 +14,10 @@ use super::{Flow, Kind, REFUSED_MAX, State, Timer, World, words};
 const MS: u64 = 1_000_000;
 
 /// The wait before a message whose outcome is unknown is sent again, unless the server names one.
-const UNKNOWN_AGAIN: u64 = 100 * MS;
+pub(super) const UNKNOWN_AGAIN: u64 = 100 * MS;
 
 /// The wait before the next message after a refusal, unless the server names one.
-const REFUSED_AGAIN: u64 = 10 * MS;
+pub(super) const REFUSED_AGAIN: u64 = 10 * MS;
 
 /// The request id of a sender's message.
 fn request_id(count: u64) -> u64 {
@@ -70,7 +70,7 @@ impl World {
 
     /// A message that is due, by this publisher.
     fn launch_by(&mut self, slot: usize, due: u64, net: &mut Net) {
-        if self.launched >= self.quota {
+        if self.launched >= self.quota || (self.mixing.is_some() && self.launch_change(slot, due, net)) {
             return;
         }
         self.launched += 1;
@@ -93,7 +93,8 @@ impl World {
             return;
         }
         let conversation = &self.conversations[session.conversation];
-        while outbox.flying < session.in_flight_max {
+        let changes = session.part.as_ref().map_or(0, |part| part.flying);
+        while outbox.flying + changes < session.in_flight_max {
             let Some((count, flight)) = outbox.next_waiting() else { break };
             if flight.sent {
                 flight.again = true;
@@ -173,7 +174,12 @@ impl World {
         }
         let place = Place { seq: message.seq, ordinal: message.ordinal };
         let conversation = self.sessions[slot].conversation;
-        self.conversations[conversation].ledger.acked(place, Imprint::new(key, message.time_ms), &mut self.verdict);
+        let conversation = &mut self.conversations[conversation];
+        conversation.ledger.acked(place, Imprint::new(key, message.time_ms), &mut self.verdict);
+        if let (Some(story), Some(part)) = (conversation.story.as_mut(), self.sessions[slot].part.as_mut()) {
+            story.offer(key, message.seq);
+            part.own_acked = part.own_acked.max(message.seq);
+        }
     }
 
     /// One of this sender's is finished, and another one follows in its window.
@@ -198,7 +204,7 @@ impl World {
         self.verdict.add(Fault::Altered, 1, || format!("user {slot} got an answer to send {id} without a message"));
     }
 
-    fn on_unasked(&mut self, slot: usize, id: u64) {
+    pub(super) fn on_unasked(&mut self, slot: usize, id: u64) {
         self.verdict.add(Fault::Duplicate, 1, || format!("user {slot} got an answer to {id}, which waits for none"));
     }
 

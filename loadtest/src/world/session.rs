@@ -3,6 +3,8 @@
 use crate::oracle::{Found, Reader};
 use crate::outbox::Outbox;
 
+use super::mixed::Part;
+
 /// How far a connection has come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum State {
@@ -27,6 +29,10 @@ pub(super) enum Control {
     History,
     Page,
     Renew,
+    /// Up to this number.
+    Mark(u64),
+    Unread,
+    List,
 }
 
 /// One user's connection.
@@ -52,10 +58,12 @@ pub(super) struct Session {
     pub(super) lost_at: Option<u64>,
     /// Sends that may wait for their answer at once.
     pub(super) in_flight_max: usize,
+    /// Where something is mixed in.
+    pub(super) part: Option<Box<Part>>,
 }
 
 impl Session {
-    pub(super) fn new(conversation: usize, publishes: bool, reads: bool) -> Self {
+    pub(super) fn new(conversation: usize, publishes: bool, reads: bool, mixed: bool) -> Self {
         Self {
             conversation,
             state: State::Away,
@@ -71,6 +79,7 @@ impl Session {
             began: None,
             lost_at: None,
             in_flight_max: 1,
+            part: mixed.then(Box::default),
         }
     }
 }
