@@ -1,5 +1,6 @@
-//! `kill -9` of the broker at random moments under 200 senders, and again on the same directory and port. The senders
-//! reconnect, resume and send again; the oracle then reads every timeline from its begin and must find nothing wrong.
+//! `kill -9` of the broker at random moments under 200 senders who also edit, delete, give emoji, mark and list, and again on
+//! the same directory and port. The senders reconnect, resume and send again; the oracle then reads every timeline from its
+//! begin, asks what is unread and for lists, and must find nothing wrong.
 //!
 //! The moment of each kill is a random number of messages stored since the start. The seed is printed; with
 //! `SWITCHYARD_SEED` it is played again. `SWITCHYARD_LONG=1` kills 20 times instead of 3.
@@ -28,7 +29,7 @@ impl Load {
     fn start(site: &Site, secs: u64, seed: u64, json: &Path) -> Self {
         let program = Path::new(env!("CARGO_BIN_EXE_switchyard")).with_file_name("loadtest");
         let child = Command::new(&program)
-            .args(["pairs", "--pairs", PAIRS, "--window", "1", "--warm", "0", "--drain", "120", "--quiet"])
+            .args(["pairs", "--pairs", PAIRS, "--window", "1", "--warm", "0", "--drain", "120", "--quiet", "--mix"])
             .args(["--secs", &secs.to_string(), "--seed", &seed.to_string(), "--target", &site.url()])
             .arg("--secret-file")
             .arg(site.data().join("dev-secret"))
@@ -100,6 +101,14 @@ fn nothing_acknowledged_is_lost_when_it_is_killed_under_load() {
     assert!(checked > 1_000, "{checked} acknowledged messages were checked");
     for violation in ["lost", "duplicates", "out_of_order", "gaps", "altered", "stale", "foreign"] {
         assert_eq!(oracle[violation], 0, "seed {seed}: {oracle}");
+    }
+    for violation in ["resurrected", "miscounted", "marks_back", "unread_wrong", "lists_wrong"] {
+        assert_eq!(oracle[violation], 0, "seed {seed}: {oracle}");
+    }
+    let changes = oracle["changes_checked"].as_u64().expect("a number");
+    assert!(changes > 100 && metrics["changes_unanswered"] == 0, "{changes} changes were checked: {metrics}");
+    for count in ["marks_checked", "unread_checked", "lists_checked"] {
+        assert!(oracle[count].as_u64() > Some(200), "{count}: {oracle}");
     }
     // Every sender was cut off by every kill, and nothing was given up.
     assert!(metrics["disconnects"].as_u64().is_some_and(|cut| cut >= 200 * rounds), "{metrics}");
