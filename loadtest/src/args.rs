@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
+use switchyard_protocol::limits::SUBSCRIPTIONS_MAX;
 
 use crate::letter::EDITED_SIZE_MIN;
 use crate::mix::Mix;
@@ -23,6 +24,8 @@ pub enum Scenario {
     Reconnect,
     /// A long timeline and a short one, then pages of both at random positions.
     Fill,
+    /// Users with many conversations each: connecting to all of them, a page of a list, the total of what is unread.
+    Lists,
     /// Raw TCP with batched writes and no promises: the least that pairs or a room can cost on this machine.
     Floor,
     /// The server side of `floor`, which starts it by itself.
@@ -78,7 +81,7 @@ pub struct Args {
     /// The issuer that signed tokens name; none unless given.
     #[arg(long)]
     pub issuer: Option<String>,
-    /// Connections (idle, reconnect).
+    /// Connections (idle, reconnect, lists).
     #[arg(long, default_value_t = 1_000)]
     pub connections: usize,
     /// Pairs of users (pairs, floor).
@@ -93,6 +96,18 @@ pub struct Args {
     /// Members of the room that send, in turns.
     #[arg(long, default_value_t = 8)]
     pub publishers: usize,
+    /// Only those who send connect, and nobody reads (room).
+    #[arg(long)]
+    pub absent: bool,
+    /// Conversations of each user (lists).
+    #[arg(long, default_value_t = 1_000)]
+    pub conversations: usize,
+    /// All users are in the same conversations (lists).
+    #[arg(long)]
+    pub shared: bool,
+    /// The users and conversations that an earlier run has made, by the name in its result (lists).
+    #[arg(long, value_name = "RUN")]
+    pub again: Option<String>,
     /// Messages of the long timeline (fill).
     #[arg(long, default_value_t = 100_000)]
     pub messages: u64,
@@ -197,13 +212,19 @@ impl Args {
         if self.rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
             return Err(UsageError("--rate is a number above 0"));
         }
+        if self.conversations == 0 || self.conversations > SUBSCRIPTIONS_MAX {
+            return Err(UsageError("--conversations is at least 1, and at most 1000"));
+        }
+        if self.absent && (self.scenario != Scenario::Room || self.by_delivery || self.mix().is_some()) {
+            return Err(UsageError("--absent is for a room, without --by-delivery and --mix"));
+        }
         if self.pairs == 0 || self.connections == 0 || self.members == Some(0) {
             return Err(UsageError("--pairs, --connections and --members are at least 1"));
         }
         let has_pairs = match self.scenario {
             Scenario::Pairs => true,
             Scenario::Floor | Scenario::FloorServe => self.members.is_none(),
-            Scenario::Idle | Scenario::Room | Scenario::Reconnect | Scenario::Fill => false,
+            Scenario::Idle | Scenario::Room | Scenario::Reconnect | Scenario::Fill | Scenario::Lists => false,
         };
         if self.both && !has_pairs {
             return Err(UsageError("--both is for pairs, and for floor without --members"));

@@ -3,6 +3,7 @@
 //! **Invariant:** knows the server by its protocol alone; nothing here is shared with the server's code but the frames.
 
 pub mod args;
+pub mod desk;
 pub mod engine;
 pub mod floor;
 pub mod frame;

@@ -120,6 +120,7 @@ fn name(scenario: Scenario) -> &'static str {
         Scenario::Room => "room",
         Scenario::Reconnect => "reconnect",
         Scenario::Fill => "fill",
+        Scenario::Lists => "lists",
         Scenario::Floor => "floor",
         Scenario::FloorServe => "floor-serve",
     }
@@ -140,6 +141,13 @@ fn params(args: &Args) -> Map<String, Value> {
         Scenario::Room => {
             put("members", args.room_members().into());
             put("publishers", args.publishers.into());
+            put("absent", args.absent.into());
+        }
+        Scenario::Lists => {
+            put("connections", args.connections.into());
+            put("conversations", args.conversations.into());
+            put("shared", args.shared.into());
+            put("again", args.again.clone().into());
         }
         Scenario::Fill => {
             put("messages", args.messages.into());

@@ -2,6 +2,7 @@
 
 mod chat;
 mod fill;
+mod lists;
 mod storm;
 
 use std::time::Duration;
@@ -55,6 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         Scenario::Idle => chat::idle(args),
         Scenario::Reconnect => storm::reconnect(args),
         Scenario::Fill => fill::fill(args),
+        Scenario::Lists => lists::lists(args),
         Scenario::Floor => Ok(Outcome { metrics: floor::run(args)?, ..Outcome::default() }),
         Scenario::FloorServe => bail!(UsageError("floor-serve is started by floor")),
     }

@@ -69,6 +69,8 @@ pub struct Shape {
     pub publishers: usize,
     /// Whether publishers read what is sent, too.
     pub publishers_read: bool,
+    /// Further members of each, who never connect.
+    pub absent: usize,
 }
 
 /// How messages follow each other.
@@ -192,7 +194,7 @@ impl std::fmt::Debug for World {
 impl Shape {
     /// So many direct conversations in which one user sends and the other reads.
     pub fn pairs(conversations: usize) -> Self {
-        Self { kind: Kind::Pair, conversations, members: 2, publishers: 1, publishers_read: false }
+        Self { kind: Kind::Pair, conversations, members: 2, publishers: 1, publishers_read: false, absent: 0 }
     }
 
     /// The same, in which both send and read.
@@ -202,7 +204,13 @@ impl Shape {
 
     /// One group that everybody reads.
     pub fn room(members: usize, publishers: usize) -> Self {
-        Self { kind: Kind::Room, conversations: 1, members, publishers, publishers_read: true }
+        Self { kind: Kind::Room, conversations: 1, members, publishers, publishers_read: true, absent: 0 }
+    }
+
+    /// One group of which only those who send are there, and nobody reads.
+    pub fn absent(members: usize, publishers: usize) -> Self {
+        let absent = members - publishers;
+        Self { publishers_read: false, absent, ..Self::room(publishers, publishers) }
     }
 }
 
@@ -266,6 +274,20 @@ impl World {
             launched: 0,
             pages: Pages::default(),
             mixing,
+        }
+    }
+
+    /// Members of a conversation, with those who never connect.
+    fn all_members(&self, conversation: usize) -> usize {
+        self.conversations[conversation].members.len() + self.plan.shape.absent
+    }
+
+    /// The name of a conversation's member, counted from its first.
+    fn member_name(&self, conversation: usize, member: usize) -> String {
+        let members = &self.conversations[conversation].members;
+        match members.clone().nth(member) {
+            Some(slot) => self.names[slot].clone(),
+            None => format!("{}-absent-{conversation}-{member}", self.plan.run),
         }
     }
 

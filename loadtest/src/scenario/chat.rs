@@ -25,7 +25,9 @@ pub(super) fn pairs(args: &Args) -> anyhow::Result<Outcome> {
 /// A few write to all.
 pub(super) fn room(args: &Args) -> anyhow::Result<Outcome> {
     let members = args.room_members();
-    talk(Bench::new(args, Shape::room(members, args.publishers.clamp(1, members)), flow(args))?)
+    let publishers = args.publishers.clamp(1, members);
+    let shape = if args.absent { Shape::absent(members, publishers) } else { Shape::room(members, publishers) };
+    talk(Bench::new(args, shape, flow(args))?)
 }
 
 fn talk(mut bench: Bench<'_>) -> anyhow::Result<Outcome> {

@@ -158,7 +158,7 @@ impl World {
         }
         let conversation = &self.conversations[session.conversation];
         let creates = conversation.members.start == slot;
-        if conversation.added < conversation.members.len() {
+        if conversation.added < self.all_members(session.conversation) {
             if creates {
                 self.create_or_add(slot, net);
             }
@@ -179,10 +179,11 @@ impl World {
     }
 
     fn create_or_add(&mut self, slot: usize, net: &mut Net) {
-        let conversation = &self.conversations[self.sessions[slot].conversation];
-        let from = conversation.members.start + conversation.added.max(1);
-        let upto = conversation.members.end.min(from + MEMBERS_PER_REQUEST_MAX);
-        let members = self.names[from..upto].to_vec();
+        let number = self.sessions[slot].conversation;
+        let conversation = &self.conversations[number];
+        let from = conversation.added.max(1);
+        let upto = self.all_members(number).min(from + MEMBERS_PER_REQUEST_MAX);
+        let members = (from..upto).map(|member| self.member_name(number, member)).collect();
         let control;
         let request = if conversation.added == 0 {
             control = Control::Create;
@@ -191,7 +192,7 @@ impl World {
             let name = (!direct).then(|| "room".to_owned());
             Request::Create(v1::Create { kind: kind.into(), members, name, avatar: None, context: None })
         } else {
-            control = Control::Add(upto - conversation.members.start);
+            control = Control::Add(upto);
             Request::Add(v1::Add { conversation: conversation.id.clone(), members })
         };
         self.request(slot, control, request, net);
@@ -296,14 +297,16 @@ impl World {
         }
         let conversation = self.sessions[slot].conversation;
         self.conversations[conversation].id = id.to_owned();
-        let added = self.conversations[conversation].members.len().min(1 + MEMBERS_PER_REQUEST_MAX);
+        let added = self.all_members(conversation).min(1 + MEMBERS_PER_REQUEST_MAX);
         self.on_added(slot, added, net);
     }
 
     fn on_added(&mut self, slot: usize, added: usize, net: &mut Net) {
-        let conversation = &mut self.conversations[self.sessions[slot].conversation];
+        let number = self.sessions[slot].conversation;
+        let all = self.all_members(number);
+        let conversation = &mut self.conversations[number];
         conversation.added = added;
-        if added < conversation.members.len() {
+        if added < all {
             self.advance(slot, net);
             return;
         }
