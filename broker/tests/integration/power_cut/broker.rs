@@ -1,5 +1,6 @@
 //! The whole broker under power cuts: what it acknowledged to its clients is there by history, once and in order, after
-//! any number of them, and what was sent without an answer is stored once when it is sent again.
+//! any number of them, edited, deleted and given emoji as was acknowledged; what was sent without an answer is stored once
+//! when it is sent again; and what is unread and a list shows follows from what is there.
 
 mod clients;
 mod ledger;
@@ -35,7 +36,11 @@ fn what_was_acknowledged_survives_power_cuts() {
     let campaign = Campaign::new(CUTS, |disk| disk);
     let result = campaign.run().unwrap_or_else(|error| panic!("seed {}: {error:?}", campaign.seed));
     assert_eq!(result.verdict, Verdict::default(), "seed {}: {result:?}", campaign.seed);
-    assert!(result.acknowledged > 0 && result.changes_lost > 0, "seed {}: {result:?}", campaign.seed);
+    assert!(
+        result.acknowledged > 0 && result.changed > 0 && result.changes_lost > 0,
+        "seed {}: {result:?}",
+        campaign.seed
+    );
 }
 
 /// Shows that the test above can fail: a disk that says it has synced and has not.
@@ -60,7 +65,9 @@ struct Campaign {
 struct Results {
     verdict: Verdict,
     acknowledged: usize,
-    /// Changes that were not synced when the power went.
+    /// Edits, deletions and emoji that were acknowledged.
+    changed: usize,
+    /// Changes of the disk that were not synced when the power went.
     changes_lost: u64,
 }
 
@@ -96,7 +103,7 @@ impl Campaign {
                 verdict = self.check(&ledger)?;
             }
         }
-        Ok(Results { verdict, acknowledged: ledger.acknowledged(), changes_lost })
+        Ok(Results { verdict, acknowledged: ledger.acknowledged(), changed: ledger.changes(), changes_lost })
     }
 
     /// Clients send until the power goes. Returns how many messages were acknowledged and how many changes at stake.

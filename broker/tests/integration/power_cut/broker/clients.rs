@@ -1,20 +1,19 @@
 //! The clients of the broker under test: pairs of users who write to each other through the SDK, and one who reads all.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
-use switchyard_client::protocol::v1::{History, Message};
+use switchyard_client::protocol::v1::{Changed, History, List, Message};
 use switchyard_client::{Client, ClientConfig, Draft, Error, StaticToken};
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::super::process::Event;
-use super::ledger::{Letter, Seen};
+use super::ledger::{Change, EMOJI, Found, Letter, Seen};
 
 /// Messages that each user has in flight.
 const IN_FLIGHT: usize = 4;
@@ -85,6 +84,7 @@ async fn work(
             client: connect(url, &users[user])?,
             other: users[user ^ 1].name.clone(),
             seen: Seen::default(),
+            to_change: Vec::new(),
         };
         tasks.spawn(writer.run(letters, stopped.clone()));
     }
@@ -93,6 +93,7 @@ async fn work(
         let seen = seen??;
         all.acknowledged.extend(seen.acknowledged);
         all.unanswered.extend(seen.unanswered);
+        all.changed.extend(seen.changed);
     }
     Ok(all)
 }
@@ -106,6 +107,14 @@ struct Writer {
     client: Client,
     other: String,
     seen: Seen,
+    /// Own messages that are to be changed next.
+    to_change: Vec<(Message, Change)>,
+}
+
+/// What is in flight, and what came of it.
+enum Flight {
+    Letter(Letter, Result<switchyard_client::Sent, Error>),
+    Change(Message, Result<Changed, Error>),
 }
 
 impl Writer {
@@ -122,16 +131,23 @@ impl Writer {
         let mut flights = JoinSet::new();
         loop {
             while flights.len() < IN_FLIGHT {
+                if let Some((message, change)) = self.to_change.pop() {
+                    let client = self.client.clone();
+                    flights.spawn(async move {
+                        let result = carry_out(&client, &message, change).await;
+                        Flight::Change(message, result)
+                    });
+                    continue;
+                }
                 let letter = again.next().unwrap_or_else(|| self.letter());
                 let text = Letter::text(&letter.client_id);
                 let draft = Draft { since: letter.since, ..Draft::text(&conversation, text) };
                 let pending = self.client.post(draft.client_id(&letter.client_id));
-                flights.spawn(async move { (letter, pending.await) });
+                flights.spawn(async move { Flight::Letter(letter, pending.await) });
             }
             tokio::select! {
                 answer = flights.join_next() => {
-                    let (letter, answer) = answer.context("some are in flight")??;
-                    self.take(letter, answer)?;
+                    self.take(answer.context("some are in flight")??)?;
                 }
                 _ = stopped.wait_for(|stopped| *stopped) => break,
             }
@@ -139,8 +155,7 @@ impl Writer {
         // What has no answer by now gets none: its server is gone.
         self.client.close_within(Duration::ZERO).await;
         while let Some(answer) = flights.join_next().await {
-            let (letter, answer) = answer?;
-            self.take(letter, answer)?;
+            self.take(answer?)?;
         }
         self.seen.unanswered.extend(again);
         Ok(self.seen)
@@ -151,9 +166,26 @@ impl Writer {
         Letter { user: self.user, client_id: format!("letter-{number}"), since: None }
     }
 
-    fn take(&mut self, letter: Letter, answer: Result<switchyard_client::Sent, Error>) -> anyhow::Result<()> {
+    fn take(&mut self, flight: Flight) -> anyhow::Result<()> {
+        let (letter, answer) = match flight {
+            Flight::Letter(letter, answer) => (letter, answer),
+            Flight::Change(message, Ok(_)) => {
+                self.seen.changed.push((message, true));
+                return Ok(());
+            }
+            Flight::Change(message, Err(Error::Unknown { .. } | Error::Closed(_))) => {
+                self.seen.changed.push((message, false));
+                return Ok(());
+            }
+            Flight::Change(message, Err(error)) => return Err(error).with_context(|| format!("changing {message:?}")),
+        };
         match answer {
-            Ok(sent) => self.seen.acknowledged.push(sent.message),
+            Ok(sent) => {
+                // Sent again, it may have been changed in an earlier round already.
+                let change = Change::of(&sent.message.client_id).filter(|_| !sent.duplicate);
+                self.to_change.extend(change.map(|change| (sent.message.clone(), change)));
+                self.seen.acknowledged.push(sent.message);
+            }
             Err(Error::Unknown { since }) => self.seen.unanswered.push(Letter { since, ..letter }),
             // Not sent in this round; in an earlier one it may have been.
             Err(Error::Closed(_)) => self.seen.unanswered.push(letter),
@@ -163,10 +195,18 @@ impl Writer {
     }
 }
 
-/// Reads each pair's conversation from its first message to its last.
-pub(super) fn read_all(url: &str, users: &[User]) -> anyhow::Result<BTreeMap<String, Vec<Message>>> {
+async fn carry_out(client: &Client, message: &Message, change: Change) -> Result<Changed, Error> {
+    match change {
+        Change::Edit => client.edit(&message.id, &Change::edited(&message.client_id), &[]).await,
+        Change::Delete => client.delete(&message.id).await,
+        Change::React => client.react(&message.id, EMOJI).await,
+    }
+}
+
+/// Reads each pair's conversation from its first message to its last, what both have not read, and a list.
+pub(super) fn read_all(url: &str, users: &[User]) -> anyhow::Result<Found> {
     Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let mut found = BTreeMap::new();
+        let mut found = Found::default();
         for pair in users.chunks_exact(2) {
             let client = connect(url, &pair[0])?;
             let conversation = client.create_direct(&pair[1].name, None).await?.conversation.id;
@@ -185,7 +225,16 @@ pub(super) fn read_all(url: &str, users: &[User]) -> anyhow::Result<BTreeMap<Str
                 }
                 messages.extend(page.messages);
             }
-            found.insert(conversation, messages);
+            for user in pair {
+                let counts = connect(url, user)?.unread(&[&conversation]).await?;
+                let counts = counts.conversations.into_iter().map(|one| (user.name.clone(), one));
+                found.unread.extend(counts);
+            }
+            for entry in client.list(List::default()).await?.conversations {
+                let newest = entry.last.map_or(0, |last| last.seq);
+                found.listed.insert(entry.conversation.unwrap_or_default().id, newest);
+            }
+            found.messages.insert(conversation, messages);
         }
         Ok(found)
     })
