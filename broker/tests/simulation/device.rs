@@ -16,13 +16,15 @@ pub(crate) const SECRET: &[u8] = b"a secret of the simulation, thirty-two bytes 
 /// What a ticket stands for.
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
-    Call(Call),
+    /// A request; and the highest number that anybody had been told of where it is about, when it was made.
+    Call(Call, u64),
     /// For events; which subscription of that conversation it was.
     Subscribe(String),
     SubscribeAll,
     Unsubscribe,
     Show,
     Typing,
+    Mark,
 }
 
 /// A message that may have been stored, to be sent again under its id.
@@ -54,6 +56,8 @@ pub(crate) struct Device {
     pub(crate) unsure: Vec<Unsure>,
     /// The conversations of the last list.
     pub(crate) list: Option<BTreeSet<String>>,
+    /// How far it has said since it was started that its user has read.
+    pub(crate) marked: BTreeMap<String, u64>,
     /// Where it shows that somebody types.
     pub(crate) typing: BTreeMap<String, Vec<String>>,
     next_ticket: u64,
@@ -78,6 +82,7 @@ impl Device {
             deeds_left: plan.deeds,
             unsure: Vec::new(),
             list: None,
+            marked: BTreeMap::new(),
             typing: BTreeMap::new(),
             next_ticket: 0,
             messages: 0,
@@ -92,6 +97,7 @@ impl Device {
         self.queue = 0;
         self.taking = false;
         self.typing.clear();
+        self.marked.clear();
         std::mem::take(&mut self.waiting)
     }
 

@@ -1,13 +1,16 @@
 //! The judge: compares what applications were told with what the store keeps, by rules of its own. It sees only what an
 //! application sees, and the rows.
 
-use std::collections::BTreeMap;
+mod changes;
+mod marks;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use switchyard_client::{Ended, Error, Event};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::v1::{self, event::Body, reply};
+use switchyard_protocol::v1::{self, reply};
 use switchyard_router::config::Retention;
 use switchyard_store::{BUCKET_ROWS, Seq};
 
@@ -15,6 +18,7 @@ use crate::disk::Disk;
 use crate::places;
 use crate::profile::Profile;
 use crate::timeline::{self, MESSAGE, Timeline};
+use changes::{Wish, is_shown};
 
 /// What an application was told of one submission of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +45,10 @@ pub(crate) struct Oracle {
     disk: Arc<Disk>,
     timelines: BTreeMap<ConversationKey, Timeline>,
     wanted: BTreeMap<(UserId, String), Wanted>,
+    /// Changes of messages that somebody asked for.
+    wishes: BTreeMap<ConversationKey, BTreeSet<Wish>>,
+    /// How far each has said that they have read.
+    said: BTreeMap<(ConversationKey, UserId), Seq>,
     /// The highest number of which a sender was told, by conversation.
     told: BTreeMap<ConversationKey, Seq>,
     retention: Retention,
@@ -57,6 +65,8 @@ impl Oracle {
             disk,
             timelines: BTreeMap::new(),
             wanted: BTreeMap::new(),
+            wishes: BTreeMap::new(),
+            said: BTreeMap::new(),
             told: BTreeMap::new(),
             retention: profile.config.retention,
             old_rows: profile.old_rows,
@@ -85,6 +95,16 @@ impl Oracle {
         for key in keys {
             self.timeline(&key);
         }
+    }
+
+    /// Rows are stored for certain: they are read now, for their texts may be overwritten later.
+    pub(crate) fn stored(&mut self, key: &ConversationKey) {
+        self.timeline(key);
+    }
+
+    /// The highest number that a sender was told of there.
+    pub(crate) fn told_in(&self, name: &str) -> Seq {
+        self.told.get(&places::key(name)).copied().unwrap_or(0)
     }
 
     pub(crate) fn submitted(&mut self, user: &UserId, send: &v1::Send) {
@@ -121,9 +141,10 @@ impl Oracle {
     fn told_of(&mut self, user: &UserId, send: &v1::Send, message: &v1::Message) {
         let key = places::key(&send.conversation);
         let seq = message.seq;
-        self.same_message(&key, message);
-        if (message.sender.as_str(), &message.client_id, &message.text) != (user.as_str(), &send.client_id, &send.text)
-        {
+        self.same_message(&key, user, 0, message);
+        // Sent again, it may have been changed meanwhile.
+        let changed = message.deleted || message.edited_ms.is_some() || message.text == send.text;
+        if (message.sender.as_str(), &message.client_id) != (user.as_str(), &send.client_id) || !changed {
             self.violate(format!("{user} sent {send:?} and was told of {message:?}"));
         }
         let after = self.wanted.get(&(user.clone(), send.client_id.clone())).map_or(0, |wanted| wanted.after);
@@ -141,12 +162,16 @@ impl Oracle {
         }
     }
 
-    fn same_message(&mut self, key: &ConversationKey, message: &v1::Message) {
+    /// A message in an answer is what is stored, as it was at some moment from `low` on.
+    fn same_message(&mut self, key: &ConversationKey, user: &UserId, low: Seq, message: &v1::Message) {
         let (timeline, durable) = self.timeline(key);
-        let at = usize::try_from(message.seq).unwrap();
-        let stored = timeline.entries.get(at).map(|entry| timeline::message(key, message.seq, &entry.row));
-        if at >= durable || stored.as_ref() != Some(message) {
-            self.violate(format!("told of {message:?}, stored ({durable} for certain) is {stored:?}"));
+        if !is_shown(timeline, durable, key, Some(user), low, message) {
+            let at = usize::try_from(message.seq).unwrap();
+            let stored = timeline.entries.get(at).map(|entry| timeline::message(key, message.seq, &entry.row));
+            let changes = timeline.annotations.get(&message.seq);
+            let problem =
+                format!("told of {message:?}, stored ({durable} for certain) is {stored:?}, changed by {changes:?}");
+            self.violate(problem);
         }
     }
 
@@ -209,15 +234,10 @@ impl Oracle {
         if seq != next {
             self.violate(format!("{user} expects number {next} and gets {event:?}"));
         }
+        let same = self.is_event(user, &key, seq, event);
         let (timeline, durable) = self.timeline(&key);
         let at = usize::try_from(seq).unwrap();
-        let stored = timeline.entries.get(at).map(|entry| timeline::event(&key, seq, &entry.row).body);
-        let same = match (event, &stored) {
-            (Event::Message(message), Some(Some(Body::Message(stored)))) => message == stored,
-            (Event::Members { change, .. }, Some(Some(Body::Members(stored)))) => change == stored,
-            (Event::Changed { change, .. }, Some(Some(Body::Change(stored)))) => change == stored,
-            _ => false,
-        };
+        let stored = timeline.entries.get(at).map(|_| timeline.live(&key, seq).body);
         // A member of the state before it or of any later one: whoever came back may read what was missed.
         let states = timeline.entries.get(at.saturating_sub(1)..durable).unwrap_or_default();
         let reads = states.iter().rev().any(|entry| entry.role(user).is_some());
@@ -244,11 +264,11 @@ impl Oracle {
         }
     }
 
-    /// An application has read a page.
-    pub(crate) fn page(&mut self, user: &UserId, name: &str, page: &v1::Page) {
+    /// An application has read a page, which must show what anybody had been told of up to `low` when it was asked for.
+    pub(crate) fn page(&mut self, user: &UserId, name: &str, page: &v1::Page, low: Seq) {
         let key = places::key(name);
         for message in &page.messages {
-            self.same_message(&key, message);
+            self.same_message(&key, user, low, message);
         }
         let (timeline, _) = self.timeline(&key);
         if !timeline.entries.iter().any(|entry| entry.role(user).is_some()) {
@@ -287,6 +307,7 @@ impl Oracle {
         let keys: Vec<ConversationKey> = self.disk.inner().rows.keys().cloned().collect();
         for key in &keys {
             self.rows_are_wanted(key);
+            self.changes_are_wanted(key);
         }
         let mut wrong = Vec::new();
         for ((user, client_id), wanted) in &self.wanted {

@@ -39,6 +39,9 @@ const STEPS_MAX: u64 = 300_000;
 /// back-off, and the longest wait for an answer, some of them twice.
 const CALM_US: u64 = 300 * SECOND_US;
 
+/// Within this time SDKs have said all marks, also those that were refused for now, and owners have stored them.
+const MARKS_SAID_US: u64 = 6 * SECOND_US;
+
 /// How often it is looked whether everything has come to rest.
 const LOOK_US: u64 = SECOND_US / 4;
 
@@ -111,6 +114,8 @@ pub(crate) struct World {
     events: BTreeMap<(u64, u64), Event>,
     order: u64,
     healed: bool,
+    /// Nothing happens any more: answers are of the last moment.
+    resting: bool,
     /// Everybody was told to go: nobody minds what is not answered.
     leaving: bool,
     steps: u64,
@@ -137,6 +142,7 @@ impl World {
             order: 0,
             healed: false,
             leaving: false,
+            resting: false,
             steps: 0,
             seen: BTreeMap::new(),
             hash: None,
@@ -228,13 +234,24 @@ impl World {
         }
     }
 
-    /// Everybody lists, and once more: the first has conversations loaded, which may write rows again that a crash took.
-    /// Then lists are what the rows say.
+    /// Everybody lists, and once more with all that there is to read and to count: the first has conversations loaded, which
+    /// may write rows again that a crash took, and what was said of marks is stored meanwhile. Then all is what the rows say.
     fn list_all(&mut self) {
-        for _ in 0..2 {
+        for round in 0..2 {
+            self.resting = round > 0;
+            if self.resting {
+                self.go_on_for(MARKS_SAID_US);
+            }
             for device in 0..self.devices.len() {
                 self.devices[device].list = None;
                 self.call(device, Call::List(v1::List { limit: 100, ..v1::List::default() }), None);
+                for name in if self.resting { self.places.clone() } else { Vec::new() } {
+                    if self.oracle.is_member(&self.devices[device].user, &name) {
+                        self.call(device, Call::Unread(v1::Unread { conversations: vec![name.clone()] }), None);
+                        let history = v1::History { conversation: name, limit: 200, ..v1::History::default() };
+                        self.call(device, Call::History(history), None);
+                    }
+                }
             }
             while self.intact() && self.devices.iter().any(|device| !device.waiting.is_empty()) {
                 let Some(((at, _), event)) = self.events.pop_first() else { break };
@@ -254,6 +271,21 @@ impl World {
                 self.oracle.violations.push(problem);
             }
         }
+    }
+
+    /// Lets time pass.
+    fn go_on_for(&mut self, us: u64) {
+        let end_us = self.now_us + us;
+        while self.intact()
+            && let Some(entry) = self.events.first_entry()
+            && entry.key().0 <= end_us
+        {
+            let ((at, _), event) = entry.remove_entry();
+            self.now_us = at;
+            self.steps += 1;
+            self.happen(event);
+        }
+        self.now_us = end_us;
     }
 
     /// Everybody goes, and nothing is left in the process.

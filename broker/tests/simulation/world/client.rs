@@ -11,6 +11,7 @@ use switchyard_protocol::v1::{self, ServerFrame, reply};
 
 use super::{Event, World};
 use crate::device::{Asked, Unsure};
+use crate::places;
 use crate::wire;
 
 impl World {
@@ -153,7 +154,10 @@ impl World {
         let Some(next) = it.readings.get(name).copied() else {
             return self.oracle.violations.push(format!("{} gets what it does not read: {event:?}", it.name));
         };
-        if let switchyard_client::Event::Typing { users, .. } = event {
+        if let switchyard_client::Event::Marks { marks, .. } = event {
+            self.oracle.marks_told(&it.user, name, marks);
+            self.seen.entry("marks are told").and_modify(|times| *times += 1).or_insert(1);
+        } else if let switchyard_client::Event::Typing { users, .. } = event {
             if users.is_empty() {
                 it.typing.remove(name);
             } else {
@@ -207,10 +211,10 @@ impl World {
             return self.oracle.violations.push(format!("{} gets an answer to {ticket:?} once more", it.name));
         };
         match asked {
-            Asked::Call(Call::Send(send) | Call::SendChosen(send)) => self.sent(device, send, result),
-            Asked::Call(call) => self.answered(device, &call, result),
+            Asked::Call(Call::Send(send) | Call::SendChosen(send), _) => self.sent(device, send, result),
+            Asked::Call(call, low) => self.answered(device, &call, low, result),
             Asked::SubscribeAll => self.reads_all(device, result),
-            Asked::Unsubscribe | Asked::Typing => {}
+            Asked::Unsubscribe | Asked::Typing | Asked::Mark => {}
             Asked::Show => self.shown(device, result),
             Asked::Subscribe(name) => self.subscribed(device, &name, result),
         }
@@ -296,7 +300,7 @@ impl World {
         }
     }
 
-    fn answered(&mut self, device: usize, call: &Call, result: Result<reply::Result, Error>) {
+    fn answered(&mut self, device: usize, call: &Call, low: u64, result: Result<reply::Result, Error>) {
         let user = self.devices[device].user.clone();
         match (call, result) {
             (_, Ok(reply::Result::Created(created))) => {
@@ -306,20 +310,63 @@ impl World {
                 }
             }
             (Call::List(_), Ok(reply::Result::Listed(page))) => {
+                for entry in &page.conversations {
+                    self.oracle.listing(&user, entry, self.resting);
+                }
                 let ids = page.conversations.into_iter().filter_map(|entry| Some(entry.conversation?.id));
                 self.devices[device].list = Some(ids.collect());
                 self.saw("a list is read");
             }
             (Call::History(history), Ok(reply::Result::Page(page))) => {
-                self.oracle.page(&user, &history.conversation, &page);
+                let resting = self.resting;
+                let low = if resting { self.oracle.head(&places::key(&history.conversation)) } else { low };
+                self.oracle.page(&user, &history.conversation, &page, low);
                 self.saw("a page is read");
             }
+            (Call::Edit(_) | Call::Delete(_) | Call::React(_), Ok(reply::Result::Changed(changed))) => {
+                self.oracle.message_changed(&user, call, &changed);
+                self.saw(match call {
+                    Call::Edit(_) => "a message is edited",
+                    Call::Delete(_) => "a message is deleted",
+                    _ => "an emoji is given or taken away",
+                });
+            }
+            (Call::Edit(_) | Call::Delete(_) | Call::React(_), Err(Error::Rejected { .. })) => {
+                self.saw("a change of a message is rejected");
+            }
+            (Call::Unread(_), Ok(reply::Result::Unread(counts))) => self.counted(device, &user, &counts, low),
             (_, Ok(reply::Result::Changed(changed))) => {
                 self.oracle.changed(&user, &changed);
                 self.saw("members or names change");
             }
             _ => {}
         }
+    }
+
+    fn counted(&mut self, device: usize, user: &switchyard_protocol::id::UserId, counts: &v1::UnreadCounts, low: u64) {
+        for one in counts.conversations.iter().filter(|one| one.error.is_none()) {
+            let low = if self.resting { self.oracle.head(&places::key(&one.conversation)) } else { low };
+            self.oracle.unread(user, &one.conversation, (one.read, one.unread), low);
+            let marked = self.devices[device].marked.get(&one.conversation).copied().unwrap_or(0);
+            if self.resting && one.read < marked {
+                let name = &self.devices[device].name;
+                let problem = format!("{name} has said {marked} of {}, and is told {one:?}", one.conversation);
+                self.oracle.violations.push(problem);
+            }
+        }
+        self.saw("unread messages are counted");
+    }
+
+    /// An application says how far its user has read.
+    pub(super) fn mark(&mut self, device: usize, conversation: &str) {
+        let it = &mut self.devices[device];
+        let Some(next) = it.readings.get(conversation).copied().flatten().filter(|next| *next > 1) else { return };
+        let read = 1 + self.rng.below(next - 1);
+        let said = it.marked.entry(conversation.to_owned()).or_default();
+        *said = read.max(*said);
+        let (user, ticket) = (it.user.clone(), it.ticket(Asked::Mark));
+        self.oracle.marked(&user, conversation, read);
+        self.give(device, Input::Mark { ticket, conversation: conversation.to_owned(), read, delivered: 0 });
     }
 
     /// Everybody hears of a conversation.
@@ -338,7 +385,17 @@ impl World {
             let user = self.devices[device].user.clone();
             self.oracle.submitted(&user, send);
         }
-        let ticket = self.devices[device].ticket(Asked::Call(call.clone()));
+        let user = self.devices[device].user.clone();
+        self.oracle.wished(&user, &call);
+        let low = match &call {
+            Call::History(history) => self.oracle.told_in(&history.conversation),
+            Call::Unread(v1::Unread { conversations }) => match &conversations[..] {
+                [one] => self.oracle.told_in(one),
+                _ => 0,
+            },
+            _ => 0,
+        };
+        let ticket = self.devices[device].ticket(Asked::Call(call.clone(), low));
         self.give(device, Input::Submit { ticket, call, timeout });
     }
 

@@ -47,9 +47,11 @@ impl World {
         let place = self.rng.below(self.places.len() as u64) as usize;
         let name = self.places[place].clone();
         match self.rng.below(100) {
-            0..50 => self.send(device, &name),
+            0..33 => self.send(device, &name),
+            33..50 => self.change_message(device, name),
             50..55 => (0..self.rng.within(3, 15)).for_each(|_| self.send(device, &name)),
-            55..65 => self.read_anew(device, &name),
+            55..60 => self.read_anew(device, &name),
+            60..65 => self.mark(device, &name),
             65..69 => self.unsubscribe(device, &name),
             69..78 => self.change(device, name),
             78..86 => self.look(device, name),
@@ -129,8 +131,40 @@ impl World {
         self.call(device, call, None);
     }
 
+    /// A message is edited, deleted or given an emoji; mostly one's own, and at times what is none.
+    fn change_message(&mut self, device: usize, conversation: String) {
+        let user = self.devices[device].user.clone();
+        let what = self.rng.below(10);
+        let any = self.rng.chance(200);
+        let newest = self.oracle.head(&places::key(&conversation));
+        let mut seq = 1 + self.rng.below(newest + 1);
+        for _ in 0..8 {
+            let sender = if what < 6 { Some(&user) } else { None };
+            if any || self.oracle.is_message(&conversation, seq, sender) {
+                break;
+            }
+            // Mostly a new one: that is told while it is changed.
+            let back = if self.rng.chance(500) { self.rng.below(10).min(newest) } else { self.rng.below(newest + 1) };
+            seq = newest - back;
+        }
+        let call = match what {
+            0..4 => {
+                let (_, text) = self.devices[device].message(0);
+                Call::Edit(v1::Edit { conversation, seq, text, ..v1::Edit::default() })
+            }
+            4..6 => Call::Delete(v1::Delete { conversation, seq, id: None }),
+            _ => {
+                let emoji = (*self.rng.pick(&["+1", "-1"])).to_owned();
+                let remove = self.rng.chance(400);
+                Call::React(v1::React { conversation, seq, id: None, emoji, remove })
+            }
+        };
+        self.call(device, call, None);
+    }
+
     fn look(&mut self, device: usize, conversation: String) {
-        let call = match self.rng.below(5) {
+        let call = match self.rng.below(7) {
+            5..7 => Call::Unread(v1::Unread { conversations: vec![conversation] }),
             4 => Call::List(v1::List::default()),
             0 => Call::Get(v1::Get { conversation }),
             1 => Call::Members(v1::Members { conversation, after: None, limit: 0 }),
@@ -157,7 +191,7 @@ impl World {
         let seed = self.rng.next();
         let lost = self.devices[device].restart(device, seed);
         for asked in lost.into_values() {
-            if let Asked::Call(Call::Send(send) | Call::SendChosen(send)) = asked {
+            if let Asked::Call(Call::Send(send) | Call::SendChosen(send), _) = asked {
                 let user = self.devices[device].user.clone();
                 self.oracle.abandoned(&user, &send.client_id);
             }

@@ -111,6 +111,7 @@ impl World {
     fn confirm(&mut self, batch: Batch) {
         let confirmed = !self.rng.chance(self.plan.profile.faults.barrier);
         self.disk.inner().barrier(&batch, confirmed);
+        self.oracle.stored(&batch.key);
         let key = batch.key.clone();
         let outcome = if confirmed { CommitOutcome::Committed } else { CommitOutcome::Unknown(batch) };
         self.complete(Input::Committed { key, outcome });
