@@ -89,7 +89,7 @@ impl<L: EdgeLink> Door<L> {
         readers.last = event.seq;
         let mut forms = Forms::new(&event.frame);
         let queue_bytes_max = self.shared.config.room.queue_bytes_max;
-        for reader in &readers.list {
+        for reader in readers.iter() {
             if event.seq <= reader.after {
                 continue;
             }
@@ -124,7 +124,7 @@ impl<L: EdgeLink> Door<L> {
     fn put_out(&mut self, event: &LiveEvent) {
         let Some(readers) = self.readers.get_mut(&event.key) else { return };
         let mut gone = Vec::new();
-        for reader in &readers.list {
+        for reader in readers.iter() {
             let Some(connection) = self.connections.get_mut(reader.slot as usize) else { continue };
             let Stage::Open(open) = &mut connection.stage else { continue };
             if open.session.user().is_some_and(|user| event.removed.contains(user)) {
@@ -146,8 +146,7 @@ impl<L: EdgeLink> Door<L> {
         };
         readers.last = readers.last.max(head);
         let head = readers.last;
-        let slots: Vec<u32> =
-            readers.list.iter().filter(|reader| reader.after < head).map(|reader| reader.slot).collect();
+        let slots: Vec<u32> = readers.iter().filter(|reader| reader.after < head).map(|reader| reader.slot).collect();
         for slot in slots {
             self.tell_head(slot, (key.conversation, head));
         }
@@ -231,7 +230,7 @@ impl<L: EdgeLink> Door<L> {
     /// Tells of events that gave way, unless the conversation is not read any more.
     fn tell_mark(&mut self, slot: u32, mark: Mark) {
         let Some(key) = self.key(slot, mark.0) else { return };
-        let reads = self.readers.get_mut(&key).is_some_and(|readers| readers.list.iter().any(|it| it.slot == slot));
+        let reads = self.readers.get_mut(&key).is_some_and(|readers| readers.has(slot));
         if reads {
             self.tell_head(slot, mark);
         }

@@ -24,7 +24,7 @@ impl<L: EdgeLink> Door<L> {
         let whole = frame::encode_server(Form::Proto, &event(conversation, common, missed));
         let mut forms = Forms::new(&whole);
         let mut own = Vec::new();
-        for reader in &readers.list {
+        for reader in readers.iter() {
             let Some(connection) = self.connections.get_mut(reader.slot as usize) else { continue };
             let Stage::Open(open) = &connection.stage else { continue };
             if now.own {
@@ -53,7 +53,7 @@ impl<L: EdgeLink> Door<L> {
     /// Tells a session that has taken all that waited of marks that it was not told, if it reads the conversation still.
     pub(super) fn tell_marks_missed(&mut self, slot: u32, conversation: ConversationId) {
         let Some(key) = self.key(slot, conversation) else { return };
-        let reads = self.readers.get_mut(&key).is_some_and(|readers| readers.list.iter().any(|it| it.slot == slot));
+        let reads = self.readers.get_mut(&key).is_some_and(|readers| readers.has(slot));
         if reads {
             self.tell(slot, &event(conversation, Vec::new(), true));
         }
