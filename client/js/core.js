@@ -6,16 +6,20 @@
 // | link.js          | tokens, connecting, welcome, silence, draining, closing                |
 // | calls.js         | the application's requests: keeping, sending, repeating, giving up     |
 // | subscriptions.js | whose events are wanted, asking for them, each once and in order       |
+// | all.js           | all of the user's conversations, as they come and go                   |
 // | showing.js       | what is shown, and who types there                                     |
+// | marks.js         | how far this user has come, and others                                 |
 // | outbox.js, timeline.js, timers.js | the state that these decide over                      |
 //
 // Inputs: open, tick, nudge (the network may have come or gone), token, connected, disconnected, frame, submit, subscribe,
-// unsubscribe, show, typing, restored, kept, close. Effects: askForToken, connect, send, disconnect, deliver, complete,
+// unsubscribe, subscribeAll, show, typing, mark, restored, kept, close. Effects: askForToken, connect, send, disconnect, deliver, complete,
 // state, keep, forget, wakeAt.
 
+import { All } from "./all.js";
 import { Calls } from "./calls.js";
 import { Link } from "./link.js";
 import { REQUEST_TIMEOUT } from "./limits.js";
+import { Marks } from "./marks.js";
 import { Showing } from "./showing.js";
 import { Subscriptions } from "./subscriptions.js";
 import { Timers } from "./timers.js";
@@ -35,7 +39,9 @@ export class Core {
     this.link = new Link(this, device);
     this.calls = new Calls(this);
     this.subscriptions = new Subscriptions(this);
+    this.all = new All(this);
     this.showing = new Showing(this);
+    this.marks = new Marks(this);
   }
 
   /** Takes in what happened by `now`; gives what is to be done, in order. */
@@ -55,7 +61,7 @@ export class Core {
   }
 
   #takeIn(input) {
-    const { link, calls, subscriptions, showing } = this;
+    const { link, calls, subscriptions, all, showing, marks } = this;
     switch (input.type) {
       case "open": return link.open();
       case "tick": this.#wakeAt = Infinity; return undefined;
@@ -69,8 +75,10 @@ export class Core {
       case "kept": return calls.onKept(input.ticket, input.text);
       case "subscribe": return subscriptions.subscribe(input.ticket, input.conversation, input.after);
       case "unsubscribe": return subscriptions.unsubscribe(input.ticket, input.conversation);
+      case "subscribeAll": return all.subscribe(input.ticket);
       case "show": return showing.show(input.ticket, input.conversations);
       case "typing": return showing.typing(input.conversation, input.on);
+      case "mark": return marks.mark(input.conversation, input.to);
       case "close": return link.close(input.patience);
       default: throw new TypeError(`unknown input ${input.type}`);
     }
@@ -128,7 +136,9 @@ export class Core {
       case "retry": return this.calls.retry(Number(of));
       case "lane": return this.calls.releaseLane(of);
       case "subscription": return this.subscriptions.fetchAgain(of);
-      // "fetch", "unsubscribe" and "show" only let the pump go on.
+      case "all": return this.all.askAgain();
+      case "mark": return this.marks.sayAgain(of);
+      // "fetch", "unsubscribe", "show" and "marks" only let the pump go on.
       default: return undefined;
     }
   }
@@ -142,11 +152,13 @@ export class Core {
       this.subscriptions.pumpFetches();
       this.subscriptions.pumpUnsubscribes();
       this.showing.pump();
+      this.all.pump();
       this.calls.pump();
+      this.marks.pump();
     } else if (link.phase === "live" && this.flights.size === 0) {
       link.moveNow();
     }
-    if (link.closing && this.calls.outbox.size === 0) link.finish({ by: "application" });
+    if (link.closing && this.calls.outbox.size === 0 && this.marks.isSaid) link.finish({ by: "application" });
   }
 
   /** Sends a request on the present connection. `purpose` has `answered(data, error, id)`, and may have `late(id)`,

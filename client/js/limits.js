@@ -91,5 +91,14 @@ export const HEADS_MAX = 4_096;
 export const TYPING_REPEAT = 3_000;
 export const TYPING_LASTS = 6_000;
 
+/** A server has stored a mark this long after it answered it, and so long the next mark of the same conversation waits. */
+export const MARK_STORED_WITHIN = 1_000;
+
+/** Conversations whose marks are kept before those that are stored for certain are let go. */
+export const MARKED_KEPT_MAX = 64;
+
+/** Conversations in which marks wait to be said, at most. */
+export const MARKED_MAX = 4_096;
+
 /** How long `close` waits for what is unsent. */
 export const CLOSE_TIMEOUT = 5_000;

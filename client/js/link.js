@@ -248,7 +248,9 @@ export class Link {
     this.phase = "waiting";
     this.moving = false;
     this.#core.subscriptions.detachAll();
+    this.#core.all.forgetConnection();
     this.#core.showing.forgetConnection();
+    this.#core.marks.forgetConnection();
     this.#core.cutOffAll();
     if (wasLive) this.#say("connecting");
   }
@@ -335,7 +337,9 @@ export class Link {
     this.closing = false;
     this.#core.calls.endAll(this.closedError());
     this.#core.subscriptions.endAll(this.closedError());
+    this.#core.all.endAll(this.closedError());
     this.#core.showing.endAll(this.closedError());
+    this.#core.marks.endAll(this.closedError());
     this.#say("closed", { closed });
   }
 

@@ -29,6 +29,7 @@ export class Subscriptions {
       return;
     }
     this.#unsubscribing.delete(conversation);
+    this.#core.all.takes(conversation);
     let timeline = this.timelines.get(conversation);
     if (!timeline) this.timelines.set(conversation, (timeline = new Timeline(this.#core.nextId)));
     if (after !== undefined) {
@@ -44,10 +45,40 @@ export class Subscriptions {
   }
 
   unsubscribe(ticket, conversation) {
+    this.#core.all.leaves(conversation);
     const timeline = this.#drop(conversation);
     for (const waiting of timeline?.tickets ?? []) this.#core.complete(waiting, undefined, unsubscribed());
     if (timeline && ["greeting", "live"].includes(this.#core.link.phase)) this.#unsubscribing.add(conversation);
     this.#core.complete(ticket, {});
+  }
+
+  /** One of all conversations, which the server sends from `head` on; events up to `newest` exist. `begun` is called before
+   * any of its events if it is new here. */
+  attach(conversation, head, newest, begun) {
+    let timeline = this.timelines.get(conversation);
+    if (timeline) {
+      timeline.head = Math.max(timeline.head, newest);
+    } else {
+      timeline = new Timeline(this.#core.nextId);
+      timeline.position = head;
+      timeline.head = newest;
+      timeline.attached = true;
+      this.#unsubscribing.delete(conversation);
+      this.timelines.set(conversation, timeline);
+      begun();
+    }
+    this.#lookAfter(conversation);
+  }
+
+  /** Has the server told that nobody wants this conversation. */
+  tellUnwanted(conversation) {
+    this.#unsubscribing.add(conversation);
+  }
+
+  /** Whether the server is being told so. */
+  isUnsubscribing(conversation) {
+    if (this.#unsubscribing.has(conversation)) return true;
+    return [...this.#core.flights.values()].some(({ purpose }) => purpose.unsubscribes?.includes(conversation));
   }
 
   /** Queues a timeline for the next request for events, unless it is under way already. */
@@ -238,6 +269,7 @@ export class Subscriptions {
     for (const name of conversations) this.#unsubscribing.delete(name);
     this.#core.request("unsubscribe", { conversations }, {
       kind: "unsubscribe",
+      unsubscribes: conversations,
       answered: (data, error) => this.#onUnsubscribed(conversations, error),
     });
   }
@@ -253,10 +285,21 @@ export class Subscriptions {
   /** An event that is neither the connection's nor the token's. */
   onEvent(event) {
     const name = event.conversation;
+    if (event.event === "listed") {
+      this.#core.all.onListed(event);
+      return;
+    }
     const timeline = this.timelines.get(name);
-    if (!timeline) return;
+    if (!timeline) {
+      this.#core.all.onEventOfUnknown(event);
+      return;
+    }
     if (event.event === "typing") {
       this.#core.showing.tell(name, event);
+      return;
+    }
+    if (event.event === "marks") {
+      this.#core.marks.onMarks(event);
       return;
     }
     if (event.event === "head" || event.event === "gap") timeline.head = Math.max(timeline.head, event.head);
@@ -324,6 +367,7 @@ export class Subscriptions {
     if (!timeline) return undefined;
     this.timelines.delete(name);
     this.#core.showing.forget(name);
+    this.#core.marks.forget(name);
     if (timeline.position !== null) this.#core.calls.remember(name, { head: timeline.head, first: 0 });
     timeline.forgetHeld(this.#held);
     this.#core.timers.cancel(`subscription:${name}`);

@@ -60,11 +60,29 @@ export class Client {
    * present end. Waits until the server has confirmed it, however long that takes. */
   subscribe(conversation: string, options?: { after?: number }): Promise<{ conversation: string; head: number }>;
   unsubscribe(conversation: string): Promise<void>;
+  /** Events of all conversations of the user from now on, the newest 1,000 of them, and of those that come later: `listed`
+   * and `unlisted` tell of them. Gives those that are read, each with the number from which its events come; older ones
+   * come by `list` and `history`. Those that are subscribed already go on where they are. */
+  subscribeAll(): Promise<SubscribedAll>;
   /** The conversations that are shown now, in place of those before: 8 at most, each subscribed. */
   open(conversations: string[]): Promise<{ opened: (Typing & { error?: WireError })[] }>;
   /** The user types, or has stopped. To be called with every key. */
   typing(conversation: string, on: boolean): void;
 
+  /** The user has read everything up to the number `read`, or received everything up to `delivered`. Marks only rise, and
+   * what is read is received. To be called with every message: the server is told once a second and conversation, and
+   * again after a lost connection. `marked` tells what it made of it, `unmarked` that it is given up. */
+  mark(conversation: string, to: { read?: number; delivered?: number }): void;
+  /** How far the members have come, in the order of their ids, after one of them; with `seq`, only those who have read that
+   * far. `marks` tells when they come farther. */
+  marks(conversation: string, page?: { seq?: number; after?: string; limit?: number }): Promise<MarkPage>;
+  /** Who has read a message, and when. */
+  seenBy(message: string, page?: { after?: string; limit?: number }): Promise<MarkPage>;
+  /** How many messages of each of these conversations the user has not read, and of all together; 200 at most. */
+  unread(conversations: string[]): Promise<UnreadCounts>;
+
+  /** A page of the user's conversations, newest activity first. */
+  list(page?: ListPage): Promise<Listed>;
   members(conversation: string, page?: { after?: string; limit?: number }): Promise<{ members: Member[]; more: boolean }>;
   add(conversation: string, members: string[]): Promise<Changed>;
   remove(conversation: string, member: string): Promise<Changed>;
@@ -98,6 +116,18 @@ export interface Events {
   gap: { event: "gap"; conversation: string; missed_from: number; first_available: number };
   /** Who types in an open conversation, in place of what was told before. */
   typing: Typing & { event: "typing" };
+  /** Members have come farther, to where this says now; above 100 members the user's own marks alone. A message is not
+   * followed by it, though it moves its sender's marks. The first after a reconnect may tell what is known already. */
+  marks: { event: "marks"; conversation: string; marks: MemberMarks[] };
+  /** The server has taken a mark of this client: the user's marks as they are now, and what they leave unread. */
+  marked: { event: "marked"; conversation: string; marks: MemberMarks; unread: number };
+  /** A mark of this client is given up: the server refused it, or the client was closed before it was sent. */
+  unmarked: { event: "unmarked"; conversation: string; read: number; delivered: number; error: SwitchyardError };
+  /** After `subscribeAll`: a conversation came to the user's list. `listing` is missing if that was while there was no
+   * connection; without `head` its events do not come, as too many conversations are read already. */
+  listed: { event: "listed"; conversation: string; listing?: Listing; head?: number };
+  /** After `subscribeAll`: a conversation went from the user's list. */
+  unlisted: { event: "unlisted"; conversation: string };
   /** No more events come from this conversation: the user was removed, or the server refused to go on. */
   ended: { event: "ended"; conversation: string; reason: "removed" | "refused"; error?: SwitchyardError };
   /** A message of this client is stored. */
@@ -200,6 +230,10 @@ export interface Conversation {
   closed: boolean;
   /** The ids of its pinned messages, in the order in which they were pinned. */
   pins?: string[];
+  /** Messages that the asker has not read: not their own, and not SYSTEM. */
+  unread: number;
+  /** The number up to which they have. */
+  read: number;
 }
 
 export interface Message {
@@ -256,6 +290,64 @@ export interface Page {
   head: number;
   /** There are more in the direction that was asked for. */
   more: boolean;
+}
+
+export interface ListPage {
+  /** 50 if it is not given, and 100 at most. */
+  limit?: number;
+  /** Where the page before ended, with the same narrowing. */
+  cursor?: string;
+  kind?: "direct" | "group";
+  /** Part of its name, or of the other's id in a direct conversation, whatever the case. */
+  name?: string;
+  state?: "open" | "closed";
+}
+
+export interface Listed {
+  conversations: Listing[];
+  /** There are older ones: ask again with the cursor. */
+  more: boolean;
+  cursor?: string;
+}
+
+/** A conversation in a list. */
+export interface Listing {
+  conversation: Conversation;
+  /** Its newest message, if there is one. */
+  last?: Message;
+  /** When its newest event happened; lists are sorted by it. */
+  activity_ms: number;
+  /** The other one in a direct conversation. */
+  peer?: string;
+}
+
+export interface SubscribedAll {
+  subscribed: { conversation: string; head: number; error?: WireError }[];
+  /** How many conversations the user has; with an error the server could not say. */
+  all: { total: number; error?: WireError };
+}
+
+/** How far a member has come, and when. */
+export interface MemberMarks {
+  user: string;
+  read: number;
+  read_ms: number;
+  delivered: number;
+  delivered_ms: number;
+  /** In the answer of `seenBy`, and of `marks` with a number: when the read mark first passed that. */
+  passed_ms?: number;
+  /** It did then at the latest, perhaps before. */
+  passed_earlier?: boolean;
+}
+
+export interface MarkPage {
+  marks: MemberMarks[];
+  more: boolean;
+}
+
+export interface UnreadCounts {
+  conversations: { conversation: string; unread: number; read: number; error?: WireError }[];
+  total: number;
 }
 
 export interface Member {

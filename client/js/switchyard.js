@@ -146,6 +146,27 @@ export class Client {
     return this.#call("members", { conversation, after, limit });
   }
 
+  /** A page of the user's conversations, newest activity first: `{ conversations, more, cursor }`. `kind`, `name` and
+   * `state` narrow it; `cursor` is where the page before ended. */
+  list(page = {}) {
+    return this.#call("list", page);
+  }
+
+  /** How many messages of each of these conversations the user has not read, and of all together. */
+  unread(conversations) {
+    return this.#call("unread", { conversations });
+  }
+
+  /** How far the members of a conversation have come: a page in the order of their ids, after one of them. */
+  marks(conversation, { seq, after, limit = 0 } = {}) {
+    return this.#call("marks", { conversation, seq, after, limit });
+  }
+
+  /** Who has read a message, and when. */
+  seenBy(message, { after, limit = 0 } = {}) {
+    return this.#call("marks", { id: message, after, limit });
+  }
+
   add(conversation, members) {
     return this.#call("add", { conversation, members });
   }
@@ -197,6 +218,13 @@ export class Client {
     return this.#ask({ type: "unsubscribe", conversation });
   }
 
+  /** Events of all conversations of the user from now on, the newest 1,000 of them, and of those that come later: `listed`
+   * and `unlisted` tell of them. Gives those that are read, each with the number from which its events come; older ones
+   * come by `list` and `history`. Those that are subscribed already go on where they are. */
+  subscribeAll() {
+    return this.#ask({ type: "subscribeAll" });
+  }
+
   /** The conversations that are shown now, in place of those before; 8 at most, each of which must be subscribed. Who
    * types there is told by `typing`. */
   open(conversations) {
@@ -206,6 +234,13 @@ export class Client {
   /** The user types, or has stopped. To be called with every key: the server is told every 3 seconds at most. */
   typing(conversation, on) {
     this.#handle({ type: "typing", conversation, on });
+  }
+
+  /** The user has read everything up to `read`, or received everything up to `delivered`. Said once a second and
+   * conversation, and again after a lost connection; `marked` tells what the server made of it, `unmarked` that it was
+   * refused for good. */
+  mark(conversation, { read, delivered }) {
+    this.#handle({ type: "mark", conversation, to: { read, delivered } });
   }
 
   /** Somebody is waiting: does not wait for the next attempt to connect, and has a connection that may be dead show itself. */
