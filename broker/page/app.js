@@ -10,25 +10,39 @@ import { List } from "./list.js";
 import { logIn, logOut, token } from "./login.js";
 import { Room } from "./room.js";
 import { Start } from "./start.js";
-import { nameOf } from "./words.js";
+import { nameOf, reason } from "./words.js";
 
 const { me, people } = await logIn();
 const client = connect({ token: () => token(me), account: me, device: "page" });
 const conversations = new Map();
 const directory = new Directory(client, found);
-const list = new List(me, go);
+const list = new List(me, directory, { open: go, begin });
 const room = new Room(client, me);
-const info = new Info(client, directory, me);
+const info = new Info(client, me);
 new Start(directory, me, go);
 
-function found(detail, peer) {
-  const conversation = new Conversation(client, me, detail, peer, changed);
-  conversations.set(conversation.id, conversation);
+/** The server says of a conversation that it is there, or what it is now. */
+function found(listing) {
+  const { id } = listing.conversation;
+  const known = conversations.get(id);
+  if (known) {
+    known.learn(listing);
+    changed(known, "about");
+    return;
+  }
+  const conversation = new Conversation(client, me, listing, changed);
+  conversations.set(id, conversation);
   list.show(conversation);
-  untilDone(() => conversation.load()).then(
-    () => conversation.id === wanted() && show(),
-    (error) => console.warn("a conversation could not be read:", error),
-  );
+  if (id === wanted()) show();
+}
+
+/** Begins a chat with somebody. */
+async function begin(user) {
+  try {
+    go(await directory.withPerson(user));
+  } catch (error) {
+    toast(reason(error));
+  }
 }
 
 /** Does what the page cannot be without: again, where it got no answer because the connection was lost. */
@@ -45,11 +59,7 @@ async function untilDone(act) {
 
 /** Something of a conversation changed: what shows it follows. */
 function changed(conversation, what, entry) {
-  const isOpen = room.conversation === conversation;
-  if (isOpen && what === "entry") room.showEntry(entry);
-  if (isOpen && what === "gone") room.removeEntry(entry);
-  if (isOpen && what === "older") room.showOlder(entry);
-  if (isOpen && what !== "older") room.showAbout();
+  if (room.conversation === conversation) room.follow(what, entry);
   if (what === "about" || what === "members") info.refresh(conversation);
   list.show(conversation);
 }
@@ -71,6 +81,10 @@ function show() {
   if (room.conversation === conversation) return;
   room.open(conversation);
   client.open(conversation ? [conversation.id] : []).catch(() => {});
+  if (!conversation) return;
+  untilDone(() => conversation.load()).catch((error) => {
+    if (room.conversation === conversation) toast(`It could not be read. ${reason(error)}`);
+  });
 }
 
 function lost(id, words) {
@@ -84,7 +98,7 @@ function lost(id, words) {
     location.hash = "";
     show();
   }
-  if (words) toast(words(conversation.title));
+  if (words && !conversation.isLeft) toast(words(conversation.title));
 }
 
 function onState({ state, closed }) {
@@ -103,28 +117,53 @@ function listen() {
     const conversation = conversations.get(event.conversation);
     if (conversation) act(conversation, event);
   };
-  client.on("message", of((conversation, { message }) => conversation.addMessage(message)));
+  client.on("message", ({ conversation: id, message }) => {
+    const conversation = conversations.get(id);
+    if (conversation) conversation.addMessage(message);
+    // An older one than those in the list has come to life.
+    else directory.lookAgain().catch(() => {});
+  });
   client.on("sent", of((conversation, { message }) => conversation.addMessage(message)));
   client.on("failed", of((conversation, { clientId, error }) => {
     if (error.code !== "CLIENT_CLOSED") conversation.markFailed(clientId, error);
   }));
   client.on("restored", ({ messages }) => {
-    for (const unsent of messages) conversations.get(unsent.conversation)?.addUnsent(unsent);
+    for (const unsent of messages) {
+      const conversation = conversations.get(unsent.conversation);
+      if (conversation?.lines.isLoaded) conversation.addUnsent(unsent);
+    }
   });
-  client.on("updated", of((conversation, { message }) => conversation.onUpdated(message)));
-  client.on("deleted", of((conversation, { deleted }) => conversation.onDeleted(deleted)));
-  client.on("reacted", of((conversation, { reacted }) => conversation.onReacted(reacted)));
+  client.on("updated", of((conversation, { seq, message }) => conversation.onUpdated(seq, message)));
+  client.on("deleted", of((conversation, { seq, deleted }) => conversation.onDeleted(seq, deleted)));
+  client.on("reacted", of((conversation, { seq, reacted }) => conversation.onReacted(seq, reacted)));
   client.on("typing", of((conversation, typing) => conversation.setTyping(typing)));
+  client.on("marks", of((conversation, { marks }) => conversation.onMarks(marks)));
+  client.on("unmarked", of((conversation, { error }) => {
+    if (error.code !== "CLIENT_CLOSED") conversation.progress.recount();
+  }));
   client.on("members", of((conversation, { seq, members }) => conversation.onMembers(seq, members)));
   client.on("conversation", of((conversation, { seq, change }) => conversation.onChange(seq, change)));
   client.on("gap", of((conversation, gap) => {
-    conversation.addTold(gap.first_available - 0.5, Date.now(), "Older messages are no longer kept");
+    conversation.lines.addTold(gap.first_available - 0.5, Date.now(), "Older messages are no longer kept");
   }));
-  client.on("ended", ({ conversation, reason }) => {
-    lost(conversation, reason === "removed" ? (title) => `You are no longer in ${title}.` : undefined);
+  client.on("listed", ({ listing }) => {
+    if (listing) directory.take(listing);
+    else directory.lookAgain().catch(() => {});
+  });
+  client.on("unlisted", ({ conversation }) => lost(conversation, (title) => `You are no longer in ${title}.`));
+  client.on("ended", ({ conversation, reason: why }) => {
+    lost(conversation, why === "removed" ? (title) => `You are no longer in ${title}.` : undefined);
   });
   client.on("state", onState);
   onState(client.state);
+}
+
+/** What the list says now, and what came to it while there was no connection. */
+let wasOnline = false;
+function refreshList({ state }) {
+  if (state !== "online") return;
+  if (wasOnline) directory.lookAgain().catch(() => {});
+  wasOnline = true;
 }
 
 function start() {
@@ -142,7 +181,15 @@ function start() {
     location.replace("/");
   });
   listen();
-  untilDone(() => directory.load(people.filter((user) => user !== me))).catch(() => toast("The conversations could not be loaded."));
+  client.on("state", refreshList);
+  untilDone(() => directory.load()).then(
+    () => {
+      list.suggest(people.filter((user) => user !== me));
+      // The address may name one that is far down in the list.
+      if (wanted() !== "" && !conversations.has(wanted())) directory.one(wanted()).catch(() => go(""));
+    },
+    () => toast("The conversations could not be loaded."),
+  );
 }
 
 start();

@@ -1,11 +1,15 @@
 // Where one writes: a message, an answer to one, or another text for one's own.
 
 import { byId, toast } from "./dom.js";
+import { namedIn } from "./mentions.js";
+import { Naming } from "./naming.js";
 import { nameOf, reason } from "./words.js";
 
 export class Composer {
   #client;
+  #me;
   #conversation = null;
+  #naming;
   #text = byId("text");
   /** What was begun to be written, by conversation. */
   #drafts = new Map();
@@ -13,8 +17,10 @@ export class Composer {
   #answered = null;
   #edited = null;
 
-  constructor(client) {
+  constructor(client, me) {
     this.#client = client;
+    this.#me = me;
+    this.#naming = new Naming(this.#text, () => this.#nameable());
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -22,6 +28,7 @@ export class Composer {
     this.#text.addEventListener("keydown", (event) => this.#onKey(event));
     this.#text.addEventListener("input", () => {
       this.#fit();
+      this.#naming.offer();
       if (!this.#edited) this.#client.typing(this.#conversation.id, this.#text.value.trim() !== "");
     });
     byId("context-cancel").addEventListener("click", () => this.#cancel());
@@ -31,6 +38,7 @@ export class Composer {
   open(conversation) {
     this.#cancel();
     if (this.#conversation) this.#drafts.set(this.#conversation.id, this.#text.value);
+    this.#naming.close();
     this.#conversation = conversation;
     this.#text.value = this.#drafts.get(conversation?.id) ?? "";
     this.#fit();
@@ -73,7 +81,7 @@ export class Composer {
   }
 
   #onKey(event) {
-    if (event.isComposing) return;
+    if (event.isComposing || this.#naming.onKey(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       this.#submit();
@@ -94,7 +102,7 @@ export class Composer {
     if (this.#edited) {
       this.#change(this.#edited, text);
     } else {
-      this.#conversation.send(text, this.#answered?.message.id);
+      this.#send(text, this.#answered?.message.id);
       this.#text.value = "";
     }
     this.#cancel();
@@ -102,9 +110,30 @@ export class Composer {
     this.#text.focus();
   }
 
-  #change({ message, text: before }, text) {
+  #send(text, reply_to) {
+    const conversation = this.#conversation;
+    const send = (people) => {
+      const mentions = namedIn(text, people);
+      conversation.send(text, { reply_to, mentions: mentions.length > 0 ? mentions : undefined }).catch((error) => toast(reason(error)));
+    };
+    // Whom it names is known only with the members; what names nobody need not wait for them.
+    if (!text.includes("@") || conversation.memberIds) send(conversation.memberIds ?? []);
+    else conversation.members().then(send, () => send([]));
+  }
+
+  async #change({ message, text: before }, text) {
     if (text === before) return;
-    this.#client.edit(message.id, text).catch((error) => toast(`Not changed. ${reason(error)}`));
+    try {
+      const people = text.includes("@") ? await this.#conversation.members() : [];
+      await this.#client.edit(message.id, text, { mentions: namedIn(text, people) });
+    } catch (error) {
+      toast(`Not changed. ${reason(error)}`);
+    }
+  }
+
+  /** Whom one can name here. */
+  async #nameable() {
+    return (await this.#conversation.members()).filter((id) => id !== this.#me);
   }
 
   /** As high as what is written; and nothing cannot be sent. */

@@ -1,76 +1,60 @@
-// Which conversations there are. The server cannot list a user's conversations yet, so the page finds them itself: those
-// with the other demo users by asking for them, which makes them if need be, and all others by a list that the tabs of this
-// browser share; the server says which of those are one's own. Nothing else in the page knows how it is done.
+// Which conversations there are: the server's list, page by page, and what it tells of those that come and go. All that this
+// user has are read, so what was said last and what is unread follows by itself from there on.
 
-const KEY = "switchyard.conversations";
-
-/** Conversations that this browser remembers, the newest. */
-const REMEMBERED_MAX = 200;
+/** Conversations in a page of the list, and about which one question asks what is unread. */
+const PAGE = 50;
+const UNREAD_MAX = 200;
 
 export class Directory {
+  /** There are older ones that are not here. */
+  more = false;
   #client;
   #found;
-  #tried = new Set();
-  #mine = new Set();
+  #cursor;
+  #known = new Set();
+  /** Unread messages of conversations that are not here yet. */
+  #elsewhere = new Map();
+  #looking;
 
-  /** `found` is told of each conversation once, also of those that come later. */
+  /** `found(listing)` is told of each conversation, and again when the server says something new of it. */
   constructor(client, found) {
     this.#client = client;
     this.#found = found;
-    addEventListener("storage", ({ key }) => {
-      if (key !== KEY) return;
-      // Somebody was perhaps added to what was not theirs before.
-      this.#tried.clear();
-      this.#tryAll();
-    });
   }
 
-  /** Finds what there is; `people` are those whom everybody talks with. */
-  async load(people) {
-    await Promise.all([...people.map((user) => this.withPerson(user)), this.#tryAll()]);
+  /** Reads all conversations, and finds the newest. */
+  async load() {
+    const { subscribed } = await this.#client.subscribeAll();
+    await this.loadMore();
+    if (this.more) await this.#countElsewhere(subscribed.map(({ conversation }) => conversation));
   }
 
-  /** The conversation with somebody. */
-  async withPerson(user) {
-    const { conversation, created } = await this.#client.create({ kind: "direct", members: [user] });
-    if (created) this.announce(conversation.id);
-    return this.#take(conversation, user);
+  /** The next page. */
+  async loadMore() {
+    const page = await this.#client.list({ limit: PAGE, cursor: this.#cursor });
+    this.more = page.more;
+    this.#cursor = page.cursor;
+    this.#takeAll(page);
   }
 
-  /** A new group. */
-  async makeGroup(name, members) {
-    const { conversation } = await this.#client.create({ kind: "group", name, members });
-    this.announce(conversation.id);
-    return this.#take(conversation);
+  /** What the newest page says now: after a time without connection, and about what came from none knows where. */
+  lookAgain() {
+    this.#looking ??= this.#client.list({ limit: PAGE }).then((page) => this.#takeAll(page)).finally(() => (this.#looking = undefined));
+    return this.#looking;
   }
 
-  /** Tells the other tabs that there is something new about a conversation. */
-  announce(id) {
-    const ids = [id, ...remembered().filter((other) => other !== id)].slice(0, REMEMBERED_MAX);
-    localStorage.setItem(KEY, JSON.stringify({ ids, at: Date.now() }));
+  /** Finds those that a search or filter wants and that are not here. */
+  async find(wanted) {
+    if (!this.more) return;
+    this.#takeAll(await this.#client.list({ limit: PAGE, ...wanted }));
   }
 
-  /** It is not this user's any more; should it be again, it is found again. */
-  forget(id) {
-    this.#mine.delete(id);
-    this.#tried.add(id);
-  }
-
-  async #tryAll() {
-    const news = remembered().filter((id) => !this.#mine.has(id) && !this.#tried.has(id));
-    await Promise.all(news.map((id) => this.#try(id)));
-  }
-
-  async #try(id) {
-    this.#tried.add(id);
-    try {
-      const conversation = await this.#client.get(id);
-      const peer = conversation.kind === "direct" ? await this.#peerOf(id) : undefined;
-      this.#take(conversation, peer);
-    } catch (error) {
-      // Somebody else's, or gone.
-      if (error.code !== "NOT_FOUND") console.warn("a conversation could not be opened:", error);
-    }
+  /** Finds one, if it is the user's. */
+  async one(id) {
+    if (this.#known.has(id)) return;
+    const conversation = await this.#client.get(id);
+    const peer = conversation.kind === "direct" ? await this.#peerOf(id) : undefined;
+    this.take({ conversation, peer });
   }
 
   async #peerOf(id) {
@@ -79,20 +63,49 @@ export class Directory {
     return members.find((member) => member.user !== user)?.user;
   }
 
-  #take(conversation, peer) {
-    if (!this.#mine.has(conversation.id)) {
-      this.#mine.add(conversation.id);
-      this.#found(conversation, peer);
-    }
-    return conversation.id;
+  /** The conversation with somebody. */
+  async withPerson(user) {
+    const { conversation } = await this.#client.create({ kind: "direct", members: [user] });
+    return this.take({ conversation, peer: user });
   }
-}
 
-function remembered() {
-  try {
-    const { ids } = JSON.parse(localStorage.getItem(KEY)) ?? {};
-    return Array.isArray(ids) ? ids : [];
-  } catch {
-    return [];
+  /** A new group. */
+  async makeGroup(name, members) {
+    const { conversation } = await this.#client.create({ kind: "group", name, members });
+    return this.take({ conversation });
+  }
+
+  /** It is there; gives its id. */
+  take(listing) {
+    const { id } = listing.conversation;
+    this.#known.add(id);
+    this.#elsewhere.delete(id);
+    this.#found(listing);
+    return id;
+  }
+
+  /** It is not this user's any more. */
+  forget(id) {
+    this.#known.delete(id);
+    this.#elsewhere.delete(id);
+  }
+
+  /** Unread messages of conversations that are not here. */
+  get unreadElsewhere() {
+    return [...this.#elsewhere.values()].reduce((sum, unread) => sum + unread, 0);
+  }
+
+  #takeAll({ conversations }) {
+    for (const listing of conversations) this.take(listing);
+  }
+
+  async #countElsewhere(ids) {
+    const others = ids.filter((id) => !this.#known.has(id));
+    for (let at = 0; at < others.length; at += UNREAD_MAX) {
+      const { conversations } = await this.#client.unread(others.slice(at, at + UNREAD_MAX));
+      for (const { conversation, unread } of conversations) {
+        if (unread > 0 && !this.#known.has(conversation)) this.#elsewhere.set(conversation, unread);
+      }
+    }
   }
 }

@@ -11,13 +11,11 @@ const MEMBERS_SHOWN = 200;
 
 export class Info {
   #client;
-  #directory;
   #me;
   #conversation = null;
 
-  constructor(client, directory, me) {
+  constructor(client, me) {
     this.#client = client;
-    this.#directory = directory;
     this.#me = me;
     byId("info-close").addEventListener("click", () => byId("info").close());
     this.#onSubmit("info-rename", () => this.#client.update(this.#conversation.id, { name: byId("info-name").value.trim() }));
@@ -93,10 +91,12 @@ export class Info {
   async #leave() {
     const { id, title } = this.#conversation;
     try {
+      this.#conversation.isLeft = true;
       await this.#client.leave(id);
       byId("info").close();
       toast(`You left ${title}.`);
     } catch (error) {
+      this.#conversation.isLeft = false;
       this.#fail(error);
     }
   }
@@ -108,12 +108,11 @@ export class Info {
     });
   }
 
-  /** Does something and shows what became of it; other tabs of this browser may have to know. */
+  /** Does something and shows what became of it. */
   async #do(act) {
     byId("info-error").textContent = "";
     try {
       await act();
-      this.#directory.announce(this.#conversation.id);
     } catch (error) {
       this.#fail(error);
     }

@@ -1,22 +1,48 @@
-// The list of conversations: newest activity first, what was said last, what is unread; and the search in it.
+// The list of conversations: newest activity first, what was said last, what is unread; the search in it, its filters, and
+// people to begin a chat with.
 
-import { byId, make, paintAvatar } from "./dom.js";
+import { avatar, byId, icon, make, paintAvatar } from "./dom.js";
 import { nameOf, typingText, when } from "./words.js";
+
+/** So near to the end of the list, the next page is fetched. */
+const NEAR_END_PX = 400;
+
+/** How long somebody pauses in writing before the server is searched too. */
+const SEARCH_PAUSE_MS = 250;
+
+/** What the filters let through, and what the server is asked for where it has more than is here. */
+const FILTERS = {
+  all: { passes: () => true },
+  unread: { passes: ({ unread }) => unread > 0 },
+  direct: { passes: ({ isGroup }) => !isGroup, wanted: { kind: "direct" } },
+  group: { passes: ({ isGroup }) => isGroup, wanted: { kind: "group" } },
+};
 
 export class List {
   #me;
   #open;
+  #directory;
   #items = new Map();
+  #suggested = new Map();
   #current = null;
+  #filter = "all";
+  #isStale = false;
+  #searching;
+  #loading = false;
   #search = byId("search");
 
-  /** `open(id)` is called when one is chosen. */
-  constructor(me, open) {
+  /** `open(id)` is called when one is chosen, `begin(user)` when somebody is; the directory is asked for more. */
+  constructor(me, directory, { open, begin }) {
     this.#me = me;
+    this.#directory = directory;
     this.#open = open;
-    this.#search.addEventListener("input", () => this.#filter());
+    this.begin = begin;
+    this.#search.addEventListener("input", () => this.#onSearch());
     this.#search.addEventListener("keydown", (event) => this.#onSearchKey(event));
-    byId("list").addEventListener("keydown", (event) => this.#onListKey(event));
+    const scroll = byId("list-scroll");
+    scroll.addEventListener("keydown", (event) => this.#onListKey(event));
+    scroll.addEventListener("scroll", () => this.#onScroll(), { passive: true });
+    for (const button of byId("filters").children) button.addEventListener("click", () => this.#choose(button.dataset.filter));
     document.addEventListener("keydown", (event) => {
       if (event.key === "k" && (event.ctrlKey || event.metaKey)) {
         event.preventDefault();
@@ -30,15 +56,26 @@ export class List {
     let item = this.#items.get(conversation.id);
     if (!item) this.#items.set(conversation.id, (item = this.#make(conversation)));
     this.#paint(item);
-    this.#sort();
-    this.#filter();
-    this.#countUnread();
+    this.#settle();
   }
 
   remove(id) {
     this.#items.get(id)?.element.remove();
     this.#items.delete(id);
-    this.#countUnread();
+    this.#settle();
+  }
+
+  /** People with whom one can begin, as long as there is no conversation with them. */
+  suggest(users) {
+    for (const user of users) {
+      const button = make("button", { type: "button", className: "item" }, avatar(user, nameOf(user)),
+        make("bdi", { className: "name" }, nameOf(user)), make("span", { className: "last" }, "Start a chat"));
+      button.addEventListener("click", () => this.begin(user));
+      const element = make("li", {}, button);
+      this.#suggested.set(user, element);
+      byId("suggested").append(element);
+    }
+    this.#settle();
   }
 
   /** Marks the one that is open. */
@@ -48,40 +85,56 @@ export class List {
       if (conversation.id === id) button.setAttribute("aria-current", "true");
       else button.removeAttribute("aria-current");
     }
+    this.#settle();
   }
 
   #make(conversation) {
     const part = (tag, className) => make(tag, { className });
     const picture = make("span", { className: "avatar", ariaHidden: "true" });
-    const [name, time, last, badge] = [part("bdi", "name"), part("time", ""), part("bdi", "last"), part("span", "badge")];
-    const button = make("button", { type: "button", className: "item" }, picture, name, time, last, badge);
+    const [name, time, last, badges] = [part("bdi", "name"), part("time", ""), part("span", "last"), part("span", "badges")];
+    const button = make("button", { type: "button", className: "item" }, picture, name, time, last, badges);
     button.addEventListener("click", () => this.#open(conversation.id));
-    const item = { conversation, element: make("li", {}, button), button, picture, name, time, last, badge };
+    const item = { conversation, element: make("li", {}, button), button, picture, name, time, last, badges };
     if (conversation.id === this.#current) button.setAttribute("aria-current", "true");
     byId("list").append(item.element);
     return item;
   }
 
-  #paint({ conversation, button, picture, name, time, last, badge }) {
-    const { title, typing, lastMessage: message, unread } = conversation;
+  #paint({ conversation, button, picture, name, time, last, badges }) {
+    const { title, typing, lastMessage: message, unread, isMentioned } = conversation;
     paintAvatar(picture, conversation.peer ?? conversation.id, title, conversation.isGroup);
     name.textContent = title;
-    time.textContent = message ? when(message.time_ms) : "";
+    time.textContent = message || conversation.isGroup ? when(conversation.time) : "";
     const types = typingText(typing.users, typing.more);
-    last.textContent = types || this.#summary(conversation, message);
+    last.replaceChildren(...(types ? [types] : this.#summary(conversation, message)));
     last.classList.toggle("typing", types !== "");
-    badge.hidden = unread === 0;
-    badge.textContent = unread > 99 ? "99+" : String(unread);
-    badge.ariaLabel = `${unread} unread`;
+    const count = make("span", { className: "badge" }, unread > 99 ? "99+" : String(unread), spoken(" unread"));
+    const at = make("span", { className: "badge at" }, "@", spoken(" you are mentioned"));
+    badges.replaceChildren(...(unread > 0 && isMentioned ? [at] : []), ...(unread > 0 ? [count] : []));
     button.classList.toggle("unread", unread > 0);
   }
 
-  #summary({ isGroup, count }, message) {
-    if (!message) return isGroup ? `${count} members` : "No messages yet";
-    if (message.deleted) return "Message deleted";
-    const line = message.text.replace(/\s+/g, " ").slice(0, 160);
-    if (message.sender === this.#me) return `You: ${line}`;
-    return isGroup ? `${nameOf(message.sender)}: ${line}` : line;
+  #summary(conversation, message) {
+    const { isGroup, count } = conversation;
+    if (!message) return [isGroup ? `${count} members` : "No messages yet"];
+    const words = make("bdi", {}, message.deleted ? "Message deleted" : message.text.replace(/\s+/g, " ").slice(0, 160));
+    if (message.sender !== this.#me) return isGroup ? [make("bdi", {}, nameOf(message.sender)), ": ", words] : [words];
+    const { state } = conversation.progress.of(message.seq);
+    const tick = icon(state === "sent" ? "check" : "checks");
+    tick.classList.add("tick", state);
+    return message.deleted ? [words] : [tick, spoken(`${state}: `), ...(isGroup ? ["You: "] : []), words];
+  }
+
+  /** Puts everything in its place, once for all that happens in one go. */
+  #settle() {
+    if (this.#isStale) return;
+    this.#isStale = true;
+    queueMicrotask(() => {
+      this.#isStale = false;
+      this.#sort();
+      this.#sift();
+      this.#countUnread();
+    });
   }
 
   #sort() {
@@ -93,30 +146,83 @@ export class List {
     });
   }
 
-  #filter() {
-    const wanted = this.#search.value.trim().toLocaleLowerCase();
+  #sift() {
+    const searched = this.#search.value.trim().toLocaleLowerCase();
+    const { passes } = FILTERS[this.#filter];
     let shown = 0;
+    const peers = new Set();
     for (const { conversation, element } of this.#items.values()) {
-      element.hidden = !conversation.title.toLocaleLowerCase().includes(wanted);
-      shown += element.hidden ? 0 : 1;
+      const isShown = conversation.title.toLocaleLowerCase().includes(searched)
+        && (passes(conversation) || conversation.id === this.#current);
+      element.hidden = !isShown;
+      shown += isShown ? 1 : 0;
+      if (!conversation.isGroup) peers.add(conversation.peer);
     }
-    byId("list-empty").hidden = shown > 0 || this.#items.size === 0;
+    let suggested = 0;
+    for (const [user, element] of this.#suggested) {
+      const fits = nameOf(user).toLocaleLowerCase().includes(searched) && ["all", "direct"].includes(this.#filter);
+      element.hidden = peers.has(user) || !fits;
+      suggested += element.hidden ? 0 : 1;
+    }
+    byId("suggestions").hidden = suggested === 0;
+    const empty = byId("list-empty");
+    empty.hidden = shown + suggested > 0;
+    empty.textContent = this.#emptyWords(searched);
+  }
+
+  #emptyWords(searched) {
+    if (searched !== "") return "Nothing has this name.";
+    return { all: "No conversations yet.", unread: "Everything is read.", direct: "No chats of two yet.", group: "No groups yet." }[this.#filter];
+  }
+
+  #choose(filter) {
+    this.#filter = filter;
+    for (const button of byId("filters").children) button.setAttribute("aria-pressed", String(button.dataset.filter === filter));
+    this.#settle();
+    const { wanted } = FILTERS[filter];
+    if (wanted) this.#find(wanted);
   }
 
   #countUnread() {
-    const unread = [...this.#items.values()].reduce((sum, { conversation }) => sum + conversation.unread, 0);
-    document.title = unread > 0 ? `(${unread}) Switchyard` : "Switchyard";
+    const here = [...this.#items.values()].reduce((sum, { conversation }) => sum + conversation.unread, 0);
+    const unread = here + this.#directory.unreadElsewhere;
+    document.title = unread > 0 ? `(${unread > 999 ? "999+" : unread}) Switchyard` : "Switchyard";
+    byId("back-unread").hidden = unread === 0;
+    byId("back-unread").textContent = unread > 99 ? "99+" : String(unread);
+  }
+
+  #onSearch() {
+    this.#settle();
+    clearTimeout(this.#searching);
+    const name = this.#search.value.trim();
+    if (name !== "") this.#searching = setTimeout(() => this.#find({ name }), SEARCH_PAUSE_MS);
+  }
+
+  #find(wanted) {
+    this.#directory.find(wanted).catch((error) => console.warn("the list could not be searched:", error));
+  }
+
+  async #onScroll() {
+    const { scrollHeight, scrollTop, clientHeight } = byId("list-scroll");
+    if (this.#loading || !this.#directory.more || scrollHeight - scrollTop - clientHeight > NEAR_END_PX) return;
+    this.#loading = true;
+    try {
+      await this.#directory.loadMore();
+    } catch (error) {
+      console.warn("the list could not be continued:", error);
+    }
+    this.#loading = false;
   }
 
   #buttons() {
-    return [...byId("list").querySelectorAll("li:not([hidden]) > button")];
+    return [...byId("list-scroll").querySelectorAll("li:not([hidden]) > button")].filter((one) => one.checkVisibility());
   }
 
   #onSearchKey(event) {
     if (event.key === "Escape" && this.#search.value !== "") {
       event.preventDefault();
       this.#search.value = "";
-      this.#filter();
+      this.#settle();
     } else if (event.key === "ArrowDown" || event.key === "Enter") {
       event.preventDefault();
       const [first] = this.#buttons();
@@ -133,6 +239,11 @@ export class List {
     const next = buttons[buttons.indexOf(document.activeElement) + step];
     (next ?? (step < 0 ? this.#search : undefined))?.focus();
   }
+}
+
+/** What only who hears the page is told. */
+function spoken(text) {
+  return make("span", { className: "spoken" }, text);
 }
 
 function byActivity(one, other) {

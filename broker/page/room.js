@@ -1,8 +1,10 @@
-// The open conversation: its lines, what is done with them, and scrolling through its history.
+// The open conversation: its lines, what is done with them, and moving through its history.
 
 import { Composer } from "./composer.js";
 import { byId, paintAvatar, toast } from "./dom.js";
+import { Pins } from "./pins.js";
 import { Row } from "./row.js";
+import { Seen } from "./seen.js";
 import { nameOf, reason, typingText } from "./words.js";
 
 /** So near to the end, a reader is at the end, and to the beginning, wants more. */
@@ -17,18 +19,26 @@ export class Room {
   #scroll = byId("scroll");
   #log = byId("log");
   #composer;
+  #pins;
+  #seen;
   #unseen = 0;
   #stop = null;
   #wasAtEnd = true;
+  /** Up to here was read when it was opened: what follows is marked as new. */
+  #newAbove = null;
+  #newRow = null;
 
   constructor(client, me) {
     this.#client = client;
     this.#me = me;
-    this.#composer = new Composer(client);
+    this.#composer = new Composer(client, me);
+    this.#pins = new Pins(client, (id) => this.#goTo(id));
+    this.#seen = new Seen(client, me);
     this.#scroll.addEventListener("scroll", () => this.#onScroll(), { passive: true });
-    byId("newest").addEventListener("click", () => this.#toEnd());
+    byId("newest").addEventListener("click", () => this.#toNewest());
     this.#log.addEventListener("keydown", (event) => this.#onKey(event));
     document.addEventListener("visibilitychange", () => this.#read());
+    addEventListener("focus", () => this.#read());
     new ResizeObserver(() => this.#wasAtEnd && this.#toEnd()).observe(this.#scroll);
   }
 
@@ -42,73 +52,131 @@ export class Room {
     byId("nothing").hidden = conversation !== null;
     byId("chat").hidden = conversation === null;
     this.#composer.open(conversation);
-    this.#log.replaceChildren();
-    this.#rows.clear();
-    this.#stop = null;
+    this.#unseen = 0;
+    this.#newAbove = conversation?.unread > 0 ? conversation.progress.read : null;
+    this.#showAll();
     if (!conversation) return;
     this.#log.classList.toggle("direct", !conversation.isGroup);
-    this.#quietly(() => {
-      for (const entry of conversation.entries) this.#place(entry);
-    });
-    this.#unseen = 0;
-    this.showAbout();
-    this.#toEnd();
+    this.#showAbout();
+    this.#pins.show(conversation);
     this.#composer.focus();
   }
 
+  /** Something of the open conversation changed. */
+  follow(what, entry) {
+    switch (what) {
+      case "entry": return this.#showEntry(entry);
+      case "gone": return this.#removeEntry(entry);
+      case "older": return this.#showOlder(entry);
+      case "newer": return this.#showNewer(entry);
+      case "all": return this.#showAll();
+      case "marks": return this.#showMarks();
+      case "pins": return this.#pins.show(this.#conversation);
+      default: return this.#showAbout();
+    }
+  }
+
+  /** All lines anew: it was opened, or another part of its history is shown. */
+  #showAll() {
+    this.#log.replaceChildren();
+    this.#rows.clear();
+    this.#stop = this.#newRow = null;
+    if (!this.#conversation) return;
+    this.#quietly(() => {
+      for (const entry of this.#conversation.lines.entries) this.#place(entry);
+    });
+    this.#markNew();
+    if (this.#newRow) this.#newRow.element.scrollIntoView({ block: "start" });
+    if (!this.#newRow || this.#isAtEnd()) this.#toEnd();
+    this.#showAbout();
+    this.#showNewest();
+  }
+
+  /** Marks the first message that is new to the reader. */
+  #markNew() {
+    if (this.#newAbove === null || !this.#conversation.lines.isLoaded) return;
+    const { entries } = this.#conversation.lines;
+    const first = entries.find(({ kind, seq, sender }) => kind === "message" && seq > this.#newAbove && sender !== this.#me);
+    this.#newRow = this.#rows.get(first) ?? null;
+    this.#newRow?.markNew(true);
+    this.#newAbove = null;
+  }
+
   /** Who it is with, who types, whether one may write. */
-  showAbout() {
-    const { id, peer, title, isGroup, typing, closed, count, hasOlder, isLoaded } = this.#conversation;
+  #showAbout() {
+    const { id, peer, title, isGroup, typing, closed, count, lines } = this.#conversation;
     paintAvatar(byId("chat-avatar"), peer ?? id, title, isGroup);
     byId("chat-name").textContent = title;
     const types = typingText(typing.users, typing.more);
     const about = byId("chat-about");
-    about.textContent = types || (isGroup ? `${count} members` : nameOf(peer) === peer ? "" : `@${peer}`);
+    const words = types || (isGroup ? `${count} members` : nameOf(peer) === peer ? "" : `@${peer}`);
+    // What is said already is not said again to whoever listens.
+    if (about.textContent !== words) about.textContent = words;
     about.classList.toggle("typing", types !== "");
     byId("closed").hidden = !closed;
     byId("composer").hidden = Boolean(closed);
+    byId("loading").hidden = lines.isLoaded;
     const beginning = byId("beginning");
-    beginning.hidden = hasOlder || !isLoaded;
+    beginning.hidden = lines.hasOlder || !lines.isLoaded;
     beginning.textContent = isGroup ? `This is the beginning of ${title}.` : `This is the beginning of your chat with ${title}.`;
     this.#read();
   }
 
   /** A line came, changed, or has its place now. */
-  showEntry(entry) {
+  #showEntry(entry) {
     const atEnd = this.#isAtEnd();
     const isNew = !this.#rows.has(entry);
     const row = this.#place(entry);
     if (isNew) row.element.classList.add("fresh");
+    if (isNew && entry.kind === "unsent") {
+      this.#newRow?.markNew(false);
+      this.#newRow = null;
+    }
     if (atEnd || (isNew && entry.kind === "unsent")) {
       this.#toEnd();
     } else if (isNew && entry.sender !== this.#me && entry.kind === "message") {
       this.#unseen += 1;
       this.#showNewest();
     }
+    if (entry.message && this.#conversation.pins.includes(entry.message.id)) this.#pins.show(this.#conversation);
     this.#read();
   }
 
-  removeEntry(entry) {
+  #removeEntry(entry) {
     this.#keepPosition(() => {
       this.#rows.get(entry)?.element.remove();
       this.#rows.delete(entry);
-      this.#fitAround(this.#conversation.entries[0]);
+      this.#fitAround(this.#conversation.lines.entries[0]);
     });
   }
 
   /** Older lines came: what is read stays where it is. */
-  showOlder(entries) {
+  #showOlder(entries) {
     this.#keepPosition(() => {
       this.#quietly(() => {
         for (const entry of entries) this.#place(entry);
       });
-      this.showAbout();
+      this.#showAbout();
     });
     this.#onScroll();
   }
 
+  /** Those that follow an old part came: they lie below, so nothing moves. */
+  #showNewer() {
+    this.#quietly(() => {
+      for (const entry of this.#conversation.lines.entries) if (!this.#rows.has(entry)) this.#place(entry);
+    });
+    this.#showAbout();
+    this.#showNewest();
+  }
+
+  /** Others have read or received more. */
+  #showMarks() {
+    for (const row of this.#rows.values()) if (row.isOwn) row.showState();
+  }
+
   #place(entry) {
-    const { entries } = this.#conversation;
+    const { entries } = this.#conversation.lines;
     const at = entries.indexOf(entry);
     let row = this.#rows.get(entry);
     if (!row) {
@@ -128,13 +196,18 @@ export class Room {
   /** What the lines offer. */
   #actions = {
     sendAgain: (entry) => this.#conversation.sendAgain(entry),
-    discard: (entry) => this.#conversation.discard(entry),
+    discard: (entry) => this.#conversation.lines.discard(entry),
     reply: (entry) => this.#composer.answer(entry),
     edit: (entry) => this.#composer.edit(entry),
     remove: (entry) => this.#remove(entry),
     react: (entry, emoji, mine) => this.#do(mine ? this.#client.unreact(entry.message.id, emoji) : this.#client.react(entry.message.id, emoji)),
-    goTo: (entry) => this.#goTo(entry),
+    pin: ({ message }) => this.#do(message.pinned ? this.#client.unpin(message.id) : this.#client.pin(message.id)),
+    goTo: ({ message }) => this.#goTo(message.reply_to),
+    seen: (entry) => this.#seen.show(this.#conversation, entry),
     mayRemove: () => this.#conversation.isGroup && this.#conversation.role !== "member",
+    mayPin: () => this.#conversation.mayPin,
+    progress: (entry) => this.#conversation.progress.of(entry.seq),
+    isGroup: () => this.#conversation.isGroup,
   };
 
   #do(done) {
@@ -148,16 +221,25 @@ export class Room {
     sure.showModal();
   }
 
-  /** Shows what a message answers. */
-  #goTo({ message }) {
-    const row = this.#rows.get(this.#conversation.withId(message.reply_to));
-    if (!row) {
-      toast("That message is further up.");
-      return;
+  /** Shows a message, wherever it is. */
+  async #goTo(id) {
+    const conversation = this.#conversation;
+    try {
+      const entry = await conversation.lines.bring(id);
+      if (conversation !== this.#conversation) return;
+      const row = this.#rows.get(entry);
+      if (!row) {
+        toast("That message is no longer kept.");
+        return;
+      }
+      row.element.scrollIntoView({ block: "center" });
+      this.#moveStop(row.element);
+      row.element.focus({ preventScroll: true });
+      row.element.classList.remove("found");
+      requestAnimationFrame(() => row.element.classList.add("found"));
+    } catch (error) {
+      toast(reason(error));
     }
-    row.element.scrollIntoView({ block: "center" });
-    row.element.classList.remove("found");
-    requestAnimationFrame(() => row.element.classList.add("found"));
   }
 
   /** One line can be reached by Tab, the newest at first; arrows go on from there. */
@@ -170,6 +252,10 @@ export class Room {
 
   #onKey(event) {
     const line = event.target.closest(".row");
+    if (event.key === "Escape") {
+      this.#composer.focus();
+      return;
+    }
     const next = { ArrowUp: line?.previousElementSibling, ArrowDown: line?.nextElementSibling }[event.key];
     if (!next) return;
     event.preventDefault();
@@ -179,7 +265,7 @@ export class Room {
 
   /** The element of the first line behind this place that has one. */
   #nextRow(at) {
-    const { entries } = this.#conversation;
+    const { entries } = this.#conversation.lines;
     for (let next = at + 1; next < entries.length; next += 1) {
       const row = this.#rows.get(entries[next]);
       if (row) return row.element;
@@ -188,7 +274,7 @@ export class Room {
   }
 
   #fitAround(entry) {
-    const { entries } = this.#conversation;
+    const { entries } = this.#conversation.lines;
     const at = entries.indexOf(entry);
     for (const index of [at - 1, at, at + 1]) {
       this.#rows.get(entries[index])?.fit(entries[index - 1], entries[index + 1]);
@@ -213,6 +299,11 @@ export class Room {
     return scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
   }
 
+  async #toNewest() {
+    await this.#conversation.lines.toNewest().catch((error) => toast(reason(error)));
+    this.#toEnd();
+  }
+
   #toEnd() {
     this.#scroll.scrollTop = this.#scroll.scrollHeight;
     this.#unseen = 0;
@@ -222,23 +313,30 @@ export class Room {
 
   #onScroll() {
     if (!this.#conversation) return;
-    this.#wasAtEnd = this.#isAtEnd();
+    const { lines } = this.#conversation;
+    this.#wasAtEnd = this.#isAtEnd() && !lines.hasNewer;
     if (this.#wasAtEnd) this.#unseen = 0;
     this.#showNewest();
     this.#read();
-    if (this.#scroll.scrollTop < NEAR_BEGIN_PX) {
-      // While there is no connection it waits; if it fails, the next scrolling asks again.
-      this.#conversation.loadOlder()?.catch(() => {});
-    }
+    // While there is no connection it waits; if it fails, the next scrolling asks again.
+    if (this.#scroll.scrollTop < NEAR_BEGIN_PX && lines.isLoaded) lines.loadOlder().catch(() => {});
+    if (this.#isAtEnd() && lines.hasNewer) lines.loadNewer().catch(() => {});
   }
 
   #showNewest() {
-    byId("newest").hidden = this.#isAtEnd();
+    byId("newest").hidden = this.#isAtEnd() && !this.#conversation?.lines.hasNewer;
     byId("newest-text").textContent = this.#unseen > 0 ? `${this.#unseen} new` : "Newest";
   }
 
-  /** What is at the end of the screen of somebody who looks is read. */
+  /** What is on the screen of somebody who looks is read. */
   #read() {
-    if (this.#conversation && document.visibilityState === "visible" && this.#isAtEnd()) this.#conversation.markRead();
+    const lines = this.#conversation?.lines;
+    if (!lines?.isLoaded || document.visibilityState !== "visible" || !document.hasFocus()) return;
+    const { bottom } = this.#scroll.getBoundingClientRect();
+    const seen = lines.entries.findLast((entry) => {
+      const place = entry.kind === "message" ? this.#rows.get(entry)?.element.getBoundingClientRect() : undefined;
+      return place !== undefined && (place.top + place.bottom) / 2 <= bottom;
+    });
+    if (seen) this.#conversation.markRead(seen.message);
   }
 }

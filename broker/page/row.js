@@ -1,6 +1,7 @@
 // One line of a conversation: a message with its state, or what was told of it.
 
 import { avatar, hueOf, icon, make } from "./dom.js";
+import { withMentions } from "./mentions.js";
 import { clock, day, dayNumber, nameOf, reason } from "./words.js";
 
 /** Messages of one person within this time stand together. */
@@ -12,6 +13,8 @@ const PICTURES = /^(?:\p{Extended_Pictographic}(?:\p{Emoji_Modifier}|\ufe0f|\u20
 const STATES = {
   sending: { words: "sending", picture: "clock" },
   sent: { words: "sent", picture: "check" },
+  delivered: { words: "delivered", picture: "checks" },
+  read: { words: "read", picture: "checks" },
   failed: { words: "not sent", picture: "x" },
 };
 
@@ -31,12 +34,17 @@ export class Row {
   #again;
   #chips;
   #tools;
+  #pinTool;
   #quote;
 
-  /** `actions` says what a reader may do: `sendAgain`, `discard`, `reply`, `edit`, `remove`, `react`, `goTo`, each given the
-   * entry, and `mayRemove`. */
+  #me;
+  #new;
+
+  /** `actions` says what a reader may do: `sendAgain`, `discard`, `reply`, `edit`, `remove`, `react`, `pin`, `goTo`, `seen`,
+   * each given the entry, and `mayRemove` and `mayPin`; `progress` says how far an own one has come. */
   constructor(entry, me, actions) {
     this.entry = entry;
+    this.#me = me;
     this.isOwn = entry.sender === me;
     this.#actions = actions;
     this.element = make("li", { className: "row" });
@@ -73,10 +81,13 @@ export class Row {
     const { state, text, message } = this.entry;
     this.element.dataset.state = state;
     this.element.classList.toggle("deleted", Boolean(message.deleted));
-    this.#text.textContent = message.deleted ? "This message was deleted" : text;
+    this.element.classList.toggle("named", !message.deleted && Boolean(message.mentions?.includes(this.#me)));
+    if (message.deleted) this.#text.textContent = "This message was deleted";
+    else this.#text.replaceChildren(...withMentions(text, message.mentions ?? [], this.#me));
     this.#bubble.classList.toggle("huge", PICTURES.test(text.trim()));
     this.#showQuote(message.quote);
-    this.#showState();
+    this.#showMarks(message);
+    this.showState();
     this.#showReactions(message);
     this.#showTools(message);
   }
@@ -92,15 +103,31 @@ export class Row {
     this.#bubble.prepend(this.#quote);
   }
 
-  #showState() {
-    for (const old of this.#meta.querySelectorAll(".icon, .spoken, .edited")) old.remove();
-    const { state, error, message } = this.entry;
-    if (message.edited_ms && !message.deleted) this.#meta.prepend(make("span", { className: "edited" }, "edited"));
+  /** What is said of it before its time: that it was edited or pinned. */
+  #showMarks({ edited_ms: edited, pinned, deleted }) {
+    for (const old of this.#meta.querySelectorAll(".edited, .pin")) old.remove();
+    if (deleted) return;
+    if (edited) this.#meta.prepend(make("span", { className: "edited" }, "edited"));
+    if (!pinned) return;
+    const pin = icon("pin");
+    pin.classList.add("pin");
+    this.#meta.prepend(pin, make("span", { className: "spoken pin" }, "pinned"));
+  }
+
+  /** Shows what has become of an own message. */
+  showState() {
+    if (!this.isOwn || this.entry.kind === "told") return;
+    for (const old of this.#meta.querySelectorAll(".tick")) old.remove();
+    const { state, error } = this.entry;
     this.#again?.remove();
-    if (!this.isOwn) return;
-    const { words, picture } = STATES[state];
-    this.#meta.append(icon(picture), make("span", { className: "spoken" }, words));
-    this.#meta.title = words;
+    const progress = state === "sent" ? this.#actions.progress(this.entry) : { state };
+    const { words, picture } = STATES[progress.state];
+    const some = this.#actions.isGroup() && progress.read > 0 ? `read by ${progress.read} of ${progress.of}` : words;
+    const tick = icon(picture);
+    tick.classList.add("tick", progress.state);
+    this.#meta.append(tick, make("span", { className: "spoken tick" }, some));
+    this.#meta.title = some;
+    this.element.dataset.progress = progress.state;
     if (state !== "failed") return;
     this.#again = make("div", { className: "again" }, make("span", {}, `Not sent. ${reason(error)}`),
       this.#button("Try again", this.#actions.sendAgain), this.#button("Discard", this.#actions.discard));
@@ -125,6 +152,7 @@ export class Row {
   #showTools(message) {
     const offered = this.entry.state === "sent" && message.id && !message.deleted;
     if (this.#tools && !offered) this.#tools.remove();
+    if (this.#tools) this.#pinTool?.showAs(message.pinned);
     if (!offered || this.#tools?.parentNode) return;
     const tool = (name, words, act) => {
       const button = this.#button("", act);
@@ -138,6 +166,14 @@ export class Row {
     const menu = make("span", { className: "faces" }, ...faces);
     this.#tools = make("div", { className: "tools", role: "group" }, menu, tool("reply", "Answer", this.#actions.reply));
     this.#tools.ariaLabel = "What to do with this message";
+    if (this.#actions.mayPin()) {
+      const pin = tool("pin", "", this.#actions.pin);
+      pin.showAs = (pinned) => Object.assign(pin, { ariaLabel: pinned ? "Unpin" : "Pin", title: pinned ? "Unpin" : "Pin" });
+      pin.showAs(message.pinned);
+      this.#pinTool = pin;
+      this.#tools.append(pin);
+    }
+    if (this.isOwn) this.#tools.append(tool("eye", "Who has read it", this.#actions.seen));
     if (this.isOwn) this.#tools.append(tool("pen", "Edit", this.#actions.edit));
     if (this.isOwn || this.#actions.mayRemove()) this.#tools.append(tool("bin", "Delete", this.#actions.remove));
     this.#body.append(this.#tools);
@@ -149,13 +185,22 @@ export class Row {
     return made;
   }
 
+  /** Says before it that what follows is new to the reader. */
+  markNew(on) {
+    this.#new?.remove();
+    if (!on) return;
+    this.#new = make("div", { className: "new", role: "separator" }, make("span", {}, "New messages"));
+    this.#day.after(this.#new);
+    this.element.classList.remove("joined");
+  }
+
   /** Fits it to what stands before and behind it: a new day, the same sender. */
   fit(before, behind) {
     const { entry, element } = this;
     const isNewDay = !before || dayNumber(before.time) !== dayNumber(entry.time);
     this.#day.hidden = !isNewDay;
     if (isNewDay) this.#day.textContent = day(entry.time);
-    element.classList.toggle("joined", !isNewDay && isTogether(before, entry));
+    element.classList.toggle("joined", !isNewDay && !this.#new?.parentNode && isTogether(before, entry));
     element.classList.toggle("followed", Boolean(behind) && isTogether(entry, behind));
   }
 }

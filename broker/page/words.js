@@ -1,6 +1,6 @@
 // How times, people and errors are said.
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const SHORT_DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const DAY_MS = 24 * 3_600 * 1_000;
@@ -40,6 +40,11 @@ export function day(time) {
 /** When, in a list: the time today, the day before that. */
 export function when(time) {
   return dayNumber(time) === dayNumber(Date.now()) ? clock(time) : SHORT_DAY.format(time);
+}
+
+/** When, to the minute: the time today, with the day before that. */
+export function moment(time) {
+  return dayNumber(time) === dayNumber(Date.now()) ? clock(time) : `${SHORT_DAY.format(time)}, ${clock(time)}`;
 }
 
 /** Who types. */

@@ -4,6 +4,7 @@
 
 mod events;
 mod schemas;
+mod tables;
 
 use protox::prost_reflect::prost_types::FileDescriptorProto;
 use serde_json::{Map, Value, json};
@@ -98,6 +99,9 @@ fn of_frames(file: &FileDescriptorProto) -> Result<Value, Missing> {
         }},
         "operations": operations,
         "components": {"messages": messages, "schemas": definitions.schemas()},
+        "x-errors": tables::errors(),
+        "x-closes": tables::closes(),
+        "x-limits": tables::limits(),
     }))
 }
 

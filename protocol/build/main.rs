@@ -2,12 +2,20 @@
 //! document that describes them.
 
 mod asyncapi;
+#[path = "../src/code.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the crate's own; here its table alone is read")]
+mod code;
+#[path = "../src/limits.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the crate's own; here its table alone is read")]
+mod limits;
 
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-changed=src/code.rs");
+    println!("cargo:rerun-if-changed=src/limits.rs");
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_source_info(true).include_imports(true).open_file("switchyard/v1/frames.proto")?;
     let files = compiler.file_descriptor_set();

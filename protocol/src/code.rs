@@ -4,12 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)*) => {
+    ($($(#[doc = $about:literal])* $variant:ident = $number:literal, $name:literal;)*) => {
         /// Why a request was not carried out. 1000-1999: the same request may succeed later; 2000-2999: it will not.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
         #[repr(u32)]
         pub enum ErrorCode {
-            $($(#[$doc])* #[serde(rename = $name)] $variant = $number,)*
+            $($(#[doc = $about])* #[serde(rename = $name)] $variant = $number,)*
         }
 
         impl ErrorCode {
@@ -19,6 +19,11 @@ macro_rules! error_codes {
             /// The name on the wire.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it says, for the document of the protocol.
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($about),*).trim_ascii(),)* }
             }
 
             /// The code with this number, if it has one here.
@@ -71,66 +76,59 @@ impl ErrorCode {
     }
 }
 
-/// Why the server closes a WebSocket. 4001-4499: come again; 4501-4999: do not.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[repr(u16)]
-pub enum CloseCode {
+macro_rules! close_codes {
+    ($($(#[doc = $about:literal])* $variant:ident = $number:literal, $reason:literal;)*) => {
+        /// Why the server closes a WebSocket. 4001-4499: come again; 4501-4999: do not.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[repr(u16)]
+        pub enum CloseCode {
+            $($(#[doc = $about])* $variant = $number,)*
+        }
+
+        impl CloseCode {
+            /// All codes, for tables and tests.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// A word for logs and metrics, and the reason in the close frame.
+            pub fn reason(self) -> &'static str {
+                match self { $(Self::$variant => $reason,)* }
+            }
+
+            /// What it says, for the document of the protocol.
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($about),*).trim_ascii(),)* }
+            }
+        }
+    };
+}
+
+close_codes! {
     /// The server is going away; connect again.
-    Drain = 4001,
+    Drain = 4001, "drain";
     /// The client read too slowly for too long.
-    Slow = 4002,
+    Slow = 4002, "slow";
     /// The server has no room.
-    Overloaded = 4003,
+    Overloaded = 4003, "overloaded";
     /// Nothing was heard for too long.
-    Idle = 4004,
+    Idle = 4004, "idle";
     /// What this connection was for has moved.
-    Moved = 4005,
+    Moved = 4005, "moved";
     /// The token ran out; come again with a new one.
-    TokenExpired = 4006,
+    TokenExpired = 4006, "token_expired";
     /// The token is missing or wrong.
-    Auth = 4501,
+    Auth = 4501, "auth";
     /// The user is suspended, or the session was revoked.
-    Suspended = 4502,
+    Suspended = 4502, "suspended";
     /// The client does not speak this protocol.
-    Protocol = 4503,
+    Protocol = 4503, "protocol";
     /// Too many connections or requests.
-    TooMany = 4504,
+    TooMany = 4504, "too_many";
 }
 
 impl CloseCode {
-    /// All codes, for tables and tests.
-    pub const ALL: &'static [Self] = &[
-        Self::Drain,
-        Self::Slow,
-        Self::Overloaded,
-        Self::Idle,
-        Self::Moved,
-        Self::TokenExpired,
-        Self::Auth,
-        Self::Suspended,
-        Self::Protocol,
-        Self::TooMany,
-    ];
-
     /// Its number in the close frame.
     pub fn number(self) -> u16 {
         self as u16
-    }
-
-    /// A word for logs and metrics, and the reason in the close frame.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Drain => "drain",
-            Self::Slow => "slow",
-            Self::Overloaded => "overloaded",
-            Self::Idle => "idle",
-            Self::Moved => "moved",
-            Self::TokenExpired => "token_expired",
-            Self::Auth => "auth",
-            Self::Suspended => "suspended",
-            Self::Protocol => "protocol",
-            Self::TooMany => "too_many",
-        }
     }
 
     /// Whether a client with this number may come again by itself.

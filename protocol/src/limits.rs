@@ -1,5 +1,16 @@
 //! Limits that both ends of a connection know. Each has its reason; `Welcome.limits` tells clients the ones they meet.
 
+/// Makes the limits, and the table of them.
+macro_rules! limits {
+    ($($(#[doc = $about:literal])* pub const $name:ident: $kind:ty = $value:expr;)*) => {
+        $($(#[doc = $about])* pub const $name: $kind = $value;)*
+
+        /// All of them, each with its name, its value and what it is: for the document of the protocol.
+        pub const ALL: &[(&str, u64, &str)] = &[$((stringify!($name), $name as u64, concat!($($about),*))),*];
+    };
+}
+
+limits! {
 /// Bytes of a user's, tenant's, device's or client's id. Long enough for a UUID, an email address or a URN.
 pub const ID_BYTES_MAX: usize = 128;
 
@@ -111,3 +122,4 @@ pub const DEDUPE_RECENT: u64 = 1_000;
 
 /// How often an idle connection is probed, told to clients in `Welcome`.
 pub const HEARTBEAT_MS: u64 = 25_000;
+}

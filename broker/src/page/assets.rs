@@ -64,18 +64,21 @@ const SDK: &[Asset] = assets! {"../client/js":
 /// `/asyncapi.json`: what the live protocol is, for those who write a client of their own.
 static DOCUMENT: Asset = Asset { name: "asyncapi.json", kind: JSON, bytes: switchyard_protocol::ASYNCAPI.as_bytes() };
 
-/// `/page/…`, and `/` for the first.
+/// `/page/…`, `/` for the first, and `/protocol` for the second.
 const PAGE: &[Asset] = assets! {"page":
-    "index.html" HTML, "style.css" CSS, "chat.css" CSS, "icon.svg" SVG, "theme.js" JS, "app.js" JS, "colours.js" JS, "composer.js" JS,
-    "conversation.js" JS, "directory.js" JS, "dom.js" JS, "info.js" JS, "list.js" JS, "login.js" JS, "room.js" JS,
-    "row.js" JS, "start.js" JS, "words.js" JS,
+    "index.html" HTML, "protocol.html" HTML, "style.css" CSS, "chat.css" CSS, "protocol.css" CSS, "icon.svg" SVG, "theme.js" JS,
+    "app.js" JS, "colours.js" JS, "composer.js" JS, "conversation.js" JS, "directory.js" JS, "dom.js" JS, "info.js" JS, "lines.js" JS,
+    "list.js" JS, "login.js" JS, "mentions.js" JS, "naming.js" JS, "pins.js" JS, "progress.js" JS, "protocol.js" JS, "room.js" JS,
+    "row.js" JS, "schema.js" JS, "seen.js" JS, "start.js" JS, "words.js" JS,
 };
 
 pub(super) fn routes() -> Router {
     let page = |headers: HeaderMap| async move { give(find(PAGE, "index.html"), &headers, &[]) };
+    let protocol = |headers: HeaderMap| async move { give(find(PAGE, "protocol.html"), &headers, &[]) };
     let document = |headers: HeaderMap| async move { give(Some(&DOCUMENT), &headers, SDK_HEADERS) };
     Router::new()
         .route("/", get(page))
+        .route("/protocol", get(protocol))
         .route("/asyncapi.json", get(document))
         .route("/page/{file}", get(|path, request| file(PAGE, &[], path, request)))
         .route("/sdk/{file}", get(|path, request| file(SDK, SDK_HEADERS, path, request)))

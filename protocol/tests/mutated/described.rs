@@ -1,8 +1,10 @@
 //! The document that describes the JSON form, held against frames of every kind: what is written is what it says.
 
 use serde_json::{Value, json};
+use switchyard_protocol::code::{CloseCode, ErrorCode};
 use switchyard_protocol::frame::{self, RESERVED_REQUESTS};
 use switchyard_protocol::json::ReplyKind;
+use switchyard_protocol::limits;
 
 use super::samples;
 
@@ -109,6 +111,30 @@ fn every_request_is_described_and_answered_as_the_code_says() {
         assert!(name.starts_with("event.") || described.contains(name), "{name} has no sample");
         assert!(RESERVED_REQUESTS.iter().all(|(_, reserved)| reserved != name), "{name} is not answered yet");
     }
+}
+
+#[test]
+fn codes_and_limits_are_described() {
+    let document = document();
+    for code in ErrorCode::ALL {
+        let described = document["x-errors"].as_array().expect("a list").iter().find(|one| one["code"] == code.name());
+        let described = described.unwrap_or_else(|| panic!("{} is missing", code.name()));
+        assert_eq!((&described["number"], &described["retry"]), (&json!(code.number()), &json!(code.retry())));
+        assert!(described["description"].as_str().is_some_and(|text| text.ends_with('.')), "{described}");
+    }
+    for code in CloseCode::ALL {
+        let described =
+            document["x-closes"].as_array().expect("a list").iter().find(|one| one["number"] == code.number());
+        assert_eq!(described.expect("it is there")["reason"], code.reason());
+    }
+    let described = document["x-limits"].as_array().expect("a list");
+    let value = |name: &str| described.iter().find(|one| one["name"] == name).map(|one| &one["value"]);
+    assert_eq!(value("body_bytes_max"), Some(&json!(limits::BODY_BYTES_MAX)));
+    assert_eq!(described.len(), limits::ALL.len());
+    assert!(
+        described.iter().all(|one| one["description"].as_str().is_some_and(|text| text.len() > 10)),
+        "{described:?}"
+    );
 }
 
 #[test]
