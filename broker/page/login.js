@@ -44,7 +44,7 @@ function choose(users) {
   byId("login").hidden = false;
   if (users.length === 0) {
     byId("login-lead").textContent = "This server runs. It has no demo users: people come to it from the applications that use it.";
-    byId("login").querySelector(".note").hidden = true;
+    byId("login-note").hidden = true;
   }
   return new Promise((resolve) => {
     byId("login-users").replaceChildren(...users.map(({ user, name }) => {

@@ -12,11 +12,16 @@ const { messages } = described.components;
 /** What can be found: `{ name, words, section, element, link }`, in the section with this id, and its line in the contents. */
 const entries = [];
 
+/** A comment as nodes: names of fields stand in backticks there. */
+function prose(text) {
+  return text.split("`").map((part, at) => (at % 2 === 1 ? make("code", {}, part) : part)).filter((part) => part !== "");
+}
+
 function section(id, title, lead, parts) {
   const element = make("section", { id, className: "part" }, make("h2", {}, title), ...(lead ? [make("p", {}, lead)] : []), ...parts);
   byId("sections").append(element);
   const list = make("ul", {});
-  byId("contents").append(make("h3", {}, link(`#${id}`, title)), list);
+  byId("contents").append(make("div", {}, make("h3", {}, link(`#${id}`, title)), list));
   for (const entry of entries.filter((one) => one.section === id)) {
     entry.link = make("li", {}, link(`#${entry.element.id}`, entry.name));
     if (entry.element.tagName !== "TR") list.append(entry.link);
@@ -30,14 +35,14 @@ function link(href, ...words) {
 /** Something with a name of its own. */
 function article(sectionId, name, summary, ...parts) {
   const element = make("article", { id: `${sectionId}-${name}` }, make("h3", {}, link(`#${sectionId}-${name}`, name)),
-    ...(summary ? [make("p", {}, summary)] : []), ...parts);
+    ...(summary && summary.toLowerCase() !== name ? [make("p", {}, ...prose(summary))] : []), ...parts);
   entries.push({ name, section: sectionId, element, words: element.textContent.toLowerCase() });
   return element;
 }
 
 /** A type, with links to what it names. */
 function type(schema) {
-  const parts = schemas.type(schema).map((part) => (part.name ? link(`#types-${part.name}`, part.name) : part));
+  const parts = schemas.type(schema).map((part) => (part.id ? link(`#${part.id}`, part.name) : part));
   return make("code", {}, ...parts);
 }
 
@@ -58,7 +63,7 @@ function shape(schema) {
   const fields = schemas.fields(schema);
   if (fields.length === 0) return [make("p", { className: "note" }, "No fields.")];
   return [table(["Field", "Type", ""], fields.map(({ name, field, isRequired, description }) => [
-    [make("code", {}, name), ...(isRequired ? [make("span", { className: "always" }, " always")] : [])], type(field), description,
+    [make("code", {}, name), ...(isRequired ? [make("span", { className: "always" }, " always")] : [])], type(field), prose(description),
   ])).scroll];
 }
 
@@ -120,14 +125,14 @@ function show() {
   section("errors", "Error codes", messages.error.summary, [
     sample("< {\"id\":1,\"ok\":false,\"error\":{\"code\":\"NOT_FOUND\",\"number\":2003,\"message\":\"…\"}}"),
     ...rows("errors", ["Code", "Number", "May succeed later", ""], described["x-errors"],
-      ({ code: name, number, retry, description }) => [code(name), String(number), again(retry), description]),
+      ({ code: name, number, retry, description }) => [code(name), String(number), again(retry), prose(description)]),
   ]);
   section("closes", "Close codes", "Why the server closes the connection.",
     rows("closes", ["Number", "Reason", "Come again", ""], described["x-closes"],
-      ({ number, reason, retry, description }) => [String(number), code(reason), again(retry), description]));
+      ({ number, reason, retry, description }) => [String(number), code(reason), again(retry), prose(description)]));
   section("limits", "Limits", "Those that a session meets are in the answer to hello, too.",
     rows("limits", ["Limit", "Value", ""], described["x-limits"],
-      ({ name, value, description }) => [code(name), value.toLocaleString(), description]));
+      ({ name, value, description }) => [code(name), value.toLocaleString(), prose(description)]));
   section("types", "Types", "What requests, answers and events are made of.", types());
 }
 
@@ -143,6 +148,7 @@ function find() {
   for (const part of document.querySelectorAll(".part")) {
     const own = entries.filter((one) => one.section === part.id);
     part.hidden = wanted !== "" && !own.some(({ element }) => !element.hidden);
+    document.querySelector(`#contents a[href="#${part.id}"]`).closest("div").hidden = part.hidden;
   }
   byId("found").textContent = wanted === "" ? "" : `${count} found`;
 }

@@ -54,10 +54,9 @@ export class Room {
     this.#composer.open(conversation);
     this.#unseen = 0;
     this.#newAbove = conversation?.unread > 0 ? conversation.progress.read : null;
+    this.#log.classList.toggle("direct", conversation !== null && !conversation.isGroup);
     this.#showAll();
     if (!conversation) return;
-    this.#log.classList.toggle("direct", !conversation.isGroup);
-    this.#showAbout();
     this.#pins.show(conversation);
     this.#composer.focus();
   }
@@ -85,11 +84,12 @@ export class Room {
     this.#quietly(() => {
       for (const entry of this.#conversation.lines.entries) this.#place(entry);
     });
+    this.#showAbout();
     this.#markNew();
     if (this.#newRow) this.#newRow.element.scrollIntoView({ block: "start" });
     if (!this.#newRow || this.#isAtEnd()) this.#toEnd();
-    this.#showAbout();
     this.#showNewest();
+    this.#read();
   }
 
   /** Marks the first message that is new to the reader. */

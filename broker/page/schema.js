@@ -1,10 +1,11 @@
 // Schemas of the AsyncAPI document as readable things: what type a field has, and an example of how a frame looks.
 
 const SCHEMAS = "#/components/schemas/";
+const EVENT = /^#\/components\/messages\/event\.(.+)\/payload$/;
 
-/** The name that a reference refers to. */
-export function nameOf(schema) {
-  return schema?.$ref?.startsWith(SCHEMAS) ? schema.$ref.slice(SCHEMAS.length) : undefined;
+/** The name of the type that a reference refers to. */
+function nameOf(schema) {
+  return schema.$ref?.startsWith(SCHEMAS) ? schema.$ref.slice(SCHEMAS.length) : undefined;
 }
 
 export class Schemas {
@@ -24,10 +25,12 @@ export class Schemas {
     return name === undefined ? schema : this.#all[name];
   }
 
-  /** Its type as parts: text, and names of other schemas as `{ name }`. */
+  /** Its type as parts: text, and names of types and events as `{ name, id }` with the id of where they are described. */
   type(schema) {
     const name = nameOf(schema);
-    if (name !== undefined) return [{ name }];
+    if (name !== undefined) return [{ name, id: `types-${name}` }];
+    const event = schema.$ref?.match(EVENT)?.[1];
+    if (event !== undefined) return [{ name: event, id: `events-${event}` }];
     if ("const" in schema) return [JSON.stringify(schema.const)];
     if (schema.oneOf) return schema.oneOf.flatMap((one, at) => [...(at > 0 ? [" or "] : []), ...this.type(one)]);
     if (schema.type === "array") return ["list of ", ...this.type(schema.items)];

@@ -69,6 +69,8 @@ fn of_frames(file: &FileDescriptorProto) -> Result<Value, Missing> {
         );
     }
     messages.insert("error".to_owned(), error());
+    let mut schemas = definitions.schemas();
+    schemas.insert("Event".to_owned(), events::any(&definitions));
     for event in EVENTS {
         messages.insert(format!("event.{}", event.name), event.message(&definitions)?);
         let message = format!("#/channels/live/messages/event.{}", event.name);
@@ -98,7 +100,7 @@ fn of_frames(file: &FileDescriptorProto) -> Result<Value, Missing> {
             "messages": referred,
         }},
         "operations": operations,
-        "components": {"messages": messages, "schemas": definitions.schemas()},
+        "components": {"messages": messages, "schemas": schemas},
         "x-errors": tables::errors(),
         "x-closes": tables::closes(),
         "x-limits": tables::limits(),

@@ -6,7 +6,11 @@ mod chrome;
 mod groups;
 mod history;
 mod hostile;
+mod lists;
+mod marks;
 mod outage;
+mod pins;
+mod protocol;
 mod sdk;
 
 pub(crate) use chrome::Browser;

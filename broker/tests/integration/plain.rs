@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -211,6 +212,13 @@ impl Plain {
     pub(crate) fn send(&mut self, conversation: &str, client_id: &str, text: &str) -> Value {
         let body = json!({"conversation": conversation, "client_id": client_id, "kind": "TEXT", "text": text});
         self.done("send", &body)
+    }
+
+    /// Sends `wagon 1` and so on, in this order.
+    pub(crate) fn send_texts(&mut self, conversation: &str, numbers: RangeInclusive<u32>) {
+        for n in numbers {
+            self.send(conversation, &format!("wagon{n}"), &format!("wagon {n}"));
+        }
     }
 
     /// Sends so many texts, several at a time.

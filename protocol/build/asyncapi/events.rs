@@ -46,6 +46,13 @@ pub(super) const EVENTS: &[Event] = &[
     event("token_expiring", "token_expiring", Shape::Bare),
 ];
 
+/// Any of them, as pages of resume hold them.
+pub(super) fn any(definitions: &Definitions) -> Value {
+    let refer = |event: &Event| json!({"$ref": format!("#/components/messages/event.{}/payload", event.name)});
+    let description = definitions.described(&json!({"$ref": "#/components/schemas/Event"}));
+    json!({"description": description, "oneOf": EVENTS.iter().map(refer).collect::<Vec<_>>()})
+}
+
 impl Event {
     /// The message that it is in the document.
     pub(super) fn message(&self, definitions: &Definitions) -> Result<Value, Missing> {

@@ -114,6 +114,25 @@ fn every_request_is_described_and_answered_as_the_code_says() {
 }
 
 #[test]
+fn every_reference_leads_somewhere() {
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+            Value::Object(object) => {
+                found.extend(object.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                object.values().for_each(|value| references(value, found));
+            }
+            _ => {}
+        }
+    }
+    let (document, mut found) = (document(), Vec::new());
+    references(&document, &mut found);
+    let leads = |reference: &String| reference.strip_prefix('#').is_some_and(|path| document.pointer(path).is_some());
+    let lost: Vec<&String> = found.iter().filter(|reference| !leads(reference)).collect();
+    assert!(lost.is_empty() && found.len() > 100, "{lost:?}");
+}
+
+#[test]
 fn codes_and_limits_are_described() {
     let document = document();
     for code in ErrorCode::ALL {

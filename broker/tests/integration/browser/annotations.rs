@@ -21,11 +21,7 @@ fn tool(window: &Window<'_>, text: &str, words: &str) {
 fn messages_are_edited_answered_given_emoji_and_deleted() {
     let site = Site::dev();
     let browser = Browser::start();
-    let (alice, bob) = (browser.window(&site), browser.window(&site));
-    alice.log_in("Alice");
-    bob.log_in("Bob");
-    alice.open("Bob");
-    bob.open("Alice");
+    let [alice, bob] = browser.chat(&site);
     bob.say("the train leves at four");
     alice.sees("the train leves at four", "sent");
 
@@ -72,11 +68,7 @@ fn messages_are_edited_answered_given_emoji_and_deleted() {
 fn lines_are_reached_by_keys_and_tools_are_offered_as_rights_are() {
     let site = Site::dev();
     let browser = Browser::start();
-    let (alice, bob) = (browser.window(&site), browser.window(&site));
-    alice.log_in("Alice");
-    bob.log_in("Bob");
-    alice.open("Bob");
-    bob.open("Alice");
+    let [alice, bob] = browser.chat(&site);
     for text in ["one", "two"] {
         alice.say(text);
         bob.sees(text, "sent");
@@ -87,7 +79,7 @@ fn lines_are_reached_by_keys_and_tools_are_offered_as_rights_are() {
     assert_eq!(bob.script("return document.activeElement.querySelector('.bubble p').textContent", &[]), "two");
     bob.type_keys(UP);
     assert_eq!(bob.script("return document.activeElement.querySelector('.bubble p').textContent", &[]), "one");
-    assert_eq!(bob.script(tools, &[]), "Answer", "another's message in a chat of two");
+    assert_eq!(bob.script(tools, &[]), "Answer,Pin", "another's message in a chat of two");
     alice.script("document.querySelector('.row[tabindex=\"0\"]').focus()", &[]);
-    assert_eq!(alice.script(tools, &[]), "Answer,Edit,Delete");
+    assert_eq!(alice.script(tools, &[]), "Answer,Pin,Who has read it,Edit,Delete");
 }

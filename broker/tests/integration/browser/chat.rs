@@ -10,17 +10,15 @@ use crate::site::Site;
 fn two_windows_chat_both_ways() {
     let site = Site::dev();
     let browser = Browser::start();
-    let (alice, bob) = (browser.window(&site), browser.window(&site));
-    alice.log_in("Alice");
-    bob.log_in("Bob");
+    let [alice, bob] = browser.people(&site, ["Alice", "Bob"]);
     alice.open("Bob");
     alice.say("Did the night train get through?");
     alice.sees("Did the night train get through?", "sent");
 
     // Bob looks elsewhere: his list and his title say that there is something.
-    bob.until("document.querySelector('.item .badge:not([hidden])')?.textContent === '1'", &[]);
+    bob.unread("Alice", 1);
     bob.until("document.title === '(1) Switchyard'", &[]);
-    bob.until("document.querySelector('.item .last').textContent === 'Did the night train get through?'", &[]);
+    bob.until("document.querySelector('#list .last').textContent === 'Did the night train get through?'", &[]);
     bob.open("Alice");
     bob.sees("Did the night train get through?", "sent");
     bob.until("document.title === 'Switchyard'", &[]);
@@ -38,9 +36,7 @@ fn two_windows_chat_both_ways() {
 fn a_reload_keeps_who_one_is_and_what_is_open() {
     let site = Site::dev();
     let browser = Browser::start();
-    let (alice, bob) = (browser.window(&site), browser.window(&site));
-    alice.log_in("Alice");
-    bob.log_in("Bob");
+    let [alice, bob] = browser.people(&site, ["Alice", "Bob"]);
     alice.open("Bob");
     alice.say("one");
     alice.sees("one", "sent");
@@ -52,15 +48,15 @@ fn a_reload_keeps_who_one_is_and_what_is_open() {
     bob.reload();
     bob.until("document.getElementById('me-name').textContent === 'Bob'", &[]);
     alice.click("#logout");
-    alice.until("document.querySelectorAll('.person').length === 3", &[]);
+    let offered = "[...document.querySelectorAll('.person')].filter((one) => one.checkVisibility()).length";
+    alice.until(&format!("{offered} === 3"), &[]);
 }
 
 #[test]
 fn what_cannot_be_sent_says_so_and_can_be_taken_back() {
     let site = Site::dev();
     let browser = Browser::start();
-    let window = browser.window(&site);
-    window.log_in("Alice");
+    let [window] = browser.people(&site, ["Alice"]);
     window.open("Bob");
     window.script("document.getElementById('text').value = 'x'.repeat(65_537)", &[]);
     window.say("");
@@ -85,7 +81,7 @@ fn keys_alone_are_enough() {
     window.type_keys(&format!("{TAB}{TAB}"));
     window.type_keys(ENTER);
     window.until("document.getElementById('me-name').textContent === 'Bob'", &[]);
-    window.until("document.querySelectorAll('.item').length === 2", &[]);
+    window.until("document.querySelectorAll('#suggested li').length === 2", &[]);
     window.type_keys(&format!("{CONTROL}k"));
     window.type_keys(&format!("car{ENTER}"));
     window.until("document.getElementById('chat-name').textContent === 'Carol'", &[]);
@@ -125,8 +121,7 @@ fn on_a_narrow_screen_there_is_one_thing_at_a_time_and_nothing_sticks_out() {
 fn colours_follow_the_choice_and_outlive_a_reload() {
     let site = Site::dev();
     let browser = Browser::start();
-    let window = browser.window(&site);
-    window.log_in("Alice");
+    let [window] = browser.people(&site, ["Alice"]);
     let ground = "return getComputedStyle(document.body).backgroundColor";
     let light = window.script(ground, &[]);
     window.click("#theme");

@@ -117,6 +117,23 @@ impl Browser {
         window
     }
 
+    /// A window for each of these demo users, who has come in.
+    pub(crate) fn people<const N: usize>(&self, site: &Site, names: [&str; N]) -> [Window<'_>; N] {
+        names.map(|name| {
+            let window = self.window(site);
+            window.log_in(name);
+            window
+        })
+    }
+
+    /// Alice and Bob, each with the conversation with the other open.
+    pub(crate) fn chat(&self, site: &Site) -> [Window<'_>; 2] {
+        let [alice, bob] = self.people(site, ["Alice", "Bob"]);
+        alice.open("Bob");
+        bob.open("Alice");
+        [alice, bob]
+    }
+
     fn run<T>(&self, act: impl AsyncFnOnce(&Client) -> Result<T, CmdError>) -> T {
         self.runtime.block_on(act(&self.client)).unwrap_or_else(|error| panic!("{error}"))
     }
@@ -230,9 +247,11 @@ impl Window<'_> {
         self.until("document.getElementById('state').textContent === 'Online'", &[]);
     }
 
-    /// Opens the conversation of this name.
+    /// Opens the conversation of this name, or begins it. Found and clicked in one go: the list may change at any time.
     pub(crate) fn open(&self, name: &str) {
-        self.click_on(".item", name);
+        let item = "[...document.querySelectorAll('.item')].find((one) => one.checkVisibility() \
+                    && one.querySelector('.name').textContent === given[0])";
+        self.until(&format!("((item) => item && (item.click(), true))({item})"), &[json!(name)]);
         self.until("document.getElementById('chat-name').textContent === given[0]", &[json!(name)]);
     }
 
@@ -246,6 +265,28 @@ impl Window<'_> {
         let found = "[...document.querySelectorAll('.row')].some((row) => row.dataset.state === given[1] \
                      && row.querySelector('.bubble p')?.textContent === given[0])";
         self.until(found, &[json!(text), json!(state)]);
+    }
+
+    /// Waits until this is unread in the conversation of this name, as its badge says: 0 for no badge.
+    pub(crate) fn unread(&self, name: &str, count: u64) {
+        let badge = "[...document.querySelectorAll('#list .item')].some((one) => one.querySelector('.name').textContent === given[0] \
+                     && (one.querySelector('.badge:not(.at)')?.textContent ?? '0 unread') === `${given[1]} unread`)";
+        self.until(badge, &[json!(name), json!(count)]);
+    }
+
+    /// Waits until this has become of the own message with this text.
+    pub(crate) fn ticks(&self, text: &str, progress: &str) {
+        let found = "[...document.querySelectorAll('.row.own')].some((row) => row.dataset.progress === given[1] \
+                     && row.querySelector('.bubble p').textContent === given[0])";
+        self.until(found, &[json!(text), json!(progress)]);
+    }
+
+    /// Nobody looks at it from now on, or somebody does again. A browser without a screen always has the focus.
+    pub(crate) fn look(&self, on: bool) {
+        self.script(
+            "document.hasFocus = () => arguments[0]; dispatchEvent(new Event(arguments[0] ? 'focus' : 'blur'))",
+            &[json!(on)],
+        );
     }
 
     /// The texts of all messages that stand there, in order.

@@ -26,9 +26,7 @@ fn make_group(window: &Window<'_>, name: &str, members: &[&str]) {
 fn a_group_is_made_led_and_left() {
     let site = Site::dev();
     let browser = Browser::start();
-    let (alice, bob) = (browser.window(&site), browser.window(&site));
-    alice.log_in("Alice");
-    bob.log_in("Bob");
+    let [alice, bob] = browser.people(&site, ["Alice", "Bob"]);
     make_group(&alice, "Night shift", &["Bob", "Carol"]);
     alice.say("hello everybody");
     // It appears with Bob without his doing anything.
@@ -54,11 +52,7 @@ fn a_group_is_made_led_and_left() {
 fn a_closed_conversation_is_read_only_until_it_is_reopened() {
     let site = Site::dev();
     let browser = Browser::start();
-    let (alice, bob) = (browser.window(&site), browser.window(&site));
-    alice.log_in("Alice");
-    bob.log_in("Bob");
-    alice.open("Bob");
-    bob.open("Alice");
+    let [alice, bob] = browser.chat(&site);
     alice.click("#details");
     alice.click("#info-toggle");
     told(&bob, "Alice closed the conversation");

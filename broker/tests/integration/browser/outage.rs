@@ -10,11 +10,7 @@ use crate::site::Site;
 fn what_is_written_while_the_server_is_down_arrives_once() {
     let mut site = Site::dev();
     let browser = Browser::start();
-    let (alice, bob) = (browser.window(&site), browser.window(&site));
-    alice.log_in("Alice");
-    bob.log_in("Bob");
-    alice.open("Bob");
-    bob.open("Alice");
+    let [alice, bob] = browser.chat(&site);
     alice.say("before");
     bob.sees("before", "sent");
 

@@ -232,3 +232,97 @@ fn it_speaks_the_wire_as_it_is_documented() {
     let roles: Vec<&Value> = said["members"].as_array().expect("a list").iter().map(|member| &member["role"]).collect();
     assert_eq!(roles, ["admin", "member", "member"]);
 }
+
+#[test]
+fn all_conversations_are_listed_read_and_marked() {
+    let mut site = Site::dev();
+    let browser = Browser::start();
+    let window = browser.window(&site);
+    let mut bob = Plain::open(&site, "bob");
+    let direct = bob.direct("alice");
+    bob.send_texts(&direct, 1..=3);
+    let group = bob.group("Yard", &["alice"]);
+    connect(&window, &[site.token("alice")], None);
+    let said = window.run(
+        "globalThis.told = [];
+         for (const name of ['message', 'listed', 'unlisted', 'marks', 'marked', 'unmarked']) {
+             client.on(name, (event) => told.push({ name, ...event }));
+         }
+         const { subscribed, all } = await client.subscribeAll();
+         const first = await client.list({ limit: 1 });
+         const second = await client.list({ limit: 1, cursor: first.cursor });
+         const groups = await client.list({ kind: 'group' });
+         const named = await client.list({ name: 'BO' });
+         const bad = await client.list({ cursor: 'made up' }).catch(({ code }) => code);
+         return { subscribed: subscribed.length, total: all.total, first, second, groups, named, bad,
+                  unread: await client.unread([given[0], given[1]]) }",
+        &[json!(direct), json!(group)],
+    );
+    assert_eq!((&said["subscribed"], &said["total"], &said["bad"]), (&json!(2), &json!(2), &json!("BAD_REQUEST")));
+    assert_eq!(
+        (&said["first"]["conversations"][0]["conversation"]["name"], &said["first"]["more"]),
+        (&json!("Yard"), &json!(true))
+    );
+    let of_bob = &said["second"]["conversations"][0];
+    assert_eq!((&of_bob["peer"], &of_bob["last"]["text"]), (&json!("bob"), &json!("wagon 3")));
+    assert_eq!(of_bob["conversation"]["unread"], 3);
+    assert_eq!(said["groups"]["conversations"].as_array().map(Vec::len), Some(1));
+    assert_eq!(said["named"]["conversations"], said["second"]["conversations"]);
+    assert_eq!(said["unread"]["total"], 3);
+
+    // Live ones come by themselves, and so does what begins later.
+    bob.send_texts(&direct, 4..=4);
+    window.until("told.some(({ name, message }) => name === 'message' && message.text === 'wagon 4')", &[]);
+    let late = bob.group("Late", &["alice"]);
+    window.until("told.some(({ name, listing }) => name === 'listed' && listing.conversation.name === 'Late')", &[]);
+    bob.send(&late, "l", "hello");
+    window.until("told.some(({ name, message }) => name === 'message' && message.text === 'hello')", &[]);
+    bob.done("remove", &json!({"conversation": late, "member": "alice"}));
+    window.until(
+        "told.some(({ name, conversation }) => name === 'unlisted' && conversation === given[0])",
+        &[json!(late)],
+    );
+
+    // Marks: what the server made of them, and what it refused.
+    window.run("for (let read = 1; read <= 3; read += 1) client.mark(given[0], { read })", &[json!(direct)]);
+    let marked = window.until("told.find(({ name, unread }) => name === 'marked' && unread === 1)", &[]);
+    assert_eq!((&marked["marks"]["user"], &marked["marks"]["read"]), (&json!("alice"), &json!(3)));
+    bob.done("subscribe", &json!({"conversations": [direct]}));
+    bob.done("mark", &json!({"conversation": direct, "read": 4}));
+    window.run("client.mark(given[0], { read: 1_000 }); client.mark('nothing', { read: 1 })", &[json!(direct)]);
+    let refused =
+        "told.filter(({ name }) => name === 'unmarked').map(({ error, read }) => `${error.code} ${read}`).sort()";
+    window.until(&format!("{refused}.length === 2"), &[]);
+    assert_eq!(window.script(&format!("return {refused}"), &[]), json!(["BAD_REQUEST 1000", "NOT_FOUND 1"]));
+    let seen = window.run(
+        "const { messages } = await client.history(given[0], { limit: 1 });
+         return [await client.seenBy(messages[0].id), await client.marks(given[0], { seq: 3 })]",
+        &[json!(direct)],
+    );
+    let users = |page: &Value| {
+        let marks = page["marks"].as_array().expect("a list").iter();
+        marks.map(|one| one["user"].as_str().expect("a user").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (users(&seen[0]), users(&seen[1])),
+        (vec!["bob".to_owned()], vec!["alice".to_owned(), "bob".to_owned()])
+    );
+
+    // After a restart it goes on, and says what came meanwhile.
+    site.kill();
+    window.until("client.state.state === 'connecting'", &[]);
+    site.start_again();
+    let mut bob = Plain::open(&site, "bob");
+    bob.send_texts(&direct, 5..=5);
+    let new = bob.group("Meanwhile", &["alice"]);
+    window.until(
+        "told.some(({ name, message }) => name === 'message' && message.text === 'wagon 5') || (client.hurry(), false)",
+        &[],
+    );
+    window
+        .until("told.some(({ name, conversation }) => name === 'listed' && conversation === given[0])", &[json!(new)]);
+    bob.send(&new, "n", "welcome");
+    window.until("told.some(({ name, message }) => name === 'message' && message.text === 'welcome')", &[]);
+    let numbers = "return told.filter(({ name, conversation }) => name === 'message' && conversation === given[0]).map(({ seq }) => seq)";
+    assert_eq!(window.run(numbers, &[json!(direct)]), json!([4, 5]), "each once");
+}
