@@ -1,6 +1,7 @@
 // Clients and a server in virtual time, with connections that break at any moment, refusals, and pages that are reloaded:
-// whatever happens, every message is stored once and in order, and every reader sees every number once and in order. A
-// seed decides everything, and is named when something is wrong.
+// whatever happens, every message is stored once and in order, every reader sees every number once and in order, also of a
+// conversation that begins in the middle, and what was read is marked in the end. A seed decides everything, and is named
+// when something is wrong.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,6 +10,8 @@ import { Core } from "../core.js";
 const SEEDS = 200;
 const MESSAGES = 12;
 const CONVERSATIONS = ["c", "d"];
+/** One that nobody asks for by name. */
+const LATE = "late";
 
 /** Numbers from 0 to below 1, the same for the same seed (mulberry32). */
 function random(seed) {
@@ -53,10 +56,22 @@ class World {
   serve(user, request, readers) {
     if (request.hello) return { user, tenant: "t", heartbeat_ms: 25_000, limits: { requests_in_flight_max: 8 } };
     if (request.ping) return {};
+    if (request.mark) {
+      const { conversation, read } = request.mark;
+      assert.ok(read <= this.logs.get(conversation).length, "nobody marks what is not there");
+      this.marks.set(`${user} ${conversation}`, Math.max(read, this.marks.get(`${user} ${conversation}`) ?? 0));
+    }
     if (this.chance(0.1)) return { error: { code: "OVERLOADED", number: 1002, message: "", retry_after_ms: 5 } };
     if (request.get) {
       const { conversation } = request.get;
       return { conversation: { id: conversation, head: this.logs.get(conversation).length, first_available: 1 } };
+    }
+    if (request.mark) return { marks: { user } };
+    if (request.unsubscribe) return {};
+    if (request.subscribe?.all) {
+      readers.all = true;
+      for (const name of this.logs.keys()) readers.add(name);
+      return { subscribed: [...this.logs].map(([conversation, log]) => ({ conversation, head: log.length })), all: {} };
     }
     if (request.resume) return { conversations: request.resume.positions.map((one) => this.#resume(one, readers)) };
     const { conversation, client_id, since } = request.send;
@@ -70,6 +85,13 @@ class World {
   }
 
   readers = new Set();
+  marks = new Map();
+
+  /** Everybody has another conversation. */
+  begin(name) {
+    this.logs.set(name, []);
+    for (const tell of this.readers) tell.listed(name);
+  }
 
   #resume({ conversation, seq }, subscribed) {
     const log = this.logs.get(conversation);
@@ -83,6 +105,8 @@ class World {
 class Page {
   disk = new Map();
   seen = new Map(CONVERSATIONS.map((name) => [name, []]));
+  /** From which number on one that was not asked for by name is read. */
+  from = new Map(CONVERSATIONS.map((name) => [name, 0]));
   tickets = 0;
   diskAt = 0;
   life = 0;
@@ -100,9 +124,13 @@ class Page {
     this.core = new Core({ random: this.world.random });
     const records = [...this.disk].map(([ticket, text]) => ({ ticket, text, at: 0 })).sort((a, b) => a.ticket - b.ticket);
     this.give({ type: "open" });
-    for (const name of CONVERSATIONS) {
-      this.give({ type: "subscribe", ticket: (this.tickets += 1), conversation: name, after: this.seen.get(name).length });
+    for (const [name, from] of this.from) {
+      const after = from + this.seen.get(name).length;
+      this.give({ type: "subscribe", ticket: (this.tickets += 1), conversation: name, after });
     }
+    // What a page has shown it marks again, for the last life may have ended before it was said.
+    for (const [name, seen] of this.seen) this.give({ type: "mark", conversation: name, to: { read: seen.at(-1) } });
+    this.give({ type: "subscribeAll", ticket: (this.tickets += 1) });
     this.soon(() => this.give({ type: "restored", records, wall: 0 }));
   }
 
@@ -135,8 +163,26 @@ class Page {
       });
     } else if (type === "forget") this.onDisk(() => this.disk.delete(ticket));
     else if (type === "wakeAt") this.soon(() => this.give({ type: "tick" }), effect.at - this.world.now);
-    else if (type === "deliver") this.seen.get(effect.event.conversation).push(effect.event.seq);
-    else if (type === "complete") assert.ok(!effect.error, effect.error?.message);
+    else if (type === "deliver") this.told(effect.name, effect.event);
+    else if (type === "complete") {
+      assert.ok(!effect.error, effect.error?.message);
+      for (const { conversation, head } of effect.result?.subscribed ?? []) this.begins(conversation, head);
+    }
+  }
+
+  told(name, { conversation, seq, head }) {
+    assert.notEqual(name, "unmarked");
+    if (name === "listed") this.begins(conversation, head);
+    else if (seq !== undefined) {
+      this.seen.get(conversation).push(seq);
+      this.soon(() => this.give({ type: "mark", conversation, to: { read: seq } }));
+    }
+  }
+
+  begins(name, head) {
+    if (this.from.has(name)) return;
+    this.from.set(name, head);
+    this.seen.set(name, []);
   }
 
   connect(connection) {
@@ -150,6 +196,11 @@ class Page {
       if (!subscribed.has(conversation)) return;
       const event = world.chance(0.2) ? { event: "head", head: seq } : { event: "message", seq, message };
       give({ type: "frame", frame: { conversation, ...event } });
+    };
+    tell.listed = (name) => {
+      if (!subscribed.all) return;
+      subscribed.add(name);
+      give({ type: "frame", frame: { event: "listed", conversation: name, listed: { added: {}, head: 0 } } });
     };
     const close = () => {
       open = false;
@@ -185,7 +236,7 @@ function story(seed) {
   for (const page of pages) {
     for (let n = 0; n < MESSAGES; n += 1) {
       world.later(world.random() * 400, () => {
-        const conversation = CONVERSATIONS[n % 2];
+        const conversation = [...page.from.keys()][n % page.from.size];
         page.write(conversation, `${page.user}-${(written += 1)}`);
       });
     }
@@ -197,18 +248,23 @@ function story(seed) {
       });
     }
   }
+  world.later(world.random() * 400, () => world.begin(LATE));
   world.later(600, () => (world.calm = true));
   const all = pages.length * MESSAGES;
-  const stored = () => CONVERSATIONS.reduce((sum, name) => sum + world.logs.get(name).length, 0);
-  const read = (page) => CONVERSATIONS.every((name) => page.seen.get(name).length >= world.logs.get(name).length);
-  world.run(() => world.calm && stored() >= all && pages.every((page) => read(page) && page.core.calls.outbox.size === 0));
+  const stored = () => [...world.logs.values()].reduce((sum, log) => sum + log.length, 0);
+  const rest = (page, name) => world.logs.get(name).length - (page.from.get(name) ?? -1);
+  const read = (page) => [...world.logs.keys()].every((name) => page.seen.get(name)?.length >= rest(page, name));
+  const marked = (page) => [...page.seen].every(([name, seen]) => seen.length === 0 || world.marks.get(`${page.user} ${name}`) === seen.at(-1));
+  const isDone = (page) => read(page) && marked(page) && page.core.calls.outbox.size === 0;
+  world.run(() => world.calm && stored() >= all && pages.every(isDone));
   for (const [name, log] of world.logs) {
     const ids = log.map(({ client_id }) => client_id);
     assert.equal(new Set(ids).size, ids.length, `${name}: a message is stored twice`);
     for (const page of pages) {
       const own = log.filter(({ sender }) => sender === page.user).map(({ client_id }) => Number(client_id.split("-")[1]));
       assert.deepEqual(own, [...own].sort((a, b) => a - b), `${name}: ${page.user}'s messages are out of order`);
-      assert.deepEqual(page.seen.get(name), log.map(({ seq }) => seq), `${name}: what ${page.user} saw`);
+      const expected = log.slice(page.from.get(name)).map(({ seq }) => seq);
+      assert.deepEqual(page.seen.get(name), expected, `${name}: what ${page.user} saw`);
     }
   }
   assert.equal(stored(), all);
