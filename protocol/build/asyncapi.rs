@@ -31,6 +31,11 @@ const ANSWERS: &[(&str, &str)] = &[
     ("unread", "unread"),
     ("list", "listed"),
     ("marks", "marks"),
+    ("archive", "done"),
+    ("unarchive", "done"),
+    ("block", "done"),
+    ("unblock", "done"),
+    ("blocks", "blocks"),
 ];
 
 /// What all others are answered with.
