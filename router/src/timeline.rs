@@ -68,7 +68,8 @@ pub fn event(key: &ConversationKey, seq: Seq, row: &Row) -> Result<v1::Event, Re
                 AnnotationEvent::decode(kind, &row.body).and_then(Result::ok).ok_or_else(|| damaged(key, seq))?;
             Some(annotated(key, &event, row.sender(), row.time_ms))
         }
-        None => None,
+        // Of a user's home, whose rows nobody is sent.
+        Some((RowKind::Home, _)) | None => None,
     };
     Ok(v1::Event { conversation: key.conversation.to_string(), seq, body })
 }

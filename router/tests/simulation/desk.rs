@@ -12,7 +12,7 @@ use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::v1::{self, ConversationKind, MessageKind, Role};
 use switchyard_router::config::{Cutoffs, RouterConfig};
-use switchyard_router::driver::reader;
+use switchyard_router::driver::{homes, reader};
 use switchyard_router::machine::{CommitOutcome, Effect, Held, Input, Machine};
 
 use crate::ask::What;
@@ -175,8 +175,8 @@ impl Desk {
                     other => unreachable!("marks were stored: {other:?}"),
                 }
             }
-            Effect::LoadHome(home) => {
-                let result = reader::load_home(&*self.disk, &home);
+            Effect::LoadHome { home, own } => {
+                let result = homes::load(&*self.disk, &home, own);
                 Input::HomeLoaded { home, result }
             }
             Effect::Tell(message) => Input::Told(*message),

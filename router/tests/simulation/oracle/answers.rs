@@ -143,6 +143,8 @@ impl Oracle {
             pins: entry.profile.pins.iter().map(|seq| format!("{}.{seq}", asked.key.conversation)).collect(),
             unread: detail.unread,
             read: detail.read,
+            archived: detail.archived,
+            blocked: detail.blocked,
         };
         if entry.role(&asked.user).is_none() {
             problems.push("told to somebody who is no member".into());
