@@ -33,8 +33,8 @@ pub use ticket::Ticket;
 
 use std::time::Duration;
 
-use switchyard_cluster::home::ListedNow;
 use switchyard_cluster::home::Decision;
+use switchyard_cluster::home::ListedNow;
 use switchyard_cluster::link::{Answer, Ask, Refusal};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::{CloseCode, ErrorCode};

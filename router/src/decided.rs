@@ -74,9 +74,7 @@ impl HomeEvent {
             Self::Archived { conversation, since } => {
                 StoredEvent { archived: bytes(conversation), since: *since, ..StoredEvent::default() }
             }
-            Self::Unarchived(conversation) => {
-                StoredEvent { unarchived: bytes(conversation), ..StoredEvent::default() }
-            }
+            Self::Unarchived(conversation) => StoredEvent { unarchived: bytes(conversation), ..StoredEvent::default() },
         };
         stored::encode(&event)
     }

@@ -3,7 +3,9 @@
 
 use switchyard_cluster::home::HomeAsk;
 use switchyard_cluster::link::Ask;
-use switchyard_protocol::limits::{BLOCKED_MAX, MARKS_PAGE_MAX, MEMBERS_PAGE_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX};
+use switchyard_protocol::limits::{
+    BLOCKED_MAX, MARKS_PAGE_MAX, MEMBERS_PAGE_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX,
+};
 use switchyard_protocol::v1::{self, client_frame::Request};
 
 /// Members or conversations that mean as much work as one plain request: the store takes them in batches.

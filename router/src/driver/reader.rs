@@ -365,9 +365,7 @@ pub fn read(store: &dyn Timelines, key: &ConversationKey, plan: ReadPlan) -> Res
             homes::welcome(store, &key.tenant, &user, &others, direct).map(ReadResult::Welcome)
         }
         ReadPlan::Archived { user, joined } => homes::archived(store, key, &user, joined).map(ReadResult::Archived),
-        ReadPlan::Shared { user, other } => {
-            homes::shared(store, &key.tenant, &user, &other).map(ReadResult::Shared)
-        }
+        ReadPlan::Shared { user, other } => homes::shared(store, &key.tenant, &user, &other).map(ReadResult::Shared),
         ReadPlan::Ids { from, to, seed } => ids(store, key, from, to, seed),
         ReadPlan::Ordinal { seq, first, head } => ordinal(store, key, seq, first, head),
         ReadPlan::Older { first, end, before_ms } => {

@@ -229,15 +229,7 @@ impl Machine {
         }
     }
 
-    fn enter(
-        &mut self,
-        now: Now,
-        from: Asker,
-        key: ConversationKey,
-        user: UserId,
-        work: Work,
-        out: &mut Vec<Effect>,
-    ) {
+    fn enter(&mut self, now: Now, from: Asker, key: ConversationKey, user: UserId, work: Work, out: &mut Vec<Effect>) {
         if let Some(super::Slot::Loaded(conversation)) = self.slots.get_mut(&key) {
             conversation.enqueue(&key, pending_change(now, from, user, work), &mut self.ready, out);
         }

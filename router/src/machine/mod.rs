@@ -42,10 +42,10 @@ use switchyard_protocol::v1;
 use switchyard_store::{Batch, Mark, ProjectionWrite};
 
 use crate::config::{Cutoffs, RouterConfig};
+pub(crate) use blocks::Stand;
+pub use blocks::Welcome;
 use conversation::Conversation;
 pub(crate) use dedupe::row_hash;
-pub use blocks::Welcome;
-pub(crate) use blocks::Stand;
 pub use home::HomeRead;
 use home::Homes;
 pub(crate) use home::log::record as home_record;

@@ -7,13 +7,13 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::ConversationKind;
 use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMark, StoredMember};
 
-use super::{Older, Stand};
 use super::conversation::State;
 use super::dedupe::row_hash;
 use super::members::Member;
 use super::progress::{DELIVERED, Progress, READ};
 use super::recent::{NO_ID, Recent};
 use super::targets::{Target, TargetRead};
+use super::{Older, Stand};
 use crate::annotation::AnnotationEvent;
 use crate::stored::{
     self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, RowKind, stored_user,

@@ -14,7 +14,9 @@ use super::conversation::{Conversation, State};
 use super::pipeline::{InFlight, Pending, Projecting, Sealed, SealedEvent, Work};
 use super::recent::{COUNTS, NO_ID};
 use super::seal::Sealer;
-use super::{CommitOutcome, Effect, Machine, Projection, REFUSED_RETRY_MS, Repeat, Slot, Written, busy, refuse, succeed};
+use super::{
+    CommitOutcome, Effect, Machine, Projection, REFUSED_RETRY_MS, Repeat, Slot, Written, busy, refuse, succeed,
+};
 use crate::stored::{self, RowKind};
 use crate::timeline;
 

@@ -195,7 +195,9 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
             }
             Effect::Decoy { to, .. } => Input::Decoyed { to, failed: None },
             Effect::Raise(_) => Input::Raised(Ok(())),
-            Effect::Project { key, projection } => Input::Projected { key, result: Ok(Written::up_to(projection.through)) },
+            Effect::Project { key, projection } => {
+                Input::Projected { key, result: Ok(Written::up_to(projection.through)) }
+            }
             Effect::Answer { answer, .. } => {
                 answers += 1;
                 if let Answer::Refused(refusal) = answer {

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
 use switchyard_store::{
     BarrierError, Batch, BoxFuture, Decision, DecisionPlace, Direction, Log, Mark, Marks, Membership, Outcome, Overlay,
-    ProjectionError, ProjectionWrite, Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMark, StoredMember,
+    ProjectionError, ProjectionWrite, Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMark,
+    StoredMember,
 };
 
 /// What lies in the store.

@@ -9,7 +9,8 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_router::driver::reader;
 use switchyard_router::machine::{Projection, Written};
 use switchyard_store::{
-    BATCH_BYTES_MAX, BUCKET_ROWS, Batch, DecisionPlace, Mark, Outcome, ProjectionWrite, ROWS_MAX, Refusal, Row, RowRef, Seq,
+    BATCH_BYTES_MAX, BUCKET_ROWS, Batch, DecisionPlace, Mark, Outcome, ProjectionWrite, ROWS_MAX, Refusal, Row, RowRef,
+    Seq,
 };
 
 use crate::profile::Faults;

@@ -4,8 +4,9 @@
 use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
 use switchyard_store::{
-    BarrierError, Batch, BoxFuture, Damage, Decision, DecisionPlace, Direction, Log, Mark, Marks, Membership, Outcome, Overlay, ProjectionError,
-    ProjectionWrite, Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMark, StoredMember,
+    BarrierError, Batch, BoxFuture, Damage, Decision, DecisionPlace, Direction, Log, Mark, Marks, Membership, Outcome,
+    Overlay, ProjectionError, ProjectionWrite, Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMark,
+    StoredMember,
 };
 
 use crate::disk::Disk;

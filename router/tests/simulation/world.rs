@@ -359,7 +359,11 @@ impl World {
         let session = &mut self.sessions[at];
         let from = Asker { edge: session.edge, session: session.session, request: session.next_request() };
         let user = session.user.clone();
-        self.oracle.homes.ask(from, &user, ask.clone());
+        let step = match &ask {
+            HomeAsk::Decide(decision) => self.oracle.blocks.asked(&user, decision),
+            _ => 0,
+        };
+        self.oracle.homes.ask(from, &user, ask.clone(), step);
         self.send_home(from, user, ask);
     }
 

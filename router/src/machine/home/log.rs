@@ -168,7 +168,8 @@ impl Homes {
         // Who has left meanwhile has nothing archived there.
         own.decided.archived.retain(|conversation, _| rows.as_ref().is_none_or(|rows| rows.has(*conversation)));
         let through = own.decided.head().unwrap_or_default();
-        let projection = Projection { members: writes, record: Some(record(home, through)), ..Projection::up_to(through) };
+        let projection =
+            Projection { members: writes, record: Some(record(home, through)), ..Projection::up_to(through) };
         out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
     }
 

@@ -13,6 +13,11 @@ mod telling;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::{Effect, Machine, ReadFailed, busy, read_refusal, refuse, succeed};
+use list::{End, Lists, Purpose};
+use log::OwnLog;
+pub use own::HomeRead;
+use rows::{Change, Rows};
 use switchyard_cluster::home::{Home, HomeAsk, ListedNow, MemberNotice, RouterMessage, Surveyed, WatchingAnswer};
 use switchyard_cluster::link::{Answer, Ask, Asker, EdgeId, Refusal, Request};
 use switchyard_cluster::now::Now;
@@ -20,11 +25,6 @@ use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::limits::SUBSCRIPTIONS_MAX;
 use switchyard_protocol::v1::{self, reply};
-use super::{Effect, Machine, ReadFailed, busy, read_refusal, refuse, succeed};
-use list::{End, Lists, Purpose};
-use log::OwnLog;
-pub use own::HomeRead;
-use rows::{Change, Rows};
 use telling::Tellings;
 
 /// Requests that may wait for one home to be read: one user's devices, each of which asks for a page or two.
