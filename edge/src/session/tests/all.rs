@@ -194,3 +194,14 @@ fn a_page_that_is_cut_says_where_it_ends() {
         assert_eq!(page.cursor.as_ref(), more.then_some(&cursor));
     }
 }
+
+#[test]
+fn what_is_shown_otherwise_is_told_and_not_subscribed_again() {
+    let mut desk = reader();
+    let changed = ListedNow { changed: true, ..came(&desk, 2) };
+    let effects = desk.call(|session, cx| session.on_listed(&changed, cx));
+    let [Effect::Event(event)] = &*effects else { panic!("{effects:?}") };
+    let Some(Body::Listed(listed)) = &event.body else { panic!("{event:?}") };
+    assert_eq!((&listed.changed, &listed.added, listed.head), (&changed.entry, &None, None));
+    assert_eq!(desk.session.subscriptions(), [id(1)]);
+}

@@ -2,7 +2,7 @@
 //! and go. A home is read from the listing rows when somebody asks for it and kept while it is used; owners of
 //! conversations tell it what changes. It knows nothing of messages, and asks owners for whatever a list shows.
 //!
-//! What a home decides itself (blocks, what is archived) is a log of its own under the home's key.
+//! What a home decides itself (blocks, what is archived) is a log of its own under the home's key, see `log.rs`.
 
 mod list;
 pub(crate) mod log;
