@@ -189,15 +189,8 @@ impl Machine {
         }
     }
 
-    /// The batch is over that was under way when homes said something.
-    pub(super) fn outlived(&mut self, key: &ConversationKey, out: &mut Vec<Effect>) {
-        let pipeline = self.loaded_mut(key).and_then(|conversation| conversation.pipeline.as_mut());
-        for number in pipeline.map(|pipeline| std::mem::take(&mut pipeline.surveys)).unwrap_or_default() {
-            self.confirm(key, number, out);
-        }
-    }
-
-    fn confirm(&mut self, key: &ConversationKey, number: u64, out: &mut Vec<Effect>) {
+    /// Nothing is under way any more that did not know what a home said.
+    pub(super) fn confirm(&mut self, key: &ConversationKey, number: u64, out: &mut Vec<Effect>) {
         let Some(conversation) = self.loaded_mut(key) else { return };
         // What was stored before is told before.
         conversation.uncork(out);

@@ -86,9 +86,12 @@ impl Machine {
     /// A batch has an outcome.
     pub(super) fn committed(&mut self, now: Now, key: &ConversationKey, outcome: CommitOutcome, out: &mut Vec<Effect>) {
         let unknown_after = self.config.unknown_after;
-        let in_flight = self.loaded_mut(key).and_then(|it| it.pipeline.as_mut()).and_then(|it| it.in_flight.take());
-        let Some(mut in_flight) = in_flight else { return self.home_committed(now, key, outcome, out) };
-        let Some(conversation) = self.loaded_mut(key) else { return };
+        let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) else {
+            return self.home_committed(now, key, outcome, out);
+        };
+        let Some(mut in_flight) = conversation.pipeline.as_mut().and_then(|pipeline| pipeline.in_flight.take()) else {
+            return self.home_committed(now, key, outcome, out);
+        };
         let cork = matches!(outcome, CommitOutcome::Committed) && conversation.should_cork(&in_flight);
         conversation.uncork(out);
         match outcome {
@@ -126,10 +129,12 @@ impl Machine {
             }
         }
         self.ready(key);
-        self.outlived(key, out);
-        if let Some(conversation) = self.loaded_mut(key) {
-            conversation.forget_targets();
-            conversation.rest();
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let outlived = conversation.pipeline.as_mut().map(|pipeline| std::mem::take(&mut pipeline.surveys));
+        conversation.forget_targets();
+        conversation.rest();
+        for number in outlived.unwrap_or_default() {
+            self.confirm(key, number, out);
         }
     }
 

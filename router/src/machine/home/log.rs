@@ -29,18 +29,30 @@ const TOO_MANY_BLOCKED: Refusal =
 pub(super) struct OwnLog {
     /// What the committed events come to.
     pub(super) decided: Decided,
-    pipeline: Pipeline,
+    /// Work under way; nothing at rest.
+    pipeline: Option<Box<Pipeline>>,
     /// Committed decisions whose rows are being written, and who waits for each.
     writing: Vec<(Decision, Option<Asker>)>,
 }
 
 impl OwnLog {
     pub(super) fn new(decided: Decided) -> Self {
-        Self { decided, pipeline: Pipeline::default(), writing: Vec::new() }
+        Self { decided, pipeline: None, writing: Vec::new() }
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.pipeline.idle() && self.writing.is_empty()
+        self.pipeline.as_ref().is_none_or(|pipeline| pipeline.idle()) && self.writing.is_empty()
+    }
+
+    fn pipeline(&mut self) -> &mut Pipeline {
+        self.pipeline.get_or_insert_default()
+    }
+
+    /// Gives back what the last decision needed.
+    fn rest(&mut self) {
+        if self.is_idle() {
+            (self.pipeline, self.writing) = (None, Vec::new());
+        }
     }
 
     /// Whether something of this kind is on its way to be decided in the batch in the making.
@@ -98,10 +110,10 @@ impl Homes {
         out: &mut Vec<Effect>,
     ) {
         let Some(Kept { home, own: Some(own), .. }) = self.kept.get_mut(key) else { return };
-        if own.pipeline.full() {
+        if own.pipeline().full() {
             return refuse(from, busy("too many of your decisions wait"), out);
         }
-        own.pipeline.push(pending_change(now, from, home.user.clone(), Work::Decide(decision)));
+        own.pipeline().push(pending_change(now, from, home.user.clone(), Work::Decide(decision)));
         self.ready_log(key);
     }
 
@@ -109,9 +121,11 @@ impl Homes {
     fn ready_log(&mut self, key: &ConversationKey) {
         if let Some(Kept { own: Some(own), .. }) = self.kept.get_mut(key)
             && own.writing.is_empty()
-            && own.pipeline.may_seal()
         {
-            self.ready.push(key.clone());
+            if own.pipeline().may_seal() {
+                self.ready.push(key.clone());
+            }
+            own.rest();
         }
     }
 
@@ -124,19 +138,19 @@ impl Homes {
 
     fn seal_log(&mut self, now: Now, epoch: u64, key: &ConversationKey, out: &mut Vec<Effect>) {
         let Some(Kept { own: Some(own), rows: Some(rows), .. }) = self.kept.get_mut(key) else { return };
-        own.pipeline.unqueue();
-        if own.pipeline.in_flight.is_some() || !own.writing.is_empty() {
+        own.pipeline().unqueue();
+        if own.pipeline().in_flight.is_some() || !own.writing.is_empty() {
             return;
         }
         let mut sealer = Sealer::of_home(key, epoch, &own.decided, now.wall_ms);
         let mut already = Vec::new();
-        while let Some(pending) = own.pipeline.front() {
+        while let Some(pending) = own.pipeline.as_ref().and_then(|pipeline| pipeline.front()) {
             let Work::Decide(decision) = &pending.work else { break };
             if OwnLog::clashes(&sealer, decision) || !sealer.has_room(&pending.work) {
                 break;
             }
             let (judged, decision) = (own.judge(rows, &sealer, decision), decision.clone());
-            let Some(pending) = own.pipeline.pop() else { break };
+            let Some(pending) = own.pipeline().pop() else { break };
             match judged {
                 Err(refusal) => refuse_all(&pending, &refusal, out),
                 Ok(None) => already.push((decision, pending.asker)),
@@ -147,9 +161,10 @@ impl Homes {
             }
         }
         if let Some((batch, in_flight)) = sealer.finish() {
-            own.pipeline.in_flight = Some(in_flight);
+            own.pipeline().in_flight = Some(in_flight);
             out.push(Effect::Append(batch));
         }
+        own.rest();
         for (decision, asker) in already {
             self.settle(now, key, decision, Some(asker), false, out);
         }
@@ -222,7 +237,7 @@ impl Machine {
     ) {
         let unknown_after = self.config.unknown_after;
         let Some(Kept { own: Some(own), .. }) = self.homes.kept.get_mut(key) else { return };
-        let Some(mut in_flight) = own.pipeline.in_flight.take() else { return };
+        let Some(mut in_flight) = own.pipeline().in_flight.take() else { return };
         match outcome {
             CommitOutcome::Committed => self.homes.log_committed(key, in_flight.events, in_flight.time_ms, out),
             CommitOutcome::Refused { full, .. } if !in_flight.unknown => {
@@ -236,7 +251,7 @@ impl Machine {
                 for sealed in &mut in_flight.events {
                     tell_unknown(&mut sealed.pending, then, out);
                 }
-                own.pipeline.in_flight = Some(in_flight);
+                own.pipeline().in_flight = Some(in_flight);
                 self.repeat(now, Repeat::Append(batch));
                 return self.refuse_older_decisions(now, key, out);
             }
@@ -265,7 +280,7 @@ impl Machine {
     fn refuse_older_decisions(&mut self, now: Now, key: &ConversationKey, out: &mut Vec<Effect>) {
         let then = now.mono.saturating_sub(self.config.unknown_after);
         let Some(Kept { own: Some(own), .. }) = self.homes.kept.get_mut(key) else { return };
-        for pending in own.pipeline.take_older(then) {
+        for pending in own.pipeline().take_older(then) {
             refuse_all(&pending, &busy("the store does not answer now"), out);
         }
     }
