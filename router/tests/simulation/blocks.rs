@@ -262,6 +262,7 @@ fn a_load_that_fails_leaves_a_block_to_the_next_one() {
     let blocking = desk.put_home("ana", block("ben"));
     desk.run();
     desk.feed(Input::Loaded { key: loading, result: Err(switchyard_router::machine::LoadFailed::unavailable()) });
+    desk.run();
     assert_eq!(code(&desk.answer(blocking).expect("it is answered")), None);
     assert_eq!(code(&desk.ask("ben", &key, &send("a", "text", None))), FORBIDDEN);
 }

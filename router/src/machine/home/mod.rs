@@ -394,8 +394,10 @@ impl Homes {
             (Purpose::Page { to, .. } | Purpose::Newest { to }, End::Failed) => {
                 refuse(to, read_refusal(ReadFailed::Unavailable), out);
             }
-            (Purpose::Page { to, .. }, End::Page(mut page)) => {
-                page.conversations.iter_mut().for_each(|entry| kept.mark_archived(entry));
+            (Purpose::Page { to, ask }, End::Page(mut page)) => {
+                // As it was when the list was begun, which is what it is a page of.
+                let details = page.conversations.iter_mut().filter_map(|entry| entry.conversation.as_mut());
+                details.for_each(|detail| detail.archived = ask.filter.archived);
                 succeed(to, reply::Result::Listed(page), out);
             }
             (Purpose::Newest { to }, End::Newest(conversations)) => {
