@@ -95,7 +95,7 @@ fn b7_leaving_ends_it() {
         }
         bob.done("leave", &json!({"conversation": left}));
         alice.done("remove", &json!({"conversation": put_out, "member": "bob"}));
-        while lists(&mut bob) != [vec![], vec![]] {}
+        while lists(&mut bob).iter().any(|list| !list.is_empty()) {}
         assert_eq!(bob.refused("archive", &json!({"conversation": left})), "NOT_FOUND");
         if restarted {
             site.kill();
