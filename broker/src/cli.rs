@@ -47,7 +47,7 @@ pub enum Command {
     Token(TokenArgs),
     /// Read everything that is stored and report what is damaged
     Verify(VerifyArgs),
-    /// Print the events of one conversation, a line of JSON each
+    /// Print the events of one conversation, or what one user decided, a line of JSON each
     Dump(DumpArgs),
 }
 
@@ -142,8 +142,11 @@ pub struct VerifyArgs {
 #[derive(Args, Clone, Debug)]
 pub struct DumpArgs {
     /// The conversation
-    #[arg(long, value_name = "ID")]
-    pub conversation: String,
+    #[arg(long, value_name = "ID", required_unless_present = "home")]
+    pub conversation: Option<String>,
+    /// Instead, the log of this user's home: whom they blocked and what they archived
+    #[arg(long, value_name = "USER", conflicts_with = "conversation")]
+    pub home: Option<String>,
     /// Its tenant [default: `default`]
     #[arg(long, value_name = "T")]
     pub tenant: Option<String>,

@@ -1,6 +1,7 @@
 //! The application's handle: every request as a method, and the queue of events. What is done to messages that are there is
 //! in `client/messages.rs`.
 
+mod decisions;
 mod messages;
 
 use std::future::Future;

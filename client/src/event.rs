@@ -98,6 +98,14 @@ pub enum Event {
         /// Events that follow this number come by themselves; nothing if too many conversations are read already.
         head: Option<u64>,
     },
+    /// After [`Client::subscribe_all`](crate::Client::subscribe_all): a list shows a conversation otherwise, for the user has
+    /// archived it or taken it from the archive, blocked its other one or unblocked them; perhaps on another device.
+    Relisted {
+        /// Which.
+        conversation: String,
+        /// As a list shows it now.
+        entry: Box<v1::Listing>,
+    },
     /// A conversation went from the user's list.
     Unlisted {
         /// Which.
@@ -127,6 +135,7 @@ impl Event {
             | Self::Typing { conversation, .. }
             | Self::Marks { conversation, .. }
             | Self::Listed { conversation, .. }
+            | Self::Relisted { conversation, .. }
             | Self::Unlisted { conversation }
             | Self::Ended { conversation, .. } => conversation,
         }
@@ -139,7 +148,7 @@ impl Event {
             Self::Members { seq, .. } | Self::Changed { seq, .. } | Self::Other { seq, .. } => Some(*seq),
             Self::Updated { seq, .. } | Self::Deleted { seq, .. } | Self::Reacted { seq, .. } => Some(*seq),
             Self::Gap { .. } | Self::Typing { .. } | Self::Marks { .. } | Self::Ended { .. } => None,
-            Self::Listed { .. } | Self::Unlisted { .. } => None,
+            Self::Listed { .. } | Self::Relisted { .. } | Self::Unlisted { .. } => None,
         }
     }
 }

@@ -3,6 +3,9 @@
 //!
 //! What owners tell is a hint: the listing rows are the truth, and they are written before anything is told. So a home that
 //! is not in memory misses nothing, and where hints give way, the home reads the rows again.
+//!
+//! What a home decides itself, it tells owners whose conversations must know: who is blocked, so that a send checks what its
+//! conversation knows and nothing else.
 
 use std::sync::Arc;
 
@@ -37,6 +40,33 @@ pub enum HomeAsk {
     Watch,
     /// No session of this edge wants all any more. Not answered.
     Unwatch,
+    /// The user decides something. Answered [`Answer::Result`](crate::link::Answer::Result) once that is stored, and known
+    /// wherever it counts.
+    Decide(Decision),
+    /// A page of the users whom this one has blocked. Answered [`Answer::Result`](crate::link::Answer::Result).
+    Blocks(Box<BlocksAsk>),
+}
+
+/// What a user decides, and no conversation has a part in.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Decision {
+    /// This user, another one, is not to write to the asker.
+    Block(UserId),
+    /// This user may again.
+    Unblock(UserId),
+    /// The asker's list leaves this conversation out.
+    Archive(ConversationId),
+    /// It does so no more.
+    Unarchive(ConversationId),
+}
+
+/// A page of the users whom somebody has blocked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BlocksAsk {
+    /// Users after this one in the order of ids.
+    pub after: Option<UserId>,
+    /// How many, at most.
+    pub limit: usize,
 }
 
 /// A page of a user's conversations, newest activity first.
@@ -61,6 +91,8 @@ pub struct ListFilter {
     pub name: Option<String>,
     /// Closed, or open.
     pub closed: Option<bool>,
+    /// Archived ones, or the others. The home sees to this one, for no owner knows it.
+    pub archived: bool,
 }
 
 /// What a session that wants all conversations is to read.
@@ -72,7 +104,7 @@ pub struct WatchingAnswer {
     pub total: u64,
 }
 
-/// A conversation came to a user's list or went from it; for all the user's sessions that want all.
+/// A conversation came to a user's list or went from it, or is shown otherwise; for all the user's sessions that want all.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ListedNow {
     /// The user's home.
@@ -81,6 +113,8 @@ pub struct ListedNow {
     pub conversation: ConversationId,
     /// As a list shows it; nothing if it went.
     pub entry: Option<v1::Listing>,
+    /// It was there before: the user has archived it or taken it from the archive, blocked its other one or unblocked them.
+    pub changed: bool,
 }
 
 /// From one router to another, or to itself.
@@ -129,6 +163,20 @@ pub enum SurveyWish {
     Places(Arc<ListFilter>),
     /// What a list shows of them.
     Listings,
+    /// Nothing, but to know this of the home's user. Answered with the places of direct conversations that took it, once nothing
+    /// is under way there any more that did not know of it. What is not in memory takes nothing: it is read when it is loaded.
+    Know(BlockNow),
+}
+
+/// Whether a home's user has blocked another one, as of an event of the home.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BlockNow {
+    /// The other one.
+    pub user: UserId,
+    /// The number of the home's event: the highest counts.
+    pub at: u64,
+    /// Whether they are blocked.
+    pub blocked: bool,
 }
 
 /// An owner's answer. A conversation that the user is no member of is left out.
@@ -142,7 +190,7 @@ pub struct Surveyed {
     pub asked: usize,
     /// Some of them could not be read now.
     pub unavailable: bool,
-    /// For [`SurveyWish::Places`].
+    /// For [`SurveyWish::Places`] and [`SurveyWish::Know`].
     pub places: Vec<ListPlace>,
     /// For [`SurveyWish::Listings`].
     pub listings: Vec<(ConversationId, v1::Listing)>,

@@ -11,7 +11,7 @@ use switchyard_protocol::limits::{MARKS_TOLD_MEMBERS_MAX, TYPERS_SHOWN_MAX};
 use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 
-use crate::home::{HomeAsk, ListedNow, RouterMessage, WatchingAnswer};
+use crate::home::{Decision, HomeAsk, ListedNow, RouterMessage, WatchingAnswer};
 
 /// One edge worker.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -87,6 +87,9 @@ impl Ask {
             Self::Marks(ask) => ask.after.as_ref().map_or(0, |after| after.as_str().len()),
             Self::Home(HomeAsk::List(list)) => text(&list.filter.name),
             Self::Home(HomeAsk::Watch | HomeAsk::Unwatch) => 0,
+            Self::Home(HomeAsk::Decide(Decision::Block(user) | Decision::Unblock(user))) => user.as_str().len(),
+            Self::Home(HomeAsk::Decide(Decision::Archive(_) | Decision::Unarchive(_))) => 0,
+            Self::Home(HomeAsk::Blocks(ask)) => ask.after.as_ref().map_or(0, |after| after.as_str().len()),
         }
     }
 }

@@ -33,6 +33,7 @@ pub use ticket::Ticket;
 
 use std::time::Duration;
 
+use switchyard_cluster::home::Decision;
 use switchyard_cluster::home::ListedNow;
 use switchyard_cluster::link::{Answer, Ask, Refusal};
 use switchyard_cluster::now::Now;
@@ -262,6 +263,15 @@ impl Session {
             Request::History(history) => check::history(&history),
             Request::Members(members) => check::members(&members),
             Request::List(list) => check::list(&list, &live.tenant, &live.user),
+            Request::Blocks(blocks) => check::blocks(&blocks, &live.tenant, &live.user),
+            Request::Block(block) => check::block(&block.user, Decision::Block, &live.tenant, &live.user),
+            Request::Unblock(block) => check::block(&block.user, Decision::Unblock, &live.tenant, &live.user),
+            Request::Archive(archive) => {
+                check::archive(&archive.conversation, Decision::Archive, &live.tenant, &live.user)
+            }
+            Request::Unarchive(archive) => {
+                check::archive(&archive.conversation, Decision::Unarchive, &live.tenant, &live.user)
+            }
             Request::Add(add) => check::add(&add),
             Request::Remove(remove) => check::remove(&remove),
             Request::Update(update) => check::update(update),

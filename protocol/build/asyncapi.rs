@@ -32,6 +32,11 @@ const ANSWERS: &[(&str, &str)] = &[
     ("unread", "unread"),
     ("list", "listed"),
     ("marks", "marks"),
+    ("archive", "done"),
+    ("unarchive", "done"),
+    ("block", "done"),
+    ("unblock", "done"),
+    ("blocks", "blocks"),
 ];
 
 /// What all others are answered with.

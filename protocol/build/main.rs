@@ -92,6 +92,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "SubscribedAll.error",
         "ListingChanged.added",
         "ListingChanged.head",
+        "ListingChanged.changed",
+        "Blocks.after",
     ] {
         config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Option::is_none\")]");
     }
@@ -99,7 +101,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for field in ["Send.mentions", "Message.reactions", "Message.mentions"] {
         config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Vec::is_empty\")]");
     }
-    for field in ["Message.pinned", "Message.deleted", "MemberMarks.passed_earlier"] {
+    for field in [
+        "Message.pinned",
+        "Message.deleted",
+        "MemberMarks.passed_earlier",
+        "Conversation.archived",
+        "Conversation.blocked",
+        "List.archived",
+    ] {
         let skipped = "#[serde(skip_serializing_if = \"std::ops::Not::not\")]";
         config.field_attribute(format!("switchyard.v1.{field}"), skipped);
     }
@@ -129,6 +138,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("Demote.member", "user_id"),
         ("Members.after", "optional_user_id"),
         ("Marks.after", "optional_user_id"),
+        ("Blocks.after", "optional_user_id"),
+        ("Block.user", "user_id"),
+        ("Unblock.user", "user_id"),
     ] {
         let with = format!("#[serde(deserialize_with = \"crate::json::user_id::{with}\")]");
         config.field_attribute(format!("switchyard.v1.{field}"), with);

@@ -23,10 +23,15 @@
 //! | `demote` | 23 | `changed` | a member becomes moderator or plain member |
 //! | `close` | 24 | `changed` | read-only from now on |
 //! | `reopen` | 25 | `changed` | read-only no more |
+//! | `archive` | 26 | `done` | the asker's own list leaves a conversation out |
+//! | `unarchive` | 27 | `done` | it does so no more |
+//! | `block` | 31 | `done` | a user cannot write to the asker, nor the asker to them |
+//! | `unblock` | 32 | `done` | they can again |
 //! | `mark` | 33 | `marked` | up to which number the asker has read and received |
 //! | `typing` | 34 | `done` | the asker is typing, or has stopped |
 //! | `unread` | 37 | `unread` | how many messages of conversations the asker has not read |
 //! | `marks` | 38 | `marks` | a page of members' marks, or of those who have read a message |
+//! | `blocks` | 42 | `blocks` | a page of the users whom the asker has blocked |
 //!
 //! | event | number | numbered | when |
 //! |---|--:|---|---|
@@ -39,7 +44,7 @@
 //! | `token_expiring` | 9 | no | renew within `in_ms` |
 //! | `typing` | 13 | no | who types in an open conversation changed; the newest replaces the one before |
 //! | `marks` | 15 | no | how far members have come; the newest of each counts |
-//! | `listed` | 16 | no | a conversation came to the user's list or went from it |
+//! | `listed` | 16 | no | a conversation came to the user's list or went from it, or was archived or blocked |
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -76,17 +81,8 @@ impl Form {
 }
 
 /// Requests that have a number and a name, but are not answered by this version.
-pub const RESERVED_REQUESTS: [(u32, &str); 9] = [
-    (26, "archive"),
-    (27, "unarchive"),
-    (28, "erase"),
-    (29, "accept"),
-    (30, "decline"),
-    (31, "block"),
-    (32, "unblock"),
-    (35, "watch"),
-    (36, "unwatch"),
-];
+pub const RESERVED_REQUESTS: [(u32, &str); 5] =
+    [(28, "erase"), (29, "accept"), (30, "decline"), (35, "watch"), (36, "unwatch")];
 
 /// Fields of `send` that have a number and a name, but no meaning in this version. Unknown fields are skipped; one of these
 /// would be acknowledged and lost.
@@ -237,5 +233,10 @@ pub fn request_name(request: &Request) -> &'static str {
         Request::Mark(_) => "mark",
         Request::Unread(_) => "unread",
         Request::Marks(_) => "marks",
+        Request::Archive(_) => "archive",
+        Request::Unarchive(_) => "unarchive",
+        Request::Block(_) => "block",
+        Request::Unblock(_) => "unblock",
+        Request::Blocks(_) => "blocks",
     }
 }

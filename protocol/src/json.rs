@@ -44,6 +44,7 @@ pub enum ReplyKind {
     Unread,
     Marks,
     Listed,
+    Blocks,
 }
 
 impl ReplyKind {
@@ -70,6 +71,8 @@ impl ReplyKind {
             Request::Mark(_) => Self::Marked,
             Request::Unread(_) => Self::Unread,
             Request::Marks(_) => Self::Marks,
+            Request::Archive(_) | Request::Unarchive(_) | Request::Block(_) | Request::Unblock(_) => Self::Done,
+            Request::Blocks(_) => Self::Blocks,
         }
     }
 }
@@ -194,6 +197,11 @@ pub(crate) fn decode_client(text: &str) -> Result<(u64, Request), DecodeError> {
         "mark" => serde_json::from_str(body).map(Request::Mark),
         "unread" => serde_json::from_str(body).map(Request::Unread),
         "marks" => serde_json::from_str(body).map(Request::Marks),
+        "archive" => serde_json::from_str(body).map(Request::Archive),
+        "unarchive" => serde_json::from_str(body).map(Request::Unarchive),
+        "block" => serde_json::from_str(body).map(Request::Block),
+        "unblock" => serde_json::from_str(body).map(Request::Unblock),
+        "blocks" => serde_json::from_str(body).map(Request::Blocks),
         other => return Err(DecodeError::new(id, unknown_request(other))),
     };
     match request {
@@ -262,6 +270,11 @@ impl Serialize for ClientFrame {
                 Request::Mark(body) => map.serialize_entry(name, body)?,
                 Request::Unread(body) => map.serialize_entry(name, body)?,
                 Request::Marks(body) => map.serialize_entry(name, body)?,
+                Request::Archive(body) => map.serialize_entry(name, body)?,
+                Request::Unarchive(body) => map.serialize_entry(name, body)?,
+                Request::Block(body) => map.serialize_entry(name, body)?,
+                Request::Unblock(body) => map.serialize_entry(name, body)?,
+                Request::Blocks(body) => map.serialize_entry(name, body)?,
             }
         }
         map.end()
@@ -302,6 +315,7 @@ fn serialize_reply<S: Serializer>(reply: &Reply, serializer: S) -> Result<S::Ok,
         Some(R::Unread(data)) => map.serialize_entry("data", data)?,
         Some(R::Marks(data)) => map.serialize_entry("data", data)?,
         Some(R::Listed(data)) => map.serialize_entry("data", data)?,
+        Some(R::Blocks(data)) => map.serialize_entry("data", data)?,
         None => {}
     }
     map.end()
@@ -463,6 +477,7 @@ pub fn decode_server(
             ReplyKind::Unread => R::Unread(serde_json::from_str(data)?),
             ReplyKind::Marks => R::Marks(serde_json::from_str(data)?),
             ReplyKind::Listed => R::Listed(serde_json::from_str(data)?),
+            ReplyKind::Blocks => R::Blocks(serde_json::from_str(data)?),
         }
     } else {
         R::Error(wire.error.unwrap_or_else(|| crate::frame::error(ErrorCode::Internal, "", None)))

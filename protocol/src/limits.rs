@@ -50,6 +50,9 @@ pub const LIST_MAX: usize = 100;
 /// Conversations in a page of `list` when none is asked for: two screens.
 pub const LIST_DEFAULT: usize = 50;
 
+/// Users whom one user may have blocked; all are in one page of `blocks`, and in the memory of the user's home.
+pub const BLOCKED_MAX: usize = 1_000;
+
 /// Conversations that one session may have open, that is, show: what a screen has room for.
 pub const OPEN_MAX: usize = 8;
 

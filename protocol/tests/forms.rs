@@ -110,9 +110,20 @@ fn request() -> impl Strategy<Value = Request> {
         (text(), option::of(int()), option::of(text()), option::of(text()), 0..50u32).prop_map(
             |(conversation, seq, id, after, limit)| Request::Marks(v1::Marks { conversation, seq, id, after, limit })
         ),
-        (0..500u32, option::of(text()), option::of(0..2i32), option::of(text()), option::of(0..2i32)).prop_map(
-            |(limit, cursor, kind, name, state)| Request::List(v1::List { limit, cursor, kind, name, state })
-        ),
+        (0..500u32, option::of(text()), option::of(0..2i32), option::of(text()), option::of(0..2i32), any::<bool>())
+            .prop_map(|(limit, cursor, kind, name, state, archived)| Request::List(v1::List {
+                limit,
+                cursor,
+                kind,
+                name,
+                state,
+                archived
+            })),
+        text().prop_map(|conversation| Request::Archive(v1::Archive { conversation })),
+        text().prop_map(|conversation| Request::Unarchive(v1::Unarchive { conversation })),
+        text().prop_map(|user| Request::Block(v1::Block { user })),
+        text().prop_map(|user| Request::Unblock(v1::Unblock { user })),
+        (option::of(text()), 0..50u32).prop_map(|(after, limit)| Request::Blocks(v1::Blocks { after, limit })),
     ]
 }
 
@@ -232,8 +243,11 @@ fn event() -> impl Strategy<Value = v1::Event> {
         int().prop_map(|in_ms| Body::TokenExpiring(v1::TokenExpiring { in_ms })),
         (texts(), int()).prop_map(|(users, more)| Body::Typing(v1::Typers { users, more })),
         (vec(marks(), 0..3), any::<bool>()).prop_map(|(marks, missed)| Body::Marks(v1::MarksChanged { marks, missed })),
-        (option::of(listing()), any::<bool>(), option::of(int()))
-            .prop_map(|(added, removed, head)| Body::Listed(Box::new(v1::ListingChanged { added, removed, head }))),
+        (option::of(listing()), any::<bool>(), option::of(int()), option::of(listing())).prop_map(
+            |(added, removed, head, changed)| {
+                Body::Listed(Box::new(v1::ListingChanged { added, removed, head, changed }))
+            }
+        ),
     ];
     (text(), int(), body).prop_map(|(conversation, seq, body)| v1::Event { conversation, seq, body: Some(body) })
 }
@@ -251,13 +265,13 @@ fn conversation() -> impl Strategy<Value = v1::Conversation> {
     (
         (text(), 0..2i32, option::of(text()), option::of(text()), option::of(text())),
         (int(), int(), int(), 0..3i32, int(), any::<bool>(), texts()),
-        (int(), int()),
+        (int(), int(), any::<bool>(), any::<bool>()),
     )
         .prop_map(
             |(
                 (id, kind, name, avatar, context),
                 (head, first_available, member_count, role, created_ms, closed, pins),
-                (unread, read),
+                (unread, read, archived, blocked),
             )| {
                 v1::Conversation {
                     id,
@@ -274,6 +288,8 @@ fn conversation() -> impl Strategy<Value = v1::Conversation> {
                     pins,
                     unread,
                     read,
+                    archived,
+                    blocked,
                 }
             },
         )
@@ -373,6 +389,8 @@ fn reply() -> impl Strategy<Value = (ReplyKind, R)> {
             ReplyKind::Listed,
             R::Listed(v1::Listed { conversations, more, cursor })
         )),
+        (texts(), any::<bool>())
+            .prop_map(|(users, more)| (ReplyKind::Blocks, R::Blocks(v1::BlockPage { users, more }))),
     ]
 }
 

@@ -64,6 +64,7 @@ impl AnnotationEvent {
             RowKind::Founding | RowKind::Members | RowKind::Change | RowKind::Message | RowKind::RichMessage => {
                 return None;
             }
+            RowKind::Home => return None,
         };
         Some(event.ok_or(()))
     }
@@ -219,6 +220,7 @@ pub(crate) fn blank(kind: RowKind, body: &Bytes) -> Option<Bytes> {
             Some(stored::encode(&EditEvent { target: edit.target, ..EditEvent::default() }))
         }
         RowKind::Founding | RowKind::Members | RowKind::Change | RowKind::Delete | RowKind::React => None,
+        RowKind::Home => None,
     }
 }
 

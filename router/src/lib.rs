@@ -8,6 +8,7 @@
 
 mod annotation;
 pub mod config;
+pub mod decided;
 pub mod driver;
 pub mod machine;
 pub mod metrics;

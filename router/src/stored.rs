@@ -26,6 +26,8 @@ pub(crate) enum RowKind {
     Message = 16,
     /// A message whose body is a [`RichBody`]; its kind likewise.
     RichMessage = 32,
+    /// In the log of a user's home: what that user decided.
+    Home = 64,
 }
 
 const MESSAGE_KINDS: u32 = 16;
@@ -50,6 +52,7 @@ impl RowKind {
             Some((form, kind))
         };
         match number {
+            64 => plain(Self::Home),
             1 => plain(Self::Founding),
             2 => plain(Self::Members),
             3 => plain(Self::Change),

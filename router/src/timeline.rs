@@ -7,6 +7,7 @@ use switchyard_protocol::v1::{self, event::Body};
 use switchyard_store::{Damage, ReadError, Row, Seq};
 
 use crate::annotation::AnnotationEvent;
+use crate::decided::HomeEvent;
 use crate::stored::{self, ChangeEvent, Founding, MembersEvent, RichBody, RowKind, StoredMember};
 
 /// A row that does not say what it should.
@@ -68,9 +69,18 @@ pub fn event(key: &ConversationKey, seq: Seq, row: &Row) -> Result<v1::Event, Re
                 AnnotationEvent::decode(kind, &row.body).and_then(Result::ok).ok_or_else(|| damaged(key, seq))?;
             Some(annotated(key, &event, row.sender(), row.time_ms))
         }
-        None => None,
+        // Of a user's home, whose rows nobody is sent.
+        Some((RowKind::Home, _)) | None => None,
     };
     Ok(v1::Event { conversation: key.conversation.to_string(), seq, body })
+}
+
+/// What a row of a user's home says; nothing for another row, and an error for one that says nothing.
+pub fn home_event(row: &Row) -> Option<Result<HomeEvent, ()>> {
+    match RowKind::parse(row.kind) {
+        Some((RowKind::Home, _)) => Some(HomeEvent::decode(&row.body).ok_or(())),
+        _ => None,
+    }
 }
 
 /// A membership event as clients see it.

@@ -9,6 +9,7 @@
 //! mark          = conversation | kind (1) | user (the rest)
 //! overlay       = conversation | 0 (1) | target's number (8, big-endian)
 //! reactor       = conversation | 1 (1) | target's number (8, big-endian) | user (the rest)
+//! decision      = home, as a conversation | kind (1) | about (the rest)
 //! ```
 
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
@@ -85,6 +86,13 @@ impl KeyBuf {
         buf.push(&[REACTOR]);
         let mut buf = buf.with_seq(target);
         buf.push(user.as_str().as_bytes());
+        buf
+    }
+
+    pub(crate) fn decision(home: &ConversationKey, kind: u8, about: &[u8]) -> Self {
+        let mut buf = Self::conversation(home);
+        buf.push(&[kind]);
+        buf.push(about);
         buf
     }
 

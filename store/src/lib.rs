@@ -34,8 +34,8 @@ pub use log::{
 };
 pub use mark::{MARK_BYTES_MAX, Mark, Marks, StoredMark};
 pub use projection::{
-    Membership, OVERLAY_BYTES_MAX, Overlay, ProjectionError, ProjectionWrite, Projections, RECORD_BYTES_MAX, Reactor,
-    Record, StoredMember,
+    ABOUT_BYTES_MAX, Decision, DecisionPlace, Membership, OVERLAY_BYTES_MAX, Overlay, ProjectionError, ProjectionWrite,
+    Projections, RECORD_BYTES_MAX, Reactor, Record, StoredMember,
 };
 pub use row::{Row, RowRef};
 

@@ -12,6 +12,9 @@ use crate::log::Seq;
 /// as much again beside it.
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of what a decision is about: a user's id is the longest.
+pub const ABOUT_BYTES_MAX: usize = 128;
+
 /// See [`RECORD_BYTES_MAX`].
 pub const OVERLAY_BYTES_MAX: usize = 2 * 64 * 1024;
 
@@ -64,6 +67,26 @@ pub enum ProjectionWrite {
         /// What it says, opaque; nothing if it was taken back, which is remembered as a member's removal is.
         value: Option<Bytes>,
     },
+    /// What a user's home has decided about somebody or something.
+    Decision {
+        /// What was decided.
+        place: DecisionPlace,
+        /// The number of the home's event that it follows from.
+        at: Seq,
+        /// What it says, opaque; nothing if it was taken back, which is remembered as a member's removal is.
+        value: Option<Bytes>,
+    },
+}
+
+/// Which decision of a home.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DecisionPlace {
+    /// The home's name among conversations.
+    pub home: ConversationKey,
+    /// Which of its kinds; the numbers are not the store's.
+    pub kind: u8,
+    /// About whom or what, at most [`ABOUT_BYTES_MAX`]; opaque.
+    pub about: Bytes,
 }
 
 /// A conversation's record.
@@ -106,6 +129,19 @@ pub struct Reactor {
     pub value: Option<Bytes>,
 }
 
+/// A decision of a home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Which of its kinds.
+    pub kind: u8,
+    /// About whom or what.
+    pub about: Bytes,
+    /// The number of the home's event that it follows from.
+    pub at: Seq,
+    /// As written; nothing if it was taken back.
+    pub value: Option<Bytes>,
+}
+
 /// A conversation that a user is a member of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
@@ -131,7 +167,8 @@ pub enum ProjectionError {
     /// No room on disk. Nothing was written; try again later.
     #[error("the store is full")]
     Full,
-    /// A value is larger than [`RECORD_BYTES_MAX`] or [`OVERLAY_BYTES_MAX`]. Nothing was written.
+    /// A value is larger than [`RECORD_BYTES_MAX`] or [`OVERLAY_BYTES_MAX`], or what a decision is about than
+    /// [`ABOUT_BYTES_MAX`]. Nothing was written.
     #[error("the value is too large")]
     TooLarge,
     /// The store does not answer. Some of the writes may be there; repeat them all.
@@ -139,7 +176,7 @@ pub enum ProjectionError {
     Unavailable(String),
 }
 
-/// Records of conversations and members.
+/// Records of conversations and members, and decisions of homes.
 pub trait Projections: Send + Sync + 'static {
     /// The conversation's record, or nothing if none was ever written.
     ///
@@ -174,6 +211,17 @@ pub trait Projections: Send + Sync + 'static {
         user: &'a UserId,
         targets: &'a [Seq],
     ) -> BoxFuture<'a, Result<Vec<Option<Reactor>>, ProjectionError>>;
+
+    /// All decisions of a home that stand, by kind and then in the order of what they are about.
+    fn decisions<'a>(&'a self, home: &'a ConversationKey) -> BoxFuture<'a, Result<Vec<Decision>, ProjectionError>>;
+
+    /// These decisions, of any homes, in their order; nothing where nothing was ever decided.
+    ///
+    /// Sees every decision whose [`write`](Self::write) was answered before the call began.
+    fn decided<'a>(
+        &'a self,
+        places: &'a [DecisionPlace],
+    ) -> BoxFuture<'a, Result<Vec<Option<Decision>>, ProjectionError>>;
 
     /// Writes each that is newer than what is stored; the others are ignored, and that is success.
     ///

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use switchyard_protocol::frame::{self, Form};
-use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId};
+use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
+use switchyard_router::decided::HomeEvent;
 use switchyard_router::timeline;
 use switchyard_store::embedded::{self, Corruption, OpenError, Report};
 use switchyard_store::{Row, Seq};
@@ -48,7 +49,8 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         for found in &report.corrupt {
             print_line(&corruption_line(found))?;
         }
-        print_line(&format!("{} conversations, {} events", report.conversations, report.events))?;
+        let Report { conversations, events, homes, .. } = &report;
+        print_line(&format!("{conversations} conversations, {events} events, {homes} homes with decisions"))?;
     }
     if report.ok {
         return Ok(());
@@ -58,15 +60,24 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     Err(Failure::Store(text))
 }
 
-/// Prints a conversation's events, a line of JSON each, beginning with how it was founded.
+/// Prints a conversation's events, a line of JSON each, beginning with how it was founded; or the events of a user's home.
 pub fn dump(args: &DumpArgs) -> Result<(), Failure> {
     let data = data_dir(args.data.clone());
     let mut problems = Problems::default();
-    let conversation = ConversationId::parse(&args.conversation);
-    let conversation = conversation.map_err(|e| problems.add("--conversation", e.to_string())).ok();
     let tenant = tenant(args.tenant.as_deref()).map_err(|found| problems.0.extend(found.0)).ok();
-    let (Some(conversation), Some(tenant)) = (conversation, tenant) else { return Err(problems.into()) };
-    let key = ConversationKey { tenant, conversation };
+    let key = match (&args.home, tenant) {
+        (Some(user), Some(tenant)) => {
+            let user = UserId::new(user).map_err(|e| problems.add("--home", e.to_string())).ok();
+            user.map(|user| ConversationKey::home(&tenant, &user))
+        }
+        (None, Some(tenant)) => {
+            let conversation = ConversationId::parse(args.conversation.as_deref().unwrap_or_default());
+            let conversation = conversation.map_err(|e| problems.add("--conversation", e.to_string())).ok();
+            conversation.map(|conversation| ConversationKey { tenant, conversation })
+        }
+        (_, None) => None,
+    };
+    let Some(key) = key else { return Err(problems.into()) };
     for row in embedded::dump(&data, key.clone()).map_err(|error| open_failure(&data, &error))? {
         let (seq, row) = row.map_err(|error| Failure::Store(error.to_string()))?;
         print_line(&event_line(&key, seq, &row)?)?;
@@ -99,7 +110,13 @@ fn report_json(report: &Report) -> Value {
             })
         })
         .collect();
-    json!({"ok": report.ok, "conversations": report.conversations, "events": report.events, "corrupt": corrupt})
+    json!({
+        "ok": report.ok,
+        "conversations": report.conversations,
+        "events": report.events,
+        "homes": report.homes,
+        "corrupt": corrupt,
+    })
 }
 
 fn corruption_line(found: &Corruption) -> String {
@@ -110,8 +127,18 @@ fn corruption_line(found: &Corruption) -> String {
     }
 }
 
-/// A row as the event that clients are told of.
+/// A row as the event that clients are told of; what a user decided, whom nobody is told of, as the request that did it.
 fn event_line(key: &ConversationKey, seq: Seq, row: &Row) -> Result<String, Failure> {
+    if let Some(event) = timeline::home_event(row) {
+        let event = event.map_err(|()| Failure::Store(format!("row {seq} does not decode")))?;
+        let (name, about) = match event {
+            HomeEvent::Blocked(user) => ("block", json!({"user": user.as_str()})),
+            HomeEvent::Unblocked(user) => ("unblock", json!({"user": user.as_str()})),
+            HomeEvent::Archived { conversation, .. } => ("archive", json!({"conversation": conversation.to_string()})),
+            HomeEvent::Unarchived(conversation) => ("unarchive", json!({"conversation": conversation.to_string()})),
+        };
+        return Ok(json!({"home": row.sender(), "seq": seq, "time_ms": row.time_ms, name: about}).to_string());
+    }
     let event = timeline::event(key, seq, row).map_err(|error| Failure::Store(error.to_string()))?;
     let text = frame::encode_server(Form::Json, &frame::event(event));
     Ok(String::from_utf8_lossy(&text).into_owned())

@@ -113,10 +113,14 @@ fn tools_tell_apart_no_store_a_locked_one_and_a_whole_one() {
     drop(store);
 
     let report: Value = serde_json::from_str(&said(&["verify", "--data", data_name, "--json"])).expect("JSON");
-    assert_eq!(report, serde_json::json!({"ok": true, "conversations": 0, "events": 0, "corrupt": []}));
+    assert_eq!(report, serde_json::json!({"ok": true, "conversations": 0, "events": 0, "homes": 0, "corrupt": []}));
     assert!(said(&["migrate", "--data", data_name]).contains("nothing more to do"));
     assert_eq!(said(&["dump", "--conversation", &conversation, "--data", data_name]), "");
     assert_eq!(refused(&["dump", "--conversation", "x", "--data", data_name]).0, 2);
+    assert_eq!(said(&["dump", "--home", "alice", "--data", data_name]), "");
+    assert_eq!(refused(&["dump", "--home", "", "--data", data_name]).0, 2);
+    assert_eq!(refused(&["dump", "--data", data_name]).0, 2);
+    assert_eq!(refused(&["dump", "--home", "a", "--conversation", &conversation, "--data", data_name]).0, 2);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 mod annotations;
 mod answers;
+mod archive;
+mod blocks;
 mod conversations;
 mod lists;
 mod marks;

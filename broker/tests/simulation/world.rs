@@ -61,7 +61,7 @@ pub(crate) enum Inside {
     Load(ConversationKey, Cutoffs),
     Read(ConversationKey, Box<Ticket>, ReadPlan),
     Decoy(ConversationKey, Asker),
-    LoadHome(switchyard_cluster::home::Home),
+    LoadHome(switchyard_cluster::home::Home, bool),
     /// A completion arrives.
     Complete(Input),
 }

@@ -180,6 +180,9 @@ impl Core {
             self.all.left.remove(conversation);
             return self.notify(Event::Unlisted { conversation: name });
         }
+        if let Some(entry) = change.changed {
+            return self.notify(Event::Relisted { conversation: name, entry: Box::new(entry) });
+        }
         // What the application gives up just now is given up, though the server did not know it yet.
         let head = change.head.filter(|_| !self.is_unsubscribing(conversation));
         self.notify(Event::Listed { conversation: name, entry: change.added.map(Box::new), head });
@@ -214,9 +217,12 @@ impl Core {
         // What is told of the same conversation later stands for what was not told yet, so that few wait; but that one
         // came is told before it is told that it went, for its events may lie between.
         let came = matches!(event, Event::Listed { .. });
+        // How a list shows it is told beside that it came: the two say different things.
+        let shown = matches!(event, Event::Relisted { .. });
         self.notices.retain(|notice| match notice {
             Event::Listed { conversation, .. } => !came || *conversation != event.conversation(),
-            Event::Unlisted { conversation } => *conversation != event.conversation(),
+            Event::Unlisted { conversation } => shown || *conversation != event.conversation(),
+            Event::Relisted { conversation, .. } => *conversation != event.conversation(),
             _ => true,
         });
         self.notices.push_back(event);

@@ -41,6 +41,11 @@ pub enum Call {
     Pin(v1::Pin),
     Unread(v1::Unread),
     Marks(v1::Marks),
+    Archive(v1::Archive),
+    Unarchive(v1::Unarchive),
+    Block(v1::Block),
+    Unblock(v1::Unblock),
+    Blocks(v1::Blocks),
     Ping(v1::Ping),
 }
 
@@ -76,6 +81,11 @@ impl Call {
             Self::Pin(body) => Request::Pin(body),
             Self::Unread(body) => Request::Unread(body),
             Self::Marks(body) => Request::Marks(body),
+            Self::Archive(body) => Request::Archive(body),
+            Self::Unarchive(body) => Request::Unarchive(body),
+            Self::Block(body) => Request::Block(body),
+            Self::Unblock(body) => Request::Unblock(body),
+            Self::Blocks(body) => Request::Blocks(body),
             Self::Ping(body) => Request::Ping(body),
         }
     }
@@ -87,6 +97,8 @@ impl Call {
             // Whoever undid it meanwhile would see it undone again.
             Self::Promote(_) | Self::Demote(_) | Self::Close(_) | Self::Reopen(_) => Repeat::Counts,
             Self::Edit(_) | Self::React(_) | Self::Pin(_) => Repeat::Counts,
+            // Whoever undid it on another device would see it undone again.
+            Self::Archive(_) | Self::Unarchive(_) | Self::Block(_) | Self::Unblock(_) => Repeat::Counts,
             Self::Create(_)
             | Self::Send(_)
             | Self::SendChosen(_)
@@ -98,6 +110,7 @@ impl Call {
             | Self::Unread(_)
             | Self::Marks(_)
             | Self::List(_)
+            | Self::Blocks(_)
             | Self::Ping(_) => Repeat::Harmless,
         }
     }
@@ -119,9 +132,13 @@ impl Call {
             | Self::Edit(_)
             | Self::Delete(_)
             | Self::React(_)
-            | Self::Pin(_) => true,
+            | Self::Pin(_)
+            | Self::Archive(_)
+            | Self::Unarchive(_)
+            | Self::Block(_)
+            | Self::Unblock(_) => true,
             Self::History(_) | Self::Get(_) | Self::Members(_) | Self::List(_) => false,
-            Self::Unread(_) | Self::Marks(_) | Self::Ping(_) => false,
+            Self::Unread(_) | Self::Marks(_) | Self::Blocks(_) | Self::Ping(_) => false,
         }
     }
 

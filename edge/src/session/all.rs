@@ -155,12 +155,15 @@ impl Live {
         cx.reply(id, kind, result);
     }
 
-    /// A conversation came to the user's list, or went from it.
+    /// A conversation came to the user's list or went from it, or is shown otherwise there.
     pub(super) fn on_listed(&mut self, now: &ListedNow, cx: &mut Context<'_>) {
         let Some(entry) = &now.entry else {
             return tell(now.conversation, v1::ListingChanged { removed: true, ..Default::default() }, cx);
         };
         let conversation = now.conversation;
+        if now.changed {
+            return tell(conversation, v1::ListingChanged { changed: Some(entry.clone()), ..Default::default() }, cx);
+        }
         let known = self.subscriptions.contains(&conversation) || self.room_for_subscriptions() > 0;
         let extra = self.extra.get_or_insert_default();
         if !known || extra.arrivals.len() >= ARRIVALS_MAX {
@@ -198,7 +201,7 @@ impl Live {
             self.stop_reading(conversation, cx);
         } else {
             // Before anything that is live there.
-            tell(conversation, v1::ListingChanged { added: Some(entry), removed: false, head }, cx);
+            tell(conversation, v1::ListingChanged { added: Some(entry), head, ..Default::default() }, cx);
         }
         cx.effects.push(Effect::Settled { conversation, head });
     }

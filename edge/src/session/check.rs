@@ -1,6 +1,7 @@
 //! From a client's request to a question for the owner of its conversation: every limit is checked here, and nothing
 //! that fails it goes further. Pure; who asks is not decided here, but taken from the token.
 
+mod decisions;
 mod messages;
 
 use switchyard_cluster::home::{HomeAsk, ListAsk, ListFilter};
@@ -15,6 +16,7 @@ use switchyard_protocol::limits::{
 };
 use switchyard_protocol::v1;
 
+pub(super) use decisions::{archive, block, blocks};
 pub(super) use messages::{delete, edit, extra, pin, react};
 
 /// The kind in the hash of a direct conversation's id.
@@ -216,6 +218,7 @@ pub(super) fn list(list: &v1::List, tenant: &TenantId, asker: &UserId) -> Checke
         kind: kind.map_err(|_| bad("unknown kind of conversation"))?,
         name: name(list.name.clone())?.map(|name| name.to_lowercase()),
         closed: state.map_err(|_| bad("unknown state"))?.map(|state| state == v1::ConversationState::Closed),
+        archived: list.archived,
     };
     let number = list_number(&filter);
     let after = match &list.cursor {
@@ -232,8 +235,8 @@ pub(super) fn list(list: &v1::List, tenant: &TenantId, asker: &UserId) -> Checke
 
 /// What tells one list from another that is narrowed in another way.
 fn list_number(filter: &ListFilter) -> u64 {
-    let ListFilter { kind, name, closed } = filter;
-    Cursor::list_number(&format!("{kind:?} {closed:?} {name:?}"))
+    let ListFilter { kind, name, closed, archived } = filter;
+    Cursor::list_number(&format!("{kind:?} {closed:?} {archived} {name:?}"))
 }
 
 /// A page of members.

@@ -1,8 +1,11 @@
 //! What requests cost: the work that they mean for owners and the store, in units of one plain request. So a budget in
 //! requests holds however large they are. Estimates, made of what the request itself says.
 
+use switchyard_cluster::home::HomeAsk;
 use switchyard_cluster::link::Ask;
-use switchyard_protocol::limits::{MARKS_PAGE_MAX, MEMBERS_PAGE_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX};
+use switchyard_protocol::limits::{
+    BLOCKED_MAX, MARKS_PAGE_MAX, MEMBERS_PAGE_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX,
+};
 use switchyard_protocol::v1::{self, client_frame::Request};
 
 /// Members or conversations that mean as much work as one plain request: the store takes them in batches.
@@ -34,6 +37,7 @@ pub(super) fn of(request: &Request) -> u64 {
         Request::Unread(unread) => names(unread.conversations.len()),
         Request::History(history) => rows(history.limit, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX),
         Request::Members(members) => rows(members.limit, MEMBERS_PAGE_MAX, MEMBERS_PAGE_MAX),
+        Request::Blocks(blocks) => rows(blocks.limit, BLOCKED_MAX, BLOCKED_MAX),
         Request::Marks(marks) => rows(marks.limit, MARKS_PAGE_MAX, MARKS_PAGE_MAX),
         _ => 0,
     };
@@ -46,6 +50,7 @@ pub fn change_units(ask: &Ask) -> Option<u32> {
     match ask {
         Ask::Create(create) => Some(units(create.members.len())),
         Ask::Add(members) => Some(units(members.len())),
+        Ask::Home(HomeAsk::Decide(_)) => Some(1),
         Ask::Remove(_) | Ask::Leave | Ask::Update(_) => Some(CHANGE_UNITS),
         Ask::Promote { .. } | Ask::Demote { .. } | Ask::Close | Ask::Reopen | Ask::Pin { .. } => Some(CHANGE_UNITS),
         _ => None,

@@ -27,6 +27,7 @@ pub(super) fn fit(form: Form, result: &mut Reply) {
         }
         Reply::Members(page) => page.more |= room.cut(&mut page.members),
         Reply::Marks(page) => page.more |= room.cut(&mut page.marks),
+        Reply::Blocks(page) => page.more |= room.cut(&mut page.users),
         Reply::Listed(page) => page.more |= room.cut(&mut page.conversations),
         Reply::Resumed(resumed) => {
             for conversation in &mut resumed.conversations {

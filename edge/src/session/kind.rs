@@ -38,11 +38,16 @@ pub enum RequestKind {
     Unread,
     Marks,
     List,
+    Archive,
+    Unarchive,
+    Block,
+    Unblock,
+    Blocks,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 35] = [
         Self::Unreadable,
         Self::Hello,
         Self::Resume,
@@ -73,6 +78,11 @@ impl RequestKind {
         Self::Unread,
         Self::Marks,
         Self::List,
+        Self::Archive,
+        Self::Unarchive,
+        Self::Block,
+        Self::Unblock,
+        Self::Blocks,
     ];
 
     /// The kind of a request.
@@ -107,6 +117,11 @@ impl RequestKind {
             Request::Unread(_) => Self::Unread,
             Request::Marks(_) => Self::Marks,
             Request::List(_) => Self::List,
+            Request::Archive(_) => Self::Archive,
+            Request::Unarchive(_) => Self::Unarchive,
+            Request::Block(_) => Self::Block,
+            Request::Unblock(_) => Self::Unblock,
+            Request::Blocks(_) => Self::Blocks,
         }
     }
 
@@ -143,6 +158,11 @@ impl RequestKind {
             Self::Unread => "unread",
             Self::Marks => "marks",
             Self::List => "list",
+            Self::Archive => "archive",
+            Self::Unarchive => "unarchive",
+            Self::Block => "block",
+            Self::Unblock => "unblock",
+            Self::Blocks => "blocks",
         }
     }
 
@@ -160,13 +180,17 @@ impl RequestKind {
                 | Self::Close
                 | Self::Reopen
                 | Self::Pin
+                | Self::Archive
+                | Self::Unarchive
+                | Self::Block
+                | Self::Unblock
         )
     }
 
     /// How many pages its answer may be, while it is awaited: what one session may make the server hold for it.
     pub fn pages(self) -> u16 {
         match self {
-            Self::History | Self::Members | Self::Marks | Self::List => 1,
+            Self::History | Self::Members | Self::Marks | Self::List | Self::Blocks => 1,
             _ => 0,
         }
     }

@@ -22,7 +22,8 @@ impl PageLine {
     /// Whether the answer to this is a page, or a part of one.
     pub fn is_for(request: &Request) -> bool {
         match &request.ask {
-            Ask::History(_) | Ask::Members { .. } | Ask::Marks(_) | Ask::Home(HomeAsk::List(_)) => true,
+            Ask::History(_) | Ask::Members { .. } | Ask::Marks(_) => true,
+            Ask::Home(HomeAsk::List(_) | HomeAsk::Blocks(_)) => true,
             Ask::Subscribe(ask) => ask.after.is_some(),
             _ => false,
         }

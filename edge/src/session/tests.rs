@@ -1,6 +1,7 @@
 //! Sessions as pure code: frames and answers in, effects out.
 
 mod all;
+mod decisions;
 
 use std::time::Duration;
 
@@ -536,6 +537,11 @@ fn every_change_of_a_conversation_counts_as_one() {
         Request::Demote(v1::Demote { conversation: text(1), member: member(), role: None }),
         Request::Close(v1::Close { conversation: text(1) }),
         Request::Reopen(v1::Reopen { conversation: text(1) }),
+        Request::Block(v1::Block { user: member() }),
+        Request::Unblock(v1::Unblock { user: member() }),
+        Request::Archive(v1::Archive { conversation: text(1) }),
+        Request::Unarchive(v1::Unarchive { conversation: text(1) }),
+        Request::Blocks(v1::Blocks::default()),
         Request::Get(v1::Get { conversation: text(1) }),
         send(1),
     ] {

@@ -102,6 +102,7 @@ fn every_request_is_described_and_answered_as_the_code_says() {
             "Members" => "MemberPage",
             "Unread" => "UnreadCounts",
             "Marks" => "MarkPage",
+            "Blocks" => "BlockPage",
             answer => answer,
         };
         assert_eq!(data["$ref"], format!("#/components/schemas/{answer}"), "{name}");

@@ -11,7 +11,7 @@ use switchyard_protocol::json::{self, ReplyKind};
 use switchyard_protocol::v1::{self, client_frame::Request, server_frame::Frame};
 
 /// Every kind of reply that a reader may expect.
-pub(crate) const REPLY_KINDS: [ReplyKind; 17] = [
+pub(crate) const REPLY_KINDS: [ReplyKind; 18] = [
     ReplyKind::Welcome,
     ReplyKind::Resumed,
     ReplyKind::Created,
@@ -29,6 +29,7 @@ pub(crate) const REPLY_KINDS: [ReplyKind; 17] = [
     ReplyKind::Unread,
     ReplyKind::Marks,
     ReplyKind::Listed,
+    ReplyKind::Blocks,
 ];
 
 /// A client's protobuf frame: the fast reader of sends takes nothing that the generated one refuses or reads otherwise,

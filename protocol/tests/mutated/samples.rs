@@ -111,7 +111,13 @@ fn requests() -> Vec<Request> {
             kind: Some(1),
             name: Some("n".into()),
             state: Some(1),
+            archived: true,
         }),
+        Request::Archive(v1::Archive { conversation: name() }),
+        Request::Unarchive(v1::Unarchive { conversation: name() }),
+        Request::Block(v1::Block { user: "eve".into() }),
+        Request::Unblock(v1::Unblock { user: "eve".into() }),
+        Request::Blocks(v1::Blocks { after: Some("bob".into()), limit: 2 }),
     ]
 }
 
@@ -181,6 +187,8 @@ fn replies() -> Vec<Reply> {
         pins: vec![message().id],
         unread: 3,
         read: 6,
+        archived: true,
+        blocked: true,
         ..Default::default()
     };
     vec![
@@ -224,6 +232,7 @@ fn replies() -> Vec<Reply> {
         }),
         Reply::Marks(v1::MarkPage { marks: vec![marks(Some(1_700_000_000_000))], more: true }),
         Reply::Listed(v1::Listed { conversations: vec![listing()], more: true, cursor: Some("04".into()) }),
+        Reply::Blocks(v1::BlockPage { users: vec!["eve".into()], more: true }),
     ]
 }
 
@@ -263,8 +272,9 @@ fn events() -> Vec<Body> {
         Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 }),
         Body::Typing(v1::Typers { users: vec!["bob".into(), "eve".into()], more: 2 }),
         Body::Marks(v1::MarksChanged { marks: vec![marks(None)], missed: true }),
-        Body::Listed(Box::new(v1::ListingChanged { added: Some(listing()), removed: false, head: Some(9) })),
-        Body::Listed(Box::new(v1::ListingChanged { added: None, removed: true, head: None })),
+        Body::Listed(Box::new(v1::ListingChanged { added: Some(listing()), head: Some(9), ..Default::default() })),
+        Body::Listed(Box::new(v1::ListingChanged { removed: true, ..Default::default() })),
+        Body::Listed(Box::new(v1::ListingChanged { changed: Some(listing()), ..Default::default() })),
     ]
 }
 

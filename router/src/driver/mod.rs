@@ -3,6 +3,7 @@
 
 mod beginning;
 mod commit;
+pub mod homes;
 mod present;
 pub mod reader;
 mod rest;
@@ -90,7 +91,7 @@ impl Router {
                 Effect::Raise(marks) => self.readers.raise(&self.completions, marks),
                 Effect::Listed { edge, now } => self.link.send(edge, Delivery::Listed(now)),
                 Effect::Tell(message) => self.link.tell(*message),
-                Effect::LoadHome(home) => self.readers.load_home(&self.completions, home),
+                Effect::LoadHome { home, own } => self.readers.load_home(&self.completions, home, own),
                 Effect::Project { key, projection } => self.readers.project(&self.completions, key, projection),
                 Effect::Load { key, cutoffs } => self.readers.load(&self.completions, key, cutoffs),
                 Effect::Read { key, ticket, plan } => self.readers.read(&self.completions, key, ticket, plan),

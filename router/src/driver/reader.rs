@@ -10,16 +10,16 @@ use futures_executor::block_on;
 use switchyard_cluster::home::Home;
 use switchyard_cluster::link::{Asker, PageFrom};
 use switchyard_cluster::mailbox::ROOM_KEPT_MAX;
-use switchyard_protocol::id::{ConversationId, ConversationKey};
+use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::limits::PAGE_BYTES_MAX;
 use switchyard_protocol::v1;
 use switchyard_store::{Direction, Mark, ProjectionError, ReadError, ReadRange, Row, Seq};
 
 use super::rest::Rest;
-use super::{Completions, Timelines, beginning, present};
+use super::{Completions, Timelines, beginning, homes, present};
 use crate::config::Cutoffs;
 use crate::machine::{
-    Input, LoadFailed, Projection, ReadFailed, ReadPlan, ReadResult, Reader, Replay, Ticket, row_hash,
+    Input, LoadFailed, Projection, ReadFailed, ReadPlan, ReadResult, Reader, Replay, Ticket, Written, row_hash,
 };
 use crate::stored::counts;
 use crate::timeline;
@@ -28,7 +28,7 @@ use crate::timeline;
 const JOBS_WAITING_MAX: usize = 65_536;
 
 /// Rows read from the store at a time while a conversation is replayed or searched.
-const ROWS_PER_READ: usize = 512;
+pub(super) const ROWS_PER_READ: usize = 512;
 
 /// Bytes that a read for a page may bring, at least: so that a page which is nearly full does not go through a run of events
 /// that are no messages one by one.
@@ -59,7 +59,7 @@ enum Job {
     Project { key: ConversationKey, projection: Box<Projection> },
     Raise(Vec<Mark>),
     Decoy { key: ConversationKey, to: Asker },
-    Home(Home),
+    Home { home: Home, own: bool },
 }
 
 impl Shared {
@@ -118,8 +118,8 @@ impl Readers {
         self.submit(completions, Job::Decoy { key, to });
     }
 
-    pub(super) fn load_home(&self, to: &Completions, home: Home) {
-        self.submit(to, Job::Home(home));
+    pub(super) fn load_home(&self, to: &Completions, home: Home, own: bool) {
+        self.submit(to, Job::Home { home, own });
     }
 
     fn submit(&self, to: &Completions, job: Job) {
@@ -143,7 +143,7 @@ fn refused(job: Job) -> Input {
         Job::Project { key, projection } => Input::Projected { key, result: Err(projection) },
         Job::Raise(marks) => Input::Raised(Err(marks)),
         Job::Decoy { to, .. } => Input::Decoyed { to, failed: Some(ReadFailed::Unavailable) },
-        Job::Home(home) => Input::HomeLoaded { home, result: Err(ReadFailed::Unavailable) },
+        Job::Home { home, .. } => Input::HomeLoaded { home, result: Err(ReadFailed::Unavailable) },
     }
 }
 
@@ -170,8 +170,8 @@ fn run(shared: &Shared, rest: fn()) {
                 let failed = load(store, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 Input::Decoyed { to, failed }
             }
-            Job::Home(home) => {
-                let result = load_home(store, &home);
+            Job::Home { home, own } => {
+                let result = homes::load(store, &home, own);
                 Input::HomeLoaded { home, result }
             }
         };
@@ -220,21 +220,12 @@ pub fn load(
     let nobody = |error: ReadError| LoadFailed { failed: failed(&error), members: Vec::new() };
     let Some((mut replay, head)) = begin(store, key, seed).map_err(nobody)? else { return Ok(None) };
     let read = go_through(store, key, &mut replay, head, cutoffs).and_then(|()| catch_up(store, key, &mut replay));
+    if replay.is_home() {
+        return Ok(None);
+    }
     match read {
         Ok(()) => Ok(Some(Box::new(replay))),
         Err(error) => Err(LoadFailed { failed: failed(&error), members: replay.members() }),
-    }
-}
-
-/// Reads which conversations a user is in.
-pub fn load_home(store: &dyn Timelines, home: &Home) -> Result<Vec<(ConversationId, Seq)>, ReadFailed> {
-    match block_on(store.conversations_of(&home.key.tenant, &home.user)) {
-        Ok(rows) => Ok(rows.into_iter().map(|row| (row.conversation, row.at)).collect()),
-        Err(error @ ProjectionError::Corrupt { .. }) => {
-            tracing::error!(%error, "a user's list is damaged; run `switchyard verify`");
-            Err(ReadFailed::Corrupt)
-        }
-        Err(error) => Err(failed(&ReadError::Unavailable(error.to_string()))),
     }
 }
 
@@ -261,7 +252,7 @@ fn go_through(
     head: Seq,
     cutoffs: Cutoffs,
 ) -> Result<(), ReadError> {
-    while replay.from() <= head {
+    while replay.from() <= head && !replay.is_home() {
         let rows = rows(store, key, replay.from(), head, Direction::Forward, ROWS_PER_READ)?;
         if rows.is_empty() {
             return Err(timeline::damaged(key, replay.from()));
@@ -270,25 +261,33 @@ fn go_through(
             replay.row(key, seq, &row)?;
         }
     }
+    if replay.is_home() {
+        return Ok(());
+    }
     let before_ms = cutoffs.of(replay.kind());
     let (first, older) = beginning::find(store, key, replay.first_available(), head, before_ms)?;
     replay.begins(first, older);
     Ok(())
 }
 
-/// Reads the messages that events above the record changed: their overlays may lag behind.
+/// Reads the messages that events above the record changed, for their overlays may lag behind, and who of a pair has blocked
+/// the other.
 fn catch_up(store: &dyn Timelines, key: &ConversationKey, replay: &mut Replay) -> Result<(), ReadError> {
     for (seq, reactors) in replay.changed() {
         if let Some(read) = present::target(store, key, seq, &reactors)? {
             replay.found(read);
         }
     }
+    if let Some(pair) = replay.pair() {
+        let stands = homes::pair(store, &key.tenant, &pair)?;
+        replay.blocks(stands);
+    }
     Ok(())
 }
 
 /// What a projection says; nothing if it is damaged, for then the log is replayed from the founding row on and the
 /// projection written anew.
-fn intact<T>(read: Result<T, ProjectionError>) -> Result<Option<T>, ReadError> {
+pub(super) fn intact<T>(read: Result<T, ProjectionError>) -> Result<Option<T>, ReadError> {
     match read {
         Ok(value) => Ok(Some(value)),
         Err(error @ ProjectionError::Corrupt { .. }) => {
@@ -362,6 +361,11 @@ pub fn read(store: &dyn Timelines, key: &ConversationKey, plan: ReadPlan) -> Res
             }
             Ok(ReadResult::Found(None))
         }
+        ReadPlan::Welcome { user, others, direct } => {
+            homes::welcome(store, &key.tenant, &user, &others, direct).map(ReadResult::Welcome)
+        }
+        ReadPlan::Archived { user, joined } => homes::archived(store, key, &user, joined).map(ReadResult::Archived),
+        ReadPlan::Shared { user, other } => homes::shared(store, &key.tenant, &user, &other).map(ReadResult::Shared),
         ReadPlan::Ids { from, to, seed } => ids(store, key, from, to, seed),
         ReadPlan::Ordinal { seq, first, head } => ordinal(store, key, seq, first, head),
         ReadPlan::Older { first, end, before_ms } => {
@@ -495,7 +499,7 @@ pub fn project(
     store: &dyn Timelines,
     key: &ConversationKey,
     projection: Box<Projection>,
-) -> Result<u64, Box<Projection>> {
+) -> Result<Written, Box<Projection>> {
     let write = || {
         if !projection.members.is_empty() {
             block_on(store.write(&projection.members)).map_err(|error| error.to_string())?;
@@ -511,20 +515,26 @@ pub fn project(
             block_on(store.write(std::slice::from_ref(record))).map_err(|error| error.to_string())?;
         }
         if projection.members.is_empty() && projection.erase.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         // Somebody is told that they are listed, or expects a text to be gone: that must be as durable as the event itself.
-        block_on(store.barrier()).map_err(|error| error.to_string())
+        block_on(store.barrier()).map_err(|error| error.to_string())?;
+        // Only now: whoever blocks after this finds the conversation listed.
+        let pair = projection.pair.as_deref().map(|pair| homes::pair(store, &key.tenant, pair));
+        pair.transpose().map_err(|error| error.to_string())
     };
-    if let Err(error) = write() {
-        tracing::warn!(error, conversation = %key.conversation, "a projection was not written; it will be again");
-        return Err(projection);
-    }
+    let blocks = match write() {
+        Ok(blocks) => blocks,
+        Err(error) => {
+            tracing::warn!(error, conversation = %key.conversation, "a projection was not written; it will be again");
+            return Err(projection);
+        }
+    };
     if let Some(below) = projection.trim_below
         && let Err(error) = block_on(store.trim(key, below))
     {
         // Only room on disk is lost: the record says already that those rows are gone.
         tracing::warn!(%error, conversation = %key.conversation, "retention could not drop old rows");
     }
-    Ok(projection.through)
+    Ok(Written { through: projection.through, blocks })
 }

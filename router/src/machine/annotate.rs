@@ -61,16 +61,20 @@ impl State {
         users.all(|user| self.members.get(user).is_some())
     }
 
-    /// What a change of a message comes to, by what that is now. The asker is a member of this role.
+    /// What a change of a message comes to, by what that is now. The asker is the member at this place, and of this role.
     pub(super) fn prepare_on_message(
         &self,
         pending: &Pending,
+        place: usize,
         role: Role,
         targets: &Targets,
     ) -> Result<Prepared, Refusal> {
         let Some(target) = pending.work.target() else { return Err(NO_SUCH_MESSAGE) };
         let known = targets.get(target).filter(|_| self.may_hold(target)).ok_or(NO_SUCH_MESSAGE)?;
         self.permit_on_message(pending, role, known)?;
+        if let Some(refusal) = self.blocked(place, &pending.work) {
+            return Err(refusal);
+        }
         if self.profile.closed {
             return Err(CLOSED);
         }
@@ -298,7 +302,7 @@ impl Conversation {
         let marks = if record { self.state.take_moved_marks(key) } else { Vec::new() };
         let record = record.then(|| self.state.record(key));
         let (overlays, erase) = (unwritten.overlays, unwritten.erase);
-        Projection { members: Vec::new(), overlays, erase, marks, record, through, trim_below }
+        Projection { overlays, erase, marks, record, trim_below, ..Projection::up_to(through) }
     }
 }
 

@@ -53,9 +53,12 @@ impl State {
         let Some(place) = self.members.place(&pending.user) else { return Err(Refusal::NOT_FOUND) };
         let Some(role) = self.members.at(place).map(|member| member.role) else { return Err(Refusal::NOT_FOUND) };
         if pending.work.target().is_some() {
-            return self.prepare_on_message(pending, role, targets);
+            return self.prepare_on_message(pending, place, role, targets);
         }
         self.permit(role, &pending.work, members_add)?;
+        if let Some(refusal) = self.blocked(place, &pending.work) {
+            return Err(refusal);
+        }
         if self.profile.closed && writes(pending) {
             return Err(CLOSED);
         }
@@ -66,6 +69,8 @@ impl State {
             },
             // Of these two more must be known than how the conversation stands: see above.
             Work::Create(_) | Work::Annotate(_) | Work::Pin { .. } => Ok(Prepared::Already),
+            // No conversation decides this.
+            Work::Decide(_) => Err(Refusal::NOT_FOUND),
             Work::Add(users) => self.prepare_add(users),
             Work::Remove(user) => self.prepare_remove(role, user),
             Work::Leave => Ok(self.without(&pending.user)),
@@ -85,6 +90,7 @@ impl State {
         let direct = self.profile.kind == ConversationKind::Direct;
         let may = match work {
             Work::Message { .. } | Work::Create(_) | Work::Annotate(_) | Work::Pin { .. } => true,
+            Work::Decide(_) => true,
             Work::Close | Work::Reopen => direct || may_close(role),
             Work::Update(_) if direct => return Err(DIRECT_HAS_NO_NAME),
             _ if direct => return Err(DIRECT_IS_TWO),
@@ -181,7 +187,7 @@ fn writes(pending: &Pending) -> bool {
         Work::Message { .. } | Work::Add(_) | Work::Update(_) | Work::Promote { .. } | Work::Demote { .. } => true,
         Work::Annotate(_) | Work::Pin { .. } => true,
         Work::Remove(user) => *user != pending.user,
-        Work::Create(_) | Work::Leave | Work::Close | Work::Reopen => false,
+        Work::Create(_) | Work::Leave | Work::Close | Work::Reopen | Work::Decide(_) => false,
     }
 }
 

@@ -7,6 +7,7 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::{self, ConversationKind, Role};
 use switchyard_store::ProjectionWrite;
 
+use super::blocks::Blocks;
 use super::marks::Marked;
 use super::members::{Member, Members};
 use super::pipeline::{Pending, Pipeline};
@@ -65,6 +66,8 @@ pub(crate) struct State {
     pub(crate) deleted: Vec<u64>,
     /// The newest client ids.
     pub(crate) recent: Recent,
+    /// Of a direct conversation, who has blocked the other.
+    pub(crate) blocks: Blocks,
 }
 
 impl State {
@@ -88,6 +91,7 @@ impl State {
             first_available: 1,
             deleted: Vec::new(),
             recent: Recent::after(0),
+            blocks: Blocks::default(),
         }
     }
 
@@ -234,6 +238,9 @@ impl State {
             pins: self.profile.pins.iter().map(|seq| message_id(key, *seq)).collect(),
             unread: member.map_or(0, |member| self.unread(&member.progress)),
             read: member.map_or(0, |member| member.progress.read()),
+            // No conversation knows who has archived it: whoever tells that puts it in.
+            archived: false,
+            blocked: self.is_blocking(user),
         }
     }
 }

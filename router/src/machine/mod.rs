@@ -4,6 +4,7 @@
 //! store. Effects are in order, and `Append`s of one conversation never overlap.
 
 mod annotate;
+mod blocks;
 mod control;
 mod conversation;
 mod cork;
@@ -36,14 +37,18 @@ use switchyard_cluster::home::{Home, ListedNow, RouterMessage};
 use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, MarksNow, Refusal, Request, TypersNow};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
-use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
+use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1;
-use switchyard_store::{Batch, Mark, ProjectionWrite, Seq};
+use switchyard_store::{Batch, Mark, ProjectionWrite};
 
 use crate::config::{Cutoffs, RouterConfig};
+pub(crate) use blocks::Stand;
+pub use blocks::Welcome;
 use conversation::Conversation;
 pub(crate) use dedupe::row_hash;
+pub use home::HomeRead;
 use home::Homes;
+pub(crate) use home::log::record as home_record;
 use marks::Marking;
 use pacing::Pacing;
 pub use plan::{ReadPlan, ReadResult, Reader};
@@ -90,8 +95,8 @@ pub enum Input {
     Projected {
         /// Its conversation.
         key: ConversationKey,
-        /// The number up to which the projections now are; `Err` gives the writes back.
-        result: Result<u64, Box<Projection>>,
+        /// What is written now; `Err` gives the writes back.
+        result: Result<Written, Box<Projection>>,
     },
     /// A `Load` is done: the conversation's state, nothing if it does not exist.
     Loaded {
@@ -120,8 +125,8 @@ pub enum Input {
     HomeLoaded {
         /// Which.
         home: Home,
-        /// The user's conversations, each with the number of the event that says so.
-        result: Result<Vec<(ConversationId, Seq)>, ReadFailed>,
+        /// What the user is in, and has decided.
+        result: Result<Box<HomeRead>, ReadFailed>,
     },
     /// A router tells something.
     Told(RouterMessage),
@@ -171,7 +176,7 @@ impl LoadFailed {
 /// Projection writes that follow from committed events.
 #[derive(Debug)]
 pub struct Projection {
-    /// Members first, in one call.
+    /// Members, or what a home has decided, first, in one call.
     pub members: Vec<ProjectionWrite>,
     /// Then what became of messages.
     pub overlays: Vec<ProjectionWrite>,
@@ -185,6 +190,40 @@ pub struct Projection {
     pub through: u64,
     /// Afterwards rows below this number may go.
     pub trim_below: Option<u64>,
+    /// Last, whether one of these two has blocked the other is read: they are listed only now.
+    pub pair: Option<Box<[UserId; 2]>>,
+}
+
+impl Projection {
+    /// Nothing to write, up to this number.
+    fn up_to(through: u64) -> Self {
+        Self {
+            members: Vec::new(),
+            overlays: Vec::new(),
+            erase: Vec::new(),
+            marks: Vec::new(),
+            record: None,
+            through,
+            trim_below: None,
+            pair: None,
+        }
+    }
+}
+
+/// Projections that are written.
+#[derive(Debug)]
+pub struct Written {
+    /// The number up to which they now are.
+    pub through: u64,
+    /// How the two stand to each other who were asked about.
+    pub(crate) blocks: Option<[Stand; 2]>,
+}
+
+impl Written {
+    /// Up to this number, where nobody was asked about.
+    pub fn up_to(through: u64) -> Self {
+        Self { through, blocks: None }
+    }
 }
 
 /// What to do.
@@ -254,7 +293,12 @@ pub enum Effect {
         now: Box<MarksNow>,
     },
     /// Read which conversations a user is in; answered by `HomeLoaded`.
-    LoadHome(Home),
+    LoadHome {
+        /// Whose.
+        home: Home,
+        /// And what the user has decided.
+        own: bool,
+    },
     /// Tell a router, perhaps this one.
     Tell(Box<RouterMessage>),
     /// Tell an edge with sessions that want all of a user's conversations that one came or went.
@@ -386,7 +430,7 @@ impl Machine {
             Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => false,
             Effect::Tell(_) | Effect::Listed { .. } => false,
             Effect::Append(_) | Effect::Project { .. } | Effect::Load { .. } | Effect::Read { .. } => true,
-            Effect::Decoy { .. } | Effect::LoadHome(_) | Effect::Raise(_) => true,
+            Effect::Decoy { .. } | Effect::LoadHome { .. } | Effect::Raise(_) => true,
         };
         self.busy += effects.iter().filter(answered).count();
     }

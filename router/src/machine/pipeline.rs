@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use switchyard_cluster::home::Decision;
 use switchyard_cluster::link::{AnnotateAsk, Ask, Asker, CreateAsk, SendAsk, UpdateAsk};
 use switchyard_protocol::id::UserId;
 use switchyard_protocol::v1::{Quote, Role};
@@ -14,6 +15,7 @@ use super::line::Line;
 use super::recent::IdHash;
 use super::targets::Targets;
 use crate::annotation::AnnotationEvent;
+use crate::decided::HomeEvent;
 use crate::stored::{ChangeEvent, Founding, MembersEvent};
 
 /// Events that may wait in one conversation: ten batches, so that the last is stored within some tens of milliseconds.
@@ -67,6 +69,8 @@ pub(crate) enum Work {
         target: u64,
         remove: bool,
     },
+    /// In the log of a home.
+    Decide(Decision),
 }
 
 impl Work {
@@ -83,7 +87,7 @@ impl Work {
             Self::Update(update) => update_bytes(update),
             Self::Annotate(ask) => ask.bytes(),
             Self::Remove(_) | Self::Leave | Self::Promote { .. } | Self::Demote { .. } => 0,
-            Self::Close | Self::Reopen | Self::Pin { .. } => 0,
+            Self::Close | Self::Reopen | Self::Pin { .. } | Self::Decide(_) => 0,
         }
     }
 }
@@ -157,6 +161,7 @@ pub(crate) enum SealedEvent {
     Members(Box<MembersEvent>),
     Change(Box<ChangeEvent>),
     Annotation(Box<AnnotationEvent>),
+    Decided(Box<HomeEvent>),
 }
 
 /// The batch under way.
@@ -210,6 +215,12 @@ pub(crate) struct Pipeline {
     pub(crate) subscribing: Vec<Asker>,
     /// Messages that are being changed.
     pub(crate) targets: Targets,
+    /// Requests of which something is read first, and that are then judged.
+    reading: usize,
+    /// Bytes of what those ask.
+    reading_bytes: usize,
+    /// Surveys that wait for the batch under way, which did not know of them.
+    pub(crate) surveys: Vec<u64>,
 }
 
 impl Pipeline {
@@ -221,6 +232,8 @@ impl Pipeline {
             && self.line.is_empty()
             && self.subscribing.is_empty()
             && self.targets.is_empty()
+            && self.reading == 0
+            && self.surveys.is_empty()
     }
 
     /// Whether a batch is to be made at the end of the turn and is not yet known to be.
@@ -239,12 +252,25 @@ impl Pipeline {
 
     /// Whether one more may wait.
     pub(crate) fn full(&self) -> bool {
-        let (mut events, mut bytes) = (self.waiting.len() + self.line.len(), self.waiting_bytes + self.line.bytes());
+        let mut events = self.waiting.len() + self.line.len() + self.reading;
+        let mut bytes = self.waiting_bytes + self.line.bytes() + self.reading_bytes;
         for pending in self.targets.waiting() {
             events += 1;
             bytes += pending.work.bytes();
         }
         events >= WAITING_MAX || bytes >= WAITING_BYTES_MAX
+    }
+
+    /// Something is read for this request before it is judged.
+    pub(crate) fn begin_reading(&mut self, ask: &Ask) {
+        self.reading += 1;
+        self.reading_bytes += ask_bytes(ask);
+    }
+
+    /// It was read.
+    pub(crate) fn end_reading(&mut self, ask: &Ask) {
+        self.reading = self.reading.saturating_sub(1);
+        self.reading_bytes = self.reading_bytes.saturating_sub(ask_bytes(ask));
     }
 
     pub(crate) fn push(&mut self, pending: Pending) {

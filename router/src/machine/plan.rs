@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use switchyard_cluster::link::PageFrom;
-use switchyard_protocol::id::UserId;
+use switchyard_protocol::id::{ConversationId, UserId};
 use switchyard_protocol::v1;
 
-use super::{Older, TargetRead};
+use super::{Older, TargetRead, Welcome};
 
 /// What to read.
 #[derive(Debug)]
@@ -74,6 +74,29 @@ pub enum ReadPlan {
         /// The newest committed number.
         head: u64,
     },
+    /// Whether nobody of these has blocked somebody.
+    Welcome {
+        /// Who would bring them into a conversation.
+        user: UserId,
+        /// Whom.
+        others: Vec<UserId>,
+        /// Whether it is a direct one: then neither has blocked the other.
+        direct: bool,
+    },
+    /// Whether somebody has archived the conversation since they joined.
+    Archived {
+        /// Who.
+        user: UserId,
+        /// The number with which they joined.
+        joined: u64,
+    },
+    /// The conversations that two users are in.
+    Shared {
+        /// One.
+        user: UserId,
+        /// The other.
+        other: UserId,
+    },
     /// Which of the oldest runs have grown too old.
     Older {
         /// The lowest number there is.
@@ -119,6 +142,12 @@ pub enum ReadResult {
     },
     /// So many messages.
     Ordinal(u64),
+    /// Whether they are free to be brought.
+    Welcome(Welcome),
+    /// Whether it is archived.
+    Archived(bool),
+    /// Conversations.
+    Shared(Vec<ConversationId>),
     /// What is too old.
     Older(Older),
 }

@@ -1,6 +1,6 @@
 //! Reading: pages of history, live streams with what was missed, and what comes back from the store for them.
 
-use switchyard_cluster::link::{Answer, Asker, HistoryAsk, Refusal, SubscribeAsk, SubscribedAnswer};
+use switchyard_cluster::link::{Answer, Ask, Asker, HistoryAsk, Refusal, SubscribeAsk, SubscribedAnswer};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
@@ -171,6 +171,18 @@ impl Machine {
                     refuse(to, busy("the subscription was given up"), out);
                 }
             }
+            (Ticket::Invite(request), Ok(ReadResult::Welcome(welcome))) => {
+                self.invited(now, request, Ok(welcome), out);
+            }
+            (Ticket::Invite(request), Err(failed)) => self.invited(now, request, Err(failed), out),
+            (Ticket::Detail { to, key, user }, Ok(ReadResult::Archived(archived))) => {
+                self.detailed(to, &key, &user, Ok(archived), out);
+            }
+            (Ticket::Detail { to, key, user }, Err(failed)) => self.detailed(to, &key, &user, Err(failed), out),
+            (Ticket::Shared { number, .. }, Ok(ReadResult::Shared(shared))) => {
+                self.homes.shared_read(now, number, Ok(shared), out);
+            }
+            (Ticket::Shared { number, .. }, Err(failed)) => self.homes.shared_read(now, number, Err(failed), out),
             (Ticket::Missed { to, key, user, .. }, Err(failed)) => {
                 self.still_subscribing(to, &key);
                 if self.still_reading(to, &key, &user, out).is_some() {
@@ -183,6 +195,31 @@ impl Machine {
                 }
             }
             (ticket, Ok(_)) => unreachable!("the driver answers a read with what was asked: {ticket:?}"),
+        }
+    }
+
+    /// Whether the asker has archived the conversation was read: all else is told as it is now.
+    fn detailed(
+        &mut self,
+        to: Asker,
+        key: &ConversationKey,
+        user: &UserId,
+        archived: Result<bool, ReadFailed>,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.still_reading(to, key, user, out).is_some() {
+            match (archived, self.loaded_mut(key)) {
+                (Ok(archived), Some(conversation)) => {
+                    let detail = v1::Conversation { archived, ..conversation.state.detail(key, user) };
+                    succeed(to, reply::Result::Detail(v1::Detail { conversation: Some(detail) }), out);
+                }
+                (Err(failed), _) => refuse(to, read_refusal(failed), out),
+                (Ok(_), None) => refuse(to, read_refusal(ReadFailed::Unavailable), out),
+            }
+        }
+        if let Some(conversation) = self.loaded_mut(key) {
+            conversation.pipeline().end_reading(&Ask::Get);
+            conversation.rest();
         }
     }
 

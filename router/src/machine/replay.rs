@@ -7,13 +7,13 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::ConversationKind;
 use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMark, StoredMember};
 
-use super::Older;
 use super::conversation::State;
 use super::dedupe::row_hash;
 use super::members::Member;
 use super::progress::{DELIVERED, Progress, READ};
 use super::recent::{NO_ID, Recent};
 use super::targets::{Target, TargetRead};
+use super::{Older, Stand};
 use crate::annotation::AnnotationEvent;
 use crate::stored::{
     self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, RowKind, stored_user,
@@ -37,6 +37,8 @@ pub struct Replay {
     targets: Vec<(Seq, Target)>,
     /// What is stored of members' marks, by kind and user.
     marks: Vec<StoredMark>,
+    /// It is no conversation at all, but a user's home.
+    home: bool,
 }
 
 /// A change of a message, as it was read.
@@ -129,6 +131,7 @@ impl Replay {
             annotations: Vec::new(),
             targets: Vec::new(),
             marks: Vec::new(),
+            home: false,
         }
     }
 
@@ -145,6 +148,7 @@ impl Replay {
         }
         self.expected += 1;
         let kind = RowKind::parse(row.kind).map(|(kind, _)| kind);
+        self.home |= kind == Some(RowKind::Home);
         if kind == Some(RowKind::Founding) {
             let founding: Founding = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
             self.state.found(&founding, row.time_ms);
@@ -191,7 +195,7 @@ impl Replay {
                 self.annotations.push(Annotated { event, by, seq, time_ms: row.time_ms });
             }
             // A kind of a later version: it has its number, and this version knows no more of it.
-            Some(RowKind::Founding) | None => self.state.recent.push(NO_ID),
+            Some(RowKind::Founding | RowKind::Home) | None => self.state.recent.push(NO_ID),
         }
         Ok(())
     }
@@ -209,6 +213,21 @@ impl Replay {
     /// What kind of conversation it is.
     pub fn kind(&self) -> ConversationKind {
         self.state.profile.kind
+    }
+
+    /// Whether these rows are no conversation's, but of a user's home, which nobody may read by its name.
+    pub fn is_home(&self) -> bool {
+        self.home
+    }
+
+    /// The two of a direct conversation.
+    pub(crate) fn pair(&self) -> Option<[UserId; 2]> {
+        self.state.pair()
+    }
+
+    /// How these two stand to each other.
+    pub(crate) fn blocks(&mut self, rows: [Stand; 2]) {
+        self.state.blocks.read(rows);
     }
 
     /// Who its members are, as far as it was read.

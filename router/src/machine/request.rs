@@ -10,7 +10,8 @@ use super::annotate::pending_change;
 use super::control::CLOSED;
 use super::pipeline::{Pending, WAITING_BYTES_MAX, Work, ask_bytes};
 use super::targets::Targets;
-use super::{Effect, LOADING_REQUESTS_MAX, Machine, Slot, busy, refuse, succeed};
+use super::ticket::Ticket;
+use super::{Effect, LOADING_REQUESTS_MAX, Machine, ReadPlan, Slot, busy, refuse, succeed};
 
 impl Machine {
     pub(super) fn request(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
@@ -82,7 +83,7 @@ impl Machine {
         let members_add = self.config.members_add;
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) else { return };
         let Some(member) = conversation.state.members.get(&user) else {
-            return self.stranger(now, Request { from, key, user, ask }, out);
+            return self.stranger(Request { from, key, user, ask }, out);
         };
         conversation.touched = now.mono;
         conversation.passing = false;
@@ -95,14 +96,19 @@ impl Machine {
             }
             Ask::Show => return self.open(from, &key, out),
             Ask::Typing if conversation.state.profile.closed => return refuse(from, CLOSED, out),
-            Ask::Typing => return self.typing(now, from, &key, &user, out),
+            Ask::Typing => match conversation.state.unseen(&user) {
+                Some(refusal) => return refuse(from, refusal, out),
+                None => return self.typing(now, from, &key, &user, out),
+            },
             Ask::History(ask) => return self.history(from, &key, user, ask, out),
             Ask::Subscribe(ask) => return self.subscribe(from, &key, user, ask, out),
             // What is not answered was seen to before.
             Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd | Ask::Home(_) => return,
             Ask::Get => {
-                let detail = v1::Detail { conversation: Some(conversation.state.detail(&key, &user)) };
-                return succeed(from, reply::Result::Detail(detail), out);
+                let plan = ReadPlan::Archived { user: user.clone(), joined: member.joined };
+                conversation.pipeline().begin_reading(&Ask::Get);
+                let ticket = Box::new(Ticket::Detail { to: from, key: key.clone(), user });
+                return out.push(Effect::Read { key, ticket, plan });
             }
             Ask::Members { after, limit } => {
                 let rest = conversation.state.members.after(after.as_ref());
@@ -145,25 +151,20 @@ impl Machine {
         {
             return refuse(from, refusal, out);
         }
-        conversation.enqueue(&key, pending, &mut self.ready, out);
+        match pending.work {
+            Work::Add(users) => self.invite(Request { from, key, user: pending.user, ask: Ask::Add(users) }, out),
+            work => conversation.enqueue(&key, Pending { work, ..pending }, &mut self.ready, out),
+        }
     }
 
     /// Somebody who is no member, or a conversation that does not exist: the two are answered alike.
-    fn stranger(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
+    fn stranger(&mut self, request: Request, out: &mut Vec<Effect>) {
         let Request { from, key, user, ask } = request;
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) else { return };
         match ask {
             Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd => {}
             Ask::Create(ask) if !conversation.state.born() => {
-                let pending = Pending {
-                    asker: from,
-                    also: Vec::new(),
-                    user,
-                    since: now.mono,
-                    told_unknown: false,
-                    work: Work::Create(ask),
-                };
-                conversation.enqueue(&key, pending, &mut self.ready, out);
+                self.invite(Request { from, key, user, ask: Ask::Create(ask) }, out);
             }
             // It was looked for in the store just now: the answer took its time.
             _ if !conversation.state.born() => refuse(from, Refusal::NOT_FOUND, out),

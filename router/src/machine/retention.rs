@@ -57,7 +57,8 @@ impl Conversation {
             self.state.first_available = below;
         }
         let homes = Projecting::homes_of(&members);
-        let projection = Projection { members, ..self.projection(key, true, trim_below) };
+        let pair = self.list(&members);
+        let projection = Projection { members, pair, ..self.projection(key, true, trim_below) };
         let through = projection.through;
         out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
         // Only memory knows what retention drops until this is written: so long the conversation stays there.

@@ -11,6 +11,7 @@ use switchyard_store::{BATCH_BYTES_MAX, BUCKET_ROWS, Batch, ROWS_MAX, RowRef};
 
 use super::conversation::State;
 use super::pipeline::{InFlight, Pending, Sealed, SealedEvent, Work};
+use crate::decided::Decided;
 use crate::stored::{self, RichBody, RowKind, counts};
 use crate::timeline::message_id;
 
@@ -32,6 +33,18 @@ impl<'a> Sealer<'a> {
             bytes: 0,
             time_ms: wall_ms.max(state.time_ms),
             ordinal: state.ordinal,
+            events: Vec::new(),
+        }
+    }
+
+    /// For the log of a home.
+    pub(super) fn of_home(key: &'a ConversationKey, epoch: u64, decided: &Decided, wall_ms: u64) -> Self {
+        Self {
+            key,
+            batch: Batch { key: key.clone(), epoch, first: decided.next, rows: Vec::new() },
+            bytes: 0,
+            time_ms: wall_ms.max(decided.time_ms),
+            ordinal: 0,
             events: Vec::new(),
         }
     }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use switchyard_cluster::home::{Home, ListFilter, RouterMessage, Survey, SurveyWish, Surveyed};
+use switchyard_cluster::home::{BlockNow, Home, ListFilter, RouterMessage, Survey, SurveyWish, Surveyed};
 use switchyard_cluster::link::PageFrom;
 use switchyard_cluster::now::Now;
 use switchyard_protocol::cursor::ListPlace;
@@ -109,6 +109,10 @@ impl Machine {
             match self.slots.get_mut(&key) {
                 Some(Slot::Loaded(_)) => self.look(&key, number, out),
                 Some(Slot::Loading { surveys, .. }) => surveys.push(number),
+                // What is not in memory is read with what homes know.
+                Some(Slot::Parked(_)) | None if matches!(survey.wish, SurveyWish::Know(_)) => {
+                    self.surveys.found(number, conversation, Found::Nothing, out);
+                }
                 Some(Slot::Parked(edges)) => {
                     let edges = std::mem::take(edges);
                     self.load_for(now, key, number, edges, out);
@@ -135,6 +139,10 @@ impl Machine {
     /// Looks at a conversation that is in memory.
     pub(super) fn look(&mut self, key: &ConversationKey, number: u64, out: &mut Vec<Effect>) {
         let Some(open) = self.surveys.open.get(&number) else { return };
+        if let SurveyWish::Know(now) = &open.wish {
+            let (user, now) = (open.answer.home.user.clone(), now.clone());
+            return self.know(key, number, &user, &now, out);
+        }
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) else { return };
         let (state, user) = (&conversation.state, &open.answer.home.user);
         let found = match state.members.get(user) {
@@ -142,6 +150,7 @@ impl Machine {
             Some(_) => match &open.wish {
                 SurveyWish::Places(filter) if !state.passes(filter, user) => Found::Nothing,
                 SurveyWish::Places(_) => Found::Place(ListPlace::new(state.time_ms, key.conversation)),
+                SurveyWish::Know(_) => Found::Nothing,
                 SurveyWish::Listings => {
                     let listing = Box::new(v1::Listing {
                         conversation: Some(state.detail(key, user)),
@@ -165,6 +174,30 @@ impl Machine {
         self.surveys.found(number, key.conversation, found, out);
     }
 
+    /// A home says whom its user has blocked. It is confirmed once no batch is under way that was made before.
+    fn know(&mut self, key: &ConversationKey, number: u64, user: &UserId, now: &BlockNow, out: &mut Vec<Effect>) {
+        let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) else { return };
+        if !conversation.know(user, now) {
+            return self.surveys.found(number, key.conversation, Found::Nothing, out);
+        }
+        if now.blocked && conversation.typed {
+            conversation.typed = self.typing.end_all(key);
+        }
+        match &mut conversation.pipeline {
+            Some(pipeline) if pipeline.in_flight.is_some() => pipeline.surveys.push(number),
+            _ => self.confirm(key, number, out),
+        }
+    }
+
+    /// Nothing is under way any more that did not know what a home said.
+    pub(super) fn confirm(&mut self, key: &ConversationKey, number: u64, out: &mut Vec<Effect>) {
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        // What was stored before is told before.
+        conversation.uncork(out);
+        let place = ListPlace::new(conversation.state.time_ms, key.conversation);
+        self.surveys.found(number, key.conversation, Found::Place(place), out);
+    }
+
     /// A conversation that surveys wait for could not be read.
     pub(super) fn not_looked_at(
         &mut self,
@@ -174,7 +207,10 @@ impl Machine {
         out: &mut Vec<Effect>,
     ) {
         for number in surveys {
+            let knows = self.surveys.open.get(&number).is_some_and(|open| matches!(open.wish, SurveyWish::Know(_)));
             let found = match failed {
+                // The next load reads what this one was to know.
+                _ if knows => Found::Nothing,
                 ReadFailed::Unavailable => Found::Unavailable,
                 // One damaged conversation does not take the others from its members.
                 ReadFailed::Corrupt => Found::Nothing,

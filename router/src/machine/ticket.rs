@@ -1,6 +1,6 @@
 //! What a read of the store was for: goes out with the read and comes back with its result.
 
-use switchyard_cluster::link::Asker;
+use switchyard_cluster::link::{Asker, Request};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1;
 
@@ -75,6 +75,24 @@ pub enum Ticket {
         read: u64,
         /// The rest.
         listing: Box<v1::Listing>,
+    },
+    /// Whether others let themselves be brought into a conversation.
+    Invite(Request),
+    /// Whether somebody has archived a conversation.
+    Detail {
+        /// Who asked.
+        to: Asker,
+        /// Which conversation.
+        key: ConversationKey,
+        /// Who must still be a member.
+        user: UserId,
+    },
+    /// Which conversations the user of a home and another one are in.
+    Shared {
+        /// The home's key.
+        home: ConversationKey,
+        /// The home's number of what it tells there.
+        number: u64,
     },
     /// What has grown too old.
     Age {

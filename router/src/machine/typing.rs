@@ -133,6 +133,11 @@ impl Typing {
         self.keep(key, |typer| (typer.edge, typer.session) != (edge, session))
     }
 
+    /// Nobody types here any more. Returns whether anybody does, which is no.
+    pub(super) fn end_all(&mut self, key: &ConversationKey) -> bool {
+        self.keep(key, |_| false)
+    }
+
     /// Who is no member types no more. Returns whether anybody does.
     pub(super) fn keep_members(&mut self, key: &ConversationKey, members: &Members) -> bool {
         self.keep(key, |typer| members.get(&typer.user).is_some())

@@ -14,7 +14,9 @@ use super::conversation::{Conversation, State};
 use super::pipeline::{InFlight, Pending, Projecting, Sealed, SealedEvent, Work};
 use super::recent::{COUNTS, NO_ID};
 use super::seal::Sealer;
-use super::{CommitOutcome, Effect, Machine, Projection, REFUSED_RETRY_MS, Repeat, Slot, busy, refuse, succeed};
+use super::{
+    CommitOutcome, Effect, Machine, Projection, REFUSED_RETRY_MS, Repeat, Slot, Written, busy, refuse, succeed,
+};
 use crate::stored::{self, RowKind};
 use crate::timeline;
 
@@ -36,6 +38,10 @@ impl Machine {
             }
             // One projection at a time, so that the record never says more than the members do.
             if alone && !pipeline.projecting.is_empty() {
+                break;
+            }
+            // It is listed only now, and whether one has blocked the other is read then.
+            if state.blocks.is_unread() {
                 break;
             }
             let prepared = state.prepare(pending, members_add, &pipeline.targets);
@@ -80,9 +86,11 @@ impl Machine {
     /// A batch has an outcome.
     pub(super) fn committed(&mut self, now: Now, key: &ConversationKey, outcome: CommitOutcome, out: &mut Vec<Effect>) {
         let unknown_after = self.config.unknown_after;
-        let Some(conversation) = self.loaded_mut(key) else { return };
+        let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) else {
+            return self.home_committed(now, key, outcome, out);
+        };
         let Some(mut in_flight) = conversation.pipeline.as_mut().and_then(|pipeline| pipeline.in_flight.take()) else {
-            return;
+            return self.home_committed(now, key, outcome, out);
         };
         let cork = matches!(outcome, CommitOutcome::Committed) && conversation.should_cork(&in_flight);
         conversation.uncork(out);
@@ -104,11 +112,8 @@ impl Machine {
                 self.after_commit(key, out);
             }
             CommitOutcome::Refused { full, .. } if !in_flight.unknown => {
-                let message = if full { "the store is full" } else { "the store did not take it" };
-                let retry_after_ms = Some(REFUSED_RETRY_MS);
-                let refusal = Refusal { retry_after_ms, ..Refusal::new(ErrorCode::Overloaded, message) };
                 for sealed in in_flight.events {
-                    refuse_all(&sealed.pending, &refusal, out);
+                    refuse_all(&sealed.pending, &refused_by_store(full), out);
                 }
                 self.drop_unborn(key);
             }
@@ -124,9 +129,12 @@ impl Machine {
             }
         }
         self.ready(key);
-        if let Some(conversation) = self.loaded_mut(key) {
-            conversation.forget_targets();
-            conversation.rest();
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let outlived = conversation.pipeline.as_mut().map(|pipeline| std::mem::take(&mut pipeline.surveys));
+        conversation.forget_targets();
+        conversation.rest();
+        for number in outlived.unwrap_or_default() {
+            self.confirm(key, number, out);
         }
     }
 
@@ -158,11 +166,14 @@ impl Machine {
         &mut self,
         now: Now,
         key: &ConversationKey,
-        result: Result<u64, Box<Projection>>,
+        result: Result<Written, Box<Projection>>,
         out: &mut Vec<Effect>,
     ) {
-        let through = match result {
-            Ok(through) => through,
+        if self.homes.has(key) {
+            return self.home_projected(now, key, result, out);
+        }
+        let Written { through, blocks } = match result {
+            Ok(written) => written,
             Err(projection) => {
                 self.repeat(now, Repeat::Project(key.clone(), projection));
                 return self.refuse_older(now, key, out);
@@ -170,6 +181,9 @@ impl Machine {
         };
         let Some(conversation) = self.loaded_mut(key) else { return };
         conversation.recorded = conversation.recorded.max(through);
+        if let Some(rows) = blocks {
+            conversation.state.blocks.read(rows);
+        }
         let Conversation { state, pipeline: Some(pipeline), .. } = &mut *conversation else { return };
         for done in std::mem::take(&mut pipeline.projecting) {
             if done.seq > through {
@@ -197,7 +211,13 @@ impl Machine {
     }
 }
 
-fn refuse_all(pending: &Pending, refusal: &Refusal, out: &mut Vec<Effect>) {
+/// What is answered about a batch that the store definitely did not take.
+pub(super) fn refused_by_store(full: bool) -> Refusal {
+    let message = if full { "the store is full" } else { "the store did not take it" };
+    Refusal { retry_after_ms: Some(REFUSED_RETRY_MS), ..Refusal::new(ErrorCode::Overloaded, message) }
+}
+
+pub(super) fn refuse_all(pending: &Pending, refusal: &Refusal, out: &mut Vec<Effect>) {
     for &asker in std::iter::once(&pending.asker).chain(&pending.also) {
         refuse(asker, refusal.clone(), out);
     }
@@ -205,7 +225,7 @@ fn refuse_all(pending: &Pending, refusal: &Refusal, out: &mut Vec<Effect>) {
 
 /// Answers those who have waited too long for an outcome; the event goes on without them. Who sends it again meanwhile
 /// learns the same with the next attempt.
-fn tell_unknown(pending: &mut Pending, then: std::time::Duration, out: &mut Vec<Effect>) {
+pub(super) fn tell_unknown(pending: &mut Pending, then: std::time::Duration, out: &mut Vec<Effect>) {
     if pending.since >= then {
         return;
     }
@@ -312,6 +332,8 @@ fn commit(conversation: &mut Conversation, key: &ConversationKey, batch: InFligh
                 }
                 publish(conversation, key, seq, frame, Vec::new(), out);
             }
+            // Of homes' logs alone.
+            SealedEvent::Decided(_) => {}
         }
     }
     messages
@@ -344,7 +366,8 @@ fn project(
     let state = &conversation.state;
     let members: Vec<_> = touched.iter().filter_map(|user| state.member_record(key, user, seq)).collect();
     let homes = Projecting::homes_of(&members);
-    let projection = Projection { members, ..conversation.projection(key, true, None) };
+    let pair = conversation.list(&members);
+    let projection = Projection { members, pair, ..conversation.projection(key, true, None) };
     out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
     let asker = (!pending.told_unknown).then_some((pending.asker, pending.user));
     conversation.pipeline().projecting.push(Projecting { seq, asker, created, homes });

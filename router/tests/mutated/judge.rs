@@ -9,7 +9,7 @@ use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_router::config::RouterConfig;
 use switchyard_router::driver::reader::{failed, load, read};
-use switchyard_router::machine::{Effect, Input, Machine, ReadPlan, Reader, Replay, ReplayError};
+use switchyard_router::machine::{Effect, Input, Machine, ReadPlan, Reader, Replay, ReplayError, Written};
 use switchyard_store::{Reactor, Record, Row};
 
 use super::shelf::Shelf;
@@ -195,7 +195,9 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
             }
             Effect::Decoy { to, .. } => Input::Decoyed { to, failed: None },
             Effect::Raise(_) => Input::Raised(Ok(())),
-            Effect::Project { key, projection } => Input::Projected { key, result: Ok(projection.through) },
+            Effect::Project { key, projection } => {
+                Input::Projected { key, result: Ok(Written::up_to(projection.through)) }
+            }
             Effect::Answer { answer, .. } => {
                 answers += 1;
                 if let Answer::Refused(refusal) = answer {
@@ -207,7 +209,7 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
             }
             // A projection tells homes, of which there are none.
             Effect::Tell(message) => Input::Told(*message),
-            Effect::LoadHome(_) | Effect::Listed { .. } => panic!("nobody asked for a list"),
+            Effect::LoadHome { .. } | Effect::Listed { .. } => panic!("nobody asked for a list"),
             Effect::Append(_) | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => {
                 panic!("nothing was sent")
             }

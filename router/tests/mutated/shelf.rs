@@ -4,8 +4,9 @@
 use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
 use switchyard_store::{
-    BarrierError, Batch, BoxFuture, Direction, Log, Mark, Marks, Membership, Outcome, Overlay, ProjectionError,
-    ProjectionWrite, Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMark, StoredMember,
+    BarrierError, Batch, BoxFuture, Decision, DecisionPlace, Direction, Log, Mark, Marks, Membership, Outcome, Overlay,
+    ProjectionError, ProjectionWrite, Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMark,
+    StoredMember,
 };
 
 /// What lies in the store.
@@ -21,6 +22,8 @@ pub(crate) struct Shelf {
     pub(crate) overlays: Vec<Overlay>,
     /// What everybody gave every message.
     pub(crate) reactor: Option<Reactor>,
+    /// What everybody's home says of everything.
+    pub(crate) decision: Option<Decision>,
     /// Their marks, by kind and user.
     pub(crate) marks: Vec<StoredMark>,
 }
@@ -110,6 +113,17 @@ impl Projections for Shelf {
         targets: &'a [Seq],
     ) -> BoxFuture<'a, Result<Vec<Option<Reactor>>, ProjectionError>> {
         ready(Ok(vec![self.reactor.clone(); targets.len()]))
+    }
+
+    fn decisions<'a>(&'a self, _: &'a ConversationKey) -> BoxFuture<'a, Result<Vec<Decision>, ProjectionError>> {
+        ready(Ok(self.decision.clone().into_iter().collect()))
+    }
+
+    fn decided<'a>(
+        &'a self,
+        places: &'a [DecisionPlace],
+    ) -> BoxFuture<'a, Result<Vec<Option<Decision>>, ProjectionError>> {
+        ready(Ok(vec![self.decision.clone(); places.len()]))
     }
 
     fn write<'a>(&'a self, _: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>> {

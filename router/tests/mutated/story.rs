@@ -11,7 +11,7 @@ use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId}
 use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
 use switchyard_router::config::RouterConfig;
 use switchyard_router::driver::reader::{failed, read};
-use switchyard_router::machine::{CommitOutcome, Effect, Input, Machine};
+use switchyard_router::machine::{CommitOutcome, Effect, Input, Machine, Written};
 use switchyard_store::{Mark, Overlay, ProjectionWrite, Reactor, Record, Row, StoredMark, StoredMember};
 
 use super::shelf::Shelf;
@@ -134,7 +134,7 @@ impl Story {
                 }
                 self.raise(projection.marks);
                 projection.overlays.into_iter().chain(projection.record).for_each(|write| self.project(write));
-                Some(Input::Projected { key, result: Ok(projection.through) })
+                Some(Input::Projected { key, result: Ok(Written::up_to(projection.through)) })
             }
             Effect::Raise(marks) => {
                 self.raise(marks);
@@ -167,6 +167,7 @@ impl Story {
                 self.overlays.retain(|overlay| overlay.target != target);
                 self.overlays.push(Overlay { target, at, value });
             }
+            ProjectionWrite::Decision { .. } => panic!("nobody decided anything"),
             ProjectionWrite::Reactor { at, value, .. } => self.reactor = Some(Reactor { at, value }),
             ProjectionWrite::Member { user, at, value, .. } => {
                 if let Some(value) = value.filter(|_| self.members.iter().all(|member| member.user != user)) {

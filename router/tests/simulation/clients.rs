@@ -1,7 +1,7 @@
 //! The clients: who they are and what they ask next. They break no rule that an edge enforces, and otherwise do as they
 //! please: all at once, again, too late, in conversations that are not theirs.
 
-use switchyard_cluster::home::{HomeAsk, ListAsk, ListFilter};
+use switchyard_cluster::home::{BlocksAsk, Decision, HomeAsk, ListAsk, ListFilter};
 use switchyard_cluster::link::{
     AnnotateAsk, Annotation, CreateAsk, EdgeId, HistoryAsk, MarkAsk, MarksAsk, PageFrom, SendAsk, SendExtra,
     SubscribeAsk,
@@ -138,6 +138,17 @@ pub(crate) fn whole_list() -> HomeAsk {
     HomeAsk::List(Box::new(ListAsk { filter: ListFilter::default(), limit: 100, after: None, list: 0 }))
 }
 
+/// The list of all of a user's archived conversations.
+pub(crate) fn archived_list() -> HomeAsk {
+    let filter = ListFilter { archived: true, ..ListFilter::default() };
+    HomeAsk::List(Box::new(ListAsk { filter, limit: 100, after: None, list: 0 }))
+}
+
+/// All whom a user has blocked.
+pub(crate) fn all_blocks() -> HomeAsk {
+    HomeAsk::Blocks(Box::new(BlocksAsk { after: None, limit: 100 }))
+}
+
 /// Chooses what to do.
 pub(crate) struct Chooser<'a> {
     pub(crate) rng: &'a mut Rng,
@@ -196,7 +207,8 @@ impl Chooser<'_> {
             91..93 => What::Leave,
             93..95 => self.update(),
             95..97 => self.role(),
-            97 => return Deed::Home(self.home()),
+            97 => return Deed::Home(self.home(user)),
+            98 => return Deed::Home(HomeAsk::Decide(self.decision(key, user))),
             _ => return Deed::Reconnect,
         };
         Deed::Ask(key, vec![what])
@@ -372,8 +384,33 @@ impl Chooser<'_> {
         }
     }
 
-    fn home(&mut self) -> HomeAsk {
-        if self.rng.chance(300) { HomeAsk::Watch } else { whole_list() }
+    fn home(&mut self, user: &UserId) -> HomeAsk {
+        match self.rng.below(10) {
+            0..3 => HomeAsk::Watch,
+            3 => archived_list(),
+            4 => {
+                let after = self.rng.chance(500).then(|| user.clone());
+                HomeAsk::Blocks(Box::new(BlocksAsk { after, limit: self.rng.within(1, 3) as usize }))
+            }
+            _ => whole_list(),
+        }
+    }
+
+    /// Blocks somebody, seldom for long, for little can be done meanwhile; or archives something.
+    fn decision(&mut self, key: ConversationKey, user: &UserId) -> Decision {
+        if self.rng.chance(300) {
+            let conversation = key.conversation;
+            let archive = self.rng.chance(700);
+            return if archive { Decision::Archive(conversation) } else { Decision::Unarchive(conversation) };
+        }
+        let others: Vec<UserId> =
+            USERS.iter().map(|name| crate::timeline::user(name)).filter(|other| other != user).collect();
+        let held: Vec<&UserId> = others.iter().filter(|other| self.oracle.blocks.is_held(user, other)).collect();
+        if !held.is_empty() && self.rng.chance(700) {
+            return Decision::Unblock((*self.rng.pick(&held)).clone());
+        }
+        let other = self.rng.pick(&others).clone();
+        if self.rng.chance(600) { Decision::Block(other) } else { Decision::Unblock(other) }
     }
 
     /// Closes or reopens, mostly what is to be; now and then both at once, or what is so already.

@@ -54,7 +54,7 @@ fn what_waits_behind_a_close_is_refused_and_what_came_before_it_is_stored() {
         ("ben", message("before too")),
         ("ana", What::Close),
         ("ben", message("behind")),
-        ("ana", What::Add(vec![user("dan")])),
+        ("ana", What::Remove(user("ben"))),
         ("ana", What::Update { name: Some("n".into()), avatar: None, context: None }),
         ("ana", What::Promote { member: user("ben"), role: Role::Admin }),
         // The same message again, while the first attempt waits.

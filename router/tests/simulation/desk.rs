@@ -5,17 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
-use switchyard_cluster::home::ListedNow;
-use switchyard_cluster::link::{Answer, Asker, CreateAsk, EdgeId, LiveEvent, MarksNow, Request, SendAsk, TypersNow};
+use switchyard_cluster::home::{HomeAsk, ListedNow};
+use switchyard_cluster::link::{
+    Answer, Ask, Asker, CreateAsk, EdgeId, LiveEvent, MarksNow, Request, SendAsk, TypersNow,
+};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::v1::{self, ConversationKind, MessageKind, Role};
 use switchyard_router::config::{Cutoffs, RouterConfig};
-use switchyard_router::driver::reader;
+use switchyard_router::driver::{homes, reader};
 use switchyard_router::machine::{CommitOutcome, Effect, Held, Input, Machine};
 
 use crate::ask::What;
+use crate::clients::tenant;
 use crate::disk::{Disk, Done, Fate, Mutation};
 use crate::profile::Faults;
 use crate::rng::Rng;
@@ -85,6 +88,22 @@ impl Desk {
     /// Asks and does all that follows; the answer.
     pub(crate) fn ask(&mut self, name: &str, key: &ConversationKey, what: &What) -> Answer {
         let from = self.put(name, 0, key, what);
+        self.run();
+        self.answer(from).expect("every request is answered")
+    }
+
+    /// Hands over a question to this user's home; what follows from it waits.
+    pub(crate) fn put_home(&mut self, name: &str, ask: HomeAsk) -> Asker {
+        self.next_request += 1;
+        let from = Asker { edge: EdgeId(0), session: 1, request: self.next_request };
+        let key = ConversationKey::home(&tenant("t"), &user(name));
+        self.feed(Input::Request(Request { from, key, user: user(name), ask: Ask::Home(ask) }));
+        from
+    }
+
+    /// Asks this user's home and does all that follows; the answer.
+    pub(crate) fn ask_home(&mut self, name: &str, ask: HomeAsk) -> Answer {
+        let from = self.put_home(name, ask);
         self.run();
         self.answer(from).expect("every request is answered")
     }
@@ -175,8 +194,8 @@ impl Desk {
                     other => unreachable!("marks were stored: {other:?}"),
                 }
             }
-            Effect::LoadHome(home) => {
-                let result = reader::load_home(&*self.disk, &home);
+            Effect::LoadHome { home, own } => {
+                let result = homes::load(&*self.disk, &home, own);
                 Input::HomeLoaded { home, result }
             }
             Effect::Tell(message) => Input::Told(*message),

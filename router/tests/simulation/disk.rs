@@ -7,13 +7,17 @@ use std::sync::{Mutex, MutexGuard};
 use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_router::driver::reader;
-use switchyard_router::machine::Projection;
+use switchyard_router::machine::{Projection, Written};
 use switchyard_store::{
-    BATCH_BYTES_MAX, BUCKET_ROWS, Batch, Mark, Outcome, ProjectionWrite, ROWS_MAX, Refusal, Row, RowRef, Seq,
+    BATCH_BYTES_MAX, BUCKET_ROWS, Batch, DecisionPlace, Mark, Outcome, ProjectionWrite, ROWS_MAX, Refusal, Row, RowRef,
+    Seq,
 };
 
 use crate::profile::Faults;
 use crate::rng::Rng;
+
+/// The kind of all rows of homes' logs, and of no others.
+pub(crate) const HOME: u32 = 64;
 
 /// How an append ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,7 +46,7 @@ pub(crate) enum Mutation {
 pub(crate) enum Done {
     Append(Batch, Outcome, bool),
     Late,
-    Project(ConversationKey, Result<u64, Box<Projection>>),
+    Project(ConversationKey, Result<Written, Box<Projection>>),
     /// The marks, and what the machine is told.
     Raise(Vec<Mark>, Result<(), Vec<Mark>>),
 }
@@ -73,6 +77,7 @@ enum Undo {
     Overlay(OverlayPlace, Option<(Seq, Option<Bytes>)>),
     Erase(ConversationKey, Seq, Bytes),
     Mark(MarkKey, Option<(Seq, Bytes)>),
+    Decision(DecisionPlace, Option<(Seq, Option<Bytes>)>),
 }
 
 /// Where an overlay lies: of a row, or of what one user did to it.
@@ -88,6 +93,7 @@ pub(crate) struct Inner {
     pub(crate) members: BTreeMap<(ConversationKey, UserId), (Seq, Option<Bytes>)>,
     pub(crate) overlays: BTreeMap<OverlayPlace, (Seq, Option<Bytes>)>,
     pub(crate) marks: BTreeMap<MarkKey, (Seq, Bytes)>,
+    pub(crate) decisions: BTreeMap<DecisionPlace, (Seq, Option<Bytes>)>,
     undo: Vec<Undo>,
     /// What is on its way, and what became of it if it was done before its time.
     pub(crate) pending: BTreeMap<u64, Mutation>,
@@ -140,7 +146,12 @@ impl Disk {
                 Done::Late
             }
             Mutation::Project(key, projection) => {
+                let decides = projection.members.iter().any(|write| matches!(write, ProjectionWrite::Decision { .. }));
                 let result = reader::project(self, &key, projection);
+                if decides && result.is_ok() {
+                    // Its barrier was for these; listings may be lost all the same here, harder than in any store.
+                    self.inner().keep_decisions();
+                }
                 Done::Project(key, result)
             }
             Mutation::Raise(marks) => {
@@ -367,6 +378,12 @@ impl Inner {
                     None => self.marks.remove(&place),
                 };
             }
+            Undo::Decision(place, before) => {
+                match before {
+                    Some(before) => self.decisions.insert(place, before),
+                    None => self.decisions.remove(&place),
+                };
+            }
             Undo::Trim(key, first) => {
                 if let Some(rows) = self.rows.get_mut(&key) {
                     rows.first = first;
@@ -384,6 +401,13 @@ impl Inner {
             ProjectionWrite::Reactor { key, target, user, at, value } => {
                 self.put_overlay((key.clone(), *target, Some(user.clone())), *at, value.clone());
             }
+            ProjectionWrite::Decision { place, at, value } => {
+                let before = self.decisions.get(place).cloned();
+                if before.as_ref().is_none_or(|(stored, _)| stored < at) {
+                    self.decisions.insert(place.clone(), (*at, value.clone()));
+                    self.undo.push(Undo::Decision(place.clone(), before));
+                }
+            }
             ProjectionWrite::Conversation { key, at, record } => {
                 let before = self.records.get(key).cloned();
                 if before.as_ref().is_none_or(|(stored, _)| stored < at) {
@@ -400,6 +424,11 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Decisions that were written so far are durable.
+    pub(crate) fn keep_decisions(&mut self) {
+        self.undo.retain(|undo| !matches!(undo, Undo::Decision(..)));
     }
 
     fn put_overlay(&mut self, place: OverlayPlace, at: Seq, value: Option<Bytes>) {
@@ -466,14 +495,14 @@ impl Rows {
             wrong.push(format!("row {seq} says epoch {} and first {}", row.epoch, row.first));
         }
         // All messages but SYSTEM ones.
-        let ordinal = self.ordinal + u64::from(row.kind >= 16 && row.kind != 19);
+        let ordinal = self.ordinal + u64::from((16..HOME).contains(&row.kind) && row.kind != 19);
         if row.ordinal != ordinal {
             wrong.push(format!("row {seq} has ordinal {} instead of {ordinal}", row.ordinal));
         }
         if row.time_ms < self.time_ms {
             wrong.push(format!("row {seq} is older than the one before it"));
         }
-        if (row.kind == 1) != (seq == 0) {
+        if (row.kind == 1) != (seq == 0) && row.kind != HOME {
             wrong.push(format!("row {seq} has kind {}", row.kind));
         }
         (self.ordinal, self.time_ms) = (row.ordinal, row.time_ms);

@@ -4,8 +4,9 @@
 use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
 use switchyard_store::{
-    BarrierError, Batch, BoxFuture, Damage, Direction, Log, Mark, Marks, Membership, Outcome, Overlay, ProjectionError,
-    ProjectionWrite, Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMark, StoredMember,
+    BarrierError, Batch, BoxFuture, Damage, Decision, DecisionPlace, Direction, Log, Mark, Marks, Membership, Outcome,
+    Overlay, ProjectionError, ProjectionWrite, Projections, Reactor, ReadError, ReadRange, Record, Seq, StoredMark,
+    StoredMember,
 };
 
 use crate::disk::Disk;
@@ -67,7 +68,8 @@ impl Disk {
                 ProjectionWrite::Conversation { key, at, .. }
                 | ProjectionWrite::Member { key, at, .. }
                 | ProjectionWrite::Overlay { key, at, .. }
-                | ProjectionWrite::Reactor { key, at, .. } => {
+                | ProjectionWrite::Reactor { key, at, .. }
+                | ProjectionWrite::Decision { place: DecisionPlace { home: key, .. }, at, .. } => {
                     inner.rows.get(key).is_none_or(|rows| *at >= rows.durable)
                 }
             };
@@ -158,6 +160,10 @@ impl Log for Disk {
     }
 }
 
+fn decision(place: &DecisionPlace, (at, value): &(Seq, Option<Bytes>)) -> Decision {
+    Decision { kind: place.kind, about: place.about.clone(), at: *at, value: value.clone() }
+}
+
 impl Projections for Disk {
     fn load<'a>(&'a self, key: &'a ConversationKey) -> BoxFuture<'a, Result<Option<Record>, ProjectionError>> {
         self.meanwhile();
@@ -232,6 +238,29 @@ impl Projections for Disk {
             found.map(|(at, value)| Reactor { at: *at, value: value.clone() })
         };
         ready(Ok(targets.iter().map(find).collect()))
+    }
+
+    fn decisions<'a>(&'a self, home: &'a ConversationKey) -> BoxFuture<'a, Result<Vec<Decision>, ProjectionError>> {
+        self.meanwhile();
+        let mut inner = self.inner();
+        if inner.fails(|faults| faults.read) {
+            return ready(Err(ProjectionError::Unavailable("simulated".into())));
+        }
+        let of_home = inner.decisions.iter().filter(|(place, (_, value))| place.home == *home && value.is_some());
+        ready(Ok(of_home.map(|(place, stored)| decision(place, stored)).collect()))
+    }
+
+    fn decided<'a>(
+        &'a self,
+        places: &'a [DecisionPlace],
+    ) -> BoxFuture<'a, Result<Vec<Option<Decision>>, ProjectionError>> {
+        self.meanwhile();
+        let mut inner = self.inner();
+        if inner.fails(|faults| faults.read) {
+            return ready(Err(ProjectionError::Unavailable("simulated".into())));
+        }
+        let find = |place: &DecisionPlace| inner.decisions.get(place).map(|stored| decision(place, stored));
+        ready(Ok(places.iter().map(find).collect()))
     }
 
     fn write<'a>(&'a self, writes: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>> {

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end at once")]
 
 mod ask;
+mod blocks;
 mod cases;
 mod clients;
 mod closing;

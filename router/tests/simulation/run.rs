@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use switchyard_cluster::link::{HistoryAsk, PageFrom};
 
 use crate::ask::What;
-use crate::clients::{STRANGER, whole_list};
+use crate::clients::{STRANGER, all_blocks, archived_list, whole_list};
 use crate::disk::Disk;
 use crate::old;
 use crate::oracle::Oracle;
@@ -22,13 +22,15 @@ use crate::world::World;
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 41] = [
+const EVERYTHING: [&str; 47] = [
     "already",
     "annotated",
     "annotated already",
+    "archived",
     "bad request",
     "begins later by age",
     "begins later by number",
+    "blocked",
     "came",
     "changed",
     "closed",
@@ -51,15 +53,19 @@ const EVERYTHING: [&str; 41] = [
     "no such member",
     "no such message",
     "not found",
+    "not invited",
     "overloaded",
     "page",
     "published",
+    "refused as blocked",
     "refused as closed",
     "reopened",
     "resumed",
     "role",
     "sent",
     "sent again",
+    "shown otherwise",
+    "unblocked",
     "unknown",
     "unread",
     "watching",
@@ -145,6 +151,8 @@ fn ask_for_lists(world: &mut World) -> bool {
     (0..2).all(|_| {
         for at in 0..world.sessions.len() {
             world.ask_home(at, whole_list());
+            world.ask_home(at, archived_list());
+            world.ask_home(at, all_blocks());
         }
         world.run()
     })
@@ -175,6 +183,7 @@ fn look_at_everything(world: &mut World) -> bool {
     world.oracle.listings(&keys);
     world.oracle.homes_are_rows();
     world.oracle.lists_are_memberships(&keys);
+    world.oracle.decisions_stand();
     world.oracle.violations.is_empty()
 }
 

@@ -13,7 +13,7 @@ use switchyard_cluster::link::{Answer, Ask, Asker, EdgeId, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_router::config::Cutoffs;
-use switchyard_router::driver::reader;
+use switchyard_router::driver::{homes, reader};
 use switchyard_router::machine::{Effect, Held, Input, Machine, ReadPlan, Ticket};
 use switchyard_store::Batch;
 
@@ -39,7 +39,7 @@ pub(crate) enum Event {
     Load(ConversationKey, Cutoffs),
     Read(ConversationKey, Box<Ticket>, ReadPlan),
     Decoy(ConversationKey, Asker),
-    LoadHome(Home),
+    LoadHome(Home, bool),
     /// The worker hears what it told itself.
     Told(RouterMessage),
     /// A completion arrives.
@@ -246,8 +246,12 @@ impl World {
                 let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 self.complete(Input::Decoyed { to, failed });
             }
-            Event::LoadHome(home) => {
-                let result = reader::load_home(&*self.disk, &home);
+            Event::LoadHome(home, own) => {
+                let result = homes::load(&*self.disk, &home, own);
+                if own && result.is_ok() {
+                    // It has confirmed what it wrote.
+                    self.disk.inner().keep_decisions();
+                }
                 self.complete(Input::HomeLoaded { home, result });
             }
             Event::Told(message) => {
@@ -355,7 +359,11 @@ impl World {
         let session = &mut self.sessions[at];
         let from = Asker { edge: session.edge, session: session.session, request: session.next_request() };
         let user = session.user.clone();
-        self.oracle.homes.ask(from, &user, ask.clone());
+        let step = match &ask {
+            HomeAsk::Decide(decision) => self.oracle.blocks.asked(&user, decision),
+            _ => 0,
+        };
+        self.oracle.homes.ask(from, &user, ask.clone(), step);
         self.send_home(from, user, ask);
     }
 

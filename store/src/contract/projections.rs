@@ -5,7 +5,9 @@ use switchyard_protocol::id::{ConversationKey, TenantId};
 
 use super::{Case, Subject, conversation, user, wait};
 use crate::log::Seq;
-use crate::projection::{OVERLAY_BYTES_MAX, ProjectionError, ProjectionWrite, RECORD_BYTES_MAX, Record};
+use crate::projection::{
+    ABOUT_BYTES_MAX, DecisionPlace, OVERLAY_BYTES_MAX, ProjectionError, ProjectionWrite, RECORD_BYTES_MAX, Record,
+};
 
 pub(super) const CASES: &[Case] = &[
     Case { name: "a record is its newest write", run: newest },
@@ -16,6 +18,8 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "large values are refused", run: too_large },
     Case { name: "overlays are listed by their rows", run: overlays },
     Case { name: "reactors are found by row and user", run: reactors },
+    Case { name: "decisions are found by home, kind and what they are about", run: decisions },
+    Case { name: "a decision that was taken back is remembered", run: taken_back },
 ];
 
 fn record(key: &ConversationKey, at: Seq, fields: &'static str) -> ProjectionWrite {
@@ -181,4 +185,60 @@ fn reactors(subject: &mut dyn Subject, tenant: TenantId) {
     assert_eq!(found(subject, "ann", &[5, 3]), [None, Some((9, None))]);
     assert_eq!(found(subject, "annabel", &[3, 5]), [None, Some((8, Some(Bytes::from("b"))))]);
     assert_eq!(found(subject, "ann", &[]), []);
+}
+
+fn place(home: &ConversationKey, kind: u8, about: &'static str) -> DecisionPlace {
+    DecisionPlace { home: home.clone(), kind, about: Bytes::from_static(about.as_bytes()) }
+}
+
+fn decision(place: DecisionPlace, at: Seq, value: Option<&'static str>) -> ProjectionWrite {
+    ProjectionWrite::Decision { place, at, value: value.map(|value| Bytes::from_static(value.as_bytes())) }
+}
+
+fn standing(subject: &dyn Subject, home: &ConversationKey) -> Vec<(u8, Bytes, Seq, Option<Bytes>)> {
+    let found = wait(subject, subject.projections().decisions(home)).expect("nothing is damaged");
+    found.into_iter().map(|found| (found.kind, found.about, found.at, found.value)).collect()
+}
+
+fn decisions(subject: &mut dyn Subject, tenant: TenantId) {
+    let other = TenantId::new(&format!("{tenant}x")).expect("a short name");
+    let (home, next, theirs) = (conversation(&tenant, 1), conversation(&tenant, 2), conversation(&other, 1));
+    write(
+        subject,
+        &[
+            decision(place(&home, 1, "x"), 4, Some("four")),
+            decision(place(&home, 0, "bob"), 0, Some("")),
+            decision(place(&home, 0, "ann"), 3, Some("three")),
+            decision(place(&next, 0, "ann"), 7, Some("next")),
+            decision(place(&theirs, 0, "ann"), 8, Some("theirs")),
+        ],
+    );
+    let about = |name: &'static str| Bytes::from_static(name.as_bytes());
+    let (ann, bob) = ((0, about("ann"), 3, Some(about("three"))), (0, about("bob"), 0, Some(Bytes::new())));
+    let all = [ann, bob, (1, about("x"), 4, Some(about("four")))];
+    assert_eq!(standing(subject, &home), all);
+    let wanted = [place(&next, 0, "ann"), place(&home, 0, "an"), place(&theirs, 0, "ann"), place(&home, 1, "ann")];
+    let found = wait(subject, subject.projections().decided(&wanted)).expect("nothing is damaged");
+    let found: Vec<_> = found.into_iter().map(|found| found.map(|found| (found.kind, found.about, found.at))).collect();
+    assert_eq!(found, [Some((0, about("ann"), 7)), None, Some((0, about("ann"), 8)), None]);
+    let long = DecisionPlace { about: Bytes::from(vec![b'x'; ABOUT_BYTES_MAX + 1]), ..place(&home, 0, "") };
+    let refused = wait(subject, subject.projections().write(&[decision(long, 9, None)]));
+    assert_eq!(refused, Err(ProjectionError::TooLarge));
+    let longest = DecisionPlace { about: Bytes::from(vec![b'x'; ABOUT_BYTES_MAX]), ..place(&next, 0, "") };
+    write(subject, &[decision(longest.clone(), 9, Some(""))]);
+    wait(subject, subject.log().barrier()).expect("nothing fails here");
+    subject.reopen();
+    assert_eq!(standing(subject, &home), all);
+    assert_eq!(standing(subject, &next).last(), Some(&(0, longest.about, 9, Some(Bytes::new()))));
+}
+
+fn taken_back(subject: &mut dyn Subject, tenant: TenantId) {
+    let home = conversation(&tenant, 1);
+    let ann = || place(&home, 0, "ann");
+    write(subject, &[decision(ann(), 5, Some("in")), decision(ann(), 7, None), decision(ann(), 6, Some("late"))]);
+    assert_eq!(standing(subject, &home), []);
+    let found = wait(subject, subject.projections().decided(&[ann()])).expect("nothing is damaged");
+    assert_eq!(found.first().and_then(Option::as_ref).map(|found| (found.at, found.value.clone())), Some((7, None)));
+    write(subject, &[decision(ann(), 9, Some("again")), decision(ann(), 9, None)]);
+    assert_eq!(standing(subject, &home).len(), 1);
 }

@@ -44,9 +44,11 @@ pub(super) struct Engine {
     pub(super) overlays: Keyspace,
     /// Marks by conversation.
     pub(super) marks: Keyspace,
+    /// Decisions by home.
+    pub(super) decisions: Keyspace,
 }
 
-const TREES: [&str; 7] = ["log", "conversation", "member", "user", "meta", "overlay", "mark"];
+const TREES: [&str; 8] = ["log", "conversation", "member", "user", "meta", "overlay", "mark", "decision"];
 
 /// How many of the trees a store of the oldest schema has, and one more with each since; it gets the others when it is
 /// opened.
@@ -107,14 +109,14 @@ impl Engine {
             Tree::Meta => &self.meta,
             Tree::Overlays => &self.overlays,
             Tree::Marks => &self.marks,
+            Tree::Decisions => &self.decisions,
         }
     }
 
     /// Whether it merges and lags so far behind that it should be given nothing more. It looks for a merge each time it is
     /// given something; so if it does nothing though it lags, it needs another push, not a pause.
     pub(super) fn lags(&self) -> bool {
-        let small = [&self.conversations, &self.members, &self.users, &self.meta, &self.overlays, &self.marks];
-        let trees = || small.into_iter().chain([&self.log]);
+        let trees = || Tree::ALL.into_iter().map(|tree| self.tree(tree)).chain([&self.log]);
         self.db.active_compactions() > 0 && trees().any(|tree| tree.l0_table_count() >= UNMERGED_TABLES_MAX)
     }
 
@@ -145,6 +147,7 @@ impl Engine {
             meta: db.keyspace(TREES[4], small)?,
             overlays: db.keyspace(TREES[5], small)?,
             marks: db.keyspace(TREES[6], small)?,
+            decisions: db.keyspace(TREES[7], small)?,
             db,
         }))
     }

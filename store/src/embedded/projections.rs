@@ -14,8 +14,8 @@ use crate::BoxFuture;
 use crate::key::KeyBuf;
 use crate::log::Seq;
 use crate::projection::{
-    Membership, OVERLAY_BYTES_MAX, Overlay, ProjectionError, ProjectionWrite, Projections, RECORD_BYTES_MAX, Reactor,
-    Record, StoredMember,
+    ABOUT_BYTES_MAX, Decision, DecisionPlace, Membership, OVERLAY_BYTES_MAX, Overlay, ProjectionError, ProjectionWrite,
+    Projections, RECORD_BYTES_MAX, Reactor, Record, StoredMember,
 };
 
 use super::commit::CommitError;
@@ -176,6 +176,12 @@ impl Embedded {
                     let place = KeyBuf::reactor(key, *target, user);
                     newest.offer(key, (Tree::Overlays, &place), *at, value.as_ref(), false)?;
                 }
+                ProjectionWrite::Decision { place, at, value } => {
+                    value.as_ref().map_or(Ok(()), |value| check_size(value, RECORD_BYTES_MAX))?;
+                    check_size(&place.about, ABOUT_BYTES_MAX)?;
+                    let key = decision_key(place);
+                    newest.offer(&place.home, (Tree::Decisions, &key), *at, value.as_ref(), false)?;
+                }
             }
         }
         newest.commit()
@@ -257,6 +263,37 @@ impl Embedded {
         targets.iter().map(find).collect()
     }
 
+    fn list_decisions(&self, home: &ConversationKey) -> Result<Vec<Decision>, ProjectionError> {
+        let prefix = KeyBuf::conversation(home);
+        let prefix = prefix.as_slice();
+        let mut decisions = Vec::new();
+        for (place, value) in self.values(Tree::Decisions, prefix).map_err(|error| fault(home, error))? {
+            let stored = decode(&place, value).map_err(|reason| damaged(home, reason))?;
+            let (kind, about) = place
+                .strip_prefix(prefix)
+                .and_then(<[u8]>::split_first)
+                .ok_or_else(|| damaged(home, "not a decision's key"))?;
+            if stored.bytes.is_some() {
+                let about = place.slice_ref(about);
+                decisions.push(Decision { kind: *kind, about, at: stored.at, value: stored.bytes });
+            }
+        }
+        Ok(decisions)
+    }
+
+    fn find_decisions(&self, places: &[DecisionPlace]) -> Result<Vec<Option<Decision>>, ProjectionError> {
+        let find = |place: &DecisionPlace| {
+            check_size(&place.about, ABOUT_BYTES_MAX)?;
+            let key = decision_key(place);
+            let found = self.value(Tree::Decisions, key.as_slice()).map_err(|error| fault(&place.home, error))?;
+            let Some(value) = found else { return Ok(None) };
+            let stored = decode(key.as_slice(), value).map_err(|reason| damaged(&place.home, reason))?;
+            let DecisionPlace { kind, about, .. } = place.clone();
+            Ok(Some(Decision { kind, about, at: stored.at, value: stored.bytes }))
+        };
+        places.iter().map(find).collect()
+    }
+
     fn list_conversations(&self, tenant: &TenantId, user: &UserId) -> Result<Vec<Membership>, ProjectionError> {
         let prefix = KeyBuf::user(tenant, user);
         let prefix = prefix.as_slice();
@@ -274,6 +311,10 @@ impl Embedded {
         }
         Ok(conversations)
     }
+}
+
+fn decision_key(place: &DecisionPlace) -> KeyBuf {
+    KeyBuf::decision(&place.home, place.kind, &place.about)
 }
 
 fn check_size(value: &Bytes, bytes_max: usize) -> Result<(), ProjectionError> {
@@ -313,6 +354,17 @@ impl Projections for Embedded {
         targets: &'a [Seq],
     ) -> BoxFuture<'a, Result<Vec<Option<Reactor>>, ProjectionError>> {
         blocking(move || self.find_reactors(key, user, targets))
+    }
+
+    fn decisions<'a>(&'a self, home: &'a ConversationKey) -> BoxFuture<'a, Result<Vec<Decision>, ProjectionError>> {
+        blocking(move || self.list_decisions(home))
+    }
+
+    fn decided<'a>(
+        &'a self,
+        places: &'a [DecisionPlace],
+    ) -> BoxFuture<'a, Result<Vec<Option<Decision>>, ProjectionError>> {
+        blocking(move || self.find_decisions(places))
     }
 
     fn write<'a>(&'a self, writes: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
 use bytes::Bytes;
-use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::id::{ConversationKey, UserId};
 
 use crate::key::{self, KeyBuf};
 use crate::log::{Direction, ReadError, ReadRange, Seq};
@@ -32,8 +32,10 @@ pub struct Report {
     pub ok: bool,
     /// Conversations with at least one row.
     pub conversations: u64,
-    /// Rows besides the founding ones.
+    /// Rows of conversations besides the founding ones.
     pub events: u64,
+    /// Users' homes with a log of their own.
+    pub homes: u64,
     /// What is wrong, at most the first 1,000.
     pub corrupt: Vec<Corruption>,
 }
@@ -50,7 +52,7 @@ pub struct Corruption {
 }
 
 /// Reads everything in the store of a data directory: every checksum, numbers without a hole above what was trimmed,
-/// batches that begin where they say, ordinals and epochs that never fall, and every record and member.
+/// batches that begin where they say, ordinals and epochs that never fall, and every record, member and decision.
 pub fn verify(dir: &Path) -> Result<Report, OpenError> {
     let store = Embedded::open_existing(dir)?;
     let mut check = Check { store: &store, report: Report { ok: true, ..Report::default() } };
@@ -74,6 +76,9 @@ struct Walk {
     below: Seq,
     /// Rows that are in memory and were not met yet.
     held: BTreeMap<Seq, Bytes>,
+    events: u64,
+    /// It is the log of a user's home: its first row, and all others, are that user's.
+    home: bool,
 }
 
 impl Check<'_> {
@@ -138,12 +143,11 @@ impl Check<'_> {
     }
 
     fn begin(&mut self, key: ConversationKey, held: BTreeMap<Seq, Bytes>) -> Walk {
-        self.report.conversations += 1;
         let below = self.store.trimmed_below(&key).unwrap_or_else(|error| {
             self.wrong(Some(&key), None, error.to_string());
             1
         });
-        Walk { key, last: None, next: 0, below, held }
+        Walk { key, last: None, next: 0, below, held, events: 0, home: false }
     }
 
     /// A row of a page, after those that are in memory and below it. In memory there may be a newer form of it.
@@ -162,6 +166,12 @@ impl Check<'_> {
         for (seq, blob) in std::mem::take(&mut walk.held) {
             self.row(&mut walk, seq, &blob);
         }
+        if walk.home {
+            self.report.homes += 1;
+        } else {
+            self.report.conversations += 1;
+            self.report.events += walk.events;
+        }
     }
 
     fn row(&mut self, walk: &mut Walk, seq: Seq, blob: &Bytes) {
@@ -169,7 +179,7 @@ impl Check<'_> {
         if seq > 0 && seq < walk.below {
             return;
         }
-        self.report.events += u64::from(seq > 0);
+        walk.events += u64::from(seq > 0);
         if seq != walk.next {
             self.wrong(Some(&walk.key), Some(walk.next), "missing");
             walk.last = None;
@@ -177,6 +187,7 @@ impl Check<'_> {
         walk.next = if seq == 0 { walk.below } else { seq + 1 };
         match Row::decode(&walk.key, seq, blob) {
             Ok(row) => {
+                walk.home |= seq == 0 && is_home(&walk.key, &row);
                 let before = walk.last.as_ref().filter(|(last, _)| *last + 1 == seq).map(|(_, row)| row);
                 for reason in inconsistencies(before, seq, &row) {
                     self.wrong(Some(&walk.key), Some(seq), reason);
@@ -197,6 +208,7 @@ impl Check<'_> {
             (Tree::Users, "listing"),
             (Tree::Overlays, "overlay"),
             (Tree::Marks, "mark"),
+            (Tree::Decisions, "decision"),
         ];
         for (tree, name) in trees {
             let held = self.store.memory.values(tree, &[]);
@@ -221,6 +233,11 @@ impl Check<'_> {
             self.wrong(conversation.as_ref(), None, format!("{name}: {reason}"));
         }
     }
+}
+
+/// Whether this is the first row of the log of its sender's home.
+fn is_home(key: &ConversationKey, row: &Row) -> bool {
+    UserId::new(row.sender()).is_ok_and(|user| ConversationKey::home(&key.tenant, &user) == *key)
 }
 
 /// What contradicts the row before.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_executor::block_on;
 use switchyard_protocol::id::UserId;
 use switchyard_store::embedded::{Embedded, OpenError, dump, verify};
-use switchyard_store::{Batch, Epochs, Log, Mark, Marks, RowRef};
+use switchyard_store::{Batch, DecisionPlace, Epochs, Log, Mark, Marks, ProjectionWrite, Projections, RowRef};
 
 use crate::support::{self, append, batch, body, commit, key, open, options, rows, small, temp_dir};
 
@@ -50,12 +50,12 @@ fn another_schema_is_refused() {
     commit(&open(dir.path()), batch(&key(1), 0, 3));
     let path = dir.path().join("store/schema");
     let ours = fs::read_to_string(&path).expect("a store has a schema");
-    let line = "switchyard store schema 5";
+    let line = "switchyard store schema 6";
     fs::write(&path, format!("{line} {:08x}\n", crc32c::crc32c(line.as_bytes()))).expect("it can be written");
     let error = open_error(dir.path());
-    assert!(matches!(error, OpenError::Schema { found: 5, .. }), "{error}");
-    assert_eq!(error.to_string(), "the store has schema 5; this binary reads 2 to 4");
-    fs::write(&path, ours.replace("schema 4", "schema 2")).expect("it can be written");
+    assert!(matches!(error, OpenError::Schema { found: 6, .. }), "{error}");
+    assert_eq!(error.to_string(), "the store has schema 6; this binary reads 2 to 5");
+    fs::write(&path, ours.replace("schema 5", "schema 2")).expect("it can be written");
     assert!(matches!(open_error(dir.path()), OpenError::Corrupt(_)));
     fs::write(&path, ours).expect("it can be written");
     assert_eq!(rows(&open(dir.path()), &key(1)).expect("intact").len(), 3);
@@ -63,25 +63,31 @@ fn another_schema_is_refused() {
 
 /// As an older version left it, and as a crash left it that came while it was brought up to this one.
 #[test]
-fn a_store_without_marks_is_opened_and_gets_them() {
-    let line = "switchyard store schema 3";
-    for half_made in [false, true] {
+fn a_store_of_an_older_schema_is_opened_and_gets_the_newer_trees() {
+    let lacking = [("switchyard store schema 3", &["7", "8"][..]), ("switchyard store schema 4", &["8"])];
+    for ((line, trees), half_made) in lacking.into_iter().flat_map(|lacks| [(lacks, false), (lacks, true)]) {
         let dir = temp_dir();
         commit(&open(dir.path()), batch(&key(1), 0, 3));
-        let (marks, schema) = (dir.path().join("store/engine/keyspaces/7"), dir.path().join("store/schema"));
+        let (keyspaces, schema) = (dir.path().join("store/engine/keyspaces"), dir.path().join("store/schema"));
         let ours = fs::read_to_string(&schema).expect("a store has a schema");
-        fs::remove_dir_all(&marks).expect("the tree of marks was there");
+        for tree in trees {
+            fs::remove_dir_all(keyspaces.join(tree)).expect("the tree was there");
+        }
         fs::write(&schema, format!("{line} {:08x}\n", crc32c::crc32c(line.as_bytes()))).expect("it can be written");
         if half_made {
-            fs::create_dir_all(marks.join("tables")).expect("it can be made");
+            fs::create_dir_all(keyspaces.join(trees[0]).join("tables")).expect("it can be made");
         }
         let mark = Mark { key: key(1), user: user("ann"), kind: 0, at: 2, value: Bytes::new() };
         let store = open(dir.path());
         assert_eq!(fs::read_to_string(&schema).expect("it is there"), ours);
         block_on(store.raise(std::slice::from_ref(&mark))).expect("it is stored");
+        let place = DecisionPlace { home: key(2), kind: 0, about: Bytes::from_static(b"ann") };
+        let decision = ProjectionWrite::Decision { place, at: 0, value: Some(Bytes::new()) };
+        block_on(store.write(std::slice::from_ref(&decision))).expect("it is stored");
         drop(store);
         let store = open(dir.path());
         assert_eq!(block_on(store.marks(&key(1))).expect("intact").len(), 1);
+        assert_eq!(block_on(store.decisions(&key(2))).expect("intact").len(), 1);
         assert_eq!(rows(&store, &key(1)).expect("intact").len(), 3);
         drop(store);
         assert!(verify(dir.path()).expect("it opens").ok);

@@ -8,7 +8,8 @@ use futures_executor::block_on;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_store::embedded::{Embedded, verify};
 use switchyard_store::{
-    BUCKET_ROWS, Batch, Direction, Log, Outcome, ProjectionWrite, Projections, ReadRange, Row, RowRef, Seq,
+    BUCKET_ROWS, Batch, DecisionPlace, Direction, Log, Outcome, ProjectionWrite, Projections, ReadRange, Row, RowRef,
+    Seq,
 };
 use tempfile::TempDir;
 
@@ -26,6 +27,7 @@ struct Conversation {
     below: Seq,
     record: Option<(Seq, Bytes)>,
     members: BTreeMap<String, (Seq, Option<Bytes>)>,
+    decisions: BTreeMap<(u8, Bytes), (Seq, Option<Bytes>)>,
 }
 
 struct Model {
@@ -114,9 +116,12 @@ impl Model {
         let name = ["ann", "bob", "eve"][self.random(3) as usize];
         let user = UserId::new(name).expect("a short name");
         let present = (self.random(4) > 0).then(|| value.clone());
+        let about = Bytes::from_static(name.as_bytes());
+        let place = DecisionPlace { home: key(number as u8), kind: self.random(2) as u8, about };
         let writes = [
             ProjectionWrite::Conversation { key: key(number as u8), at, record: value.clone() },
             ProjectionWrite::Member { key: key(number as u8), user, at, value: present.clone() },
+            ProjectionWrite::Decision { place: place.clone(), at, value: present.clone() },
         ];
         block_on(self.store().write(&writes)).expect("the disk works");
         let conversation = &mut self.conversations[number];
@@ -124,7 +129,11 @@ impl Model {
             conversation.record = Some((at, value));
         }
         if conversation.members.get(name).is_none_or(|(newest, _)| *newest < at) {
-            conversation.members.insert(name.to_owned(), (at, present));
+            conversation.members.insert(name.to_owned(), (at, present.clone()));
+        }
+        let place = (place.kind, place.about);
+        if conversation.decisions.get(&place).is_none_or(|(newest, _)| *newest < at) {
+            conversation.decisions.insert(place, (at, present));
         }
     }
 
@@ -162,6 +171,10 @@ impl Model {
         let present =
             conversation.members.iter().filter_map(|(name, (at, value))| Some((name.clone(), *at, value.clone()?)));
         assert_eq!(found, present.collect::<Vec<_>>());
+        let decisions = block_on(self.store().decisions(&key(number as u8))).expect("nothing is damaged");
+        let found: Vec<_> = decisions.into_iter().map(|it| ((it.kind, it.about), (it.at, it.value))).collect();
+        let standing = conversation.decisions.clone().into_iter().filter(|(_, (_, value))| value.is_some());
+        assert_eq!(found, standing.collect::<Vec<_>>());
     }
 
     /// Goes on with what a process killed now would leave.

@@ -33,6 +33,8 @@ fn asked_about(plain: &mut Plain, conversation: &str) -> Vec<(&'static str, Valu
         ("demote", json!({"conversation": conversation, "member": "alice"})),
         ("close", json!({"conversation": conversation})),
         ("reopen", json!({"conversation": conversation})),
+        ("archive", json!({"conversation": conversation})),
+        ("unarchive", json!({"conversation": conversation})),
         ("subscribe", json!({"conversations": [conversation]})),
         ("resume", json!({"positions": [{"conversation": conversation, "seq": 0}]})),
         ("resume", json!({"positions": [{"conversation": conversation, "seq": 1_000_000}]})),

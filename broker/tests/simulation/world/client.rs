@@ -145,6 +145,10 @@ impl World {
                 self.seen.entry("a conversation comes").and_modify(|times| *times += 1).or_insert(1);
                 return self.will_take(device);
             }
+            switchyard_client::Event::Relisted { .. } => {
+                self.seen.entry("a conversation is shown otherwise").and_modify(|times| *times += 1).or_insert(1);
+                return self.will_take(device);
+            }
             switchyard_client::Event::Unlisted { .. } => {
                 self.seen.entry("a conversation goes").and_modify(|times| *times += 1).or_insert(1);
                 return self.will_take(device);

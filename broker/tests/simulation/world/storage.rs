@@ -3,7 +3,7 @@
 
 use switchyard_cluster::link::Delivery;
 use switchyard_router::config::Cutoffs;
-use switchyard_router::driver::reader;
+use switchyard_router::driver::{homes, reader};
 use switchyard_router::machine::{CommitOutcome, Effect, Input};
 use switchyard_store::{Batch, Outcome, Refusal};
 
@@ -37,7 +37,7 @@ impl World {
             Effect::Typing { edge, now } => self.deliver(edge, Delivery::Typing(now)),
             Effect::Marks { edge, now } => self.deliver(edge, Delivery::Marks(now)),
             Effect::Listed { edge, now } => self.deliver(edge, Delivery::Listed(now)),
-            Effect::LoadHome(home) => self.inside(delay, Inside::LoadHome(home)),
+            Effect::LoadHome { home, own } => self.inside(delay, Inside::LoadHome(home, own)),
             Effect::Tell(message) => self.hear(*message),
         }
     }
@@ -70,8 +70,8 @@ impl World {
                 let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 self.complete(Input::Decoyed { to, failed });
             }
-            Inside::LoadHome(home) => {
-                let result = reader::load_home(&*self.disk, &home);
+            Inside::LoadHome(home, own) => {
+                let result = homes::load(&*self.disk, &home, own);
                 self.complete(Input::HomeLoaded { home, result });
             }
             other => unreachable!("{other:?} is not the store's"),

@@ -10,7 +10,7 @@ impl Rig {
     }
 
     fn listed(&mut self, conversation: &str, head: Option<u64>) -> Out {
-        let change = v1::ListingChanged { added: Some(v1::Listing::default()), removed: false, head };
+        let change = v1::ListingChanged { added: Some(v1::Listing::default()), head, ..Default::default() };
         self.event(conversation, 0, Body::Listed(Box::new(change)))
     }
 
@@ -56,6 +56,22 @@ fn what_comes_is_told_and_read() {
     assert_eq!(rig.message("b", 4).numbers(), [4]);
     let out = rig.event("b", 0, Body::Listed(Box::new(v1::ListingChanged { removed: true, ..Default::default() })));
     assert!(matches!(&*out.delivered(), [Event::Unlisted { conversation }] if conversation == "b"));
+}
+
+#[test]
+fn what_is_shown_otherwise_is_told_and_read_as_before() {
+    let mut rig = Rig::reads_all();
+    let changed = |unread| v1::ListingChanged {
+        changed: Some(v1::Listing {
+            conversation: Some(v1::Conversation { archived: true, unread, ..Default::default() }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let out = rig.event("a", 0, Body::Listed(Box::new(changed(0))));
+    let [Event::Relisted { conversation, entry }] = &*out.delivered() else { panic!("{out:?}") };
+    assert!(conversation == "a" && entry.conversation.as_ref().is_some_and(|it| it.archived));
+    assert_eq!(rig.message("a", 6).numbers(), [6]);
 }
 
 #[test]

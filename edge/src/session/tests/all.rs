@@ -35,7 +35,7 @@ fn reader() -> Desk {
 
 fn came(desk: &Desk, n: u16) -> ListedNow {
     let entry = v1::Listing { activity_ms: 7, ..Default::default() };
-    ListedNow { home: home(desk), conversation: id(n), entry: Some(entry) }
+    ListedNow { home: home(desk), conversation: id(n), entry: Some(entry), changed: false }
 }
 
 fn home(desk: &Desk) -> Home {
@@ -128,7 +128,7 @@ fn what_comes_is_subscribed_and_told_before_its_events() {
     assert_eq!((change.head, &change.added, change.removed), (Some(4), &listed.entry, false));
     assert_eq!(desk.session.subscriptions(), [id(1), id(2)]);
 
-    let went = ListedNow { home: home(&desk), conversation: id(2), entry: None };
+    let went = ListedNow { home: home(&desk), conversation: id(2), entry: None, changed: false };
     let effects = desk.call(|session, cx| session.on_listed(&went, cx));
     assert!(matches!(&events(&effects)[0].body, Some(Body::Listed(change)) if change.removed));
 }
@@ -193,4 +193,15 @@ fn a_page_that_is_cut_says_where_it_ends() {
         let Reply::Listed(page) = reply(&effects) else { panic!("{effects:?}") };
         assert_eq!(page.cursor.as_ref(), more.then_some(&cursor));
     }
+}
+
+#[test]
+fn what_is_shown_otherwise_is_told_and_not_subscribed_again() {
+    let mut desk = reader();
+    let changed = ListedNow { changed: true, ..came(&desk, 2) };
+    let effects = desk.call(|session, cx| session.on_listed(&changed, cx));
+    let [Effect::Event(event)] = &*effects else { panic!("{effects:?}") };
+    let Some(Body::Listed(listed)) = &event.body else { panic!("{event:?}") };
+    assert_eq!((&listed.changed, &listed.added, listed.head), (&changed.entry, &None, None));
+    assert_eq!(desk.session.subscriptions(), [id(1)]);
 }

@@ -37,6 +37,8 @@ pub(super) enum Purpose {
     Newest { to: Asker },
     /// These came and are to be told of.
     Came(Vec<ConversationId>),
+    /// These are shown otherwise and are to be told of.
+    Changed(Vec<ConversationId>),
 }
 
 /// What came of it.
@@ -91,6 +93,13 @@ impl Lists {
         self.due.front().map(|(at, _)| *at)
     }
 
+    /// A number for what owners are asked, never given twice.
+    pub(super) fn number(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
     /// Begins a list. What has nothing to ask for has ended already.
     pub(super) fn start(
         &mut self,
@@ -100,13 +109,12 @@ impl Lists {
         conversations: Vec<ConversationId>,
         out: &mut Vec<Effect>,
     ) -> Option<(Home, Purpose, End)> {
-        let number = self.next;
-        self.next += 1;
+        let number = self.number();
         let filter = match &purpose {
             Purpose::Page { ask, .. } => Arc::new(ask.filter.clone()),
-            Purpose::Newest { .. } | Purpose::Came(_) => Arc::default(),
+            Purpose::Newest { .. } | Purpose::Came(_) | Purpose::Changed(_) => Arc::default(),
         };
-        let placed = matches!(purpose, Purpose::Came(_));
+        let placed = matches!(purpose, Purpose::Came(_) | Purpose::Changed(_));
         let running = Running {
             home,
             purpose,
@@ -179,14 +187,14 @@ impl Running {
         match &self.purpose {
             Purpose::Page { ask, .. } => ask.limit,
             Purpose::Newest { .. } => SUBSCRIPTIONS_MAX,
-            Purpose::Came(_) => 0,
+            Purpose::Came(_) | Purpose::Changed(_) => 0,
         }
     }
 
     fn take_in(&mut self, places: Vec<ListPlace>) {
         let after = match &self.purpose {
             Purpose::Page { ask, .. } => ask.after,
-            Purpose::Newest { .. } | Purpose::Came(_) => None,
+            Purpose::Newest { .. } | Purpose::Came(_) | Purpose::Changed(_) => None,
         };
         self.places.extend(places.into_iter().filter(|place| after.is_none_or(|after| *place > after)));
     }
@@ -259,7 +267,7 @@ impl Running {
                 End::Page(v1::Listed { conversations: entries, more: self.more, cursor: last.map(text) })
             }
             Purpose::Newest { .. } => End::Newest(self.places.iter().map(|place| place.conversation).collect()),
-            Purpose::Came(_) => End::Listings(std::mem::take(&mut self.listings)),
+            Purpose::Came(_) | Purpose::Changed(_) => End::Listings(std::mem::take(&mut self.listings)),
         }
     }
 }

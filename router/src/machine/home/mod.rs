@@ -2,14 +2,22 @@
 //! and go. A home is read from the listing rows when somebody asks for it and kept while it is used; owners of
 //! conversations tell it what changes. It knows nothing of messages, and asks owners for whatever a list shows.
 //!
-//! What a home decides itself (blocks, what is archived) will be a log of its own under the home's key.
+//! What a home decides itself (blocks, what is archived) is a log of its own under the home's key, see `log.rs`.
 
 mod list;
+pub(crate) mod log;
+mod own;
 mod rows;
+mod telling;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::{Effect, Machine, ReadFailed, busy, read_refusal, refuse, succeed};
+use list::{End, Lists, Purpose};
+use log::OwnLog;
+pub use own::HomeRead;
+use rows::{Change, Rows};
 use switchyard_cluster::home::{Home, HomeAsk, ListedNow, MemberNotice, RouterMessage, Surveyed, WatchingAnswer};
 use switchyard_cluster::link::{Answer, Ask, Asker, EdgeId, Refusal, Request};
 use switchyard_cluster::now::Now;
@@ -17,11 +25,7 @@ use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::limits::SUBSCRIPTIONS_MAX;
 use switchyard_protocol::v1::{self, reply};
-use switchyard_store::Seq;
-
-use super::{Effect, Machine, ReadFailed, busy, read_refusal, refuse, succeed};
-use list::{End, Lists, Purpose};
-use rows::{Change, Rows};
+use telling::Tellings;
 
 /// Requests that may wait for one home to be read: one user's devices, each of which asks for a page or two.
 const WAITING_MAX: usize = 64;
@@ -42,6 +46,9 @@ pub(super) struct Homes {
     /// Each home once, with the time at which it is next looked at.
     idle: VecDeque<(Duration, ConversationKey)>,
     lists: Lists,
+    /// Homes with decisions that wait for a batch; sealed at the end of the turn.
+    ready: Vec<ConversationKey>,
+    tellings: Tellings,
 }
 
 /// A home in memory.
@@ -50,6 +57,8 @@ struct Kept {
     home: Home,
     /// The user's conversations; nothing before they were read.
     rows: Option<Rows>,
+    /// What the user decides; nothing before it was read.
+    own: Option<Box<OwnLog>>,
     /// The rows are being read.
     reading: Option<Box<Reading>>,
     /// Notices were missed: the rows are read again before they are told.
@@ -58,6 +67,10 @@ struct Kept {
     edges: Vec<EdgeId>,
     /// Conversations that came and were not told yet, for what lists show of them is asked for.
     came: VecDeque<ConversationId>,
+    /// The same for those that are shown otherwise.
+    changed: VecDeque<ConversationId>,
+    /// Blocks that owners are being told of.
+    telling: usize,
     /// Lists that are being made.
     lists: usize,
     announcing: bool,
@@ -77,10 +90,13 @@ impl Kept {
         Self {
             home,
             rows: None,
+            own: None,
             reading: None,
             stale: false,
             edges: Vec::new(),
             came: VecDeque::new(),
+            changed: VecDeque::new(),
+            telling: 0,
             lists: 0,
             announcing: false,
             touched: now,
@@ -88,12 +104,12 @@ impl Kept {
     }
 
     fn is_busy(&self) -> bool {
-        self.reading.is_some() || self.lists > 0 || self.announcing
+        self.reading.is_some() || self.lists > 0 || self.announcing || self.telling > 0 || !self.is_log_idle()
     }
 
     fn read(&mut self, out: &mut Vec<Effect>) -> &mut Reading {
         self.reading.get_or_insert_with(|| {
-            out.push(Effect::LoadHome(self.home.clone()));
+            out.push(Effect::LoadHome { home: self.home.clone(), own: self.own.is_none() });
             Box::default()
         })
     }
@@ -111,18 +127,28 @@ impl Kept {
             }
             Change::Went(conversation) => {
                 self.came.retain(|came| *came != conversation);
-                self.tell_edges(&ListedNow { home: self.home.clone(), conversation, entry: None }, out);
+                let (home, entry, changed) = (self.home.clone(), None, false);
+                self.tell_edges(&ListedNow { home, conversation, entry, changed }, out);
             }
         }
     }
 
-    /// It is known what a list shows of conversations that came. Of which it is not, the user is no member any more.
-    fn announced(&self, asked: &[ConversationId], listings: Vec<(ConversationId, v1::Listing)>, out: &mut Vec<Effect>) {
-        for (conversation, entry) in listings {
+    /// It is known what a list shows of conversations that came, or are shown otherwise. Of which it is not, the user is no
+    /// member any more.
+    fn announced(
+        &self,
+        asked: &[ConversationId],
+        listings: Vec<(ConversationId, v1::Listing)>,
+        changed: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        for (conversation, mut entry) in listings {
+            self.mark_archived(&mut entry);
             // It may have gone meanwhile.
             let stays = self.rows.as_ref().is_some_and(|rows| rows.has(conversation));
             if stays && asked.contains(&conversation) {
-                self.tell_edges(&ListedNow { home: self.home.clone(), conversation, entry: Some(entry) }, out);
+                let (home, entry) = (self.home.clone(), Some(entry));
+                self.tell_edges(&ListedNow { home, conversation, entry, changed }, out);
             }
         }
     }
@@ -140,10 +166,15 @@ impl Homes {
         self.kept.len()
     }
 
+    /// Whether this is the key of one that is in memory.
+    pub(super) fn has(&self, key: &ConversationKey) -> bool {
+        self.kept.contains_key(key)
+    }
+
     /// When [`tick`](Self::tick) has something to do.
     pub(super) fn deadline(&self) -> Option<Duration> {
         let idle = self.idle.front().map(|(at, _)| *at);
-        idle.into_iter().chain(self.lists.deadline()).min()
+        idle.into_iter().chain(self.lists.deadline()).chain(self.tellings.deadline()).min()
     }
 
     /// An edge asks.
@@ -183,27 +214,36 @@ impl Homes {
 
     /// A request to a home that is in memory and fresh.
     fn answer(&mut self, now: Now, key: &ConversationKey, from: Asker, ask: &HomeAsk, out: &mut Vec<Effect>) {
-        let Some(Kept { home, rows: Some(rows), edges, lists, .. }) = self.kept.get_mut(key) else { return };
+        let Some(Kept { home, rows: Some(rows), own: Some(own), edges, lists, .. }) = self.kept.get_mut(key) else {
+            return;
+        };
+        let mut conversations: Vec<_> = rows.ids().collect();
         let purpose = match ask {
+            HomeAsk::Decide(decision) => return self.decide(now, key, from, decision.clone(), out),
+            HomeAsk::Blocks(ask) => return own.answer_blocks(from, ask, out),
             HomeAsk::Unwatch => return edges.retain(|edge| *edge != from.edge),
             HomeAsk::Watch => {
                 if !edges.contains(&from.edge) {
                     edges.push(from.edge);
                 }
                 if rows.len() <= SUBSCRIPTIONS_MAX {
-                    let answer = WatchingAnswer { conversations: rows.ids().collect(), total: rows.len() as u64 };
+                    let answer = WatchingAnswer { conversations, total: rows.len() as u64 };
                     out.push(Effect::Answer { to: from, answer: Answer::Watching(Box::new(answer)) });
                     return;
                 }
                 Purpose::Newest { to: from }
             }
-            HomeAsk::List(ask) => Purpose::Page { to: from, ask: ask.clone() },
+            HomeAsk::List(ask) => {
+                let archived = &own.decided.archived;
+                conversations.retain(|id| archived.contains_key(id) == ask.filter.archived);
+                Purpose::Page { to: from, ask: ask.clone() }
+            }
         };
         if *lists >= LISTS_PER_HOME_MAX {
             return refuse(from, busy("too many lists of your conversations are being made"), out);
         }
         *lists += 1;
-        let ended = self.lists.start(now, home.clone(), purpose, rows.ids().collect(), out);
+        let ended = self.lists.start(now, home.clone(), purpose, conversations, out);
         self.ended(now, ended, out);
     }
 
@@ -220,6 +260,7 @@ impl Homes {
         }
         let Some(rows) = &mut kept.rows else { return };
         if let Some(change) = rows.note(&notice) {
+            kept.end_archived(change);
             kept.tell(change, out);
             let key = notice.home.key;
             self.announce(now, &key, out);
@@ -241,7 +282,7 @@ impl Homes {
         &mut self,
         now: Now,
         key: &ConversationKey,
-        result: Result<Vec<(ConversationId, Seq)>, ReadFailed>,
+        result: Result<Box<HomeRead>, ReadFailed>,
         out: &mut Vec<Effect>,
     ) {
         let Some(kept) = self.kept.get_mut(key) else { return };
@@ -262,9 +303,16 @@ impl Homes {
                 return;
             }
         };
-        let mut rows = Rows::new(read);
+        let HomeRead { rows, joined, decided, replayed } = *read;
+        let mut rows = Rows::new(rows);
+        if let Some(decided) = decided {
+            kept.own = Some(Box::new(OwnLog::new(decided)));
+        }
+        kept.keep_archived(&rows, &joined);
         for notice in &notices {
-            rows.note(notice);
+            if let Some(change) = rows.note(notice) {
+                kept.end_archived(change);
+            }
         }
         let changes = kept.rows.as_ref().map(|before| before.changes(&rows)).unwrap_or_default();
         kept.rows = Some(rows);
@@ -272,6 +320,10 @@ impl Homes {
         for change in changes {
             kept.tell(change, out);
         }
+        for user in replayed {
+            self.tell_block(now, key, user, None, out);
+        }
+        let Some(kept) = self.kept.get_mut(key) else { return };
         if again && !waiting.is_empty() {
             kept.read(out).waiting = waiting;
         } else {
@@ -287,20 +339,27 @@ impl Homes {
     /// Asks what lists show of the conversations that came, some at a time.
     fn announce(&mut self, now: Now, key: &ConversationKey, out: &mut Vec<Effect>) {
         let Some(kept) = self.kept.get_mut(key) else { return };
-        if kept.announcing || kept.came.is_empty() {
+        if kept.edges.is_empty() {
+            kept.came.clear();
+            kept.changed.clear();
+        }
+        if kept.announcing || kept.came.is_empty() && kept.changed.is_empty() {
             return;
         }
-        if kept.edges.is_empty() {
-            return kept.came.clear();
-        }
         kept.announcing = true;
-        let some: Vec<_> = kept.came.drain(..kept.came.len().min(list::LISTINGS_PER_ROUND)).collect();
-        let ended = self.lists.start(now, kept.home.clone(), Purpose::Came(some.clone()), some, out);
+        let changed = kept.came.is_empty();
+        let line = if changed { &mut kept.changed } else { &mut kept.came };
+        let some: Vec<_> = line.drain(..line.len().min(list::LISTINGS_PER_ROUND)).collect();
+        let purpose = if changed { Purpose::Changed(some.clone()) } else { Purpose::Came(some.clone()) };
+        let ended = self.lists.start(now, kept.home.clone(), purpose, some, out);
         self.ended(now, ended, out);
     }
 
     /// An owner has answered.
     fn surveyed(&mut self, now: Now, surveyed: Surveyed, out: &mut Vec<Effect>) {
+        if self.tellings.has(surveyed.number) {
+            return self.confirmed(now, &surveyed, out);
+        }
         let ended = self.lists.surveyed(surveyed, out);
         self.ended(now, ended, out);
     }
@@ -313,7 +372,12 @@ impl Homes {
         match (purpose, end) {
             (Purpose::Came(conversations), End::Listings(listings)) => {
                 kept.announcing = false;
-                kept.announced(&conversations, listings, out);
+                kept.announced(&conversations, listings, false, out);
+                return self.announce(now, &home.key, out);
+            }
+            (Purpose::Changed(conversations), End::Listings(listings)) => {
+                kept.announcing = false;
+                kept.announced(&conversations, listings, true, out);
                 return self.announce(now, &home.key, out);
             }
             (Purpose::Came(conversations), _) => {
@@ -322,10 +386,20 @@ impl Homes {
                 kept.came.extend(conversations);
                 return;
             }
+            (Purpose::Changed(conversations), _) => {
+                kept.announcing = false;
+                kept.changed.extend(conversations);
+                return;
+            }
             (Purpose::Page { to, .. } | Purpose::Newest { to }, End::Failed) => {
                 refuse(to, read_refusal(ReadFailed::Unavailable), out);
             }
-            (Purpose::Page { to, .. }, End::Page(page)) => succeed(to, reply::Result::Listed(page), out),
+            (Purpose::Page { to, ask }, End::Page(mut page)) => {
+                // As it was when the list was begun, which is what it is a page of.
+                let details = page.conversations.iter_mut().filter_map(|entry| entry.conversation.as_mut());
+                details.for_each(|detail| detail.archived = ask.filter.archived);
+                succeed(to, reply::Result::Listed(page), out);
+            }
             (Purpose::Newest { to }, End::Newest(conversations)) => {
                 let answer = WatchingAnswer { conversations, total };
                 out.push(Effect::Answer { to, answer: Answer::Watching(Box::new(answer)) });
@@ -342,6 +416,7 @@ impl Homes {
         while let Some(ended) = self.lists.overdue(now) {
             self.ended(now, Some(ended), out);
         }
+        self.give_up_telling(now, out);
         for _ in 0..EVICTIONS_PER_TURN_MAX {
             match self.idle.front() {
                 Some((at, _)) if *at <= now.mono => {}
@@ -373,7 +448,7 @@ impl Machine {
         &mut self,
         now: Now,
         home: &Home,
-        result: Result<Vec<(ConversationId, Seq)>, ReadFailed>,
+        result: Result<Box<HomeRead>, ReadFailed>,
         out: &mut Vec<Effect>,
     ) {
         self.homes.read(now, &home.key, result, out);
@@ -391,6 +466,7 @@ impl Machine {
 
     /// What time brings to homes.
     pub(super) fn tick_homes(&mut self, now: Now, out: &mut Vec<Effect>) {
+        self.homes.seal_logs(now, self.epoch, out);
         self.homes.tick(now, self.config.idle_after, out);
     }
 }

@@ -34,6 +34,12 @@ impl Rows {
         self.position(conversation).is_ok()
     }
 
+    /// The number of the event that says that this one is the user's; nothing if it is not.
+    pub(super) fn at(&self, conversation: ConversationId) -> Option<Seq> {
+        let place = self.position(conversation).ok()?;
+        self.0.get(place).map(|(_, at)| *at)
+    }
+
     fn position(&self, conversation: ConversationId) -> Result<usize, usize> {
         self.0.binary_search_by_key(&conversation, |(known, _)| *known)
     }

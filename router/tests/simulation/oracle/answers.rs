@@ -58,6 +58,7 @@ impl Oracle {
         check(shown, "not what is stored");
         check(before.is_some_and(|before| before.role(&asked.user).is_some()), "not a member when it was stored");
         if !duplicate {
+            check(!self.blocked_send(asked), "stored although one has blocked the other");
             check(answer.text == send.text() && answer.kind == i32::from(send.kind), "another body");
             let reply_to = send.extra.as_ref().and_then(|extra| extra.reply_to);
             check(said(&entry.row).2 == reply_to, "an answer to something else");
@@ -91,6 +92,9 @@ impl Oracle {
                 let mut problems = self.detail(asked, created.conversation.as_ref());
                 self.saw(if created.created { "created" } else { "created already" });
                 if created.created {
+                    if self.forced(asked) {
+                        problems.push("created with somebody who has blocked the asker".into());
+                    }
                     let by = self.entry(&asked.key, 0).is_some_and(|entry| entry.row.sender() == asked.user.as_str());
                     if !by {
                         problems.push("created by somebody else".into());
@@ -143,9 +147,14 @@ impl Oracle {
             pins: entry.profile.pins.iter().map(|seq| format!("{}.{seq}", asked.key.conversation)).collect(),
             unread: detail.unread,
             read: detail.read,
+            archived: detail.archived,
+            blocked: detail.blocked,
         };
         if entry.role(&asked.user).is_none() {
             problems.push("told to somebody who is no member".into());
+        }
+        if !self.blocked_as_told(asked, detail) {
+            problems.push("whether the other one is blocked is told wrongly".into());
         }
         if *detail != expected {
             problems.push(format!("should be {expected:?}"));
@@ -205,6 +214,7 @@ impl Oracle {
         let wrong = before.filter(|_| mine).map(|before| effect(asked, before, entry));
         let already = self.at_some_time(asked, |at| at.is_some_and(|(at, entry)| at == seq && is_so(entry, asked)));
         match wrong {
+            Some(None) if self.forced(asked) => problems.push("somebody was brought who has blocked the asker".into()),
             Some(None) => {
                 self.saw(match asked.what {
                     What::Close => "closed",

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use switchyard_cluster::home::{HomeAsk, ListedNow};
-use switchyard_cluster::link::{Answer, Asker, EdgeId};
+use switchyard_cluster::home::{Decision, HomeAsk, ListedNow};
+use switchyard_cluster::link::{Answer, Asker, EdgeId, Refusal};
+use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::v1::{self, reply};
 
@@ -14,22 +15,26 @@ use crate::clients::tenant;
 /// What was asked of homes, and what edges were told by them.
 #[derive(Debug, Default)]
 pub(crate) struct Homes {
-    asked: BTreeMap<(u64, u64), (UserId, HomeAsk)>,
+    asked: BTreeMap<(u64, u64), (UserId, HomeAsk, u64)>,
     /// Sessions that want all, by edge and user.
     watching: BTreeMap<(EdgeId, UserId), BTreeSet<u64>>,
     /// What those edges know.
     views: BTreeMap<(EdgeId, UserId), BTreeSet<ConversationId>>,
     /// Each user's last whole list.
     lists: BTreeMap<UserId, BTreeSet<ConversationId>>,
+    /// Each user's last whole list of what is archived.
+    pub(super) archived: BTreeMap<UserId, BTreeSet<ConversationId>>,
+    /// Each user's last whole page of blocks.
+    pub(super) blocks: BTreeMap<UserId, BTreeSet<UserId>>,
 }
 
 impl Homes {
     /// A session asks.
-    pub(crate) fn ask(&mut self, from: Asker, user: &UserId, ask: HomeAsk) {
+    pub(crate) fn ask(&mut self, from: Asker, user: &UserId, ask: HomeAsk, step: u64) {
         if ask == HomeAsk::Watch {
             self.watching.entry((from.edge, user.clone())).or_default().insert(from.session);
         }
-        self.asked.insert((from.session, from.request), (user.clone(), ask));
+        self.asked.insert((from.session, from.request), (user.clone(), ask, step));
     }
 
     /// A session is gone. True: its edge is to say that nobody there wants all any more.
@@ -53,9 +58,30 @@ impl Homes {
 impl Oracle {
     /// Takes an answer of a home; false if it is none.
     pub(super) fn home_answer(&mut self, to: Asker, answer: &Answer) -> bool {
-        let Some((user, ask)) = self.homes.asked.remove(&(to.session, to.request)) else { return false };
+        let Some((user, ask, step)) = self.homes.asked.remove(&(to.session, to.request)) else { return false };
         match (answer, ask) {
+            (Answer::Refused(refusal), HomeAsk::Decide(decision)) => {
+                self.blocks.answered(&user, &decision, (step, false), self.clock);
+                self.undecided(&user, &decision, refusal);
+            }
             (Answer::Refused(_), _) => self.saw("list refused"),
+            (Answer::Result(result), HomeAsk::Decide(decision)) if matches!(**result, reply::Result::Done(_)) => {
+                self.blocks.answered(&user, &decision, (step, true), self.clock);
+                self.saw(match decision {
+                    Decision::Block(_) => "blocked",
+                    Decision::Unblock(_) => "unblocked",
+                    Decision::Archive(_) => "archived",
+                    Decision::Unarchive(_) => "unarchived",
+                });
+            }
+            (Answer::Result(result), HomeAsk::Blocks(ask)) => match &**result {
+                reply::Result::Blocks(page) if page.users.len() <= ask.limit && ask.after.is_none() && !page.more => {
+                    let users = page.users.iter().map(|name| crate::timeline::user(name)).collect();
+                    self.homes.blocks.insert(user, users);
+                }
+                reply::Result::Blocks(page) if page.users.len() <= ask.limit => {}
+                other => self.violate(format!("{user} asked for blocks and got {other:?}")),
+            },
             (Answer::Watching(watching), HomeAsk::Watch) => {
                 self.saw("watching");
                 let place = (to.edge, user);
@@ -64,7 +90,9 @@ impl Oracle {
                 }
             }
             (Answer::Result(result), HomeAsk::List(ask)) => match &**result {
-                reply::Result::Listed(page) if page.conversations.len() <= ask.limit => self.list(&user, page),
+                reply::Result::Listed(page) if page.conversations.len() <= ask.limit => {
+                    self.list(&user, page, ask.filter.archived);
+                }
                 other => self.violate(format!("{user} asked for a list and got {other:?}")),
             },
             (other, ask) => self.violate(format!("{user} asked {ask:?} and got {other:?}")),
@@ -72,15 +100,33 @@ impl Oracle {
         true
     }
 
-    fn list(&mut self, user: &UserId, page: &v1::Listed) {
+    /// A decision was refused.
+    fn undecided(&mut self, user: &UserId, decision: &Decision, refusal: &Refusal) {
+        let just = match refusal.code {
+            ErrorCode::NotFound => matches!(decision, Decision::Archive(_) | Decision::Unarchive(_)),
+            ErrorCode::Overloaded | ErrorCode::UnknownOutcome | ErrorCode::Internal => true,
+            _ => false,
+        };
+        self.saw("undecided");
+        if !just {
+            self.violate(format!("{user} asked for {decision:?} and got {refusal:?}"));
+        }
+    }
+
+    fn list(&mut self, user: &UserId, page: &v1::Listed, archived: bool) {
         self.saw("list");
         let order: Vec<u64> = page.conversations.iter().map(|entry| entry.activity_ms).collect();
         if !order.is_sorted_by(|a, b| a >= b) {
             self.violate(format!("a list of {user} is not in order: {order:?}"));
         }
         let ids: Vec<_> = page.conversations.iter().filter_map(|entry| self.entry_of(user, entry)).collect();
+        let told = page.conversations.iter().filter_map(|entry| entry.conversation.as_ref());
+        if told.into_iter().any(|detail| detail.archived != archived) {
+            self.violate(format!("a list of {user} has what is archived where it should not: {page:?}"));
+        }
         if !page.more {
-            self.homes.lists.insert(user.clone(), ids.into_iter().collect());
+            let lists = if archived { &mut self.homes.archived } else { &mut self.homes.lists };
+            lists.insert(user.clone(), ids.into_iter().collect());
         }
     }
 
@@ -110,7 +156,11 @@ impl Oracle {
     /// A home tells an edge.
     pub(super) fn home_tells(&mut self, edge: EdgeId, now: &ListedNow) {
         let user = now.home.user.clone();
-        self.saw(if now.entry.is_some() { "came" } else { "went" });
+        self.saw(match &now.entry {
+            Some(_) if now.changed => "shown otherwise",
+            Some(_) => "came",
+            None => "went",
+        });
         if let Some(entry) = &now.entry
             && self.entry_of(&user, entry) != Some(now.conversation)
         {
@@ -137,7 +187,9 @@ impl Oracle {
         };
         let mut wrong = Vec::new();
         for (user, list) in &self.homes.lists {
-            if *list != rows(user) {
+            let Some(archived) = self.homes.archived.get(user) else { continue };
+            let list: BTreeSet<_> = list.union(archived).copied().collect();
+            if list != rows(user) {
                 wrong.push(format!("the list of {user} is {list:?}, its rows are {:?}", rows(user)));
             }
         }
@@ -155,7 +207,8 @@ impl Oracle {
     /// Every conversation was loaded and every user has asked for a list: lists are the memberships.
     pub(crate) fn lists_are_memberships(&mut self, keys: &[ConversationKey]) {
         let lists: Vec<_> = self.homes.lists.iter().map(|(user, list)| (user.clone(), list.clone())).collect();
-        for (user, list) in lists {
+        for (user, mut list) in lists {
+            list.extend(self.homes.archived.get(&user).into_iter().flatten());
             let own = keys.iter().filter(|key| self.is_member(key, &user)).map(|key| key.conversation);
             let own: BTreeSet<_> = own.collect();
             if list != own {

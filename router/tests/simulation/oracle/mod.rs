@@ -3,6 +3,7 @@
 
 mod annotations;
 mod answers;
+pub(crate) mod blocks;
 mod finish;
 pub(crate) mod homes;
 mod marks;
@@ -53,6 +54,7 @@ pub(crate) struct Oracle {
     streams: BTreeMap<(EdgeId, ConversationKey), Stream>,
     marks: marks::Marks,
     pub(crate) homes: homes::Homes,
+    pub(crate) blocks: blocks::Blocks,
     /// Conversations whose rows are older than the run: nobody asked for them.
     given: BTreeMap<ConversationKey, Seq>,
     clock: u64,
@@ -81,6 +83,7 @@ impl Oracle {
             streams: BTreeMap::new(),
             marks: marks::Marks::default(),
             homes: homes::Homes::default(),
+            blocks: blocks::Blocks::default(),
             given: BTreeMap::new(),
             clock: 0,
             wall_ms: 0,
@@ -174,6 +177,9 @@ impl Oracle {
     /// The machine is told that a batch is committed; what follows from it was observed already. One batch may wait to be
     /// told with the next.
     pub(crate) fn hand_commit(&mut self, key: &ConversationKey, head: Seq) {
+        if blocks::is_home(key) {
+            return;
+        }
         self.committed.insert(key.clone(), head);
         self.sync(key);
         let batch_first = self.entry(key, head).map_or(0, |entry| entry.row.first);
@@ -220,6 +226,7 @@ impl Oracle {
         self.marks.crash();
         self.streams.clear();
         self.homes.crash();
+        self.blocks.crash();
         self.committed.clear();
         let keys: Vec<_> = self.timelines.keys().cloned().collect();
         for key in keys {

@@ -15,7 +15,8 @@ impl Oracle {
             ErrorCode::Forbidden => {
                 self.saw("forbidden");
                 let members_add = self.config.members_add;
-                self.annotation_forbidden(asked)
+                self.just_blocked(asked)
+                    || self.annotation_forbidden(asked)
                     || self.at_some_time(asked, |at| at.is_some_and(|(_, entry)| forbidden(entry, asked, members_add)))
             }
             ErrorCode::BadRequest => {

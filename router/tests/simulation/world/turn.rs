@@ -88,7 +88,7 @@ impl World {
             Effect::Read { key, ticket, plan } => self.at(delay, Event::Read(key, ticket, plan)),
             Effect::Decoy { key, to } => self.at(delay, Event::Decoy(key, to)),
             Effect::Answer { to, answer } => self.answered(to, &answer),
-            Effect::LoadHome(home) => self.at(delay, Event::LoadHome(home)),
+            Effect::LoadHome { home, own } => self.at(delay, Event::LoadHome(home, own)),
             Effect::Tell(message) => self.tell(*message),
             Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } | Effect::Listed { .. } => {}
         }

@@ -29,12 +29,14 @@ pub(in crate::embedded) enum Tree {
     Overlays = 4,
     /// Marks by conversation.
     Marks = 5,
+    /// Decisions by home.
+    Decisions = 6,
 }
 
 impl Tree {
     /// All, by their numbers in the journal.
-    pub(in crate::embedded) const ALL: [Self; 6] =
-        [Self::Conversations, Self::Members, Self::Users, Self::Meta, Self::Overlays, Self::Marks];
+    pub(in crate::embedded) const ALL: [Self; 7] =
+        [Self::Conversations, Self::Members, Self::Users, Self::Meta, Self::Overlays, Self::Marks, Self::Decisions];
 
     fn of_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()

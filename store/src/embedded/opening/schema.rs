@@ -9,10 +9,10 @@ use std::path::Path;
 use super::super::options::OpenError;
 
 /// The form this binary writes.
-pub(in crate::embedded) const SCHEMA: u32 = 4;
+pub(in crate::embedded) const SCHEMA: u32 = 5;
 
-/// The oldest form this binary reads: without the tree of overlays, which came with the next, and that of marks, with the one
-/// after.
+/// The oldest form this binary reads: without the tree of overlays, which came with the next, that of marks, with the one after,
+/// and that of decisions, with the one after that.
 pub(in crate::embedded) const OLDEST: u32 = 2;
 
 /// The forms this binary reads.

@@ -48,7 +48,8 @@ impl Ingester {
     pub(in crate::embedded) fn ingest(&mut self, gather: &Gather) -> Result<(), String> {
         let engine = self.engine.clone();
         // First where conversations begin, then the removal of what lies below: no reader meets a hole.
-        for tree in [Tree::Meta, Tree::Marks, Tree::Conversations, Tree::Members, Tree::Users] {
+        // What a record says is there comes before the record.
+        for tree in [Tree::Meta, Tree::Marks, Tree::Decisions, Tree::Conversations, Tree::Members, Tree::Users] {
             ingest(engine.tree(tree), |sink| {
                 let mut values = gather.values(tree).iter();
                 values.try_for_each(|(key, value)| {
