@@ -32,6 +32,8 @@ impl Home {
 pub enum HomeAsk {
     /// A page of conversations. Answered [`Answer::Result`](crate::link::Answer::Result).
     List(Box<ListAsk>),
+    /// How much is unread in all conversations together. Answered [`Answer::Result`](crate::link::Answer::Result).
+    Unread,
     /// A session of this edge wants all conversations: the edge is told of those that come and go. Answered
     /// [`Answer::Watching`](crate::link::Answer::Watching).
     Watch,
@@ -59,8 +61,8 @@ pub struct ListFilter {
     pub kind: Option<v1::ConversationKind>,
     /// In lower case; part of what the conversation is called.
     pub name: Option<String>,
-    /// Closed, or open.
-    pub closed: Option<bool>,
+    /// Open, closed, or a request.
+    pub state: Option<v1::ConversationState>,
 }
 
 /// What a session that wants all conversations is to read.
@@ -129,6 +131,31 @@ pub enum SurveyWish {
     Places(Arc<ListFilter>),
     /// What a list shows of them.
     Listings,
+    /// What is unread in them.
+    Unread,
+}
+
+/// What is unread in some of a user's conversations.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct UnreadSum {
+    /// Messages; those of requests to the user are none of them.
+    pub messages: u64,
+    /// Conversations with at least one of those.
+    pub conversations: u64,
+    /// Requests to the user that wait for an answer.
+    pub requests: u64,
+}
+
+impl UnreadSum {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            messages: self.messages.saturating_add(other.messages),
+            conversations: self.conversations + other.conversations,
+            requests: self.requests + other.requests,
+        }
+    }
 }
 
 /// An owner's answer. A conversation that the user is no member of is left out.
@@ -146,6 +173,8 @@ pub struct Surveyed {
     pub places: Vec<ListPlace>,
     /// For [`SurveyWish::Listings`].
     pub listings: Vec<(ConversationId, v1::Listing)>,
+    /// For [`SurveyWish::Unread`].
+    pub unread: UnreadSum,
 }
 
 impl RouterMessage {

@@ -71,6 +71,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "ConversationChanged.closed",
         "ConversationChanged.pinned",
         "ConversationChanged.unpinned",
+        "ConversationChanged.erased",
+        "ConversationChanged.accepted",
+        "Conversation.request",
+        "UnreadCounts.requests",
         "Hello.subscribe",
         "Mark.read",
         "Mark.delivered",
@@ -99,7 +103,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for field in ["Send.mentions", "Message.reactions", "Message.mentions"] {
         config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Vec::is_empty\")]");
     }
-    for field in ["Message.pinned", "Message.deleted", "MemberMarks.passed_earlier"] {
+    for field in
+        ["Message.pinned", "Message.deleted", "MemberMarks.passed_earlier", "Conversation.declined", "Unread.all"]
+    {
         let skipped = "#[serde(skip_serializing_if = \"std::ops::Not::not\")]";
         config.field_attribute(format!("switchyard.v1.{field}"), skipped);
     }
@@ -115,6 +121,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("Demote.role", "optional_role"),
         ("List.kind", "optional_kind"),
         ("List.state", "optional_state"),
+        ("Conversation.request", "optional_side"),
     ] {
         config.field_attribute(format!("switchyard.v1.{field}"), format!("#[serde(with = \"crate::json::{with}\")]"));
     }

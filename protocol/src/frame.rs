@@ -23,6 +23,9 @@
 //! | `demote` | 23 | `changed` | a member becomes moderator or plain member |
 //! | `close` | 24 | `changed` | read-only from now on |
 //! | `reopen` | 25 | `changed` | read-only no more |
+//! | `erase` | 28 | `changed` | a group goes, for all, with everything in it |
+//! | `accept` | 29 | `changed` | a direct conversation that another began is wanted |
+//! | `decline` | 30 | `changed` | it is not: who began it writes to it no more |
 //! | `mark` | 33 | `marked` | up to which number the asker has read and received |
 //! | `typing` | 34 | `done` | the asker is typing, or has stopped |
 //! | `unread` | 37 | `unread` | how many messages of conversations the asker has not read |
@@ -32,7 +35,7 @@
 //! |---|--:|---|---|
 //! | `message` | 3 | yes | a message was stored |
 //! | `members` | 4 | yes | members came, went or got another role |
-//! | `change` (JSON `conversation`) | 5 | yes | name, avatar or context changed; closed or reopened |
+//! | `change` (JSON `conversation`) | 5 | yes | name, avatar or context changed; closed or reopened; accepted or declined; erased |
 //! | `head` | 6 | no | events up to `head` exist that were not sent: resume |
 //! | `gap` | 7 | no | what lies before `first_available` is no longer kept |
 //! | `drain` | 8 | no | the server is going away |
@@ -76,17 +79,8 @@ impl Form {
 }
 
 /// Requests that have a number and a name, but are not answered by this version.
-pub const RESERVED_REQUESTS: [(u32, &str); 9] = [
-    (26, "archive"),
-    (27, "unarchive"),
-    (28, "erase"),
-    (29, "accept"),
-    (30, "decline"),
-    (31, "block"),
-    (32, "unblock"),
-    (35, "watch"),
-    (36, "unwatch"),
-];
+pub const RESERVED_REQUESTS: [(u32, &str); 6] =
+    [(26, "archive"), (27, "unarchive"), (31, "block"), (32, "unblock"), (35, "watch"), (36, "unwatch")];
 
 /// Fields of `send` that have a number and a name, but no meaning in this version. Unknown fields are skipped; one of these
 /// would be acknowledged and lost.
@@ -227,6 +221,9 @@ pub fn request_name(request: &Request) -> &'static str {
         Request::Demote(_) => "demote",
         Request::Close(_) => "close",
         Request::Reopen(_) => "reopen",
+        Request::Erase(_) => "erase",
+        Request::Accept(_) => "accept",
+        Request::Decline(_) => "decline",
         Request::Open(_) => "open",
         Request::List(_) => "list",
         Request::Typing(_) => "typing",

@@ -4,10 +4,12 @@
 mod annotations;
 mod answers;
 mod conversations;
+mod erase;
 mod lists;
 mod marks;
 mod messages;
 mod operations;
+mod requests;
 mod resume;
 mod rights;
 mod sdk;

@@ -215,7 +215,7 @@ pub(super) fn list(list: &v1::List, tenant: &TenantId, asker: &UserId) -> Checke
     let filter = ListFilter {
         kind: kind.map_err(|_| bad("unknown kind of conversation"))?,
         name: name(list.name.clone())?.map(|name| name.to_lowercase()),
-        closed: state.map_err(|_| bad("unknown state"))?.map(|state| state == v1::ConversationState::Closed),
+        state: state.map_err(|_| bad("unknown state"))?,
     };
     let number = list_number(&filter);
     let after = match &list.cursor {
@@ -232,8 +232,8 @@ pub(super) fn list(list: &v1::List, tenant: &TenantId, asker: &UserId) -> Checke
 
 /// What tells one list from another that is narrowed in another way.
 fn list_number(filter: &ListFilter) -> u64 {
-    let ListFilter { kind, name, closed } = filter;
-    Cursor::list_number(&format!("{kind:?} {closed:?} {name:?}"))
+    let ListFilter { kind, name, state } = filter;
+    Cursor::list_number(&format!("{kind:?} {state:?} {name:?}"))
 }
 
 /// A page of members.

@@ -29,6 +29,7 @@ pub(super) fn of(request: &Request) -> u64 {
         Request::Add(add) => names(add.members.len()),
         Request::Resume(resume) => names(resume.positions.len()),
         Request::Subscribe(v1::Subscribe { all: true, .. }) | Request::List(_) => LIST_UNITS,
+        Request::Unread(v1::Unread { all: true, .. }) => LIST_UNITS,
         Request::Subscribe(subscribe) => names(subscribe.conversations.len()),
         Request::Unsubscribe(unsubscribe) => names(unsubscribe.conversations.len()),
         Request::Unread(unread) => names(unread.conversations.len()),
@@ -47,6 +48,7 @@ pub fn change_units(ask: &Ask) -> Option<u32> {
         Ask::Create(create) => Some(units(create.members.len())),
         Ask::Add(members) => Some(units(members.len())),
         Ask::Remove(_) | Ask::Leave | Ask::Update(_) => Some(CHANGE_UNITS),
+        Ask::Erase | Ask::Accept | Ask::Decline => Some(CHANGE_UNITS),
         Ask::Promote { .. } | Ask::Demote { .. } | Ask::Close | Ask::Reopen | Ask::Pin { .. } => Some(CHANGE_UNITS),
         _ => None,
     }

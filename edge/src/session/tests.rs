@@ -517,6 +517,9 @@ fn roles_are_named_or_follow_from_the_request() {
         Request::Demote(v1::Demote { conversation: nowhere(), member: "bob".to_owned(), role: None }),
         Request::Close(v1::Close { conversation: nowhere() }),
         Request::Reopen(v1::Reopen { conversation: nowhere() }),
+        Request::Erase(v1::Erase { conversation: nowhere() }),
+        Request::Accept(v1::Accept { conversation: nowhere() }),
+        Request::Decline(v1::Decline { conversation: nowhere() }),
     ] {
         assert_eq!(code(&desk.say(unknown)), "NOT_FOUND");
     }
@@ -536,6 +539,9 @@ fn every_change_of_a_conversation_counts_as_one() {
         Request::Demote(v1::Demote { conversation: text(1), member: member(), role: None }),
         Request::Close(v1::Close { conversation: text(1) }),
         Request::Reopen(v1::Reopen { conversation: text(1) }),
+        Request::Erase(v1::Erase { conversation: text(1) }),
+        Request::Accept(v1::Accept { conversation: text(1) }),
+        Request::Decline(v1::Decline { conversation: text(1) }),
         Request::Get(v1::Get { conversation: text(1) }),
         send(1),
     ] {

@@ -4,10 +4,12 @@
 //! store. Effects are in order, and `Append`s of one conversation never overlap.
 
 mod annotate;
+mod approval;
 mod control;
 mod conversation;
 mod cork;
 mod dedupe;
+mod erasing;
 mod home;
 mod line;
 mod marks;
@@ -185,6 +187,16 @@ pub struct Projection {
     pub through: u64,
     /// Afterwards rows below this number may go.
     pub trim_below: Option<u64>,
+    /// All that is left of the conversation goes: it was erased by its last event, whose number is `through`.
+    pub clear: bool,
+}
+
+impl Projection {
+    /// Writes nothing.
+    fn of_nothing(through: u64) -> Self {
+        let (members, overlays, erase, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { members, overlays, erase, marks, record: None, through, trim_below: None, clear: false }
+    }
 }
 
 /// What to do.
@@ -372,7 +384,7 @@ impl Machine {
             Input::Projected { key, result } => self.projected(now, &key, result, out),
             Input::Loaded { key, result } => self.loaded(now, key, result, out),
             Input::Read { ticket, result } => self.read_done(now, *ticket, result, out),
-            Input::Raised(result) => self.raised(now, result),
+            Input::Raised(result) => self.raised(now, result, out),
             Input::HomeLoaded { home, result } => self.home_loaded(now, &home, result, out),
             Input::Told(message) => self.told(now, message, out),
             Input::Decoyed { to, failed } => refuse(to, failed.map_or(Refusal::NOT_FOUND, strangers_refusal), out),

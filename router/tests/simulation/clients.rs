@@ -172,6 +172,15 @@ impl Chooser<'_> {
         if self.rng.chance(if closed { 150 } else { 15 }) {
             return Deed::Ask(key, self.close(closed));
         }
+        // One that is gone never comes back, and few are left to talk in.
+        if self.rng.chance(3) {
+            return Deed::Ask(key, vec![What::Erase; 1 + self.rng.below(2) as usize]);
+        }
+        let direct = place.create.as_ref().is_some_and(|create| create.kind == ConversationKind::Direct);
+        if self.rng.chance(if direct { 60 } else { 3 }) {
+            let answers = [What::Accept, What::Decline, What::Decline];
+            return Deed::Ask(key, vec![self.rng.pick(&answers).clone(); 1 + self.rng.below(2) as usize]);
+        }
         let what = match self.rng.below(100) {
             0..30 => self.send(&key, user, head),
             30..39 => self.annotate(user, head),
@@ -373,7 +382,11 @@ impl Chooser<'_> {
     }
 
     fn home(&mut self) -> HomeAsk {
-        if self.rng.chance(300) { HomeAsk::Watch } else { whole_list() }
+        match self.rng.below(10) {
+            0..3 => HomeAsk::Watch,
+            3..5 => HomeAsk::Unread,
+            _ => whole_list(),
+        }
     }
 
     /// Closes or reopens, mostly what is to be; now and then both at once, or what is so already.

@@ -197,6 +197,7 @@ impl Homes {
                 }
                 Purpose::Newest { to: from }
             }
+            HomeAsk::Unread => Purpose::Unread { to: from },
             HomeAsk::List(ask) => Purpose::Page { to: from, ask: ask.clone() },
         };
         if *lists >= LISTS_PER_HOME_MAX {
@@ -322,15 +323,20 @@ impl Homes {
                 kept.came.extend(conversations);
                 return;
             }
-            (Purpose::Page { to, .. } | Purpose::Newest { to }, End::Failed) => {
+            (Purpose::Page { to, .. } | Purpose::Newest { to } | Purpose::Unread { to }, End::Failed) => {
                 refuse(to, read_refusal(ReadFailed::Unavailable), out);
             }
             (Purpose::Page { to, .. }, End::Page(page)) => succeed(to, reply::Result::Listed(page), out),
+            (Purpose::Unread { to }, End::Unread(sum)) => {
+                let (total, unread, requests) = (sum.messages, sum.conversations, Some(sum.requests));
+                let counts = v1::UnreadCounts { conversations: Vec::new(), total, unread, requests };
+                succeed(to, reply::Result::Unread(counts), out);
+            }
             (Purpose::Newest { to }, End::Newest(conversations)) => {
                 let answer = WatchingAnswer { conversations, total };
                 out.push(Effect::Answer { to, answer: Answer::Watching(Box::new(answer)) });
             }
-            (Purpose::Page { to, .. } | Purpose::Newest { to }, _) => {
+            (Purpose::Page { to, .. } | Purpose::Newest { to } | Purpose::Unread { to }, _) => {
                 refuse(to, Refusal::new(ErrorCode::Internal, "the list came out as another one"), out);
             }
         }

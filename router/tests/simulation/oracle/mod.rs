@@ -4,6 +4,7 @@
 mod annotations;
 mod answers;
 mod finish;
+mod gone;
 pub(crate) mod homes;
 mod marks;
 mod reads;
