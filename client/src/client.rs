@@ -302,6 +302,22 @@ impl Client {
         self.change(Call::Reopen(v1::Reopen { conversation: conversation.to_owned() })).await
     }
 
+    /// A group goes, for all, with everything that was said in it; for its admins. From then on everybody is answered as if it
+    /// had never been, so who asks again after an unknown outcome and is refused as `NOT_FOUND` knows that it is gone.
+    pub async fn erase(&self, conversation: &str) -> Result<v1::Changed, Error> {
+        self.change(Call::Erase(v1::Erase { conversation: conversation.to_owned() })).await
+    }
+
+    /// Wants a direct conversation that somebody else began; so does a message to it. Nothing happens to one that was accepted.
+    pub async fn accept(&self, conversation: &str) -> Result<v1::Changed, Error> {
+        self.change(Call::Accept(v1::Accept { conversation: conversation.to_owned() })).await
+    }
+
+    /// Does not want it: who began it writes to it no more, until it is accepted after all.
+    pub async fn decline(&self, conversation: &str) -> Result<v1::Changed, Error> {
+        self.change(Call::Decline(v1::Decline { conversation: conversation.to_owned() })).await
+    }
+
     /// Gives the conversation another name, avatar or context; what is none stays.
     pub async fn update(
         &self,
@@ -387,7 +403,16 @@ impl Client {
 
     /// How many messages of each of these conversations the user has not read, and of all together; 200 at most.
     pub async fn unread(&self, conversations: &[&str]) -> Result<v1::UnreadCounts, Error> {
-        match self.call(Call::Unread(v1::Unread { conversations: owned(conversations) })).await? {
+        match self.call(Call::Unread(v1::Unread { conversations: owned(conversations), all: false })).await? {
+            reply::Result::Unread(counts) => Ok(counts),
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
+    /// How many messages of all their conversations the user has not read, in how many conversations, and how many requests
+    /// wait for an answer; messages of those are not counted. It is counted anew each time, so it never drifts.
+    pub async fn unread_total(&self) -> Result<v1::UnreadCounts, Error> {
+        match self.call(Call::Unread(v1::Unread { conversations: Vec::new(), all: true })).await? {
             reply::Result::Unread(counts) => Ok(counts),
             _ => Err(Error::BadAnswer),
         }

@@ -18,8 +18,8 @@ pub enum Event {
         /// Who.
         change: v1::MembersChanged,
     },
-    /// Numbered. The conversation's name, avatar or context changed, it was closed or reopened, or a message was pinned or
-    /// unpinned.
+    /// Numbered. The conversation's name, avatar or context changed, it was closed or reopened, accepted or declined, a message
+    /// was pinned or unpinned; or it was erased, which ends its subscription.
     Changed {
         /// Where.
         conversation: String,
@@ -156,7 +156,7 @@ impl Event {
 /// Why a subscription ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
-    /// The user left or was removed; the event that says so went before.
+    /// The user left or was removed, or the conversation was erased; the event that says so went before.
     Removed,
     /// The server refused to go on.
     Refused(Error),

@@ -35,6 +35,8 @@ impl Home {
 pub enum HomeAsk {
     /// A page of conversations. Answered [`Answer::Result`](crate::link::Answer::Result).
     List(Box<ListAsk>),
+    /// How much is unread in all conversations together. Answered [`Answer::Result`](crate::link::Answer::Result).
+    Unread,
     /// A session of this edge wants all conversations: the edge is told of those that come and go. Answered
     /// [`Answer::Watching`](crate::link::Answer::Watching).
     Watch,
@@ -89,8 +91,8 @@ pub struct ListFilter {
     pub kind: Option<v1::ConversationKind>,
     /// In lower case; part of what the conversation is called.
     pub name: Option<String>,
-    /// Closed, or open.
-    pub closed: Option<bool>,
+    /// Open, closed, or a request.
+    pub state: Option<v1::ConversationState>,
     /// Archived ones, or the others. The home sees to this one, for no owner knows it.
     pub archived: bool,
 }
@@ -166,6 +168,8 @@ pub enum SurveyWish {
     /// Nothing, but to know this of the home's user. Answered with the places of direct conversations that took it, once nothing
     /// is under way there any more that did not know of it. What is not in memory takes nothing: it is read when it is loaded.
     Know(BlockNow),
+    /// What is unread in them.
+    Unread,
 }
 
 /// Whether a home's user has blocked another one, as of an event of the home.
@@ -177,6 +181,29 @@ pub struct BlockNow {
     pub at: u64,
     /// Whether they are blocked.
     pub blocked: bool,
+}
+
+/// What is unread in some of a user's conversations.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct UnreadSum {
+    /// Messages; those of requests to the user are none of them.
+    pub messages: u64,
+    /// Conversations with at least one of those.
+    pub conversations: u64,
+    /// Requests to the user that wait for an answer.
+    pub requests: u64,
+}
+
+impl UnreadSum {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            messages: self.messages.saturating_add(other.messages),
+            conversations: self.conversations + other.conversations,
+            requests: self.requests + other.requests,
+        }
+    }
 }
 
 /// An owner's answer. A conversation that the user is no member of is left out.
@@ -194,6 +221,8 @@ pub struct Surveyed {
     pub places: Vec<ListPlace>,
     /// For [`SurveyWish::Listings`].
     pub listings: Vec<(ConversationId, v1::Listing)>,
+    /// For [`SurveyWish::Unread`].
+    pub unread: UnreadSum,
 }
 
 impl RouterMessage {

@@ -4,6 +4,7 @@
 
 pub mod home;
 pub mod link;
+mod live;
 pub mod mailbox;
 pub mod mesh;
 pub mod now;

@@ -12,6 +12,7 @@ use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 
 use crate::home::{Decision, HomeAsk, ListedNow, RouterMessage, WatchingAnswer};
+pub use crate::live::LiveEvent;
 
 /// One edge worker.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -80,13 +81,14 @@ impl Ask {
             }
             Self::History(_) | Self::Subscribe(_) | Self::Unsubscribe | Self::Get => 0,
             Self::Leave | Self::Close | Self::Reopen => 0,
+            Self::Erase | Self::Accept | Self::Decline => 0,
             Self::Annotate(annotate) => size_of::<AnnotateAsk>() + annotate.bytes(),
             Self::Pin { .. } => 0,
             Self::Show | Self::Hide | Self::Typing | Self::TypingEnd => 0,
             Self::Mark(_) | Self::Unread => 0,
             Self::Marks(ask) => ask.after.as_ref().map_or(0, |after| after.as_str().len()),
             Self::Home(HomeAsk::List(list)) => text(&list.filter.name),
-            Self::Home(HomeAsk::Watch | HomeAsk::Unwatch) => 0,
+            Self::Home(HomeAsk::Watch | HomeAsk::Unwatch | HomeAsk::Unread) => 0,
             Self::Home(HomeAsk::Decide(Decision::Block(user) | Decision::Unblock(user))) => user.as_str().len(),
             Self::Home(HomeAsk::Decide(Decision::Archive(_) | Decision::Unarchive(_))) => 0,
             Self::Home(HomeAsk::Blocks(ask)) => ask.after.as_ref().map_or(0, |after| after.as_str().len()),
@@ -143,6 +145,12 @@ pub enum Ask {
     Close,
     /// Answered [`Answer::Result`].
     Reopen,
+    /// The conversation goes, for all. Answered [`Answer::Result`] once nobody is shown it any more.
+    Erase,
+    /// The asker wants the direct conversation that another began. Answered [`Answer::Result`].
+    Accept,
+    /// The asker does not. Answered [`Answer::Result`].
+    Decline,
     /// Changes a message that is there. Answered [`Answer::Result`].
     Annotate(Box<AnnotateAsk>),
     /// Answered [`Answer::Result`].
@@ -458,19 +466,6 @@ impl Refusal {
 
     /// What a stranger gets, equal to what nobody would get: a conversation that does not exist.
     pub const NOT_FOUND: Self = Self::new(ErrorCode::NotFound, "no such conversation");
-}
-
-/// A numbered event on its way to readers.
-#[derive(Clone, Debug)]
-pub struct LiveEvent {
-    /// Which conversation.
-    pub key: ConversationKey,
-    /// Its number.
-    pub seq: u64,
-    /// The encoded `v1::ServerFrame`, shared by every edge and socket.
-    pub frame: Bytes,
-    /// Users who may read nothing after this event. Empty for all but membership events.
-    pub removed: Vec<UserId>,
 }
 
 /// Who types in a conversation, as its owner tells an edge.

@@ -215,7 +215,7 @@ impl RouterLink for MeshRouter {
             let waiting = hub.deliveries.bytes() + self.outgoing_bytes[to];
             // Who is put out by an event is known from it alone: a mark in its place would leave them reading. It goes,
             // behind the mark for what gave way before it.
-            if waiting > EVENT_BYTES_WAITING_MAX && event.removed.is_empty() {
+            if waiting > EVENT_BYTES_WAITING_MAX && !event.puts_out_any() {
                 self.marks[to].insert(event.key.clone(), event.seq);
                 return;
             }

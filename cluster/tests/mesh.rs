@@ -31,7 +31,7 @@ fn key() -> ConversationKey {
 
 fn event(seq: u64, frame: &Bytes, removed: &[&str]) -> Delivery {
     let removed = removed.iter().map(|user| UserId::new(user).expect("a valid id")).collect();
-    Delivery::Event(LiveEvent { key: key(), seq, frame: frame.clone(), removed })
+    Delivery::Event(LiveEvent { key: key(), seq, frame: frame.clone(), removed, last: false })
 }
 
 /// Kinds and numbers of what the edge receives, and who is put out by it.

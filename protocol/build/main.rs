@@ -71,6 +71,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "ConversationChanged.closed",
         "ConversationChanged.pinned",
         "ConversationChanged.unpinned",
+        "ConversationChanged.erased",
+        "ConversationChanged.accepted",
+        "Conversation.request",
+        "UnreadCounts.requests",
         "Hello.subscribe",
         "Mark.read",
         "Mark.delivered",
@@ -107,7 +111,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "MemberMarks.passed_earlier",
         "Conversation.archived",
         "Conversation.blocked",
+        "Conversation.declined",
         "List.archived",
+        "Unread.all",
     ] {
         let skipped = "#[serde(skip_serializing_if = \"std::ops::Not::not\")]";
         config.field_attribute(format!("switchyard.v1.{field}"), skipped);
@@ -124,6 +130,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("Demote.role", "optional_role"),
         ("List.kind", "optional_kind"),
         ("List.state", "optional_state"),
+        ("Conversation.request", "optional_side"),
     ] {
         config.field_attribute(format!("switchyard.v1.{field}"), format!("#[serde(with = \"crate::json::{with}\")]"));
     }

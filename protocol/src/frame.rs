@@ -25,6 +25,9 @@
 //! | `reopen` | 25 | `changed` | read-only no more |
 //! | `archive` | 26 | `done` | the asker's own list leaves a conversation out |
 //! | `unarchive` | 27 | `done` | it does so no more |
+//! | `erase` | 28 | `changed` | a group goes, for all, with everything in it |
+//! | `accept` | 29 | `changed` | a direct conversation that another began is wanted |
+//! | `decline` | 30 | `changed` | it is not: who began it writes to it no more |
 //! | `block` | 31 | `done` | a user cannot write to the asker, nor the asker to them |
 //! | `unblock` | 32 | `done` | they can again |
 //! | `mark` | 33 | `marked` | up to which number the asker has read and received |
@@ -37,7 +40,7 @@
 //! |---|--:|---|---|
 //! | `message` | 3 | yes | a message was stored |
 //! | `members` | 4 | yes | members came, went or got another role |
-//! | `change` (JSON `conversation`) | 5 | yes | name, avatar or context changed; closed or reopened |
+//! | `change` (JSON `conversation`) | 5 | yes | name, avatar or context changed; closed or reopened; accepted or declined; erased |
 //! | `head` | 6 | no | events up to `head` exist that were not sent: resume |
 //! | `gap` | 7 | no | what lies before `first_available` is no longer kept |
 //! | `drain` | 8 | no | the server is going away |
@@ -81,8 +84,7 @@ impl Form {
 }
 
 /// Requests that have a number and a name, but are not answered by this version.
-pub const RESERVED_REQUESTS: [(u32, &str); 5] =
-    [(28, "erase"), (29, "accept"), (30, "decline"), (35, "watch"), (36, "unwatch")];
+pub const RESERVED_REQUESTS: [(u32, &str); 2] = [(35, "watch"), (36, "unwatch")];
 
 /// Fields of `send` that have a number and a name, but no meaning in this version. Unknown fields are skipped; one of these
 /// would be acknowledged and lost.
@@ -223,6 +225,9 @@ pub fn request_name(request: &Request) -> &'static str {
         Request::Demote(_) => "demote",
         Request::Close(_) => "close",
         Request::Reopen(_) => "reopen",
+        Request::Erase(_) => "erase",
+        Request::Accept(_) => "accept",
+        Request::Decline(_) => "decline",
         Request::Open(_) => "open",
         Request::List(_) => "list",
         Request::Typing(_) => "typing",

@@ -62,6 +62,7 @@ impl ReplyKind {
             Request::Members(_) => Self::Members,
             Request::Add(_) | Request::Remove(_) | Request::Leave(_) | Request::Update(_) => Self::Changed,
             Request::Promote(_) | Request::Demote(_) | Request::Close(_) | Request::Reopen(_) => Self::Changed,
+            Request::Erase(_) | Request::Accept(_) | Request::Decline(_) => Self::Changed,
             Request::Renew(_) => Self::Renewed,
             Request::Ping(_) => Self::Pong,
             Request::Open(_) => Self::Opened,
@@ -187,6 +188,9 @@ pub(crate) fn decode_client(text: &str) -> Result<(u64, Request), DecodeError> {
         "demote" => serde_json::from_str(body).map(Request::Demote),
         "close" => serde_json::from_str(body).map(Request::Close),
         "reopen" => serde_json::from_str(body).map(Request::Reopen),
+        "erase" => serde_json::from_str(body).map(Request::Erase),
+        "accept" => serde_json::from_str(body).map(Request::Accept),
+        "decline" => serde_json::from_str(body).map(Request::Decline),
         "open" => serde_json::from_str(body).map(Request::Open),
         "list" => serde_json::from_str(body).map(Request::List),
         "typing" => serde_json::from_str(body).map(Request::Typing),
@@ -260,6 +264,9 @@ impl Serialize for ClientFrame {
                 Request::Demote(body) => map.serialize_entry(name, body)?,
                 Request::Close(body) => map.serialize_entry(name, body)?,
                 Request::Reopen(body) => map.serialize_entry(name, body)?,
+                Request::Erase(body) => map.serialize_entry(name, body)?,
+                Request::Accept(body) => map.serialize_entry(name, body)?,
+                Request::Decline(body) => map.serialize_entry(name, body)?,
                 Request::Open(body) => map.serialize_entry(name, body)?,
                 Request::List(body) => map.serialize_entry(name, body)?,
                 Request::Typing(body) => map.serialize_entry(name, body)?,
@@ -552,6 +559,12 @@ named_enum!(role, crate::v1::Role, {
 named_enum!(conversation_state, crate::v1::ConversationState, {
     "open" = crate::v1::ConversationState::Open,
     "closed" = crate::v1::ConversationState::Closed,
+    "pending" = crate::v1::ConversationState::Pending,
+    "declined" = crate::v1::ConversationState::Declined,
+});
+named_enum!(request_side, crate::v1::RequestSide, {
+    "to_me" = crate::v1::RequestSide::ToMe,
+    "by_me" = crate::v1::RequestSide::ByMe,
 });
 
 /// The same for a field that may be left out.
@@ -578,3 +591,4 @@ macro_rules! optional_enum {
 optional_enum!(optional_role, "super::role");
 optional_enum!(optional_kind, "super::conversation_kind");
 optional_enum!(optional_state, "super::conversation_state");
+optional_enum!(optional_side, "super::request_side");

@@ -89,6 +89,9 @@ fn request() -> impl Strategy<Value = Request> {
         })),
         text().prop_map(|conversation| Request::Close(v1::Close { conversation })),
         text().prop_map(|conversation| Request::Reopen(v1::Reopen { conversation })),
+        text().prop_map(|conversation| Request::Erase(v1::Erase { conversation })),
+        text().prop_map(|conversation| Request::Accept(v1::Accept { conversation })),
+        text().prop_map(|conversation| Request::Decline(v1::Decline { conversation })),
         texts().prop_map(|conversations| Request::Open(v1::Open { conversations })),
         (text(), any::<bool>()).prop_map(|(conversation, on)| Request::Typing(v1::Typing { conversation, on })),
         (text(), int(), option::of(text()), text(), texts()).prop_map(|(conversation, seq, id, text, mentions)| {
@@ -106,11 +109,11 @@ fn request() -> impl Strategy<Value = Request> {
         (text(), option::of(int()), option::of(int()), option::of(text())).prop_map(
             |(conversation, read, delivered, id)| Request::Mark(v1::Mark { conversation, read, delivered, id })
         ),
-        texts().prop_map(|conversations| Request::Unread(v1::Unread { conversations })),
+        (texts(), any::<bool>()).prop_map(|(conversations, all)| Request::Unread(v1::Unread { conversations, all })),
         (text(), option::of(int()), option::of(text()), option::of(text()), 0..50u32).prop_map(
             |(conversation, seq, id, after, limit)| Request::Marks(v1::Marks { conversation, seq, id, after, limit })
         ),
-        (0..500u32, option::of(text()), option::of(0..2i32), option::of(text()), option::of(0..2i32), any::<bool>())
+        (0..500u32, option::of(text()), option::of(0..2i32), option::of(text()), option::of(0..4i32), any::<bool>())
             .prop_map(|(limit, cursor, kind, name, state, archived)| Request::List(v1::List {
                 limit,
                 cursor,
@@ -215,9 +218,11 @@ fn event() -> impl Strategy<Value = v1::Event> {
         (text(), text(), text(), any::<bool>(), int(), int()).prop_map(|(id, user, emoji, removed, count, time_ms)| {
             Body::Reacted(v1::Reacted { id, user, emoji, removed, count, time_ms })
         }),
-        (option::of(text()), option::of(text()), text()).prop_map(|(pinned, unpinned, by)| {
-            Body::Change(v1::ConversationChanged { pinned, unpinned, by, ..Default::default() })
-        }),
+        (option::of(text()), option::of(text()), text(), option::of(any::<bool>()), option::of(any::<bool>()))
+            .prop_map(|(pinned, unpinned, by, erased, accepted)| {
+                let change = v1::ConversationChanged { pinned, unpinned, by, erased, ..Default::default() };
+                Body::Change(v1::ConversationChanged { accepted, ..change })
+            }),
         (vec(member(), 0..3), texts(), vec(member(), 0..2), text(), int()).prop_map(
             |(added, removed, promoted, by, time_ms)| Body::Members(v1::MembersChanged {
                 added,
@@ -265,13 +270,13 @@ fn conversation() -> impl Strategy<Value = v1::Conversation> {
     (
         (text(), 0..2i32, option::of(text()), option::of(text()), option::of(text())),
         (int(), int(), int(), 0..3i32, int(), any::<bool>(), texts()),
-        (int(), int(), any::<bool>(), any::<bool>()),
+        (int(), int(), any::<bool>(), any::<bool>(), option::of(0..2i32), any::<bool>()),
     )
         .prop_map(
             |(
                 (id, kind, name, avatar, context),
                 (head, first_available, member_count, role, created_ms, closed, pins),
-                (unread, read, archived, blocked),
+                (unread, read, archived, blocked, request, declined),
             )| {
                 v1::Conversation {
                     id,
@@ -290,6 +295,8 @@ fn conversation() -> impl Strategy<Value = v1::Conversation> {
                     read,
                     archived,
                     blocked,
+                    request,
+                    declined,
                 }
             },
         )
@@ -379,9 +386,9 @@ fn reply() -> impl Strategy<Value = (ReplyKind, R)> {
             ReplyKind::Marked,
             R::Marked(v1::Marked { conversation, marks: Some(marks), unread })
         )),
-        (vec(unread(), 0..3), int()).prop_map(|(conversations, total)| (
+        (vec(unread(), 0..3), int(), int(), option::of(int())).prop_map(|(conversations, total, unread, requests)| (
             ReplyKind::Unread,
-            R::Unread(v1::UnreadCounts { conversations, total })
+            R::Unread(v1::UnreadCounts { conversations, total, unread, requests })
         )),
         (vec(marks(), 0..3), any::<bool>())
             .prop_map(|(marks, more)| (ReplyKind::Marks, R::Marks(v1::MarkPage { marks, more }))),
@@ -485,16 +492,16 @@ proptest! {
 #[test]
 fn an_unknown_request_is_named() {
     for (text, said) in [
-        (r#"{"id":7,"erase":{}}"#, "'erase' is not answered"),
+        (r#"{"id":7,"block":{}}"#, "'block' is not answered"),
         (r#"{"id":7,"frobnicate":{}}"#, "unknown request 'frobnicate'"),
         (r#"{"id":7}"#, "needs a request"),
     ] {
         let error = frame::decode_client_json(text).expect_err("not a request");
         assert!(error.id == 7 && error.message.contains(said), "{error:?}");
     }
-    let erase = [0x08, 7, 0xe2, 0x01, 0];
-    let error = frame::decode_client_proto(&erase).expect_err("not a request");
-    assert!(error.id == 7 && error.message.contains("'erase'"), "{error:?}");
+    let block = [0x08, 7, 0xfa, 0x01, 0];
+    let error = frame::decode_client_proto(&block).expect_err("not a request");
+    assert!(error.id == 7 && error.message.contains("'block'"), "{error:?}");
 }
 
 #[test]

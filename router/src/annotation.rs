@@ -61,10 +61,8 @@ impl AnnotationEvent {
             RowKind::Edit => stored::decode(body).map(Self::Edit),
             RowKind::Delete => stored::decode(body).map(Self::Delete),
             RowKind::React => stored::decode(body).map(Self::React),
-            RowKind::Founding | RowKind::Members | RowKind::Change | RowKind::Message | RowKind::RichMessage => {
-                return None;
-            }
-            RowKind::Home => return None,
+            RowKind::Founding | RowKind::Members | RowKind::Change | RowKind::Erase => return None,
+            RowKind::Message | RowKind::RichMessage | RowKind::Home => return None,
         };
         Some(event.ok_or(()))
     }
@@ -219,8 +217,8 @@ pub(crate) fn blank(kind: RowKind, body: &Bytes) -> Option<Bytes> {
             let edit: EditEvent = stored::decode(body)?;
             Some(stored::encode(&EditEvent { target: edit.target, ..EditEvent::default() }))
         }
-        RowKind::Founding | RowKind::Members | RowKind::Change | RowKind::Delete | RowKind::React => None,
-        RowKind::Home => None,
+        RowKind::Founding | RowKind::Members | RowKind::Change | RowKind::Erase => None,
+        RowKind::Delete | RowKind::React | RowKind::Home => None,
     }
 }
 

@@ -13,6 +13,8 @@ pub struct RouterConfig {
     pub retention: Retention,
     /// Whether plain members may add others to a group.
     pub members_add: bool,
+    /// Whether a direct conversation is a request to the other one until they accept it.
+    pub requests: bool,
     /// After how long without an outcome a request is answered `UNKNOWN_OUTCOME`.
     pub unknown_after: Duration,
     /// Threads that read the store.
@@ -25,6 +27,7 @@ impl Default for RouterConfig {
             idle_after: Duration::from_secs(120),
             retention: Retention::default(),
             members_add: false,
+            requests: true,
             unknown_after: Duration::from_secs(8),
             readers: 2,
         }

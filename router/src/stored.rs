@@ -14,7 +14,7 @@ pub(crate) enum RowKind {
     Founding = 1,
     /// Members came, went or got another role.
     Members = 2,
-    /// Name, avatar or context changed, it was closed or reopened, or a message was pinned or unpinned.
+    /// Name, avatar or context changed, it was closed or reopened, accepted or declined, or a message was pinned or unpinned.
     Change = 3,
     /// A message got another text.
     Edit = 4,
@@ -22,6 +22,8 @@ pub(crate) enum RowKind {
     Delete = 5,
     /// A user gave a message an emoji, or took it away.
     React = 6,
+    /// The conversation was erased for all: its last event.
+    Erase = 7,
     /// A message whose body is its text; its kind is this number plus that of `v1::MessageKind`.
     Message = 16,
     /// A message whose body is a [`RichBody`]; its kind likewise.
@@ -59,6 +61,7 @@ impl RowKind {
             4 => plain(Self::Edit),
             5 => plain(Self::Delete),
             6 => plain(Self::React),
+            7 => plain(Self::Erase),
             n if (16..16 + MESSAGE_KINDS).contains(&n) => message(Self::Message),
             n if (32..32 + MESSAGE_KINDS).contains(&n) => message(Self::RichMessage),
             _ => None,
@@ -93,6 +96,9 @@ pub(crate) struct Founding {
     pub(crate) avatar: Option<String>,
     #[prost(string, optional, tag = "5")]
     pub(crate) context: Option<String>,
+    /// A direct conversation that the row's sender asks the other one for.
+    #[prost(bool, tag = "6")]
+    pub(crate) requested: bool,
 }
 
 /// Body of [`RowKind::Members`].
@@ -129,6 +135,17 @@ pub(crate) struct ChangeEvent {
     pub(crate) pinned: Option<u64>,
     #[prost(uint64, optional, tag = "6")]
     pub(crate) unpinned: Option<u64>,
+    /// Whether the request that it was is accepted, or declined.
+    #[prost(bool, optional, tag = "7")]
+    pub(crate) accepted: Option<bool>,
+}
+
+/// Body of [`RowKind::Erase`].
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct EraseEvent {
+    /// Something of the conversation may be left. Once nothing is, the row is written over without this.
+    #[prost(bool, tag = "1")]
+    pub(crate) left: bool,
 }
 
 /// Body of [`RowKind::RichMessage`].
@@ -172,6 +189,26 @@ pub(crate) struct ConversationRecord {
     /// The marks that follow from the log up to it are stored. An older version wrote none.
     #[prost(bool, tag = "10")]
     pub(crate) marked: bool,
+    /// It was erased. Whether something is left of it, its last row says.
+    #[prost(bool, tag = "12")]
+    pub(crate) erased: bool,
+    #[prost(enumeration = "StoredApproval", tag = "13")]
+    pub(crate) approval: i32,
+    /// Who asked for it, if it was a request.
+    #[prost(string, optional, tag = "14")]
+    pub(crate) requested_by: Option<String>,
+}
+
+/// How a direct conversation stands that one of the two began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum StoredApproval {
+    /// Both want it, or it was never a request.
+    Open = 0,
+    /// The other one has not answered.
+    Pending = 1,
+    /// The other one does not want it.
+    Declined = 2,
 }
 
 /// The projection of a member.
@@ -235,7 +272,7 @@ mod tests {
             assert_eq!(RowKind::parse(RowKind::of_message(kind, false)), Some((RowKind::Message, kind)));
             assert_eq!(RowKind::parse(RowKind::of_message(kind, true)), Some((RowKind::RichMessage, kind)));
         }
-        for unknown in [0, 7, 15, 22, 31, 38, 48] {
+        for unknown in [0, 8, 15, 22, 31, 38, 48] {
             assert_eq!(RowKind::parse(unknown), None);
         }
     }

@@ -64,6 +64,7 @@ pub fn event(key: &ConversationKey, seq: Seq, row: &Row) -> Result<v1::Event, Re
             let event = MembersEvent { added: founding.members, ..MembersEvent::default() };
             Some(Body::Members(members_changed(event, row.sender(), row.time_ms)))
         }
+        Some((RowKind::Erase, _)) => Some(Body::Change(erased(row.sender(), row.time_ms))),
         Some((kind @ (RowKind::Edit | RowKind::Delete | RowKind::React), _)) => {
             let event =
                 AnnotationEvent::decode(kind, &row.body).and_then(Result::ok).ok_or_else(|| damaged(key, seq))?;
@@ -97,10 +98,16 @@ pub(crate) fn members_changed(event: MembersEvent, by: &str, time_ms: u64) -> v1
 
 /// A change of the conversation itself as clients see it.
 pub(crate) fn changed(key: &ConversationKey, event: ChangeEvent, by: &str, time_ms: u64) -> v1::ConversationChanged {
-    let ChangeEvent { name, avatar, context, closed, pinned, unpinned } = event;
+    let ChangeEvent { name, avatar, context, closed, pinned, unpinned, accepted } = event;
     let id = |seq: Option<Seq>| seq.map(|seq| message_id(key, seq));
     let (pinned, unpinned) = (id(pinned), id(unpinned));
-    v1::ConversationChanged { name, avatar, by: by.to_owned(), time_ms, context, closed, pinned, unpinned }
+    let by = by.to_owned();
+    v1::ConversationChanged { name, avatar, by, time_ms, context, closed, pinned, unpinned, erased: None, accepted }
+}
+
+/// A conversation's last event as clients see it.
+pub(crate) fn erased(by: &str, time_ms: u64) -> v1::ConversationChanged {
+    v1::ConversationChanged { erased: Some(true), by: by.to_owned(), time_ms, ..v1::ConversationChanged::default() }
 }
 
 /// A change of an earlier message as clients see it. Of an edited message only its number is known here.

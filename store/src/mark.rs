@@ -56,4 +56,11 @@ pub trait Marks: Send + Sync + 'static {
     /// lower than before it.
     /// *Repetition:* harmless.
     fn raise<'a>(&'a self, marks: &'a [Mark]) -> BoxFuture<'a, Result<(), ProjectionError>>;
+
+    /// All marks of a conversation go, for good: whoever had one never has one of that kind there again.
+    ///
+    /// *Durability:* with a [`barrier`](crate::Log::barrier) that began after the answer. After an error or a crash before it any
+    /// of them may be there.
+    /// *Repetition:* harmless.
+    fn forget<'a>(&'a self, key: &'a ConversationKey) -> BoxFuture<'a, Result<(), ProjectionError>>;
 }

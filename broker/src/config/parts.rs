@@ -11,7 +11,7 @@ use switchyard_router::config::{Retention, RetentionRule, RouterConfig};
 use switchyard_store::embedded::Options;
 
 use super::problem::Problems;
-use super::sections::RetentionLimits;
+use super::sections::{RetentionLimits, Switch};
 use super::settings::Settings;
 
 impl Settings {
@@ -59,6 +59,7 @@ impl Settings {
                 group: rule(&self.config.retention.group),
             },
             members_add: conversations.members_add,
+            requests: conversations.requests == Switch::On,
             unknown_after: conversations.unknown_after.0,
             ..RouterConfig::default()
         }

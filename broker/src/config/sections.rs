@@ -281,14 +281,26 @@ pub struct Conversations {
     pub idle_after: Span,
     /// Whether plain members may add others to a group.
     pub members_add: bool,
+    /// Whether a direct conversation is a request until the other one accepts it.
+    pub requests: Switch,
     /// A request without an outcome for so long is answered `UNKNOWN_OUTCOME`.
     pub unknown_after: Span,
 }
 
 impl Default for Conversations {
     fn default() -> Self {
-        Self { idle_after: Span::secs(120), members_add: false, unknown_after: Span::secs(8) }
+        Self { idle_after: Span::secs(120), members_add: false, requests: Switch::On, unknown_after: Span::secs(8) }
     }
+}
+
+/// Whether something is done.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
 }
 
 /// `[dev]`: what only serves for trying things out.

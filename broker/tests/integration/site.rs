@@ -66,6 +66,11 @@ impl Site {
         Self::start(&Setup { env, ..Setup::default() })
     }
 
+    /// In development mode, and direct conversations are open at once.
+    pub(crate) fn without_requests() -> Self {
+        Self::with_env(&[("SWITCHYARD__CONVERSATIONS__REQUESTS", "off")])
+    }
+
     /// As it is described.
     pub(crate) fn start(setup: &Setup<'_>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");

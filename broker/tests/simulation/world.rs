@@ -247,7 +247,11 @@ impl World {
                 self.call(device, Call::List(v1::List { limit: 100, ..v1::List::default() }), None);
                 for name in if self.resting { self.places.clone() } else { Vec::new() } {
                     if self.oracle.is_member(&self.devices[device].user, &name) {
-                        self.call(device, Call::Unread(v1::Unread { conversations: vec![name.clone()] }), None);
+                        self.call(
+                            device,
+                            Call::Unread(v1::Unread { conversations: vec![name.clone()], all: false }),
+                            None,
+                        );
                         let history = v1::History { conversation: name, limit: 200, ..v1::History::default() };
                         self.call(device, Call::History(history), None);
                     }

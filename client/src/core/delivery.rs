@@ -80,6 +80,8 @@ impl Core {
         let me = self.identity.as_ref().map(|(user, _)| user);
         let removed = match &event.body {
             Some(Body::Members(change)) => last && me.is_some_and(|me| change.removed.contains(me)),
+            // Nothing follows that.
+            Some(Body::Change(change)) => change.erased == Some(true),
             _ => false,
         };
         self.room -= 1;

@@ -35,6 +35,9 @@ pub enum Call {
     Demote(v1::Demote),
     Close(v1::Close),
     Reopen(v1::Reopen),
+    Erase(v1::Erase),
+    Accept(v1::Accept),
+    Decline(v1::Decline),
     Edit(v1::Edit),
     Delete(v1::Delete),
     React(v1::React),
@@ -75,6 +78,9 @@ impl Call {
             Self::Demote(body) => Request::Demote(body),
             Self::Close(body) => Request::Close(body),
             Self::Reopen(body) => Request::Reopen(body),
+            Self::Erase(body) => Request::Erase(body),
+            Self::Accept(body) => Request::Accept(body),
+            Self::Decline(body) => Request::Decline(body),
             Self::Edit(body) => Request::Edit(body),
             Self::Delete(body) => Request::Delete(body),
             Self::React(body) => Request::React(body),
@@ -96,6 +102,8 @@ impl Call {
             Self::Add(_) | Self::Remove(_) | Self::Leave(_) | Self::Update(_) => Repeat::Counts,
             // Whoever undid it meanwhile would see it undone again.
             Self::Promote(_) | Self::Demote(_) | Self::Close(_) | Self::Reopen(_) => Repeat::Counts,
+            // A second time finds nothing; and who accepted meanwhile would have declined.
+            Self::Erase(_) | Self::Accept(_) | Self::Decline(_) => Repeat::Counts,
             Self::Edit(_) | Self::React(_) | Self::Pin(_) => Repeat::Counts,
             // Whoever undid it on another device would see it undone again.
             Self::Archive(_) | Self::Unarchive(_) | Self::Block(_) | Self::Unblock(_) => Repeat::Counts,
@@ -129,6 +137,9 @@ impl Call {
             | Self::Demote(_)
             | Self::Close(_)
             | Self::Reopen(_)
+            | Self::Erase(_)
+            | Self::Accept(_)
+            | Self::Decline(_)
             | Self::Edit(_)
             | Self::Delete(_)
             | Self::React(_)

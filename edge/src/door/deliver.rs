@@ -98,7 +98,7 @@ impl<L: EdgeLink> Door<L> {
             let Some((frame, bytes)) = forms.get(open.session.form(), &mut self.outbox) else { continue };
             let tight = connection.queue.bytes() + bytes > queue_bytes_max || connection.queue.is_behind();
             // Who is put out by it hears that in any case: nobody else would tell.
-            let about = !event.removed.is_empty() && open.session.user().is_some_and(|it| event.removed.contains(it));
+            let about = event.puts_out_any() && open.session.user().is_some_and(|user| event.puts_out(user));
             if tight && !about {
                 let conversation = event.key.conversation;
                 let tally = &mut self.metrics.tally;
@@ -115,7 +115,7 @@ impl<L: EdgeLink> Door<L> {
             }
             self.metrics.tally.delivered += 1;
         }
-        if !event.removed.is_empty() {
+        if event.puts_out_any() {
             self.put_out(event);
         }
     }
@@ -127,7 +127,7 @@ impl<L: EdgeLink> Door<L> {
         for reader in readers.iter() {
             let Some(connection) = self.connections.get_mut(reader.slot as usize) else { continue };
             let Stage::Open(open) = &mut connection.stage else { continue };
-            if open.session.user().is_some_and(|user| event.removed.contains(user)) {
+            if open.session.user().is_some_and(|user| event.puts_out(user)) {
                 open.session.forget(event.key.conversation);
                 gone.push(reader.slot);
             }

@@ -217,7 +217,7 @@ pub(super) fn list(list: &v1::List, tenant: &TenantId, asker: &UserId) -> Checke
     let filter = ListFilter {
         kind: kind.map_err(|_| bad("unknown kind of conversation"))?,
         name: name(list.name.clone())?.map(|name| name.to_lowercase()),
-        closed: state.map_err(|_| bad("unknown state"))?.map(|state| state == v1::ConversationState::Closed),
+        state: state.map_err(|_| bad("unknown state"))?,
         archived: list.archived,
     };
     let number = list_number(&filter);
@@ -235,8 +235,8 @@ pub(super) fn list(list: &v1::List, tenant: &TenantId, asker: &UserId) -> Checke
 
 /// What tells one list from another that is narrowed in another way.
 fn list_number(filter: &ListFilter) -> u64 {
-    let ListFilter { kind, name, closed, archived } = filter;
-    Cursor::list_number(&format!("{kind:?} {closed:?} {archived} {name:?}"))
+    let ListFilter { kind, name, state, archived } = filter;
+    Cursor::list_number(&format!("{kind:?} {state:?} {archived} {name:?}"))
 }
 
 /// A page of members.

@@ -32,6 +32,7 @@ pub(super) fn of(request: &Request) -> u64 {
         Request::Add(add) => names(add.members.len()),
         Request::Resume(resume) => names(resume.positions.len()),
         Request::Subscribe(v1::Subscribe { all: true, .. }) | Request::List(_) => LIST_UNITS,
+        Request::Unread(v1::Unread { all: true, .. }) => LIST_UNITS,
         Request::Subscribe(subscribe) => names(subscribe.conversations.len()),
         Request::Unsubscribe(unsubscribe) => names(unsubscribe.conversations.len()),
         Request::Unread(unread) => names(unread.conversations.len()),
@@ -52,6 +53,7 @@ pub fn change_units(ask: &Ask) -> Option<u32> {
         Ask::Add(members) => Some(units(members.len())),
         Ask::Home(HomeAsk::Decide(_)) => Some(1),
         Ask::Remove(_) | Ask::Leave | Ask::Update(_) => Some(CHANGE_UNITS),
+        Ask::Erase | Ask::Accept | Ask::Decline => Some(CHANGE_UNITS),
         Ask::Promote { .. } | Ask::Demote { .. } | Ask::Close | Ask::Reopen | Ask::Pin { .. } => Some(CHANGE_UNITS),
         _ => None,
     }

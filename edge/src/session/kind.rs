@@ -28,6 +28,9 @@ pub enum RequestKind {
     Demote,
     Close,
     Reopen,
+    Erase,
+    Accept,
+    Decline,
     Open,
     Typing,
     Edit,
@@ -47,7 +50,7 @@ pub enum RequestKind {
 
 impl RequestKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 38] = [
         Self::Unreadable,
         Self::Hello,
         Self::Resume,
@@ -68,6 +71,9 @@ impl RequestKind {
         Self::Demote,
         Self::Close,
         Self::Reopen,
+        Self::Erase,
+        Self::Accept,
+        Self::Decline,
         Self::Open,
         Self::Typing,
         Self::Edit,
@@ -107,6 +113,9 @@ impl RequestKind {
             Request::Demote(_) => Self::Demote,
             Request::Close(_) => Self::Close,
             Request::Reopen(_) => Self::Reopen,
+            Request::Erase(_) => Self::Erase,
+            Request::Accept(_) => Self::Accept,
+            Request::Decline(_) => Self::Decline,
             Request::Open(_) => Self::Open,
             Request::Typing(_) => Self::Typing,
             Request::Edit(_) => Self::Edit,
@@ -148,6 +157,9 @@ impl RequestKind {
             Self::Demote => "demote",
             Self::Close => "close",
             Self::Reopen => "reopen",
+            Self::Erase => "erase",
+            Self::Accept => "accept",
+            Self::Decline => "decline",
             Self::Open => "open",
             Self::Typing => "typing",
             Self::Edit => "edit",
@@ -179,6 +191,9 @@ impl RequestKind {
                 | Self::Demote
                 | Self::Close
                 | Self::Reopen
+                | Self::Erase
+                | Self::Accept
+                | Self::Decline
                 | Self::Pin
                 | Self::Archive
                 | Self::Unarchive

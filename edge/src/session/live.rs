@@ -32,6 +32,9 @@ pub(super) const GET: Ask = Ask::Get;
 pub(super) const LEAVE: Ask = Ask::Leave;
 pub(super) const CLOSE: Ask = Ask::Close;
 pub(super) const REOPEN: Ask = Ask::Reopen;
+pub(super) const ERASE: Ask = Ask::Erase;
+pub(super) const ACCEPT: Ask = Ask::Accept;
+pub(super) const DECLINE: Ask = Ask::Decline;
 
 /// When a client whose own requests are too many is told to come again: about a round trip later.
 const RETRY_IN_FLIGHT_MS: u64 = 50;

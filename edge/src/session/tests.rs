@@ -518,6 +518,9 @@ fn roles_are_named_or_follow_from_the_request() {
         Request::Demote(v1::Demote { conversation: nowhere(), member: "bob".to_owned(), role: None }),
         Request::Close(v1::Close { conversation: nowhere() }),
         Request::Reopen(v1::Reopen { conversation: nowhere() }),
+        Request::Erase(v1::Erase { conversation: nowhere() }),
+        Request::Accept(v1::Accept { conversation: nowhere() }),
+        Request::Decline(v1::Decline { conversation: nowhere() }),
     ] {
         assert_eq!(code(&desk.say(unknown)), "NOT_FOUND");
     }
@@ -542,6 +545,9 @@ fn every_change_of_a_conversation_counts_as_one() {
         Request::Archive(v1::Archive { conversation: text(1) }),
         Request::Unarchive(v1::Unarchive { conversation: text(1) }),
         Request::Blocks(v1::Blocks::default()),
+        Request::Erase(v1::Erase { conversation: text(1) }),
+        Request::Accept(v1::Accept { conversation: text(1) }),
+        Request::Decline(v1::Decline { conversation: text(1) }),
         Request::Get(v1::Get { conversation: text(1) }),
         send(1),
     ] {

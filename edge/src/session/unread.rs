@@ -1,6 +1,9 @@
-//! How much a user has not read: asked of the owner of each conversation that is named, and added up.
+//! How much a user has not read: asked of the owner of each conversation that is named, and added up; of all of them, asked of
+//! the user's home.
 
+use switchyard_cluster::home::HomeAsk;
 use switchyard_cluster::link::{Answer, Ask};
+use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::limits::POSITIONS_MAX;
 use switchyard_protocol::v1::{self, reply::Result as Reply};
 
@@ -15,6 +18,14 @@ impl Live {
     /// Counts what is unread in these conversations.
     pub(super) fn unread(&mut self, id: u64, unread: &v1::Unread, cx: &mut Context<'_>) {
         let kind = RequestKind::Unread;
+        if unread.all {
+            let home = ConversationKey::home(&self.tenant, &self.user).conversation;
+            let checked = match unread.conversations.is_empty() {
+                true => Ok((home, Ask::Home(HomeAsk::Unread))),
+                false => Err(bad("what is unread in all, or in those that are named")),
+            };
+            return self.ask_checked(id, kind, checked, cx);
+        }
         if unread.conversations.len() > POSITIONS_MAX {
             return cx.refuse(id, kind, &bad("too many conversations in one request"));
         }
@@ -48,5 +59,6 @@ pub(super) fn take(gathering: &mut Gathering, part: u16, answer: Answer) -> bool
 /// The reply, once all owners have answered.
 pub(super) fn sum(conversations: Vec<v1::UnreadConversation>) -> v1::UnreadCounts {
     let total = conversations.iter().map(|one| one.unread).sum();
-    v1::UnreadCounts { conversations, total }
+    let unread = conversations.iter().filter(|one| one.unread > 0).count() as u64;
+    v1::UnreadCounts { conversations, total, unread, requests: None }
 }

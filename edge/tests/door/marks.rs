@@ -60,7 +60,9 @@ fn what_is_unread_is_added_up_in_the_order_asked() {
     let (one, two) = (alice.group(&["bob"]), alice.group(&["eve"]));
     let nowhere = ConversationId::from_bytes([9; 16]).to_string();
     let conversations = vec![two.clone(), nowhere.clone(), "no id".to_owned(), one.clone()];
-    let Reply::Unread(counts) = alice.ask(Request::Unread(v1::Unread { conversations })) else { panic!("not counted") };
+    let Reply::Unread(counts) = alice.ask(Request::Unread(v1::Unread { conversations, all: false })) else {
+        panic!("not counted")
+    };
     let listed = counts.conversations.iter().map(|it| (&*it.conversation, it.unread, it.error.is_some()));
     let expected = [(&*two, 2, false), (&*nowhere, 0, true), ("no id", 0, true), (&*one, 2, false)];
     assert_eq!(listed.collect::<Vec<_>>(), expected);

@@ -173,7 +173,7 @@ impl Owner {
             Ask::Unread => {
                 let conversation = key.conversation.to_string();
                 let one = v1::UnreadConversation { conversation, unread: 2, read: 1, error: None };
-                let counts = v1::UnreadCounts { conversations: vec![one], total: 2 };
+                let counts = v1::UnreadCounts { conversations: vec![one], total: 2, ..Default::default() };
                 self.answer(from, Answer::Result(Box::new(Reply::Unread(counts))));
             }
             Ask::Unsubscribe => {
@@ -221,7 +221,8 @@ impl Owner {
             _ => frame::event(event).encode_to_vec().into(),
         };
         for edge in conversation.edges.clone() {
-            let event = LiveEvent { key: key.clone(), seq, frame: frame.clone(), removed: removed.clone() };
+            let event =
+                LiveEvent { key: key.clone(), seq, frame: frame.clone(), removed: removed.clone(), last: false };
             self.link.send(edge, Delivery::Event(event));
         }
         seq

@@ -167,9 +167,9 @@ fn wrong_requests_are_answered_and_the_connection_stays() {
     ] {
         assert_eq!(error_of(client.ask(Request::Send(send))).code, code);
     }
-    client.socket.send(Message::text("{\"id\":77,\"erase\":{}}")).expect("the door reads");
+    client.socket.send(Message::text("{\"id\":77,\"block\":{}}")).expect("the door reads");
     let Read1::Reply(77, Reply::Error(error)) = client.read() else { panic!("not answered") };
-    assert!(error.code == "BAD_REQUEST" && error.message.contains("'erase'"));
+    assert!(error.code == "BAD_REQUEST" && error.message.contains("'block'"));
     let attachments =
         format!(r#"{{"id":78,"send":{{"conversation":"{room}","client_id":"r","text":"t","attachments":["f"]}}}}"#);
     client.socket.send(Message::text(attachments)).expect("the door reads");

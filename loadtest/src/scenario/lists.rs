@@ -151,8 +151,9 @@ impl Bench<'_> {
             let listed = desk.ask(Request::List(v1::List { limit: PAGE, ..v1::List::default() }))?;
             round.list.record(nanos(began));
 
-            let counts =
-                named.chunks(POSITIONS_MAX).map(|part| Request::Unread(v1::Unread { conversations: part.to_vec() }));
+            let counts = named
+                .chunks(POSITIONS_MAX)
+                .map(|part| Request::Unread(v1::Unread { conversations: part.to_vec(), all: false }));
             let counts: Vec<Request> = counts.collect();
             let began = Instant::now();
             let counted = desk.ask_all(counts)?;

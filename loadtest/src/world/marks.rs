@@ -118,7 +118,7 @@ impl World {
             }
             LastAsk::Unread => {
                 let conversations = vec![self.conversations[session.conversation].id.clone()];
-                self.request(slot, Control::Unread, Request::Unread(v1::Unread { conversations }), net);
+                self.request(slot, Control::Unread, Request::Unread(v1::Unread { conversations, all: false }), net);
             }
             LastAsk::List => self.list(slot, net),
             LastAsk::Nothing => {}

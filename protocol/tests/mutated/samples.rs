@@ -95,6 +95,9 @@ fn requests() -> Vec<Request> {
         Request::Demote(v1::Demote { conversation: name(), member: "eve".into(), role: None }),
         Request::Close(v1::Close { conversation: name() }),
         Request::Reopen(v1::Reopen { conversation: name() }),
+        Request::Erase(v1::Erase { conversation: name() }),
+        Request::Accept(v1::Accept { conversation: name() }),
+        Request::Decline(v1::Decline { conversation: name() }),
         Request::Open(v1::Open { conversations: vec![name()] }),
         Request::Typing(v1::Typing { conversation: name(), on: true }),
         Request::Edit(v1::Edit { id: Some(message().id), text: "ho".into(), mentions: vec![], ..Default::default() }),
@@ -102,7 +105,8 @@ fn requests() -> Vec<Request> {
         Request::React(v1::React { conversation: name(), seq: 7, emoji: "\u{1f44d}".into(), ..Default::default() }),
         Request::Pin(v1::Pin { conversation: name(), seq: 7, id: None, remove: true }),
         Request::Mark(v1::Mark { conversation: name(), read: Some(7), delivered: Some(9), id: None }),
-        Request::Unread(v1::Unread { conversations: vec![name()] }),
+        Request::Unread(v1::Unread { conversations: vec![name()], all: false }),
+        Request::Unread(v1::Unread { conversations: vec![], all: true }),
         Request::Marks(v1::Marks { conversation: name(), seq: Some(7), id: None, after: Some("bob".into()), limit: 2 }),
         Request::Subscribe(v1::Subscribe { conversations: vec![], all: true }),
         Request::List(v1::List {
@@ -110,7 +114,7 @@ fn requests() -> Vec<Request> {
             cursor: Some("04".into()),
             kind: Some(1),
             name: Some("n".into()),
-            state: Some(1),
+            state: Some(2),
             archived: true,
         }),
         Request::Archive(v1::Archive { conversation: name() }),
@@ -189,6 +193,8 @@ fn replies() -> Vec<Reply> {
         read: 6,
         archived: true,
         blocked: true,
+        request: Some(1),
+        declined: true,
         ..Default::default()
     };
     vec![
@@ -229,6 +235,8 @@ fn replies() -> Vec<Reply> {
                 v1::UnreadConversation { conversation: name(), error: Some(error()), ..Default::default() },
             ],
             total: 3,
+            unread: 1,
+            requests: Some(2),
         }),
         Reply::Marks(v1::MarkPage { marks: vec![marks(Some(1_700_000_000_000))], more: true }),
         Reply::Listed(v1::Listed { conversations: vec![listing()], more: true, cursor: Some("04".into()) }),
@@ -266,6 +274,7 @@ fn events() -> Vec<Body> {
             pinned: Some(message().id),
             ..Default::default()
         }),
+        Body::Change(v1::ConversationChanged { erased: Some(true), accepted: Some(false), ..Default::default() }),
         Body::Head(v1::Head { head: 9 }),
         Body::Gap(v1::Gap { first_available: 3, head: 9 }),
         Body::Drain(v1::Drain { after_min_ms: 1, after_max_ms: 9 }),

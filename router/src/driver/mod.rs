@@ -2,6 +2,7 @@
 //! thread and the readers post; its effects go to the link, the commit thread and the readers. It never blocks.
 
 mod beginning;
+mod clearing;
 mod commit;
 pub mod homes;
 mod present;

@@ -234,9 +234,15 @@ fn begin(store: &dyn Timelines, key: &ConversationKey, seed: u64) -> Result<Opti
     let record = intact(block_on(store.load(key)))?.flatten();
     let known = record.as_ref().map_or(0, |record| record.applied);
     let Some(head) = block_on(store.head(key, known))? else { return Ok(None) };
-    let members = if record.is_some() { intact(block_on(store.members(key)))? } else { None };
+    // Of what was erased nobody is a member, however many were.
+    let gone = record.as_ref().is_some_and(Replay::is_erased);
+    let members = match &record {
+        Some(_) if gone => Some(Vec::new()),
+        Some(_) => intact(block_on(store.members(key)))?,
+        None => None,
+    };
     // After the record: what it says of marks is there by then.
-    let marks = intact(block_on(store.marks(key)))?.unwrap_or_default();
+    let marks = if gone { Vec::new() } else { intact(block_on(store.marks(key)))?.unwrap_or_default() };
     let replay = match (record, members) {
         (Some(record), Some(members)) => Replay::from_record(key, seed, &record, members, marks)?,
         _ => Replay::from_founding(seed, marks),
@@ -501,6 +507,9 @@ pub fn project(
     projection: Box<Projection>,
 ) -> Result<Written, Box<Projection>> {
     let write = || {
+        if projection.clear {
+            return super::clearing::clear(store, key, projection.through).map(|()| None);
+        }
         if !projection.members.is_empty() {
             block_on(store.write(&projection.members)).map_err(|error| error.to_string())?;
         }

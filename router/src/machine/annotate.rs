@@ -78,6 +78,12 @@ impl State {
         if self.profile.closed {
             return Err(CLOSED);
         }
+        // What one has said one may take back also where one may say nothing more.
+        let retracts = matches!(&pending.work, Work::Annotate(ask) if ask.change == Annotation::Delete);
+        let place = self.members.place(&pending.user).filter(|_| !retracts);
+        if let Some(refusal) = place.and_then(|place| self.why_not_send(place)) {
+            return Err(refusal);
+        }
         let deleted = known.overlay.deleted;
         match &pending.work {
             Work::Pin { remove, .. } => self.prepare_pin(target, *remove, deleted),
@@ -284,7 +290,7 @@ impl Conversation {
             let projection = self.projection(key, record_due, None);
             let seq = projection.through;
             out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
-            self.pipeline().projecting.push(Projecting { seq, asker: None, created: false, homes: Vec::new() });
+            self.pipeline().projecting.push(Projecting::of_nothing(seq));
         }
     }
 
@@ -302,7 +308,7 @@ impl Conversation {
         let marks = if record { self.state.take_moved_marks(key) } else { Vec::new() };
         let record = record.then(|| self.state.record(key));
         let (overlays, erase) = (unwritten.overlays, unwritten.erase);
-        Projection { overlays, erase, marks, record, trim_below, ..Projection::up_to(through) }
+        Projection { overlays, erase, marks, record, trim_below, ..Projection::of_nothing(through) }
     }
 }
 

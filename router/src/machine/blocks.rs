@@ -122,12 +122,11 @@ impl State {
         ((writes || closes) && self.blocks.by(1 - place.min(1))).then_some(BLOCKED)
     }
 
-    /// Why a block does not let this member be seen typing; nothing if it does.
-    pub(super) fn unseen(&self, user: &UserId) -> Option<Refusal> {
+    /// Why a block does not let the member at this place be seen typing; nothing if it does.
+    pub(super) fn blocked_typing(&self, place: usize) -> Option<Refusal> {
         if self.blocks.is_empty() {
             return None;
         }
-        let place = self.members.place(user)?;
         if self.blocks.by(place) {
             return Some(BLOCKING);
         }

@@ -8,8 +8,9 @@ use switchyard_protocol::limits::MEMBERS_MAX;
 use switchyard_protocol::v1::{ConversationKind, Role};
 
 use super::annotate::NO_MEMBER_MENTIONED;
+use super::approval::NO_REQUEST;
 use super::conversation::State;
-use super::members::{may_add, may_change_roles, may_close, may_remove, may_update};
+use super::members::{may_add, may_change_roles, may_close, may_erase, may_remove, may_update};
 use super::pipeline::{Pending, Work};
 use super::targets::Targets;
 use crate::annotation::AnnotationEvent;
@@ -28,11 +29,15 @@ pub(super) enum Prepared {
     Change(Box<ChangeEvent>),
     /// A change of a message.
     Annotation(Box<AnnotationEvent>),
+    /// The conversation goes.
+    Erase,
     /// It is so already: answered as done, nothing is written.
     Already,
 }
 
 const DIRECT_IS_TWO: Refusal = Refusal::new(ErrorCode::Forbidden, "a direct conversation has its two members for good");
+const DIRECT_STAYS: Refusal =
+    Refusal::new(ErrorCode::Forbidden, "a direct conversation is the other one's, too: it is not erased for both");
 const DIRECT_HAS_NO_NAME: Refusal =
     Refusal::new(ErrorCode::Forbidden, "a direct conversation has no name of its own, and its context for good");
 pub(super) const NO_RIGHT: Refusal =
@@ -64,6 +69,7 @@ impl State {
         }
         match &pending.work {
             Work::Message { send, .. } => match &send.extra {
+                _ if let Some(refusal) = self.why_not_send(place) => Err(refusal),
                 Some(extra) if !self.all_members(extra.mentions.iter()) => Err(NO_MEMBER_MENTIONED),
                 _ => Ok(Prepared::Message { sender: place }),
             },
@@ -82,6 +88,8 @@ impl State {
             Work::Demote { member, role } => self.prepare_demote(member, *role),
             Work::Close => Ok(self.prepare_closed(true)),
             Work::Reopen => Ok(self.prepare_closed(false)),
+            Work::Erase => Ok(Prepared::Erase),
+            Work::Answer { accepted } => self.prepare_answer(place, *accepted),
         }
     }
 
@@ -92,6 +100,10 @@ impl State {
             Work::Message { .. } | Work::Create(_) | Work::Annotate(_) | Work::Pin { .. } => true,
             Work::Decide(_) => true,
             Work::Close | Work::Reopen => direct || may_close(role),
+            Work::Answer { .. } if !direct => return Err(NO_REQUEST),
+            Work::Answer { .. } => true,
+            Work::Erase if direct => return Err(DIRECT_STAYS),
+            Work::Erase => may_erase(role),
             Work::Update(_) if direct => return Err(DIRECT_HAS_NO_NAME),
             _ if direct => return Err(DIRECT_IS_TWO),
             Work::Add(_) => may_add(role, members_add),
@@ -121,6 +133,8 @@ impl State {
             name: ask.name.clone(),
             avatar: ask.avatar.clone(),
             context: ask.context.clone(),
+            // Whether it is a request is the operator's to say.
+            requested: false,
         })))
     }
 
@@ -187,7 +201,8 @@ fn writes(pending: &Pending) -> bool {
         Work::Message { .. } | Work::Add(_) | Work::Update(_) | Work::Promote { .. } | Work::Demote { .. } => true,
         Work::Annotate(_) | Work::Pin { .. } => true,
         Work::Remove(user) => *user != pending.user,
-        Work::Create(_) | Work::Leave | Work::Close | Work::Reopen | Work::Decide(_) => false,
+        Work::Create(_) | Work::Leave | Work::Close | Work::Reopen => false,
+        Work::Erase | Work::Answer { .. } | Work::Decide(_) => false,
     }
 }
 

@@ -7,7 +7,9 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::{self, ConversationKind, Role};
 use switchyard_store::ProjectionWrite;
 
+use super::approval::Approval;
 use super::blocks::Blocks;
+use super::erasing::Erased;
 use super::marks::Marked;
 use super::members::{Member, Members};
 use super::pipeline::{Pending, Pipeline};
@@ -35,6 +37,8 @@ pub(crate) struct Profile {
     pub(crate) pins: Box<[u64]>,
     /// Whether any message was ever changed.
     pub(crate) annotated: bool,
+    /// Whether a direct one is wanted by both.
+    pub(crate) approval: Approval,
 }
 
 impl Profile {
@@ -68,6 +72,8 @@ pub(crate) struct State {
     pub(crate) recent: Recent,
     /// Of a direct conversation, who has blocked the other.
     pub(crate) blocks: Blocks,
+    /// Nobody is a member any more, nor will be.
+    pub(crate) erased: Erased,
 }
 
 impl State {
@@ -83,6 +89,7 @@ impl State {
                 closed: false,
                 pins: Box::default(),
                 annotated: false,
+                approval: Approval::default(),
             },
             members: Members::default(),
             next: 0,
@@ -92,6 +99,7 @@ impl State {
             deleted: Vec::new(),
             recent: Recent::after(0),
             blocks: Blocks::default(),
+            erased: Erased::No,
         }
     }
 
@@ -104,7 +112,8 @@ impl State {
         self.next.saturating_sub(1)
     }
 
-    pub(crate) fn found(&mut self, founding: &Founding, time_ms: u64) {
+    /// It is founded by this user.
+    pub(crate) fn found(&mut self, founding: &Founding, by: &str, time_ms: u64) {
         self.profile = Profile {
             kind: founding.kind(),
             name: founding.name.as_deref().map(Into::into),
@@ -114,8 +123,11 @@ impl State {
             closed: false,
             pins: Box::default(),
             annotated: false,
+            approval: Approval::default(),
         };
         self.put_members(&founding.members, 0);
+        let maker = stored_user(by).filter(|_| founding.requested).and_then(|maker| self.members.place(&maker));
+        self.profile.approval = maker.map(Approval::asked_by).unwrap_or_default();
         self.time_ms = time_ms;
         self.next = 1;
     }
@@ -135,6 +147,9 @@ impl State {
     /// The event `next` is committed: a message of the member at this place. One that counts has the bit for it in its hash.
     pub(crate) fn commit_message(&mut self, hash: IdHash, sender: Option<usize>, time_ms: u64) {
         self.ordinal = self.ordinal.saturating_add(hash & COUNTS);
+        if let Some(place) = sender.filter(|_| !self.profile.approval.is_open()) {
+            self.profile.approval.written(place);
+        }
         if let Some(sender) = sender.and_then(|place| self.members.at_mut(place)) {
             sender.progress.sent(self.next, self.ordinal, time_ms);
         }
@@ -167,6 +182,7 @@ impl State {
         apply(&mut self.profile.avatar, &event.avatar);
         apply(&mut self.profile.context, &event.context);
         self.profile.closed = event.closed.unwrap_or(self.profile.closed);
+        event.accepted.into_iter().for_each(|accepted| self.profile.approval.answered(accepted));
         event.pinned.into_iter().for_each(|seq| self.profile.pin(seq));
         event.unpinned.into_iter().for_each(|seq| self.profile.unpin(seq));
         self.commit(super::recent::NO_ID, time_ms);
@@ -193,6 +209,7 @@ impl State {
     /// The conversation's record as of the head.
     pub(crate) fn record(&self, key: &ConversationKey) -> ProjectionWrite {
         let text = |field: &Option<Box<str>>| field.as_deref().map(str::to_owned);
+        let maker = self.profile.approval.maker().and_then(|place| self.members.at(place));
         let record = ConversationRecord {
             kind: self.profile.kind.into(),
             name: text(&self.profile.name),
@@ -205,6 +222,9 @@ impl State {
             annotated: self.profile.annotated,
             marked: true,
             deleted: self.deleted.clone(),
+            erased: self.erased != Erased::No,
+            approval: self.profile.approval.standing().into(),
+            requested_by: maker.map(|maker| maker.user.to_string()),
         };
         ProjectionWrite::Conversation { key: key.clone(), at: self.head(), record: stored::encode(&record) }
     }
@@ -221,7 +241,8 @@ impl State {
 
     /// The conversation as this user sees it, who is a member of it or was one just now.
     pub(crate) fn detail(&self, key: &ConversationKey, user: &UserId) -> v1::Conversation {
-        let member = self.members.get(user);
+        let place = self.members.place(user);
+        let member = place.and_then(|place| self.members.at(place));
         let text = |field: &Option<Box<str>>| field.as_deref().map(str::to_owned);
         v1::Conversation {
             id: key.conversation.to_string(),
@@ -241,6 +262,8 @@ impl State {
             // No conversation knows who has archived it: whoever tells that puts it in.
             archived: false,
             blocked: self.is_blocking(user),
+            request: place.and_then(|place| self.profile.approval.side(place)).map(Into::into),
+            declined: self.profile.approval.is_declined(),
         }
     }
 }
@@ -303,7 +326,8 @@ impl Conversation {
     ) {
         self.run_end_ms = older.run_end_ms;
         let below = older.below.max(self.state.beyond(rule));
-        if touched.is_empty() && below <= self.state.first_available {
+        let tombstone = self.state.erased == Erased::Begun && self.recorded < self.state.head();
+        if touched.is_empty() && below <= self.state.first_available && !tombstone {
             return;
         }
         let members = touched.iter().filter_map(|(user, at)| self.state.member_record(key, user, *at)).collect();

@@ -55,6 +55,11 @@ impl Marked {
     pub(crate) fn is_unstored(self) -> bool {
         self.queued || self.storing
     }
+
+    /// Whether some of its marks are on their way to the store.
+    pub(crate) fn is_storing(self) -> bool {
+        self.storing
+    }
 }
 
 /// What is to be stored and told, of all conversations.
@@ -97,6 +102,11 @@ impl Marking {
             self.queued.push(key.clone());
             self.store_at.get_or_insert(now.mono + STORE_EVERY);
         }
+        self.has_news(key);
+    }
+
+    /// There is something to tell of this conversation's marks.
+    fn has_news(&mut self, key: &ConversationKey) {
         if let Some(more) = self.told.get_mut(key) {
             *more = true;
         } else {
@@ -136,7 +146,7 @@ impl State {
         let unread = self.unread(&member.progress);
         let conversation = key.conversation.to_string();
         let one = v1::UnreadConversation { conversation, unread, read: member.progress.read(), error: None };
-        v1::UnreadCounts { conversations: vec![one], total: unread }
+        v1::UnreadCounts { conversations: vec![one], total: unread, ..v1::UnreadCounts::default() }
     }
 
     /// How many messages that count there are up to this number, if memory knows.
@@ -147,11 +157,15 @@ impl State {
         Some(self.ordinal.saturating_sub(self.recent.counted_above(seq)?))
     }
 
-    /// A page of members' marks. Of those who have read a number, they are who were members when it was written.
-    pub(super) fn marks_page(&self, ask: &MarksAsk) -> v1::MarkPage {
+    /// A page of members' marks, for one of them. Of those who have read a number, they are who were members when it was
+    /// written. Of whom a request went to, its maker is told nothing.
+    pub(super) fn marks_page(&self, ask: &MarksAsk, asker: &UserId) -> v1::MarkPage {
+        let hidden = self.hidden_from(asker);
         let mut marks = Vec::new();
         for member in self.members.after(ask.after.as_ref()) {
+            let unknown = hidden == Some(&member.user);
             let passed = match ask.passed {
+                Some(_) if unknown => continue,
                 None => None,
                 Some(seq) if member.joined < seq => match member.progress.passed(seq) {
                     None => continue,
@@ -161,6 +175,10 @@ impl State {
             };
             if marks.len() >= ask.limit {
                 return v1::MarkPage { marks, more: true };
+            }
+            if unknown {
+                marks.push(v1::MemberMarks { user: member.user.to_string(), ..v1::MemberMarks::default() });
+                continue;
             }
             marks.push(v1::MemberMarks {
                 passed_ms: passed.map(|passed| passed.ms),
@@ -271,24 +289,35 @@ impl Machine {
         self.marking.store_at = (!self.marking.queued.is_empty()).then_some(now.mono);
         if marks.is_empty() {
             // Whoever said something is no member any more.
-            return self.stored();
+            return self.stored(out);
         }
         out.push(Effect::Raise(marks));
     }
 
     /// Marks are stored, or not.
-    pub(super) fn raised(&mut self, now: Now, result: Result<(), Vec<Mark>>) {
+    pub(super) fn raised(&mut self, now: Now, result: Result<(), Vec<Mark>>, out: &mut Vec<Effect>) {
         match result {
-            Ok(()) => self.stored(),
+            Ok(()) => self.stored(out),
             Err(marks) => self.repeat(now, Repeat::Raise(marks)),
         }
     }
 
-    fn stored(&mut self) {
+    fn stored(&mut self, out: &mut Vec<Effect>) {
         for key in std::mem::take(&mut self.marking.storing) {
             if let Some(conversation) = self.loaded_mut(&key) {
                 conversation.marked.storing = false;
+                // What is cleared must not come back by a mark that was on its way.
+                self.go_on_erasing(&key, out);
             }
+        }
+    }
+
+    /// A request is one no more: what was kept from its maker may be told.
+    pub(super) fn reveal_marks(&mut self, key: &ConversationKey) {
+        let Some(conversation) = self.loaded_mut(key) else { return };
+        let said = conversation.state.members.all_mut().iter_mut().filter_map(|member| member.progress.tell_again());
+        if said.count() > 0 {
+            self.marking.has_news(key);
         }
     }
 
@@ -313,7 +342,8 @@ impl Machine {
 
     fn tell_marks_of(&mut self, now: Now, key: ConversationKey, out: &mut Vec<Effect>) {
         if let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) {
-            let own = conversation.state.members.len() > MARKS_TOLD_MEMBERS_MAX;
+            let requested = !conversation.state.profile.approval.is_open();
+            let own = requested || conversation.state.members.len() > MARKS_TOLD_MEMBERS_MAX;
             let mut untold = conversation.state.members.all_mut().iter_mut().filter(|it| it.progress.is_untold());
             let mut marks = Vec::new();
             for member in untold.by_ref().take(TOLD_AT_A_TIME_MAX) {

@@ -154,6 +154,11 @@ pub(crate) fn may_close(role: Role) -> bool {
     role == Role::Admin
 }
 
+/// Whether a member of this role may erase a group for all.
+pub(crate) fn may_erase(role: Role) -> bool {
+    role == Role::Admin
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -91,6 +91,7 @@ impl Machine {
         conversation.put_back(replayed.targets);
         conversation.catch_up(&key, &replayed.touched, replayed.older, rule, out);
         conversation.write_overlays(&key, out);
+        conversation.clear_if_erased(&key, out);
         self.loaded += 1;
         self.slots.insert(key.clone(), Slot::Loaded(Box::new(conversation)));
         let mut wanted = false;

@@ -4,11 +4,13 @@
 //! store. Effects are in order, and `Append`s of one conversation never overlap.
 
 mod annotate;
+mod approval;
 mod blocks;
 mod control;
 mod conversation;
 mod cork;
 mod dedupe;
+mod erasing;
 mod home;
 mod line;
 mod marks;
@@ -192,21 +194,15 @@ pub struct Projection {
     pub trim_below: Option<u64>,
     /// Last, whether one of these two has blocked the other is read: they are listed only now.
     pub pair: Option<Box<[UserId; 2]>>,
+    /// All that is left of the conversation goes: it was erased by its last event, whose number is `through`.
+    pub clear: bool,
 }
 
 impl Projection {
-    /// Nothing to write, up to this number.
-    fn up_to(through: u64) -> Self {
-        Self {
-            members: Vec::new(),
-            overlays: Vec::new(),
-            erase: Vec::new(),
-            marks: Vec::new(),
-            record: None,
-            through,
-            trim_below: None,
-            pair: None,
-        }
+    /// Writes nothing.
+    fn of_nothing(through: u64) -> Self {
+        let (members, overlays, erase, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { members, overlays, erase, marks, record: None, through, trim_below: None, pair: None, clear: false }
     }
 }
 
@@ -416,7 +412,7 @@ impl Machine {
             Input::Projected { key, result } => self.projected(now, &key, result, out),
             Input::Loaded { key, result } => self.loaded(now, key, result, out),
             Input::Read { ticket, result } => self.read_done(now, *ticket, result, out),
-            Input::Raised(result) => self.raised(now, result),
+            Input::Raised(result) => self.raised(now, result, out),
             Input::HomeLoaded { home, result } => self.home_loaded(now, &home, result, out),
             Input::Told(message) => self.told(now, message, out),
             Input::Decoyed { to, failed } => refuse(to, failed.map_or(Refusal::NOT_FOUND, strangers_refusal), out),

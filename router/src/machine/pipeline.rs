@@ -64,6 +64,11 @@ pub(crate) enum Work {
     },
     Close,
     Reopen,
+    Erase,
+    /// The asker wants the direct conversation that another began, or not.
+    Answer {
+        accepted: bool,
+    },
     Annotate(Box<AnnotateAsk>),
     Pin {
         target: u64,
@@ -87,7 +92,7 @@ impl Work {
             Self::Update(update) => update_bytes(update),
             Self::Annotate(ask) => ask.bytes(),
             Self::Remove(_) | Self::Leave | Self::Promote { .. } | Self::Demote { .. } => 0,
-            Self::Close | Self::Reopen | Self::Pin { .. } | Self::Decide(_) => 0,
+            Self::Close | Self::Reopen | Self::Erase | Self::Answer { .. } | Self::Pin { .. } | Self::Decide(_) => 0,
         }
     }
 }
@@ -111,6 +116,9 @@ pub(crate) fn ask_bytes(ask: &Ask) -> usize {
         | Ask::Demote { .. }
         | Ask::Close
         | Ask::Reopen
+        | Ask::Erase
+        | Ask::Accept
+        | Ask::Decline
         | Ask::Pin { .. }
         | Ask::Show
         | Ask::Hide
@@ -162,6 +170,7 @@ pub(crate) enum SealedEvent {
     Change(Box<ChangeEvent>),
     Annotation(Box<AnnotationEvent>),
     Decided(Box<HomeEvent>),
+    Erase,
 }
 
 /// The batch under way.
@@ -185,9 +194,16 @@ pub(crate) struct Projecting {
     pub(crate) created: bool,
     /// Whose homes are told once it is written: who came or went with which event.
     pub(crate) homes: Vec<(UserId, Seq, bool)>,
+    /// Whether nothing is left of an erased conversation once it is written.
+    pub(crate) clears: bool,
 }
 
 impl Projecting {
+    /// Nobody waits for it.
+    pub(crate) fn of_nothing(seq: u64) -> Self {
+        Self { seq, asker: None, created: false, homes: Vec::new(), clears: false }
+    }
+
     /// Those whom these writes list, or no longer do.
     pub(crate) fn homes_of(members: &[ProjectionWrite]) -> Vec<(UserId, Seq, bool)> {
         let touched = members.iter().filter_map(|write| match write {

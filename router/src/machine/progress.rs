@@ -198,6 +198,13 @@ impl Progress {
         self.flags.0 & Flags::UNTOLD != 0
     }
 
+    /// They are to be told once more, if the member has said anything.
+    pub(crate) fn tell_again(&mut self) -> Option<()> {
+        self.said.as_ref()?;
+        self.flags.0 |= Flags::UNTOLD;
+        Some(())
+    }
+
     /// They were.
     pub(crate) fn told(&mut self) {
         self.flags.take(Flags::UNTOLD);

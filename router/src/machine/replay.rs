@@ -7,8 +7,10 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::ConversationKind;
 use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMark, StoredMember};
 
+use super::approval::Approval;
 use super::conversation::State;
 use super::dedupe::row_hash;
+use super::erasing::Erased;
 use super::members::Member;
 use super::progress::{DELIVERED, Progress, READ};
 use super::recent::{NO_ID, Recent};
@@ -16,7 +18,7 @@ use super::targets::{Target, TargetRead};
 use super::{Older, Stand};
 use crate::annotation::AnnotationEvent;
 use crate::stored::{
-    self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, RowKind, stored_user,
+    self, ChangeEvent, ConversationRecord, EraseEvent, Founding, MemberRecord, MembersEvent, RowKind, stored_user,
 };
 use crate::timeline::damaged;
 
@@ -91,6 +93,8 @@ impl Replay {
     ) -> Result<Self, ReplayError> {
         let fields: ConversationRecord = stored::decode(&record.fields).ok_or_else(|| damaged(key, record.applied))?;
         let mut state = State::unborn();
+        let approval = fields.approval();
+        state.erased = if fields.erased { Erased::Begun } else { Erased::No };
         state.profile.kind = fields.kind();
         state.profile.name = fields.name.map(Into::into);
         state.profile.avatar = fields.avatar.map(Into::into);
@@ -110,6 +114,8 @@ impl Replay {
             let progress = if founder { Progress::joined(0, 0) } else { Progress::unknown(value.joined) };
             state.members.put(Member { user: member.user, role: value.role(), joined: value.joined, progress });
         }
+        let maker = fields.requested_by.as_deref().and_then(stored_user).and_then(|maker| state.members.place(&maker));
+        state.profile.approval = Approval::stored(approval, maker);
         state.next = record.applied;
         state.recent = Recent::after(record.applied);
         let mut replay = Self { marks, ..Self::of(state, seed, Some(record.applied)) };
@@ -117,6 +123,11 @@ impl Replay {
             restore(key, member, &replay.marks)?;
         }
         Ok(replay)
+    }
+
+    /// Whether a record says that its conversation was erased.
+    pub fn is_erased(record: &Record) -> bool {
+        stored::decode::<ConversationRecord>(&record.fields).is_some_and(|fields| fields.erased)
     }
 
     fn of(state: State, seed: u64, recorded: Option<Seq>) -> Self {
@@ -151,12 +162,15 @@ impl Replay {
         self.home |= kind == Some(RowKind::Home);
         if kind == Some(RowKind::Founding) {
             let founding: Founding = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
-            self.state.found(&founding, row.time_ms);
+            self.state.found(&founding, row.sender(), row.time_ms);
             self.restore(key, founding.members.iter().map(|member| &*member.user))?;
             if self.recorded.is_none() {
                 self.touched.extend(founding.members.into_iter().map(|member| (member.user, seq)));
             }
         } else if Some(seq) == self.recorded {
+            if kind == Some(RowKind::Erase) {
+                self.erased(key, seq, row)?;
+            }
             // The record has what this event did; from the row come its place and time.
             for member in self.state.members.all_mut() {
                 member.progress.begin_if_unknown(seq, row.ordinal);
@@ -194,9 +208,24 @@ impl Replay {
                 self.state.commit_annotation(&event, row.time_ms);
                 self.annotations.push(Annotated { event, by, seq, time_ms: row.time_ms });
             }
+            Some(RowKind::Erase) => {
+                // Those whose listings may still be there. Of what was changed there is nothing to be shown.
+                let members = self.state.members.after(None).iter().map(|member| (member.user.to_string(), seq));
+                self.touched.extend(members);
+                self.annotations.clear();
+                self.state.commit_erase(row.time_ms);
+                self.erased(key, seq, row)?;
+            }
             // A kind of a later version: it has its number, and this version knows no more of it.
             Some(RowKind::Founding | RowKind::Home) | None => self.state.recent.push(NO_ID),
         }
+        Ok(())
+    }
+
+    /// Takes up whether anything is left of it.
+    fn erased(&mut self, key: &ConversationKey, seq: Seq, row: &Row) -> Result<(), ReplayError> {
+        let event: EraseEvent = stored::decode(&row.body).ok_or_else(|| damaged(key, seq))?;
+        self.state.erased = if event.left { Erased::Begun } else { Erased::Cleared };
         Ok(())
     }
 

@@ -7,7 +7,6 @@ use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::v1::{self, reply};
 
 use super::annotate::pending_change;
-use super::control::CLOSED;
 use super::pipeline::{Pending, WAITING_BYTES_MAX, Work, ask_bytes};
 use super::targets::Targets;
 use super::ticket::Ticket;
@@ -82,7 +81,8 @@ impl Machine {
         let Request { from, key, user, ask } = request;
         let members_add = self.config.members_add;
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) else { return };
-        let Some(member) = conversation.state.members.get(&user) else {
+        let place = conversation.state.members.place(&user);
+        let Some((place, member)) = place.and_then(|at| Some((at, conversation.state.members.at(at)?))) else {
             return self.stranger(Request { from, key, user, ask }, out);
         };
         conversation.touched = now.mono;
@@ -95,11 +95,16 @@ impl Machine {
                 return self.send(now, from, &key, user, send, out);
             }
             Ask::Show => return self.open(from, &key, out),
-            Ask::Typing if conversation.state.profile.closed => return refuse(from, CLOSED, out),
-            Ask::Typing => match conversation.state.unseen(&user) {
-                Some(refusal) => return refuse(from, refusal, out),
-                None => return self.typing(now, from, &key, &user, out),
-            },
+            Ask::Typing if let Some(refusal) = conversation.state.blocked_typing(place) => {
+                return refuse(from, refusal, out);
+            }
+            Ask::Typing if let Some(refusal) = conversation.state.why_not_send(place) => {
+                return refuse(from, refusal, out);
+            }
+            Ask::Typing if conversation.state.is_unseen(place) => {
+                return succeed(from, reply::Result::Done(v1::Done {}), out);
+            }
+            Ask::Typing => return self.typing(now, from, &key, &user, out),
             Ask::History(ask) => return self.history(from, &key, user, ask, out),
             Ask::Subscribe(ask) => return self.subscribe(from, &key, user, ask, out),
             // What is not answered was seen to before.
@@ -123,7 +128,7 @@ impl Machine {
                 return succeed(from, reply::Result::Unread(unread), out);
             }
             Ask::Marks(ask) => {
-                let page = conversation.state.marks_page(&ask);
+                let page = conversation.state.marks_page(&ask, &user);
                 return succeed(from, reply::Result::Marks(page), out);
             }
             Ask::Create(ask) => Work::Create(ask),
@@ -135,6 +140,9 @@ impl Machine {
             Ask::Demote { member, role } => Work::Demote { member, role },
             Ask::Close => Work::Close,
             Ask::Reopen => Work::Reopen,
+            Ask::Erase => Work::Erase,
+            Ask::Accept => Work::Answer { accepted: true },
+            Ask::Decline => Work::Answer { accepted: false },
             Ask::Annotate(ask) => {
                 return self.change_message(now, &key, pending_change(now, from, user, Work::Annotate(ask)), out);
             }

@@ -62,7 +62,7 @@ impl Conversation {
         let through = projection.through;
         out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
         // Only memory knows what retention drops until this is written: so long the conversation stays there.
-        self.pipeline().projecting.push(Projecting { seq: through, asker: None, created: false, homes });
+        self.pipeline().projecting.push(Projecting { homes, ..Projecting::of_nothing(through) });
     }
 }
 

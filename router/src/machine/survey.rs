@@ -4,15 +4,16 @@
 
 use std::collections::HashMap;
 
-use switchyard_cluster::home::{BlockNow, Home, ListFilter, RouterMessage, Survey, SurveyWish, Surveyed};
+use switchyard_cluster::home::{BlockNow, Home, ListFilter, RouterMessage, Survey, SurveyWish, Surveyed, UnreadSum};
 use switchyard_cluster::link::PageFrom;
 use switchyard_cluster::now::Now;
 use switchyard_protocol::cursor::ListPlace;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
-use switchyard_protocol::v1::{self, ConversationKind};
+use switchyard_protocol::v1::{self, ConversationKind, ConversationState};
 
 use super::annotate::freshen;
 use super::conversation::State;
+use super::members::Member;
 use super::ticket::Ticket;
 use super::{Effect, Machine, ReadFailed, ReadPlan, Reader, Slot};
 
@@ -37,6 +38,7 @@ enum Found {
     Nothing,
     Place(ListPlace),
     Listing(Box<v1::Listing>),
+    Unread(UnreadSum),
     Unavailable,
 }
 
@@ -56,6 +58,7 @@ impl Surveys {
             unavailable: false,
             places: Vec::new(),
             listings: Vec::new(),
+            unread: UnreadSum::default(),
         };
         self.open.insert(number, Open { wish: survey.wish.clone(), left: asked, answer });
         number
@@ -68,6 +71,7 @@ impl Surveys {
             Found::Nothing => {}
             Found::Place(place) => open.answer.places.push(place),
             Found::Listing(listing) => open.answer.listings.push((conversation, *listing)),
+            Found::Unread(sum) => open.answer.unread = open.answer.unread.plus(sum),
             Found::Unavailable => open.answer.unavailable = true,
         }
         open.left = open.left.saturating_sub(1);
@@ -88,13 +92,23 @@ impl State {
         self.members.after(None).iter().map(|member| &member.user).find(|other| *other != user)
     }
 
+    /// What a user's total counts of it.
+    fn unread_sum(&self, place: usize, member: &Member) -> UnreadSum {
+        if self.is_unseen(place) {
+            let waits = self.listed_as() == ConversationState::Pending;
+            return UnreadSum { requests: u64::from(waits), ..UnreadSum::default() };
+        }
+        let messages = self.unread(&member.progress);
+        UnreadSum { messages, conversations: u64::from(messages > 0), requests: 0 }
+    }
+
     fn passes(&self, filter: &ListFilter, user: &UserId) -> bool {
         let called = || match self.profile.kind {
             ConversationKind::Direct => self.peer(user).map(UserId::as_str),
             ConversationKind::Group => self.profile.name.as_deref(),
         };
         filter.kind.is_none_or(|kind| kind == self.profile.kind)
-            && filter.closed.is_none_or(|closed| closed == self.profile.closed)
+            && filter.state.is_none_or(|state| state == self.listed_as())
             && filter.name.as_ref().is_none_or(|part| called().is_some_and(|name| name.to_lowercase().contains(part)))
     }
 }
@@ -145,9 +159,11 @@ impl Machine {
         }
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) else { return };
         let (state, user) = (&conversation.state, &open.answer.home.user);
-        let found = match state.members.get(user) {
+        let place = state.members.place(user);
+        let found = match place.and_then(|place| Some((place, state.members.at(place)?))) {
             None => Found::Nothing,
-            Some(_) => match &open.wish {
+            Some((place, member)) => match &open.wish {
+                SurveyWish::Unread => Found::Unread(state.unread_sum(place, member)),
                 SurveyWish::Places(filter) if !state.passes(filter, user) => Found::Nothing,
                 SurveyWish::Places(_) => Found::Place(ListPlace::new(state.time_ms, key.conversation)),
                 SurveyWish::Know(_) => Found::Nothing,
@@ -233,11 +249,19 @@ impl Machine {
             Err(ReadFailed::Corrupt) => Found::Listing(listing),
             Ok(mut messages) => {
                 let user = self.surveys.open.get(&survey).map(|open| open.answer.home.user.clone());
-                if let (Some(conversation), Some(user)) = (self.loaded_mut(key), user) {
-                    freshen(conversation, &user, messages.iter_mut());
+                match (self.loaded_mut(key), user) {
+                    // It was read for somebody who is no member any more.
+                    (Some(conversation), Some(user)) if conversation.state.members.get(&user).is_none() => {
+                        Found::Nothing
+                    }
+                    (Some(conversation), Some(user)) => {
+                        freshen(conversation, &user, messages.iter_mut());
+                        listing.last = messages.into_iter().next();
+                        Found::Listing(listing)
+                    }
+                    // It left memory meanwhile, which takes much longer than a read.
+                    _ => Found::Unavailable,
                 }
-                listing.last = messages.into_iter().next();
-                Found::Listing(listing)
             }
         };
         self.surveys.found(survey, key.conversation, found, out);

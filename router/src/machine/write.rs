@@ -11,6 +11,7 @@ use switchyard_protocol::v1::{self, event::Body, reply};
 
 use super::control::Prepared;
 use super::conversation::{Conversation, State};
+use super::erasing::Erased;
 use super::pipeline::{InFlight, Pending, Projecting, Sealed, SealedEvent, Work};
 use super::recent::{COUNTS, NO_ID};
 use super::seal::Sealer;
@@ -23,7 +24,7 @@ use crate::timeline;
 impl Machine {
     /// Makes the next batch of what waits, if none is in flight: a run of messages, or one other event.
     pub(super) fn seal(&mut self, now: Now, key: &ConversationKey, out: &mut Vec<Effect>) {
-        let (epoch, members_add) = (self.epoch, self.config.members_add);
+        let (epoch, members_add, requests) = (self.epoch, self.config.members_add, self.config.requests);
         let Some(conversation) = self.loaded_mut(key) else { return };
         let Conversation { state, pipeline: Some(pipeline), .. } = conversation else { return };
         pipeline.unqueue();
@@ -50,7 +51,8 @@ impl Machine {
                 Err(refusal) => refuse_all(&pending, &refusal, out),
                 Ok(Prepared::Already) => answer_already(key, state, &pending, out),
                 Ok(Prepared::Message { sender }) => sealer.message(pending, sender),
-                Ok(Prepared::Founding(founding)) => {
+                Ok(Prepared::Founding(mut founding)) => {
+                    founding.requested = requests && founding.kind() == v1::ConversationKind::Direct;
                     let body = stored::encode(&*founding);
                     sealer.control(pending, RowKind::Founding, &body, SealedEvent::Founding(founding));
                 }
@@ -61,6 +63,10 @@ impl Machine {
                 Ok(Prepared::Change(event)) => {
                     let body = stored::encode(&*event);
                     sealer.control(pending, RowKind::Change, &body, SealedEvent::Change(event));
+                }
+                Ok(Prepared::Erase) => {
+                    let body = stored::encode(&stored::EraseEvent { left: true });
+                    sealer.control(pending, RowKind::Erase, &body, SealedEvent::Erase);
                 }
                 Ok(Prepared::Annotation(event)) => {
                     let (kind, body) = event.encode();
@@ -97,9 +103,14 @@ impl Machine {
         match outcome {
             CommitOutcome::Committed => {
                 let mut corked = Vec::new();
+                let requested = !conversation.state.profile.approval.is_open();
                 let created = commit(conversation, key, in_flight, if cork { &mut corked } else { out });
                 conversation.pipeline().corked = corked;
+                let revealed = requested && conversation.state.profile.approval.is_open();
                 self.created += created;
+                if revealed {
+                    self.reveal_marks(key);
+                }
                 if let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) {
                     self.pacing.committed(now, key, conversation);
                     if conversation.typed {
@@ -190,6 +201,9 @@ impl Machine {
                 pipeline.projecting.push(done);
                 continue;
             }
+            if done.clears {
+                state.erased = Erased::Cleared;
+            }
             for (user, at, member) in done.homes {
                 let home = Home { key: ConversationKey::home(&key.tenant, &user), user };
                 let notice = MemberNotice { home, conversation: key.conversation, at, member };
@@ -208,6 +222,7 @@ impl Machine {
         if let Some(conversation) = self.loaded_mut(key) {
             conversation.rest();
         }
+        self.go_on_erasing(key, out);
     }
 }
 
@@ -302,7 +317,7 @@ fn commit(conversation: &mut Conversation, key: &ConversationKey, batch: InFligh
                 publish(conversation, key, seq, frame, Vec::new(), out);
             }
             SealedEvent::Founding(founding) => {
-                conversation.state.found(&founding, time_ms);
+                conversation.state.found(&founding, pending.user.as_str(), time_ms);
                 let touched = founding.members.iter().map(|member| member.user.clone()).collect();
                 project(conversation, key, seq, touched, pending, true, out);
             }
@@ -322,6 +337,15 @@ fn commit(conversation: &mut Conversation, key: &ConversationKey, batch: InFligh
                 let frame = timeline::event_frame(key, seq, Body::Change(body));
                 publish(conversation, key, seq, frame, Vec::new(), out);
                 project(conversation, key, seq, Vec::new(), pending, false, out);
+            }
+            SealedEvent::Erase => {
+                let members = conversation.state.members.after(None).iter();
+                let touched = members.map(|member| member.user.to_string()).collect();
+                conversation.state.commit_erase(time_ms);
+                let body = timeline::erased(pending.user.as_str(), time_ms);
+                let frame = timeline::event_frame(key, seq, Body::Change(body));
+                publish_last(conversation, key, seq, &frame, out);
+                project(conversation, key, seq, touched, pending, false, out);
             }
             SealedEvent::Annotation(event) => {
                 let body = conversation.commit_annotation(key, &event, &pending.user, time_ms);
@@ -348,7 +372,15 @@ fn publish(
     out: &mut Vec<Effect>,
 ) {
     for &edge in &conversation.edges {
-        let event = LiveEvent { key: key.clone(), seq, frame: frame.clone(), removed: removed.clone() };
+        let event = LiveEvent { key: key.clone(), seq, frame: frame.clone(), removed: removed.clone(), last: false };
+        out.push(Effect::Publish { edge, event });
+    }
+}
+
+/// The same for the last event of all, after which nobody may read anything.
+fn publish_last(conversation: &Conversation, key: &ConversationKey, seq: u64, frame: &Bytes, out: &mut Vec<Effect>) {
+    for &edge in &conversation.edges {
+        let event = LiveEvent { key: key.clone(), seq, frame: frame.clone(), removed: Vec::new(), last: true };
         out.push(Effect::Publish { edge, event });
     }
 }
@@ -370,5 +402,5 @@ fn project(
     let projection = Projection { members, pair, ..conversation.projection(key, true, None) };
     out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
     let asker = (!pending.told_unknown).then_some((pending.asker, pending.user));
-    conversation.pipeline().projecting.push(Projecting { seq, asker, created, homes });
+    conversation.pipeline().projecting.push(Projecting { asker, created, homes, ..Projecting::of_nothing(seq) });
 }

@@ -78,6 +78,10 @@ impl Marks for Shelf {
     fn raise<'a>(&'a self, _: &'a [Mark]) -> BoxFuture<'a, Result<(), ProjectionError>> {
         ready(Err(read_only()))
     }
+
+    fn forget<'a>(&'a self, _: &'a ConversationKey) -> BoxFuture<'a, Result<(), ProjectionError>> {
+        ready(Err(read_only()))
+    }
 }
 
 impl Projections for Shelf {

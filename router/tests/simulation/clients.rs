@@ -183,6 +183,15 @@ impl Chooser<'_> {
         if self.rng.chance(if closed { 150 } else { 15 }) {
             return Deed::Ask(key, self.close(closed));
         }
+        // One that is gone never comes back, and few are left to talk in.
+        if self.rng.chance(3) {
+            return Deed::Ask(key, vec![What::Erase; 1 + self.rng.below(2) as usize]);
+        }
+        let direct = place.create.as_ref().is_some_and(|create| create.kind == ConversationKind::Direct);
+        if self.rng.chance(if direct { 60 } else { 3 }) {
+            let answers = [What::Accept, What::Decline, What::Decline];
+            return Deed::Ask(key, vec![self.rng.pick(&answers).clone(); 1 + self.rng.below(2) as usize]);
+        }
         let what = match self.rng.below(100) {
             0..30 => self.send(&key, user, head),
             30..39 => self.annotate(user, head),
@@ -392,6 +401,7 @@ impl Chooser<'_> {
                 let after = self.rng.chance(500).then(|| user.clone());
                 HomeAsk::Blocks(Box::new(BlocksAsk { after, limit: self.rng.within(1, 3) as usize }))
             }
+            5 | 6 => HomeAsk::Unread,
             _ => whole_list(),
         }
     }

@@ -80,6 +80,9 @@ enum Undo {
     Decision(DecisionPlace, Option<(Seq, Option<Bytes>)>),
 }
 
+/// The number of a mark that was forgotten.
+pub(crate) const FORGOTTEN: Seq = Seq::MAX;
+
 /// Where an overlay lies: of a row, or of what one user did to it.
 pub(crate) type OverlayPlace = (ConversationKey, Seq, Option<UserId>);
 
@@ -468,6 +471,15 @@ impl Inner {
         if before.as_ref().is_none_or(|(stored, _)| *stored < mark.at) {
             self.marks.insert(place.clone(), (mark.at, mark.value.clone()));
             self.undo.push(Undo::Mark(place, before));
+        }
+    }
+
+    /// All marks of a conversation go.
+    pub(crate) fn forget_marks(&mut self, key: &ConversationKey) {
+        let of_key: Vec<MarkKey> =
+            self.marks.keys().filter(|(conversation, _, _)| conversation == key).cloned().collect();
+        for (key, kind, user) in of_key {
+            self.put_mark(&Mark { key, user, kind, at: FORGOTTEN, value: Bytes::new() });
         }
     }
 

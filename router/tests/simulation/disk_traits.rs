@@ -9,7 +9,7 @@ use switchyard_store::{
     StoredMember,
 };
 
-use crate::disk::Disk;
+use crate::disk::{Disk, FORGOTTEN};
 
 fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
     Box::pin(std::future::ready(value))
@@ -109,7 +109,8 @@ impl Marks for Disk {
         if inner.fails(|faults| faults.read) {
             return ready(Err(ProjectionError::Unavailable("simulated".into())));
         }
-        let of_key = inner.marks.iter().filter(|((conversation, _, _), _)| conversation == key);
+        let of_key =
+            inner.marks.iter().filter(|((conversation, _, _), (at, _))| conversation == key && *at < FORGOTTEN);
         let marks = of_key.map(|((_, kind, user), (at, value))| StoredMark {
             user: user.clone(),
             kind: *kind,
@@ -121,6 +122,15 @@ impl Marks for Disk {
 
     fn raise<'a>(&'a self, marks: &'a [Mark]) -> BoxFuture<'a, Result<(), ProjectionError>> {
         ready(self.raise_some(marks))
+    }
+
+    fn forget<'a>(&'a self, key: &'a ConversationKey) -> BoxFuture<'a, Result<(), ProjectionError>> {
+        let mut inner = self.inner();
+        if inner.fails(|faults| faults.project) {
+            return ready(Err(ProjectionError::Unavailable("simulated".into())));
+        }
+        inner.forget_marks(key);
+        ready(Ok(()))
     }
 }
 

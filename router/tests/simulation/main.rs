@@ -15,6 +15,7 @@ mod desk;
 mod disk;
 mod disk_traits;
 mod edges;
+mod erasing;
 mod lines;
 mod marks;
 mod old;

@@ -87,6 +87,7 @@ impl Profile {
             idle_after: Duration::from_millis(*rng.pick(&[5, 200, 2_000, 120_000])),
             retention: Retention { direct: rule(rng), group: rule(rng) },
             members_add: rng.chance(400),
+            requests: rng.chance(800),
             unknown_after: Duration::from_millis(*rng.pick(&[0, 100, 1_000, 8_000])),
             readers: 1,
         };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use switchyard_cluster::home::HomeAsk;
 use switchyard_cluster::link::{HistoryAsk, PageFrom};
 
 use crate::ask::What;
@@ -22,7 +23,8 @@ use crate::world::World;
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 47] = [
+const EVERYTHING: [&str; 49] = [
+    "accepted",
     "already",
     "annotated",
     "annotated already",
@@ -34,14 +36,17 @@ const EVERYTHING: [&str; 47] = [
     "came",
     "changed",
     "closed",
+    "cleared",
     "closed again",
     "conflict",
     "corked",
     "crash",
     "created",
     "created already",
+    "declined",
     "decoy",
     "detail",
+    "erased",
     "expired",
     "forbidden",
     "marked",
@@ -68,6 +73,8 @@ const EVERYTHING: [&str; 47] = [
     "unblocked",
     "unknown",
     "unread",
+    "unread in all",
+    "waits for an answer",
     "watching",
     "went",
 ];
@@ -178,8 +185,16 @@ fn look_at_everything(world: &mut World) -> bool {
     if !world.run() || !ask_for_lists(world) {
         return false;
     }
+    for at in 0..world.sessions.len() {
+        world.ask_home(at, HomeAsk::Unread);
+    }
+    if !world.run() {
+        return false;
+    }
     world.oracle.quiet();
     world.oracle.records();
+    world.oracle.totals(&keys);
+    world.oracle.nothing_is_left(&keys);
     world.oracle.listings(&keys);
     world.oracle.homes_are_rows();
     world.oracle.lists_are_memberships(&keys);

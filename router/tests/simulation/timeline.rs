@@ -34,6 +34,8 @@ pub(crate) mod form {
         pub(crate) avatar: Option<String>,
         #[prost(string, optional, tag = "5")]
         pub(crate) context: Option<String>,
+        #[prost(bool, tag = "6")]
+        pub(crate) requested: bool,
     }
 
     #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -60,6 +62,8 @@ pub(crate) mod form {
         pub(crate) pinned: Option<u64>,
         #[prost(uint64, optional, tag = "6")]
         pub(crate) unpinned: Option<u64>,
+        #[prost(bool, optional, tag = "7")]
+        pub(crate) accepted: Option<bool>,
     }
 
     #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -78,6 +82,12 @@ pub(crate) mod form {
         pub(crate) first_available: u64,
         #[prost(bool, tag = "7")]
         pub(crate) closed: bool,
+        #[prost(bool, tag = "12")]
+        pub(crate) erased: bool,
+        #[prost(int32, tag = "13")]
+        pub(crate) approval: i32,
+        #[prost(string, optional, tag = "14")]
+        pub(crate) requested_by: Option<String>,
     }
 
     #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -101,6 +111,7 @@ pub(crate) mod form {
 pub(crate) const FOUNDING: u32 = 1;
 pub(crate) const MEMBERS: u32 = 2;
 pub(crate) const CHANGE: u32 = 3;
+pub(crate) const ERASE: u32 = 7;
 pub(crate) const MESSAGE: u32 = 16;
 pub(crate) const RICH: u32 = 32;
 
@@ -114,6 +125,32 @@ pub(crate) struct Profile {
     pub(crate) created_ms: u64,
     pub(crate) closed: bool,
     pub(crate) pins: Vec<Seq>,
+    /// Who asked for a direct conversation, and how the other one stands to it.
+    pub(crate) maker: Option<UserId>,
+    pub(crate) standing: Standing,
+}
+
+/// How the other one stands to a direct conversation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Standing {
+    #[default]
+    Open,
+    Pending,
+    Declined,
+}
+
+impl Profile {
+    /// Whether this user was told that they may not write.
+    pub(crate) fn declines(&self, user: &UserId) -> bool {
+        self.standing == Standing::Declined && self.maker.as_ref() == Some(user)
+    }
+
+    /// Whose request it is, for this user.
+    pub(crate) fn side(&self, user: &UserId) -> Option<v1::RequestSide> {
+        let mine = self.maker.as_ref() == Some(user);
+        let side = if mine { v1::RequestSide::ByMe } else { v1::RequestSide::ToMe };
+        (self.standing != Standing::Open).then_some(side)
+    }
 }
 
 /// A member: role, and the number of the event by which they came.
@@ -196,6 +233,8 @@ impl Timeline {
                     created_ms: row.time_ms,
                     closed: false,
                     pins: Vec::new(),
+                    maker: founding.requested.then(|| user(row.sender())),
+                    standing: if founding.requested { Standing::Pending } else { Standing::Open },
                 });
             }
             MEMBERS => {
@@ -225,6 +264,9 @@ impl Timeline {
                     profile.context = Some(context).filter(|context| !context.is_empty());
                 }
                 profile.closed = event.closed.unwrap_or(profile.closed);
+                if let Some(accepted) = event.accepted {
+                    profile.standing = if accepted { Standing::Open } else { Standing::Declined };
+                }
                 profile.pins.extend(event.pinned);
                 profile.pins.retain(|pinned| Some(*pinned) != event.unpinned);
             }
@@ -235,7 +277,11 @@ impl Timeline {
                     Rc::make_mut(&mut profile).pins.retain(|pinned| *pinned != target);
                 }
             }
+            ERASE => members = Rc::default(),
             _ => {
+                if profile.standing != Standing::Open && profile.maker != Some(user(row.sender())) {
+                    Rc::make_mut(&mut profile).standing = Standing::Open;
+                }
                 let id = (user(row.sender()), row.client_id().to_owned());
                 self.ids.entry(id).or_default().push(seq);
             }
@@ -290,11 +336,14 @@ pub(crate) fn event(key: &ConversationKey, seq: Seq, row: &Row) -> v1::Event {
         }
         CHANGE => {
             let event = form::Change::decode(row.body.clone()).expect("a change row");
-            let form::Change { name, avatar, context, closed, pinned, unpinned } = event;
+            let form::Change { name, avatar, context, closed, pinned, unpinned, accepted } = event;
             let id = |seq: Option<Seq>| seq.map(|seq| format!("{}.{seq}", key.conversation));
             let (pinned, unpinned) = (id(pinned), id(unpinned));
-            Body::Change(v1::ConversationChanged { name, avatar, by, time_ms, context, closed, pinned, unpinned })
+            let change =
+                v1::ConversationChanged { name, avatar, by, time_ms, context, closed, pinned, ..Default::default() };
+            Body::Change(v1::ConversationChanged { unpinned, accepted, ..change })
         }
+        ERASE => Body::Change(v1::ConversationChanged { erased: Some(true), by, time_ms, ..Default::default() }),
         _ => Body::Message(message(key, seq, row)),
     };
     v1::Event { conversation: key.conversation.to_string(), seq, body: Some(body) }

@@ -14,6 +14,7 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "marks of tenants do not mix", run: tenants },
     Case { name: "confirmed marks are there after a restart", run: restart },
     Case { name: "large marks are refused", run: too_large },
+    Case { name: "marks that are forgotten stay so", run: forgotten },
 ];
 
 fn mark(key: &ConversationKey, name: &str, kind: u8, at: Seq, value: &'static str) -> Mark {
@@ -77,6 +78,27 @@ fn restart(subject: &mut dyn Subject, tenant: TenantId) {
     assert_eq!(marks(subject, &key), [found(0, "ann", 9, "nine"), found(1, "ann", 6, "six")]);
     raise(subject, &[mark(&key, "ann", 0, 7, "late")]);
     assert_eq!(marks(subject, &key), [found(0, "ann", 9, "nine"), found(1, "ann", 6, "six")]);
+}
+
+fn forgotten(subject: &mut dyn Subject, tenant: TenantId) {
+    let (key, other) = (conversation(&tenant, 1), conversation(&tenant, 2));
+    let forget = |subject: &dyn Subject| {
+        wait(subject, subject.marks().forget(&key)).expect("nothing fails here");
+    };
+    forget(subject);
+    raise(
+        subject,
+        &[mark(&key, "ann", 0, 5, "five"), mark(&key, "bob", 1, 6, "six"), mark(&other, "ann", 0, 1, "one")],
+    );
+    forget(subject);
+    assert_eq!(marks(subject, &key), []);
+    raise(subject, &[mark(&key, "ann", 0, 9, "late")]);
+    assert_eq!(marks(subject, &key), [], "what was on its way does not bring it back");
+    barrier(subject);
+    subject.reopen();
+    assert_eq!((marks(subject, &key), marks(subject, &other)), (Vec::new(), vec![found(0, "ann", 1, "one")]));
+    forget(subject);
+    assert_eq!(marks(subject, &key), []);
 }
 
 fn too_large(subject: &mut dyn Subject, tenant: TenantId) {

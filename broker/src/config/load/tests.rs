@@ -80,6 +80,8 @@ fn every_mistake_is_reported_at_once_by_its_key() {
         [retention.direct]
         age_max = "90d"
         events = 3
+        [conversations]
+        requests = "maybe"
         [log]
         format = "xml"
         [colours]
@@ -96,6 +98,7 @@ fn every_mistake_is_reported_at_once_by_its_key() {
             "auth.leeway",
             "auth.secret",
             "colours",
+            "conversations.requests",
             "log.format",
             "nope.key",
             "retention.direct.events",

@@ -23,13 +23,16 @@ fn two_windows_chat_both_ways() {
     bob.sees("Did the night train get through?", "sent");
     bob.until("document.title === 'Switchyard'", &[]);
 
+    // He answers, so he wants the conversation: from now on she is told that he types.
+    bob.say("Which one?");
+    alice.sees("Which one?", "sent");
     bob.type_into("#text", "It d");
     alice.until("document.getElementById('chat-about').textContent === 'Bob is typing…'", &[]);
     bob.type_into("#text", &format!("id, at 4:12.{ENTER}"));
     alice.sees("It did, at 4:12.", "sent");
     alice.until("document.getElementById('chat-about').textContent === '@bob'", &[]);
     assert_eq!(alice.texts(), bob.texts());
-    assert_eq!(alice.texts().len(), 2, "each stands there once");
+    assert_eq!(alice.texts().len(), 3, "each stands there once");
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn what_is_unread_is_right_on_every_device_and_after_a_reload() {
 
 #[test]
 fn nothing_is_read_by_somebody_who_does_not_look() {
-    let site = Site::dev();
+    let site = Site::without_requests();
     let browser = Browser::start();
     let [alice, bob] = browser.chat(&site);
     alice.say("first");

@@ -8,7 +8,7 @@ use crate::site::Site;
 
 #[test]
 fn ticks_follow_a_message_to_its_reader() {
-    let mut site = Site::dev();
+    let mut site = Site::without_requests();
     let browser = Browser::start();
     let [alice] = browser.people(&site, ["Alice"]);
     alice.open("Bob");

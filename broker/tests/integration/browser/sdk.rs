@@ -235,7 +235,7 @@ fn it_speaks_the_wire_as_it_is_documented() {
 
 #[test]
 fn all_conversations_are_listed_read_and_marked() {
-    let mut site = Site::dev();
+    let mut site = Site::without_requests();
     let browser = Browser::start();
     let window = browser.window(&site);
     let mut bob = Plain::open(&site, "bob");

@@ -26,6 +26,7 @@ fn b1_asking_again_gives_the_same_conversation() {
         "member_count",
         "pins",
         "read",
+        "request",
         "role",
         "unread",
     ];

@@ -134,7 +134,7 @@ fn b6_250_conversations_come_page_by_page_and_after_a_restart() {
 
 #[test]
 fn b6_kind_name_and_state_narrow_it() {
-    let site = Site::dev();
+    let site = Site::without_requests();
     let mut alice = Plain::open(&site, "alice");
     let direct = alice.direct("Bob");
     let street = alice.group("Die STRASSE", &["bob"]);

@@ -76,7 +76,7 @@ fn a7_a_message_or_the_end_of_the_session_ends_it() {
 
 #[test]
 fn a7_a_users_other_device_sees_what_the_typing_one_does_not() {
-    let site = Site::dev();
+    let site = Site::without_requests();
     let mut phone = Plain::open(&site, "alice");
     let direct = phone.direct("bob");
     phone.done("subscribe", &json!({"conversations": [direct]}));
@@ -121,7 +121,7 @@ fn a7_who_is_put_out_sees_nothing_after_it() {
 #[test]
 fn a7_over_the_sdk_it_lasts_across_a_reconnect() {
     in_both_forms(|form| async move {
-        let mut site = Site::dev();
+        let mut site = Site::without_requests();
         let alice = client(&site, form, "alice");
         let mut config = ClientConfig::new(site.url(), StaticToken::new(site.token("bob")));
         config.form = form;

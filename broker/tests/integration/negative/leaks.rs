@@ -24,7 +24,12 @@ fn n42_the_log_holds_neither_messages_nor_tokens_nor_people() {
         alice.done("subscribe", &json!({"conversations": [conversation]}));
         alice.send(&conversation, "secret-client-id-2", body);
         alice.done("history", &json!({"conversation": conversation}));
-        alice.group("the secret society", &["carol.private@example.com"]);
+        let group = alice.group("the secret society", &["carol.private@example.com"]);
+        alice.done("erase", &json!({"conversation": group}));
+        let mut bob = Plain::open(&site, "bob.private@example.com");
+        bob.done("decline", &json!({"conversation": conversation}));
+        bob.done("accept", &json!({"conversation": conversation}));
+        bob.done("unread", &json!({"all": true}));
         // And in all that goes wrong.
         alice.refused("send", &json!({"conversation": conversation, "text": body}));
         alice.say(&format!("{{\"id\":1,\"send\":{{\"text\":\"{body}\",,}}}}"));

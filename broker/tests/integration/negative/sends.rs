@@ -81,6 +81,9 @@ fn n40_traps_are_delivered_as_data_and_kept_out_of_the_log() {
         assert_eq!(bob.done("get", &json!({"conversation": group}))["conversation"]["name"], *trap);
         let mut namesake = Plain::open(&site, trap);
         assert_eq!(namesake.send(&group, "a", "x")["message"]["sender"], *trap);
+        for name in ["erase", "accept", "decline"] {
+            assert_eq!(alice.refused(name, &json!({"conversation": trap})), "NOT_FOUND", "{name}");
+        }
         // And in what is wrong: the answer repeats nothing that could do harm.
         let reply = alice.ask(trap, &json!({}));
         let message = reply["error"]["message"].as_str().expect("text");

@@ -35,6 +35,9 @@ fn asked_about(plain: &mut Plain, conversation: &str) -> Vec<(&'static str, Valu
         ("reopen", json!({"conversation": conversation})),
         ("archive", json!({"conversation": conversation})),
         ("unarchive", json!({"conversation": conversation})),
+        ("erase", json!({"conversation": conversation})),
+        ("accept", json!({"conversation": conversation})),
+        ("decline", json!({"conversation": conversation})),
         ("subscribe", json!({"conversations": [conversation]})),
         ("resume", json!({"positions": [{"conversation": conversation, "seq": 0}]})),
         ("resume", json!({"positions": [{"conversation": conversation, "seq": 1_000_000}]})),
@@ -172,6 +175,34 @@ fn n14_a_removed_member_gets_nothing_from_then_on() {
     assert_eq!(carol.event("message")["message"]["text"], "carol is back");
     let memory = site.memory_kib();
     site.unharmed(memory);
+}
+
+#[test]
+fn n44_an_erased_group_is_answered_for_as_one_that_never_was() {
+    let mut site = Site::dev();
+    let (mut alice, mut bob) = (Plain::open(&site, "alice"), Plain::open(&site, "bob"));
+    let group = alice.group("ours", &["bob"]);
+    for n in 0..3 {
+        alice.send(&group, &format!("a{n}"), "secret");
+    }
+    let memory = site.memory_kib();
+    alice.done("erase", &json!({"conversation": group}));
+    for round in 0..2 {
+        let mut mallory = Plain::open(&site, "mallory");
+        let mut namesake = Plain::open_with(&site, &site.token_of("elsewhere", "alice"));
+        for who in [&mut alice, &mut bob, &mut mallory, &mut namesake] {
+            let nowhere = asked_about(who, &"5".repeat(26));
+            let there = asked_about(who, &group);
+            assert_eq!(there, nowhere, "it tells that there was one, {round}");
+            assert!(!who.has_event());
+        }
+        if round == 0 {
+            site.unharmed(memory);
+            site.kill();
+            site.start_again();
+            (alice, bob) = (Plain::open(&site, "alice"), Plain::open(&site, "bob"));
+        }
+    }
 }
 
 #[test]

@@ -393,7 +393,7 @@ impl World {
         self.oracle.wished(&user, &call);
         let low = match &call {
             Call::History(history) => self.oracle.told_in(&history.conversation),
-            Call::Unread(v1::Unread { conversations }) => match &conversations[..] {
+            Call::Unread(v1::Unread { conversations, .. }) => match &conversations[..] {
                 [one] => self.oracle.told_in(one),
                 _ => 0,
             },

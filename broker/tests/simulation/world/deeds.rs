@@ -164,7 +164,7 @@ impl World {
 
     fn look(&mut self, device: usize, conversation: String) {
         let call = match self.rng.below(7) {
-            5..7 => Call::Unread(v1::Unread { conversations: vec![conversation] }),
+            5..7 => Call::Unread(v1::Unread { conversations: vec![conversation], all: false }),
             4 => Call::List(v1::List::default()),
             0 => Call::Get(v1::Get { conversation }),
             1 => Call::Members(v1::Members { conversation, after: None, limit: 0 }),

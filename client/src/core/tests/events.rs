@@ -299,6 +299,20 @@ fn one_bad_position_does_not_cost_the_others_their_events() {
 }
 
 #[test]
+fn an_erasure_ends_the_subscription_for_whomever_it_was() {
+    let mut rig = Rig::online();
+    rig.subscribed_at("c", 1);
+    let change =
+        |erased| v1::ConversationChanged { erased, by: "carol".to_owned(), ..v1::ConversationChanged::default() };
+    let event = |seq, erased| v1::Event { conversation: "c".to_owned(), seq, body: Some(Body::Change(change(erased))) };
+    assert_eq!(rig.receive(frame::event(event(2, None))).delivered().len(), 1);
+    let out = rig.receive(frame::event(event(3, Some(true))));
+    assert!(matches!(&*out.delivered(), [Event::Changed { seq: 3, .. }, Event::Ended { reason: Ended::Removed, .. }]));
+    assert!(out.frames().is_empty(), "there is nothing to be asked for");
+    assert!(rig.message("c", 4).delivered().is_empty());
+}
+
+#[test]
 fn ones_own_removal_ends_the_subscription() {
     let mut rig = Rig::online();
     rig.subscribed_at("c", 1);

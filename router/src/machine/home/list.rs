@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
-use switchyard_cluster::home::{Home, ListAsk, ListFilter, RouterMessage, Survey, SurveyWish, Surveyed};
+use switchyard_cluster::home::{Home, ListAsk, ListFilter, RouterMessage, Survey, SurveyWish, Surveyed, UnreadSum};
 use switchyard_cluster::link::Asker;
 use switchyard_cluster::now::Now;
 use switchyard_protocol::cursor::{Cursor, ListPlace};
@@ -33,6 +33,8 @@ const GIVEN_UP_AFTER: Duration = Duration::from_secs(8);
 pub(super) enum Purpose {
     /// A page for this asker.
     Page { to: Asker, ask: Box<ListAsk> },
+    /// How much is unread in all of them, for this asker.
+    Unread { to: Asker },
     /// The newest conversations, for a session of this asker that wants all.
     Newest { to: Asker },
     /// These came and are to be told of.
@@ -46,6 +48,7 @@ pub(super) enum Purpose {
 pub(super) enum End {
     Page(v1::Listed),
     Newest(Vec<ConversationId>),
+    Unread(UnreadSum),
     Listings(Vec<(ConversationId, v1::Listing)>),
     /// Some owner could not say, or did not.
     Failed,
@@ -77,6 +80,7 @@ struct Running {
     placed: bool,
     listings: Vec<(ConversationId, v1::Listing)>,
     page: Page,
+    unread: UnreadSum,
 }
 
 /// A page as far as it was put together.
@@ -112,9 +116,10 @@ impl Lists {
         let number = self.number();
         let filter = match &purpose {
             Purpose::Page { ask, .. } => Arc::new(ask.filter.clone()),
-            Purpose::Newest { .. } | Purpose::Came(_) | Purpose::Changed(_) => Arc::default(),
+            Purpose::Unread { .. } | Purpose::Newest { .. } | Purpose::Came(_) | Purpose::Changed(_) => Arc::default(),
         };
-        let placed = matches!(purpose, Purpose::Came(_) | Purpose::Changed(_));
+        // Of these the places do not matter.
+        let placed = matches!(purpose, Purpose::Came(_) | Purpose::Changed(_) | Purpose::Unread { .. });
         let running = Running {
             home,
             purpose,
@@ -126,6 +131,7 @@ impl Lists {
             placed,
             listings: Vec::new(),
             page: Page::default(),
+            unread: UnreadSum::default(),
         };
         self.running.insert(number, running);
         self.due.push_back((now.mono + GIVEN_UP_AFTER, number));
@@ -141,6 +147,7 @@ impl Lists {
         running.waiting = running.waiting.saturating_sub(surveyed.asked);
         running.take_in(surveyed.places);
         running.listings.extend(surveyed.listings);
+        running.unread = running.unread.plus(surveyed.unread);
         if running.waiting > 0 {
             return None;
         }
@@ -187,14 +194,14 @@ impl Running {
         match &self.purpose {
             Purpose::Page { ask, .. } => ask.limit,
             Purpose::Newest { .. } => SUBSCRIPTIONS_MAX,
-            Purpose::Came(_) | Purpose::Changed(_) => 0,
+            Purpose::Came(_) | Purpose::Changed(_) | Purpose::Unread { .. } => 0,
         }
     }
 
     fn take_in(&mut self, places: Vec<ListPlace>) {
         let after = match &self.purpose {
             Purpose::Page { ask, .. } => ask.after,
-            Purpose::Newest { .. } | Purpose::Came(_) | Purpose::Changed(_) => None,
+            Purpose::Unread { .. } | Purpose::Newest { .. } | Purpose::Came(_) | Purpose::Changed(_) => None,
         };
         self.places.extend(places.into_iter().filter(|place| after.is_none_or(|after| *place > after)));
     }
@@ -223,7 +230,9 @@ impl Running {
         if self.rest.is_empty() {
             return None;
         }
-        let (most, wish) = if self.placed {
+        let (most, wish) = if matches!(self.purpose, Purpose::Unread { .. }) {
+            (PLACES_PER_ROUND, SurveyWish::Unread)
+        } else if self.placed {
             (LISTINGS_PER_ROUND, SurveyWish::Listings)
         } else {
             (PLACES_PER_ROUND, SurveyWish::Places(Arc::clone(&self.filter)))
@@ -267,6 +276,7 @@ impl Running {
                 End::Page(v1::Listed { conversations: entries, more: self.more, cursor: last.map(text) })
             }
             Purpose::Newest { .. } => End::Newest(self.places.iter().map(|place| place.conversation).collect()),
+            Purpose::Unread { .. } => End::Unread(self.unread),
             Purpose::Came(_) | Purpose::Changed(_) => End::Listings(std::mem::take(&mut self.listings)),
         }
     }

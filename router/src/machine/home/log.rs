@@ -184,7 +184,7 @@ impl Homes {
         own.decided.archived.retain(|conversation, _| rows.as_ref().is_none_or(|rows| rows.has(*conversation)));
         let through = own.decided.head().unwrap_or_default();
         let projection =
-            Projection { members: writes, record: Some(record(home, through)), ..Projection::up_to(through) };
+            Projection { members: writes, record: Some(record(home, through)), ..Projection::of_nothing(through) };
         out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
     }
 

@@ -233,6 +233,7 @@ impl Homes {
                 }
                 Purpose::Newest { to: from }
             }
+            HomeAsk::Unread => Purpose::Unread { to: from },
             HomeAsk::List(ask) => {
                 let archived = &own.decided.archived;
                 conversations.retain(|id| archived.contains_key(id) == ask.filter.archived);
@@ -391,7 +392,7 @@ impl Homes {
                 kept.changed.extend(conversations);
                 return;
             }
-            (Purpose::Page { to, .. } | Purpose::Newest { to }, End::Failed) => {
+            (Purpose::Page { to, .. } | Purpose::Newest { to } | Purpose::Unread { to }, End::Failed) => {
                 refuse(to, read_refusal(ReadFailed::Unavailable), out);
             }
             (Purpose::Page { to, ask }, End::Page(mut page)) => {
@@ -400,11 +401,16 @@ impl Homes {
                 details.for_each(|detail| detail.archived = ask.filter.archived);
                 succeed(to, reply::Result::Listed(page), out);
             }
+            (Purpose::Unread { to }, End::Unread(sum)) => {
+                let (total, unread, requests) = (sum.messages, sum.conversations, Some(sum.requests));
+                let counts = v1::UnreadCounts { conversations: Vec::new(), total, unread, requests };
+                succeed(to, reply::Result::Unread(counts), out);
+            }
             (Purpose::Newest { to }, End::Newest(conversations)) => {
                 let answer = WatchingAnswer { conversations, total };
                 out.push(Effect::Answer { to, answer: Answer::Watching(Box::new(answer)) });
             }
-            (Purpose::Page { to, .. } | Purpose::Newest { to }, _) => {
+            (Purpose::Page { to, .. } | Purpose::Newest { to } | Purpose::Unread { to }, _) => {
                 refuse(to, Refusal::new(ErrorCode::Internal, "the list came out as another one"), out);
             }
         }

@@ -8,7 +8,7 @@ use switchyard_store::Seq;
 
 use super::Oracle;
 use crate::ask::{Asked, What};
-use crate::timeline::{CHANGE, Entry, MEMBERS, Members, said, touched};
+use crate::timeline::{CHANGE, ERASE, Entry, MEMBERS, Members, Standing, said, touched};
 
 impl Oracle {
     pub(super) fn answer(&mut self, to: Asker, answer: &Answer) {
@@ -149,6 +149,8 @@ impl Oracle {
             read: detail.read,
             archived: detail.archived,
             blocked: detail.blocked,
+            request: entry.profile.side(&asked.user).map(Into::into),
+            declined: entry.profile.standing == Standing::Declined,
         };
         if entry.role(&asked.user).is_none() {
             problems.push("told to somebody who is no member".into());
@@ -206,7 +208,8 @@ impl Oracle {
         }
         let Some(entry) = self.entry(&asked.key, seq) else { return vec!["there is no such row".into()] };
         let kind = match asked.what {
-            What::Update { .. } | What::Close | What::Reopen => CHANGE,
+            What::Update { .. } | What::Close | What::Reopen | What::Accept | What::Decline => CHANGE,
+            What::Erase => ERASE,
             _ => MEMBERS,
         };
         let mine = asked.low < Some(seq) && entry.row.kind == kind && entry.row.sender() == asked.user.as_str();
@@ -220,9 +223,15 @@ impl Oracle {
                     What::Close => "closed",
                     What::Reopen => "reopened",
                     What::Promote { .. } | What::Demote { .. } => "role",
+                    What::Accept => "accepted",
+                    What::Decline => "declined",
+                    What::Erase => "erased",
                     _ => "changed",
                 });
                 problems.extend(self.listed(asked, seq));
+                if matches!(asked.what, What::Erase) {
+                    problems.extend(self.unlisted(asked, seq));
+                }
             }
             _ if already => self.saw(if matches!(asked.what, What::Close) { "closed again" } else { "already" }),
             Some(Some(wrong)) => problems.push(wrong),
@@ -254,6 +263,8 @@ fn is_so(entry: &Entry, asked: &Asked) -> bool {
         What::Demote { member, role } => entry.role(member).is_some_and(|has| has <= *role),
         What::Close => entry.profile.closed,
         What::Reopen => !entry.profile.closed,
+        What::Accept => entry.direct() && entry.profile.standing == Standing::Open,
+        What::Decline => entry.profile.standing == Standing::Declined,
         _ => false,
     }
 }
@@ -278,6 +289,9 @@ fn effect(asked: &Asked, state: &Entry, next: &Entry) -> Option<String> {
         What::Demote { member, role } => has(member, *role) && state.role(member) > Some(*role),
         What::Close => before == after && closed == (false, true),
         What::Reopen => before == after && closed == (true, false),
+        What::Accept => before == after && next.profile.standing == Standing::Open,
+        What::Decline => before == after && next.profile.standing == Standing::Declined,
+        What::Erase => after.is_empty(),
         _ => false,
     };
     // A group with members always has an admin.

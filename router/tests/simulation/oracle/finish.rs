@@ -57,6 +57,7 @@ impl Oracle {
             let Some((applied, _)) = inner.records.get(&key) else { continue };
             let applied = *applied;
             drop(inner);
+            wrong.extend(self.cleared(&key).map(|problem| format!("{}: {problem}", key.conversation)));
             wrong.extend(self.erased(&key, applied).map(|problem| format!("{}: {problem}", key.conversation)));
             let inner = self.disk.inner();
             let given = self.given.contains_key(&key);

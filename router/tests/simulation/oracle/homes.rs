@@ -15,7 +15,11 @@ use crate::clients::tenant;
 /// What was asked of homes, and what edges were told by them.
 #[derive(Debug, Default)]
 pub(crate) struct Homes {
-    asked: BTreeMap<(u64, u64), (UserId, HomeAsk, u64)>,
+    asked: BTreeMap<(u64, u64), (UserId, HomeAsk, (u64, BTreeSet<ConversationId>))>,
+    /// Conversations of which somebody was told that they are erased.
+    pub(super) gone: BTreeSet<ConversationId>,
+    /// What each user was last told to have unread in all.
+    totals: BTreeMap<UserId, v1::UnreadCounts>,
     /// Sessions that want all, by edge and user.
     watching: BTreeMap<(EdgeId, UserId), BTreeSet<u64>>,
     /// What those edges know.
@@ -34,7 +38,12 @@ impl Homes {
         if ask == HomeAsk::Watch {
             self.watching.entry((from.edge, user.clone())).or_default().insert(from.session);
         }
-        self.asked.insert((from.session, from.request), (user.clone(), ask, step));
+        self.asked.insert((from.session, from.request), (user.clone(), ask, (step, self.gone.clone())));
+    }
+
+    /// What each user was last told to have unread in all.
+    pub(super) fn totals(&self) -> impl Iterator<Item = (&UserId, &v1::UnreadCounts)> {
+        self.totals.iter()
     }
 
     /// A session is gone. True: its edge is to say that nobody there wants all any more.
@@ -51,14 +60,15 @@ impl Homes {
 
     /// The process was killed.
     pub(crate) fn crash(&mut self) {
-        *self = Self::default();
+        *self = Self { gone: std::mem::take(&mut self.gone), ..Self::default() };
     }
 }
 
 impl Oracle {
     /// Takes an answer of a home; false if it is none.
     pub(super) fn home_answer(&mut self, to: Asker, answer: &Answer) -> bool {
-        let Some((user, ask, step)) = self.homes.asked.remove(&(to.session, to.request)) else { return false };
+        let asked = self.homes.asked.remove(&(to.session, to.request));
+        let Some((user, ask, (step, gone))) = asked else { return false };
         match (answer, ask) {
             (Answer::Refused(refusal), HomeAsk::Decide(decision)) => {
                 self.blocks.answered(&user, &decision, (step, false), self.clock);
@@ -91,9 +101,21 @@ impl Oracle {
             }
             (Answer::Result(result), HomeAsk::List(ask)) => match &**result {
                 reply::Result::Listed(page) if page.conversations.len() <= ask.limit => {
+                    for entry in page.conversations.iter().filter_map(|entry| entry.conversation.as_ref()) {
+                        if gone.iter().any(|gone| gone.to_string() == entry.id) {
+                            self.violate(format!("{user} is shown {entry:?}, which was erased before they asked"));
+                        }
+                    }
                     self.list(&user, page, ask.filter.archived);
                 }
                 other => self.violate(format!("{user} asked for a list and got {other:?}")),
+            },
+            (Answer::Result(result), HomeAsk::Unread) => match &**result {
+                reply::Result::Unread(counts) => {
+                    self.saw("unread in all");
+                    self.homes.totals.insert(user, counts.clone());
+                }
+                other => self.violate(format!("{user} asked for a total and got {other:?}")),
             },
             (other, ask) => self.violate(format!("{user} asked {ask:?} and got {other:?}")),
         }

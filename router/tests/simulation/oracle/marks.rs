@@ -11,6 +11,7 @@ use switchyard_store::{Mark, Seq};
 use super::Oracle;
 use crate::ask::{Asked, What};
 use crate::present::{DELETE, target};
+use crate::timeline::Standing;
 
 /// Whose mark.
 type Whose = (ConversationKey, UserId);
@@ -24,6 +25,8 @@ pub(super) struct Marks {
     accepted: BTreeMap<Whose, Seq>,
     /// The highest read mark of each that the store has confirmed.
     kept: BTreeMap<Whose, Seq>,
+    /// What each was last told to have unread.
+    pub(super) counted: BTreeMap<Whose, u64>,
 }
 
 impl Marks {
@@ -138,6 +141,7 @@ impl Oracle {
         let [one] = &counts.conversations[..] else { return vec!["not of one conversation".into()] };
         let mut problems: Vec<String> = self.told_to_a_member(asked).into_iter().collect();
         problems.extend(self.unread(asked, self.heads(asked), one.unread, one.read));
+        self.marks.counted.insert((asked.key.clone(), asked.user.clone()), one.unread);
         problems
     }
 
@@ -173,6 +177,12 @@ impl Oracle {
             self.violate(format!("{edge:?} is told {now:?}"));
         }
         let head = self.committed.get(&now.key).copied();
+        let profile = self.timelines.get(&now.key).and_then(|timeline| timeline.entries.last()).map(|it| &it.profile);
+        let requested = profile.is_some_and(|profile| profile.standing != Standing::Open);
+        // Rows may be there that are not committed.
+        if requested && !now.own && self.committed.get(&now.key).copied() == self.head(&now.key) {
+            self.violate(format!("a request's marks are told to both: {now:?}"));
+        }
         if now.marks.iter().any(|marks| head.is_some() && Some(marks.read.max(marks.delivered)) > head) {
             self.violate(format!("marks above {head:?}: {now:?}"));
         }

@@ -5,6 +5,7 @@ mod annotations;
 mod answers;
 pub(crate) mod blocks;
 mod finish;
+mod gone;
 pub(crate) mod homes;
 mod marks;
 mod reads;

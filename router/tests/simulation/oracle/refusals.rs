@@ -7,6 +7,7 @@ use switchyard_protocol::v1::Role;
 use super::Oracle;
 use super::rights::{self, forbidden, headless};
 use crate::ask::{Asked, What};
+use crate::timeline::Entry;
 
 impl Oracle {
     pub(super) fn refused(&mut self, asked: &Asked, refusal: &Refusal) -> Vec<String> {
@@ -33,7 +34,8 @@ impl Oracle {
             ErrorCode::Closed => self.just_closed(asked),
             ErrorCode::Conflict => {
                 self.saw("conflict");
-                self.at_some_time(asked, |at| at.is_some_and(|(_, entry)| headless(entry, asked)))
+                let too_late = |entry: &Entry| headless(entry, asked) || rights::settled(entry, asked);
+                self.at_some_time(asked, |at| at.is_some_and(|(_, entry)| too_late(entry)))
             }
             ErrorCode::UnknownOutcome => {
                 self.saw("unknown");

@@ -1,11 +1,13 @@
 //! The table of rights as the judge knows it: what may be refused, and what may not have been written.
 
 use prost::Message as _;
+use switchyard_cluster::link::Annotation;
 use switchyard_protocol::id::UserId;
 use switchyard_protocol::v1::Role;
 
 use crate::ask::{Asked, What};
-use crate::timeline::{CHANGE, Entry, MEMBERS, form};
+use crate::present::DELETE;
+use crate::timeline::{CHANGE, ERASE, Entry, MEMBERS, Standing, form};
 
 /// The table of rights: whether a member in this state may not do this.
 pub(super) fn forbidden(entry: &Entry, asked: &Asked, members_add: bool) -> bool {
@@ -20,8 +22,17 @@ pub(super) fn forbidden(entry: &Entry, asked: &Asked, members_add: bool) -> bool
         What::Update { .. } => direct || role == Role::Member,
         What::Promote { .. } | What::Demote { .. } => direct || role != Role::Admin,
         What::Close | What::Reopen => !direct && role != Role::Admin,
+        What::Erase => direct || role != Role::Admin,
+        What::Accept | What::Decline => !direct || entry.profile.maker.as_ref() == Some(&asked.user),
+        What::Annotate(ask) if ask.change == Annotation::Delete => false,
+        What::Send(_) | What::Annotate(_) | What::Pin { .. } => entry.profile.declines(&asked.user),
         _ => false,
     }
+}
+
+/// Whether what is asked comes too late: it was accepted.
+pub(super) fn settled(entry: &Entry, asked: &Asked) -> bool {
+    matches!(asked.what, What::Decline) && entry.direct() && entry.profile.standing == Standing::Open
 }
 
 /// Whether what is asked would leave this group without an admin.
@@ -36,7 +47,7 @@ pub(super) fn headless(entry: &Entry, asked: &Asked) -> bool {
 pub(super) fn writes(what: &What, asker: &UserId) -> bool {
     match what {
         What::Send(_) | What::Add(_) | What::Update { .. } | What::Promote { .. } | What::Demote { .. } => true,
-        What::Annotate(_) | What::Pin { .. } => true,
+        What::Annotate(_) | What::Pin { .. } | What::Accept => true,
         What::Remove(user) => user != asker,
         _ => false,
     }
@@ -47,6 +58,9 @@ pub(super) fn writes(what: &What, asker: &UserId) -> bool {
 pub(super) fn wrong(before: &Entry, entry: &Entry, sender: &UserId) -> Option<&'static str> {
     let body = || entry.row.body.clone();
     let admin = before.role(sender) == Some(Role::Admin);
+    if before.profile.declines(sender) && !matches!(entry.row.kind, CHANGE | DELETE) {
+        return Some("it is from somebody whose request was declined");
+    }
     match entry.row.kind {
         MEMBERS => {
             let event = form::Members::decode(body()).expect("a membership row");
@@ -55,6 +69,13 @@ pub(super) fn wrong(before: &Entry, entry: &Entry, sender: &UserId) -> Option<&'
             }
             let changes_roles = event.added.is_empty() && event.removed.is_empty();
             (changes_roles && (!admin || before.direct())).then_some("no right to change roles")
+        }
+        ERASE => (!admin || before.direct()).then_some("no right to erase"),
+        CHANGE if let Some(accepted) = form::Change::decode(body()).expect("a change row").accepted => {
+            let own = before.profile.maker.as_ref() == Some(sender);
+            let standing = before.profile.standing;
+            let waits = standing == Standing::Pending || accepted && standing == Standing::Declined;
+            (own || !waits || accepted && before.profile.closed).then_some("nothing was to be answered by them")
         }
         CHANGE => match form::Change::decode(body()).expect("a change row").closed {
             Some(closed) if closed == before.profile.closed => Some("closed or open already"),

@@ -7,7 +7,7 @@ use switchyard_protocol::v1::{self, server_frame};
 
 use super::Oracle;
 use crate::ask::{Asked, What};
-use crate::timeline::MEMBERS;
+use crate::timeline::{ERASE, MEMBERS};
 
 impl Oracle {
     pub(super) fn subscribed(&mut self, to: Asker, asked: &Asked, answer: &SubscribedAnswer) -> Vec<String> {
@@ -69,6 +69,12 @@ impl Oracle {
         }
         let before = &self.entry(&live.key, last)?.members;
         let gone: Vec<&UserId> = before.keys().filter(|user| !entry.members.contains_key(*user)).collect();
+        if entry.row.kind == ERASE {
+            return (!live.last || !live.removed.is_empty()).then(|| "not as its last event".to_owned());
+        }
+        if live.last {
+            return Some("as its last event".to_owned());
+        }
         let told = live.removed.iter().collect::<Vec<_>>();
         (told != gone || (entry.row.kind != MEMBERS && !told.is_empty())).then(|| format!("{gone:?} went"))
     }

@@ -1,0 +1,65 @@
+//! What is left of an erased conversation is overwritten or dropped. Each step may be done again, and nothing is lost by it: a
+//! process that is killed in between begins anew when the conversation is next loaded.
+
+use bytes::Bytes;
+use futures_executor::block_on;
+use switchyard_protocol::id::ConversationKey;
+use switchyard_store::{BUCKET_ROWS, Batch, Direction, Outcome, Row, RowRef, Seq};
+
+use super::Timelines;
+use super::reader::rows;
+use crate::stored::{self, Founding, RowKind};
+
+/// Rows that are read and overwritten at a time.
+const ROWS_AT_A_TIME: usize = 128;
+
+/// Clears the conversation whose last event, with this number, erased it. Its record says so already.
+pub(super) fn clear(store: &dyn Timelines, key: &ConversationKey, head: Seq) -> Result<(), String> {
+    let confirm = || block_on(store.barrier()).map_err(|error| error.to_string());
+    // The record is kept before anything goes that it was made of.
+    confirm()?;
+    block_on(store.forget(key)).map_err(|error| error.to_string())?;
+    // A store may drop whole runs only: what it may have to keep says nothing any more.
+    overwrite(store, key, 0, 0)?;
+    if let Some(before) = head.checked_sub(1).filter(|before| *before > 0) {
+        overwrite(store, key, head.saturating_sub(BUCKET_ROWS).max(1), before)?;
+        block_on(store.trim(key, head)).map_err(|error| error.to_string())?;
+    }
+    confirm()?;
+    // From here on nobody need look again.
+    overwrite(store, key, head, head)?;
+    confirm()
+}
+
+/// Overwrites what these rows say, as far as they are still there.
+fn overwrite(store: &dyn Timelines, key: &ConversationKey, from: Seq, to: Seq) -> Result<(), String> {
+    let mut next = from;
+    while next <= to {
+        let page = rows(store, key, next, to, Direction::Forward, ROWS_AT_A_TIME).map_err(|error| error.to_string())?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        next = last + 1;
+        let batches: Vec<Batch> = page.iter().filter_map(|(seq, row)| blanked(key, *seq, row)).collect();
+        let outcomes = if batches.is_empty() { Vec::new() } else { block_on(store.append(&batches)) };
+        if let Some(outcome) = outcomes.iter().find(|outcome| **outcome != Outcome::Stored) {
+            return Err(format!("an erased conversation's rows could not be overwritten: {outcome:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// A row with nothing in it, unless it has nothing already.
+fn blanked(key: &ConversationKey, seq: Seq, row: &Row) -> Option<Batch> {
+    let body = match RowKind::parse(row.kind) {
+        Some((RowKind::Founding, _)) => {
+            let kind = stored::decode::<Founding>(&row.body).unwrap_or_default().kind;
+            stored::encode(&Founding { kind, ..Founding::default() })
+        }
+        // An empty body is one of every other kind. That of the event itself says so that nothing is left.
+        _ => Bytes::new(),
+    };
+    if body == row.body {
+        return None;
+    }
+    let blob = RowRef { body: &body, ..row.as_ref() }.encode(key, seq);
+    Some(Batch { key: key.clone(), epoch: row.epoch, first: seq, rows: vec![blob] })
+}
