@@ -25,6 +25,8 @@
 //! | `reopen` | 25 | `changed` | read-only no more |
 //! | `mark` | 33 | `marked` | up to which number the asker has read and received |
 //! | `typing` | 34 | `done` | the asker is typing, or has stopped |
+//! | `watch` | 35 | `watched` | who of these users is online, or how many of a conversation, and what changes |
+//! | `unwatch` | 36 | `done` | no more of that |
 //! | `unread` | 37 | `unread` | how many messages of conversations the asker has not read |
 //! | `marks` | 38 | `marks` | a page of members' marks, or of those who have read a message |
 //!
@@ -38,6 +40,7 @@
 //! | `drain` | 8 | no | the server is going away |
 //! | `token_expiring` | 9 | no | renew within `in_ms` |
 //! | `typing` | 13 | no | who types in an open conversation changed; the newest replaces the one before |
+//! | `presence` | 14 | no | users who are watched came or went; the newest of each counts |
 //! | `marks` | 15 | no | how far members have come; the newest of each counts |
 //! | `listed` | 16 | no | a conversation came to the user's list or went from it |
 
@@ -76,7 +79,7 @@ impl Form {
 }
 
 /// Requests that have a number and a name, but are not answered by this version.
-pub const RESERVED_REQUESTS: [(u32, &str); 9] = [
+pub const RESERVED_REQUESTS: [(u32, &str); 7] = [
     (26, "archive"),
     (27, "unarchive"),
     (28, "erase"),
@@ -84,8 +87,6 @@ pub const RESERVED_REQUESTS: [(u32, &str); 9] = [
     (30, "decline"),
     (31, "block"),
     (32, "unblock"),
-    (35, "watch"),
-    (36, "unwatch"),
 ];
 
 /// Fields of `send` that have a number and a name, but no meaning in this version. Unknown fields are skipped; one of these
@@ -235,6 +236,8 @@ pub fn request_name(request: &Request) -> &'static str {
         Request::React(_) => "react",
         Request::Pin(_) => "pin",
         Request::Mark(_) => "mark",
+        Request::Watch(_) => "watch",
+        Request::Unwatch(_) => "unwatch",
         Request::Unread(_) => "unread",
         Request::Marks(_) => "marks",
     }
