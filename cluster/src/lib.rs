@@ -7,4 +7,5 @@ pub mod link;
 pub mod mailbox;
 pub mod mesh;
 pub mod now;
+pub mod presence;
 pub mod worker;
