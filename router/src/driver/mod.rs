@@ -6,6 +6,7 @@ mod commit;
 mod present;
 pub mod reader;
 mod rest;
+pub mod seen;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +91,10 @@ impl Router {
                 Effect::Raise(marks) => self.readers.raise(&self.completions, marks),
                 Effect::Listed { edge, now } => self.link.send(edge, Delivery::Listed(now)),
                 Effect::Tell(message) => self.link.tell(*message),
+                Effect::Presence { edge, now } => self.link.send(edge, Delivery::Presence(now)),
+                Effect::LoadSeen { home, epoch, began_ms } => {
+                    self.readers.load_seen(&self.completions, home, (epoch, began_ms));
+                }
                 Effect::LoadHome(home) => self.readers.load_home(&self.completions, home),
                 Effect::Project { key, projection } => self.readers.project(&self.completions, key, projection),
                 Effect::Load { key, cutoffs } => self.readers.load(&self.completions, key, cutoffs),

@@ -16,6 +16,7 @@ mod memory;
 mod pacing;
 mod pipeline;
 mod plan;
+mod presence;
 mod progress;
 mod read;
 mod recent;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use switchyard_cluster::home::{Home, ListedNow, RouterMessage};
 use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, MarksNow, Refusal, Request, TypersNow};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::presence::PresenceNow;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::v1;
@@ -47,6 +49,8 @@ use home::Homes;
 use marks::Marking;
 use pacing::Pacing;
 pub use plan::{ReadPlan, ReadResult, Reader};
+use presence::Presence;
+pub(crate) use presence::{BEGAN, SEEN, SeenMark};
 pub use replay::{Replay, ReplayError};
 pub use retention::Older;
 pub(crate) use retention::droppable;
@@ -122,6 +126,13 @@ pub enum Input {
         home: Home,
         /// The user's conversations, each with the number of the event that says so.
         result: Result<Vec<(ConversationId, Seq)>, ReadFailed>,
+    },
+    /// A `LoadSeen` is done.
+    SeenLoaded {
+        /// Whose home.
+        home: Home,
+        /// When the user was there last, if ever.
+        result: Result<Option<u64>, ReadFailed>,
     },
     /// A router tells something.
     Told(RouterMessage),
@@ -255,6 +266,22 @@ pub enum Effect {
     },
     /// Read which conversations a user is in; answered by `HomeLoaded`.
     LoadHome(Home),
+    /// Read when a user was there last; answered by `SeenLoaded`.
+    LoadSeen {
+        /// The user's home.
+        home: Home,
+        /// The epoch of this process.
+        epoch: u64,
+        /// When it began.
+        began_ms: u64,
+    },
+    /// Tell an edge that watches somebody or something of it.
+    Presence {
+        /// Which edge.
+        edge: EdgeId,
+        /// What to tell.
+        now: Box<PresenceNow>,
+    },
     /// Tell a router, perhaps this one.
     Tell(Box<RouterMessage>),
     /// Tell an edge with sessions that want all of a user's conversations that one came or went.
@@ -302,6 +329,7 @@ pub struct Machine {
     typing: Typing,
     marking: Marking,
     homes: Homes,
+    presence: Presence,
     surveys: Surveys,
     /// Work to be tried again at a time.
     repeats: VecDeque<(Duration, Repeat)>,
@@ -326,6 +354,8 @@ pub struct Held {
     pub marking: usize,
     /// Homes of users.
     pub homes: usize,
+    /// Users who are online, or of whom something is to be told or stored, and conversations that are counted.
+    pub presence: usize,
     /// Questions of homes that are not answered.
     pub surveys: usize,
 }
@@ -352,6 +382,7 @@ impl Machine {
             typing: Typing::default(),
             marking: Marking::default(),
             homes: Homes::default(),
+            presence: Presence::default(),
             surveys: Surveys::default(),
             repeats: VecDeque::new(),
             loaded: 0,
@@ -374,6 +405,7 @@ impl Machine {
             Input::Read { ticket, result } => self.read_done(now, *ticket, result, out),
             Input::Raised(result) => self.raised(now, result),
             Input::HomeLoaded { home, result } => self.home_loaded(now, &home, result, out),
+            Input::SeenLoaded { home, result } => self.seen_loaded(&home, result, out),
             Input::Told(message) => self.told(now, message, out),
             Input::Decoyed { to, failed } => refuse(to, failed.map_or(Refusal::NOT_FOUND, strangers_refusal), out),
         }
@@ -384,9 +416,9 @@ impl Machine {
     fn count(&mut self, effects: &[Effect]) {
         let answered = |effect: &&Effect| match effect {
             Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => false,
-            Effect::Tell(_) | Effect::Listed { .. } => false,
+            Effect::Tell(_) | Effect::Listed { .. } | Effect::Presence { .. } => false,
             Effect::Append(_) | Effect::Project { .. } | Effect::Load { .. } | Effect::Read { .. } => true,
-            Effect::Decoy { .. } | Effect::LoadHome(_) | Effect::Raise(_) => true,
+            Effect::Decoy { .. } | Effect::LoadHome(_) | Effect::LoadSeen { .. } | Effect::Raise(_) => true,
         };
         self.busy += effects.iter().filter(answered).count();
     }
@@ -420,6 +452,7 @@ impl Machine {
         self.store_marks(now, out);
         self.tell_marks(now, out);
         self.tick_homes(now, out);
+        self.tick_presence(now, out);
         self.count(&out[before..]);
     }
 
@@ -428,6 +461,7 @@ impl Machine {
         let repeat = self.repeats.front().map(|(at, _)| *at);
         let idle = self.idle.front().map(|(at, _)| *at);
         let told = self.typing.deadline().into_iter().chain(self.marking.deadline()).chain(self.homes.deadline());
+        let told = told.chain(self.presence.deadline());
         repeat.into_iter().chain(idle).chain(self.pacing.deadline()).chain(told).min()
     }
 
@@ -438,7 +472,8 @@ impl Machine {
 
     /// Whether no batch is in flight and nothing waits to be written: what was asked is answered.
     pub fn at_rest(&self) -> bool {
-        self.repeats.is_empty() && self.pacing.idle() && self.busy == 0 && self.marking.is_stored()
+        let stored = self.marking.is_stored() && self.presence.is_stored();
+        self.repeats.is_empty() && self.pacing.idle() && self.busy == 0 && stored
     }
 
     /// What is in memory. Walks all conversations.
@@ -455,6 +490,7 @@ impl Machine {
             typing: self.typing.len(),
             marking: self.marking.len(),
             homes: self.homes.len(),
+            presence: self.presence.len(),
             surveys: self.surveys.len(),
         }
     }

@@ -88,6 +88,7 @@ impl Profile {
             retention: Retention { direct: rule(rng), group: rule(rng) },
             members_add: rng.chance(400),
             unknown_after: Duration::from_millis(*rng.pick(&[0, 100, 1_000, 8_000])),
+            offline_after: Duration::from_millis(*rng.pick(&[1, 300, 15_000])),
             readers: 1,
         };
         Self {

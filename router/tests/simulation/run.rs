@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use switchyard_cluster::link::{HistoryAsk, PageFrom};
 
@@ -22,7 +23,7 @@ use crate::world::World;
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 41] = [
+const EVERYTHING: [&str; 45] = [
     "already",
     "annotated",
     "annotated already",
@@ -51,6 +52,9 @@ const EVERYTHING: [&str; 41] = [
     "no such member",
     "no such message",
     "not found",
+    "not watched",
+    "offline",
+    "online",
     "overloaded",
     "page",
     "published",
@@ -62,6 +66,7 @@ const EVERYTHING: [&str; 41] = [
     "sent again",
     "unknown",
     "unread",
+    "watched",
     "watching",
     "went",
 ];
@@ -119,6 +124,12 @@ fn live(world: &mut World) -> bool {
                 return false;
             }
             world.oracle.homes_are_rows();
+            // Until whoever has gone is told to have.
+            let lasts = world.profile.config.offline_after + Duration::from_secs(3);
+            if !world.pass(lasts) || !world.run() {
+                return false;
+            }
+            world.oracle.presence_is_true();
         } else {
             if !world.run_clients() {
                 return false;

@@ -6,6 +6,7 @@ mod answers;
 mod finish;
 pub(crate) mod homes;
 mod marks;
+pub(crate) mod presence;
 mod reads;
 mod refusals;
 mod rights;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use switchyard_cluster::link::{Ask, Asker, EdgeId, Request};
+use switchyard_cluster::presence::PresenceAsk;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_router::config::RouterConfig;
 use switchyard_router::machine::Effect;
@@ -53,9 +55,12 @@ pub(crate) struct Oracle {
     streams: BTreeMap<(EdgeId, ConversationKey), Stream>,
     marks: marks::Marks,
     pub(crate) homes: homes::Homes,
+    pub(crate) presence: presence::Presence,
     /// Conversations whose rows are older than the run: nobody asked for them.
     given: BTreeMap<ConversationKey, Seq>,
     clock: u64,
+    /// The time of the present turn.
+    pub(crate) now_us: u64,
     /// The latest time that the machine was told.
     pub(crate) wall_ms: u64,
     /// When the last process started; nobody has written since. Nothing before it.
@@ -81,8 +86,10 @@ impl Oracle {
             streams: BTreeMap::new(),
             marks: marks::Marks::default(),
             homes: homes::Homes::default(),
+            presence: presence::Presence::default(),
             given: BTreeMap::new(),
             clock: 0,
+            now_us: 0,
             wall_ms: 0,
             begins_ms: None,
             violations: Vec::new(),
@@ -159,7 +166,10 @@ impl Oracle {
     pub(crate) fn hand(&mut self, request: &Request) {
         self.clock += 1;
         let from = request.from;
-        if matches!(request.ask, Ask::Home(_)) {
+        if let Ask::Presence(PresenceAsk::Sessions(change)) = request.ask {
+            self.presence.count(&request.key, change, self.now_us);
+        }
+        if matches!(request.ask, Ask::Home(_) | Ask::Presence(_) | Ask::Watch(_)) {
             return;
         }
         match self.asked.get_mut(&(from.session, from.request)) {
@@ -201,6 +211,7 @@ impl Oracle {
                 Effect::Publish { edge, event } => self.publish(*edge, event),
                 Effect::Marks { edge, now } => self.marks_told(*edge, now),
                 Effect::Listed { edge, now } => self.home_tells(*edge, now),
+                Effect::Presence { edge, now } => self.presence_told(*edge, now),
                 Effect::Decoy { .. } => self.saw("decoy"),
                 Effect::Load { .. } => self.saw("load"),
                 _ => {}
@@ -220,6 +231,7 @@ impl Oracle {
         self.marks.crash();
         self.streams.clear();
         self.homes.crash();
+        self.presence.crash();
         self.committed.clear();
         let keys: Vec<_> = self.timelines.keys().cloned().collect();
         for key in keys {
