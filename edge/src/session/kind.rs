@@ -38,11 +38,13 @@ pub enum RequestKind {
     Unread,
     Marks,
     List,
+    Watch,
+    Unwatch,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::Unreadable,
         Self::Hello,
         Self::Resume,
@@ -73,6 +75,8 @@ impl RequestKind {
         Self::Unread,
         Self::Marks,
         Self::List,
+        Self::Watch,
+        Self::Unwatch,
     ];
 
     /// The kind of a request.
@@ -107,6 +111,8 @@ impl RequestKind {
             Request::Unread(_) => Self::Unread,
             Request::Marks(_) => Self::Marks,
             Request::List(_) => Self::List,
+            Request::Watch(_) => Self::Watch,
+            Request::Unwatch(_) => Self::Unwatch,
         }
     }
 
@@ -143,6 +149,8 @@ impl RequestKind {
             Self::Unread => "unread",
             Self::Marks => "marks",
             Self::List => "list",
+            Self::Watch => "watch",
+            Self::Unwatch => "unwatch",
         }
     }
 

@@ -1,6 +1,7 @@
 //! Sessions as pure code: frames and answers in, effects out.
 
 mod all;
+mod presence;
 
 use std::time::Duration;
 
