@@ -341,7 +341,7 @@ impl Chat {
                 print(format_args!("[{seq}] * {user} {deed} {emoji} to [{}]", Printable(number)))
             }
             Event::Other { .. } | Event::Typing { .. } | Event::Marks { .. } => Ok(()),
-            Event::Listed { .. } | Event::Unlisted { .. } => Ok(()),
+            Event::Listed { .. } | Event::Unlisted { .. } | Event::Presence(_) | Event::Online { .. } => Ok(()),
             Event::Gap { missed_from, first_available, .. } => {
                 eprintln!("(numbers {missed_from} to {} are no longer kept)", first_available - 1);
                 Ok(())

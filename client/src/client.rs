@@ -2,6 +2,7 @@
 //! in `client/messages.rs`.
 
 mod messages;
+mod presence;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -80,6 +80,16 @@ pub enum Event {
         /// How many more there are.
         more: u64,
     },
+    /// Somebody who is watched ([`Client::watch`](crate::Client::watch)) came or went: how it is now, in place of what was told
+    /// before. A user counts as online until the last session has been over for 15 seconds.
+    Presence(v1::UserPresence),
+    /// Another number of a conversation's members is online ([`Client::watch_online`](crate::Client::watch_online)).
+    Online {
+        /// Where.
+        conversation: String,
+        /// How many.
+        online: u64,
+    },
     /// Members have come farther: to where this says now, the newest of each. The first after a reconnect, or after much
     /// waited to be read, may tell what is known already. A message is not followed by it, though it moves its sender's marks.
     Marks {
@@ -113,7 +123,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The conversation that it belongs to.
+    /// The conversation that it belongs to; empty for [`Presence`](Self::Presence), which belongs to none.
     pub fn conversation(&self) -> &str {
         match self {
             Self::Message(message) => &message.conversation,
@@ -125,10 +135,12 @@ impl Event {
             | Self::Other { conversation, .. }
             | Self::Gap { conversation, .. }
             | Self::Typing { conversation, .. }
+            | Self::Online { conversation, .. }
             | Self::Marks { conversation, .. }
             | Self::Listed { conversation, .. }
             | Self::Unlisted { conversation }
             | Self::Ended { conversation, .. } => conversation,
+            Self::Presence(_) => "",
         }
     }
 
@@ -139,7 +151,7 @@ impl Event {
             Self::Members { seq, .. } | Self::Changed { seq, .. } | Self::Other { seq, .. } => Some(*seq),
             Self::Updated { seq, .. } | Self::Deleted { seq, .. } | Self::Reacted { seq, .. } => Some(*seq),
             Self::Gap { .. } | Self::Typing { .. } | Self::Marks { .. } | Self::Ended { .. } => None,
-            Self::Listed { .. } | Self::Unlisted { .. } => None,
+            Self::Listed { .. } | Self::Unlisted { .. } | Self::Presence(_) | Self::Online { .. } => None,
         }
     }
 }
