@@ -8,6 +8,7 @@ mod lists;
 mod marks;
 mod messages;
 mod operations;
+mod presence;
 mod resume;
 mod rights;
 mod sdk;
