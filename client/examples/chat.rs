@@ -342,6 +342,7 @@ impl Chat {
             }
             Event::Other { .. } | Event::Typing { .. } | Event::Marks { .. } => Ok(()),
             Event::Listed { .. } | Event::Relisted { .. } | Event::Unlisted { .. } => Ok(()),
+            Event::Presence(_) | Event::Online { .. } => Ok(()),
             Event::Gap { missed_from, first_available, .. } => {
                 eprintln!("(numbers {missed_from} to {} are no longer kept)", first_available - 1);
                 Ok(())

@@ -3,6 +3,7 @@
 
 mod decisions;
 mod messages;
+mod presence;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -9,6 +9,7 @@
 //! | `calls.rs` | the application's requests: sending, repeating, giving up |
 //! | `all.rs` | all conversations of the user |
 //! | `subscriptions.rs` | whose events are wanted, and asking for them |
+//! | `presence.rs` | who is watched, and what is told of them |
 //! | `typing.rs` | what is shown, and who types there |
 //! | `marks.rs` | how far this user has come, and others |
 //! | `delivery.rs` | what the application is told, and when |
@@ -27,6 +28,7 @@ mod jitter;
 mod link;
 mod marks;
 mod outbox;
+mod presence;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
@@ -50,6 +52,7 @@ use self::jitter::Jitter;
 use self::link::{Link, Token};
 use self::marks::Marking;
 use self::outbox::{Known, Outbox};
+use self::presence::Watching;
 use self::timeline::Timeline;
 use self::timers::{Timer, Timers};
 use self::typing::Showing;
@@ -135,6 +138,7 @@ pub struct Core {
     notices: VecDeque<Event>,
     held_bytes: usize,
     showing: Showing,
+    watching: Watching,
     marking: Marking,
     all: All,
 }
@@ -175,6 +179,7 @@ impl Core {
             notices: VecDeque::new(),
             held_bytes: 0,
             showing: Showing::default(),
+            watching: Watching::default(),
             marking: Marking::default(),
             all: All::default(),
             settings,
@@ -199,7 +204,8 @@ impl Core {
 
     /// Whether events wait for [`Input::Room`].
     pub fn is_stalled(&self) -> bool {
-        !self.stalled.is_empty() || !self.notices.is_empty() || self.showing.is_stalled() || self.marking.is_stalled()
+        let told = self.showing.is_stalled() || self.marking.is_stalled() || self.watching.is_stalled();
+        told || !self.stalled.is_empty() || !self.notices.is_empty()
     }
 
     /// How many more events may be delivered before the next [`Input::Room`].
@@ -246,6 +252,10 @@ impl Core {
             Input::Unsubscribe { ticket, conversation } => self.unsubscribe(ticket, &conversation),
             Input::Show { ticket, conversations } => self.show(ticket, &conversations),
             Input::Typing { ticket, conversation, on } => self.typing(ticket, conversation, on),
+            Input::Watch { ticket, users, conversation } => self.watch(ticket, &users, conversation.as_deref()),
+            Input::Unwatch { ticket, users, conversation, all } => {
+                self.unwatch(ticket, &users, conversation.as_deref(), all);
+            }
             Input::Mark { ticket, conversation, read, delivered } => self.mark(ticket, &conversation, read, delivered),
             Input::Room(room) => self.on_room(room),
             Input::Close(patience) => self.close(patience),
@@ -264,6 +274,8 @@ impl Core {
             Purpose::All => self.on_all(result),
             Purpose::Show => self.on_shown(result),
             Purpose::Typing => {}
+            Purpose::Watch(targets) => self.on_watched(targets, result),
+            Purpose::Unwatch(over) => self.on_unwatched(over, result),
             Purpose::Mark(name) => self.on_marked(&name, result),
             Purpose::Marks(name) => self.on_missed_marks(&name, result),
             Purpose::Call(ticket) => self.on_answer(ticket, id, result),
@@ -278,7 +290,7 @@ impl Core {
                 Timer::Move => self.start_moving(),
                 Timer::MoveNow => self.move_now(),
                 Timer::Renew => self.renew_again(),
-                Timer::Fetch | Timer::Unsubscribe | Timer::Show | Timer::Marks => {}
+                Timer::Fetch | Timer::Unsubscribe | Timer::Show | Timer::Watch | Timer::Marks => {}
                 Timer::Mark(name) => self.mark_again(&name),
                 Timer::All => self.ask_all_again(),
                 Timer::Deadline(ticket) => self.give_up(ticket),
@@ -296,7 +308,8 @@ impl Core {
             }
             match purpose {
                 // The step's own timer covers hello, and nobody waits for the answers to the others.
-                Purpose::Hello | Purpose::Unsubscribe(_) | Purpose::Typing => {}
+                Purpose::Hello | Purpose::Unsubscribe(_) | Purpose::Typing | Purpose::Unwatch(_) => {}
+                Purpose::Watch(targets) => self.watch_later(&targets, None),
                 Purpose::Show => self.show_later(None),
                 Purpose::Mark(name) => self.mark_later(&name, None),
                 Purpose::Marks(name) => self.ask_marks_later(&name, None),
@@ -325,6 +338,7 @@ impl Core {
                 self.pump_fetches();
                 self.pump_unsubscribes();
                 self.pump_showing();
+                self.pump_watches();
                 self.pump_all();
                 self.pump_calls();
                 self.pump_marks();

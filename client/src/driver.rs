@@ -61,6 +61,17 @@ pub(crate) enum Command {
         on: bool,
         waiter: Waiter,
     },
+    Watch {
+        users: Vec<String>,
+        conversation: Option<String>,
+        waiter: Waiter,
+    },
+    Unwatch {
+        users: Vec<String>,
+        conversation: Option<String>,
+        all: bool,
+        waiter: Waiter,
+    },
     Mark {
         conversation: String,
         read: u64,
@@ -225,6 +236,12 @@ impl Driver {
                 }
                 Command::Typing { conversation, on, waiter } => {
                     (Input::Typing { ticket: self.next_ticket(), conversation, on }, waiter, None)
+                }
+                Command::Watch { users, conversation, waiter } => {
+                    (Input::Watch { ticket: self.next_ticket(), users, conversation }, waiter, None)
+                }
+                Command::Unwatch { users, conversation, all, waiter } => {
+                    (Input::Unwatch { ticket: self.next_ticket(), users, conversation, all }, waiter, None)
                 }
                 Command::Mark { conversation, read, delivered, waiter } => {
                     (Input::Mark { ticket: self.next_ticket(), conversation, read, delivered }, waiter, None)

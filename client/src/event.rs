@@ -80,6 +80,16 @@ pub enum Event {
         /// How many more there are.
         more: u64,
     },
+    /// Somebody who is watched ([`Client::watch`](crate::Client::watch)) came or went: how it is now, in place of what was told
+    /// before. A user counts as online until the last session has been over for 15 seconds.
+    Presence(v1::UserPresence),
+    /// Another number of a conversation's members is online ([`Client::watch_online`](crate::Client::watch_online)).
+    Online {
+        /// Where.
+        conversation: String,
+        /// How many.
+        online: u64,
+    },
     /// Members have come farther: to where this says now, the newest of each. The first after a reconnect, or after much
     /// waited to be read, may tell what is known already. A message is not followed by it, though it moves its sender's marks.
     Marks {
@@ -121,7 +131,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The conversation that it belongs to.
+    /// The conversation that it belongs to; empty for [`Presence`](Self::Presence), which belongs to none.
     pub fn conversation(&self) -> &str {
         match self {
             Self::Message(message) => &message.conversation,
@@ -133,11 +143,13 @@ impl Event {
             | Self::Other { conversation, .. }
             | Self::Gap { conversation, .. }
             | Self::Typing { conversation, .. }
+            | Self::Online { conversation, .. }
             | Self::Marks { conversation, .. }
             | Self::Listed { conversation, .. }
             | Self::Relisted { conversation, .. }
             | Self::Unlisted { conversation }
             | Self::Ended { conversation, .. } => conversation,
+            Self::Presence(_) => "",
         }
     }
 
@@ -149,6 +161,7 @@ impl Event {
             Self::Updated { seq, .. } | Self::Deleted { seq, .. } | Self::Reacted { seq, .. } => Some(*seq),
             Self::Gap { .. } | Self::Typing { .. } | Self::Marks { .. } | Self::Ended { .. } => None,
             Self::Listed { .. } | Self::Relisted { .. } | Self::Unlisted { .. } => None,
+            Self::Presence(_) | Self::Online { .. } => None,
         }
     }
 }

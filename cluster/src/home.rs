@@ -14,6 +14,8 @@ use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 
+use crate::presence::{Census, Counted, Watch};
+
 /// A user's home. Its shard follows from tenant and user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Home {
@@ -130,6 +132,12 @@ pub enum RouterMessage {
     Survey(Survey),
     /// What an owner says to that: once for each router that it was sent to.
     Surveyed(Surveyed),
+    /// A session watches a user: for the user's home.
+    Watch(Box<Watch>),
+    /// An owner asks homes how many of its conversation's members are online. A link to several routers splits it by home.
+    Census(Census),
+    /// What a router says to that: once for each that it was sent to.
+    Counted(Counted),
 }
 
 /// A user came to a conversation or went from it, and the listing rows say so.
@@ -226,12 +234,14 @@ pub struct Surveyed {
 }
 
 impl RouterMessage {
-    /// The shard whose owner it is for; a survey is for several, and [`Missed`](Self::Missed) for a whole router.
+    /// The shard whose owner it is for; a survey or a census is for several, and [`Missed`](Self::Missed) for a whole router.
     pub fn shard(&self) -> Option<Shard> {
         match self {
             Self::Member(notice) => Some(notice.home.shard()),
             Self::Surveyed(surveyed) => Some(surveyed.home.shard()),
-            Self::Survey(_) | Self::Missed => None,
+            Self::Watch(watch) => Some(watch.ask.home.shard()),
+            Self::Counted(counted) => Some(Shard::of_conversation(&counted.key)),
+            Self::Survey(_) | Self::Census(_) | Self::Missed => None,
         }
     }
 }

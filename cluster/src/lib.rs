@@ -8,4 +8,5 @@ mod live;
 pub mod mailbox;
 pub mod mesh;
 pub mod now;
+pub mod presence;
 pub mod worker;

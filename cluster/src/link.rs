@@ -7,12 +7,16 @@ use bytes::Bytes;
 use prost::Message as _;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::limits::{MARKS_TOLD_MEMBERS_MAX, TYPERS_SHOWN_MAX};
 use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 
 use crate::home::{Decision, HomeAsk, ListedNow, RouterMessage, WatchingAnswer};
+use crate::presence::{PresenceAsk, PresenceNow, WatchAsk};
+
+mod told;
+
 pub use crate::live::LiveEvent;
+pub use told::{MarksNow, TypersNow};
 
 /// One edge worker.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -46,7 +50,7 @@ impl Request {
     /// The shard whose owner it is for.
     pub fn shard(&self) -> Shard {
         match &self.ask {
-            Ask::Home(_) => Shard::of_user(&self.key.tenant, &self.user),
+            Ask::Home(_) | Ask::Presence(_) => Shard::of_user(&self.key.tenant, &self.user),
             _ => Shard::of_conversation(&self.key),
         }
     }
@@ -62,7 +66,15 @@ impl Ask {
     /// Whether somebody waits for an answer. What is not answered says that something is over: it asks for nothing, and
     /// is nobody's question but the edge's own.
     pub fn is_answered(&self) -> bool {
-        !matches!(self, Self::Unsubscribe | Self::Hide | Self::TypingEnd | Self::Home(HomeAsk::Unwatch))
+        !matches!(
+            self,
+            Self::Unsubscribe
+                | Self::Hide
+                | Self::TypingEnd
+                | Self::CountEnd
+                | Self::Presence(_)
+                | Self::Home(HomeAsk::Unwatch)
+        )
     }
 
     fn bytes(&self) -> usize {
@@ -92,6 +104,8 @@ impl Ask {
             Self::Home(HomeAsk::Decide(Decision::Block(user) | Decision::Unblock(user))) => user.as_str().len(),
             Self::Home(HomeAsk::Decide(Decision::Archive(_) | Decision::Unarchive(_))) => 0,
             Self::Home(HomeAsk::Blocks(ask)) => ask.after.as_ref().map_or(0, |after| after.as_str().len()),
+            Self::Watch(ask) => size_of::<WatchAsk>() + ask.home.user.as_str().len(),
+            Self::Count | Self::CountEnd | Self::Presence(_) => 0,
         }
     }
 }
@@ -177,6 +191,15 @@ pub enum Ask {
     Marks(Box<MarksAsk>),
     /// Asks the home of the request's user, whose key the request has.
     Home(HomeAsk),
+    /// A session watches another member: the owner vouches for the two, the other's home answers, with
+    /// [`Answer::Presence`], and tells the edge of what changes.
+    Watch(Box<WatchAsk>),
+    /// How many members are online; the edge is told when it is another number. Answered [`Answer::Presence`].
+    Count,
+    /// No session of this edge wants to know that any more. Not answered.
+    CountEnd,
+    /// Tells the home of the request's user, whose key the request has. Not answered.
+    Presence(PresenceAsk),
 }
 
 /// How far a member has come; at least one of the two is said.
@@ -386,6 +409,9 @@ pub enum Delivery {
     Marks(Box<MarksNow>),
     /// A conversation came to the list of a user whose sessions here want all, or went from it.
     Listed(Box<ListedNow>),
+    /// A user who is watched here came or went, or another number of a conversation's members is online. The newest of each
+    /// counts; it gives way to everything else, and what waits is replaced by what is newer.
+    Presence(Box<PresenceNow>),
 }
 
 impl Delivery {
@@ -397,6 +423,7 @@ impl Delivery {
             Self::Head { .. } => 0,
             Self::Typing(now) => now.bytes(),
             Self::Marks(now) => now.bytes(),
+            Self::Presence(now) => now.bytes(),
             Self::Listed(now) => now.entry.as_ref().map_or(0, v1::Listing::encoded_len),
         }
     }
@@ -408,6 +435,7 @@ impl Answer {
             Self::Sent { message, .. } => message.len(),
             Self::Subscribed(answer) => answer.missed.encoded_len(),
             Self::Watching(answer) => size_of_val(&*answer.conversations),
+            Self::Presence(now) => now.bytes(),
             Self::Result(result) => result.encoded_len(),
             Self::Refused(_) => 0,
         }
@@ -428,6 +456,8 @@ pub enum Answer {
     Subscribed(Box<SubscribedAnswer>),
     /// The edge is told of conversations that come and go; the asker may read these.
     Watching(Box<WatchingAnswer>),
+    /// How it is with whom or what a session watches from now on.
+    Presence(Box<PresenceNow>),
     /// Any other success.
     Result(Box<v1::reply::Result>),
     /// It was not done.
@@ -468,82 +498,6 @@ impl Refusal {
     pub const NOT_FOUND: Self = Self::new(ErrorCode::NotFound, "no such conversation");
 }
 
-/// Who types in a conversation, as its owner tells an edge.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TypersNow {
-    /// Which conversation.
-    pub key: ConversationKey,
-    /// Who, each user once, those who began first before others: one more than are shown, at most, so that enough are
-    /// left for a session that is not told of itself.
-    pub users: Vec<UserId>,
-    /// How many users in all.
-    pub count: u64,
-    /// Sessions of this edge that type, with their users, where no other session of that user does: they are not told of
-    /// themselves.
-    pub own: Vec<(u64, UserId)>,
-}
-
-impl TypersNow {
-    /// Users to tell an edge, at most.
-    pub const USERS_MAX: usize = TYPERS_SHOWN_MAX + 1;
-
-    /// What this session is told.
-    pub fn seen_by(&self, session: u64) -> v1::Typers {
-        let own = self.own.iter().find(|(typing, _)| *typing == session).map(|(_, user)| user);
-        let others = self.users.iter().filter(|user| Some(*user) != own);
-        let users: Vec<String> = others.take(TYPERS_SHOWN_MAX).map(|user| user.as_str().to_owned()).collect();
-        let count = self.count.saturating_sub(u64::from(own.is_some()));
-        v1::Typers { more: count.saturating_sub(users.len() as u64), users }
-    }
-
-    fn bytes(&self) -> usize {
-        let users = self.users.iter().chain(self.own.iter().map(|(_, user)| user));
-        let texts: usize = users.map(|user| size_of::<UserId>() + user.as_str().len()).sum();
-        size_of::<Self>() + texts
-    }
-}
-
-/// How far members of a conversation have come, as its owner tells an edge.
-#[derive(Clone, PartialEq, Debug)]
-pub struct MarksNow {
-    /// Which conversation.
-    pub key: ConversationKey,
-    /// Members whose marks have risen, in the order of their ids, each once.
-    pub marks: Vec<v1::MemberMarks>,
-    /// Each reader is told of their own marks alone: there are too many members to tell all of all.
-    pub own: bool,
-    /// There was no room for all of them on the way.
-    pub missed: bool,
-}
-
-impl MarksNow {
-    /// Members of one conversation that may wait to be told: all of one in which everybody is told. Of more, what is
-    /// told says that some are missing.
-    pub const MEMBERS_MAX: usize = MARKS_TOLD_MEMBERS_MAX;
-
-    /// Joins with what is newer.
-    pub fn join(&mut self, newer: Self) {
-        for marks in newer.marks {
-            match self.marks.binary_search_by(|known| known.user.cmp(&marks.user)) {
-                Ok(at) => self.marks[at] = marks,
-                Err(at) if self.marks.len() < Self::MEMBERS_MAX => self.marks.insert(at, marks),
-                Err(_) => self.missed = true,
-            }
-        }
-        (self.own, self.missed) = (newer.own, self.missed | newer.missed);
-    }
-
-    /// The marks of one member.
-    pub fn of(&self, user: &UserId) -> Option<&v1::MemberMarks> {
-        let at = self.marks.binary_search_by(|known| known.user.as_str().cmp(user.as_str())).ok()?;
-        self.marks.get(at)
-    }
-
-    fn bytes(&self) -> usize {
-        size_of::<Self>() + self.marks.iter().map(|it| size_of::<v1::MemberMarks>() + it.user.len()).sum::<usize>()
-    }
-}
-
 /// The way to a shard's owner is full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinkFull;
@@ -566,7 +520,7 @@ pub trait RouterLink {
     fn receive(&mut self, into: &mut Vec<Request>);
 
     /// Sends to an edge. Answers always go; an event gives way to a head mark where the edge's queue is full, unless it
-    /// puts somebody out; who types and who has read what waits until there is room, the newest of each conversation.
+    /// puts somebody out; who types, who has read what and who is online waits until there is room, the newest of each.
     fn send(&mut self, edge: EdgeId, delivery: Delivery);
 
     /// Takes what routers have told this one, in order. `into` must be empty. What was told before a request was sent that

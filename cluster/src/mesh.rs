@@ -10,6 +10,7 @@ use switchyard_protocol::shard::Shard;
 use crate::home::{RouterMessage, Survey};
 use crate::link::{Delivery, EdgeId, EdgeLink, LinkFull, MarksNow, Request, RouterLink, TypersNow};
 use crate::mailbox::{Bell, Mailbox};
+use crate::presence::{Census, PresenceNow};
 
 /// Requests that may wait for one router worker. At a microsecond or two each this is a tenth of a second of work; more
 /// would only be answered later than its sender cares.
@@ -56,6 +57,8 @@ pub struct MeshRouter {
     typing: Vec<HashMap<ConversationKey, Box<TypersNow>, foldhash::fast::RandomState>>,
     /// Per edge, how far members have come, as far as that waits for room.
     progress: Vec<HashMap<ConversationKey, Box<MarksNow>, foldhash::fast::RandomState>>,
+    /// Per edge, who is online, as far as that waits for room.
+    presence: Vec<HashMap<ConversationKey, Box<PresenceNow>, foldhash::fast::RandomState>>,
     /// Per router, what is told in this turn.
     telling: Vec<Vec<RouterMessage>>,
     /// Per router, whether a notice gave way.
@@ -89,6 +92,7 @@ pub fn join(bells: &[Arc<Bell>]) -> Vec<(MeshEdge, MeshRouter)> {
                 marks: (0..n).map(|_| HashMap::default()).collect(),
                 typing: (0..n).map(|_| HashMap::default()).collect(),
                 progress: (0..n).map(|_| HashMap::default()).collect(),
+                presence: (0..n).map(|_| HashMap::default()).collect(),
                 telling: (0..n).map(|_| Vec::new()).collect(),
                 missed: vec![false; n],
             };
@@ -154,6 +158,18 @@ impl MeshRouter {
         }
     }
 
+    /// Splits a census by the workers on which the users' homes are.
+    fn census(&mut self, census: Census) {
+        let Census { key, number, users } = census;
+        let mut parts: Vec<Vec<_>> = vec![Vec::new(); self.hubs.len()];
+        for user in users {
+            parts[worker_of(Shard::of_user(&key.tenant, &user), self.hubs.len())].push(user);
+        }
+        for (to, users) in parts.into_iter().enumerate().filter(|(_, part)| !part.is_empty()) {
+            self.telling[to].push(RouterMessage::Census(Census { key: key.clone(), number, users }));
+        }
+    }
+
     /// Before anything else of the turn: whoever is answered finds told what the answer says.
     fn flush_told(&mut self) {
         for (at, hub) in self.hubs.iter().enumerate() {
@@ -178,6 +194,7 @@ impl RouterLink for MeshRouter {
     fn tell(&mut self, message: RouterMessage) {
         let message = match message {
             RouterMessage::Survey(survey) => return self.survey(survey),
+            RouterMessage::Census(census) => return self.census(census),
             other => other,
         };
         let Some(shard) = message.shard() else { return };
@@ -209,6 +226,10 @@ impl RouterLink for MeshRouter {
                 }
                 return;
             }
+            Delivery::Presence(now) => {
+                self.presence[to].insert(now.key.clone(), now);
+                return;
+            }
             other => other,
         };
         if let Delivery::Event(event) = &delivery {
@@ -233,10 +254,12 @@ impl RouterLink for MeshRouter {
             for (key, head) in self.marks[at].drain() {
                 self.outgoing[at].push(Delivery::Head { key, head });
             }
-            let idle = self.typing[at].is_empty() && self.progress[at].is_empty();
+            let idle = self.typing[at].is_empty() && self.progress[at].is_empty() && self.presence[at].is_empty();
             if !idle && hub.deliveries.bytes() + self.outgoing_bytes[at] <= EVENT_BYTES_WAITING_MAX {
                 let typing = self.typing[at].drain().map(|(_, now)| Delivery::Typing(now));
-                for delivery in typing.chain(self.progress[at].drain().map(|(_, now)| Delivery::Marks(now))) {
+                let progress = self.progress[at].drain().map(|(_, now)| Delivery::Marks(now));
+                let presence = self.presence[at].drain().map(|(_, now)| Delivery::Presence(now));
+                for delivery in typing.chain(progress).chain(presence) {
                     self.outgoing_bytes[at] += delivery.bytes();
                     self.outgoing[at].push(delivery);
                 }

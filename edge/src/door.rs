@@ -15,6 +15,7 @@
 //! | `desk` | what a session's call needs |
 //! | `deliver` | answers and events from the link to queues |
 //! | `listed` | what comes to users' lists and goes, to sessions that want all |
+//! | `presence` | who is online, to those who watch them, and of whom there are sessions |
 //! | `typing` | who types, to those who have the conversation open |
 //! | `marks` | how far members have come, to those who read the conversation |
 //! | `outbox`, `queue` | frames, each made once; what waits for a socket |
@@ -34,6 +35,7 @@ mod listen;
 mod marks;
 mod opening;
 mod outbox;
+mod presence;
 mod queue;
 mod timers;
 mod typing;
@@ -62,6 +64,7 @@ use crate::config::EdgeConfig;
 use crate::fanout::FanOut;
 use crate::metrics::EdgeMetrics;
 use crate::opened::Opened;
+use crate::watchers::Watchers;
 use crate::watching::Watching;
 use crate::wheel::Wheel;
 use accept::Accepting;
@@ -69,6 +72,7 @@ use connection::{Connection, ConnectionId};
 use control::OpenDoor;
 use desk::Desk;
 use outbox::Outbox;
+use presence::Untold;
 use timers::Draining;
 
 /// Bytes read from one socket at a time; what is more waits for the next turn, so that nobody is starved.
@@ -126,6 +130,8 @@ pub struct Door<L> {
     readers: FanOut,
     opened: Opened,
     watching: Watching,
+    watchers: Watchers,
+    untold: Untold,
     /// One shared copy of each tenant's id.
     tenants: HashSet<TenantId, foldhash::fast::RandomState>,
 
@@ -179,6 +185,8 @@ impl<L: EdgeLink> Door<L> {
             readers: FanOut::default(),
             opened: Opened::default(),
             watching: Watching::default(),
+            watchers: Watchers::default(),
+            untold: Untold::default(),
             tenants: HashSet::default(),
             outbox: Outbox::default(),
             dirty: Vec::new(),
@@ -244,10 +252,11 @@ impl<L: EdgeLink> Resident for Door<L> {
         }
         self.deliveries = deliveries;
         self.write_dirty(now);
+        self.tell_untold(now);
         // Refusals of full links and the end of conversations ask for something, too.
         self.link.flush();
         self.metrics.publish();
-        if self.draining.is_some() && self.connections.is_empty() {
+        if self.draining.is_some() && self.connections.is_empty() && self.untold.is_empty() {
             self.open = None;
         }
     }
@@ -257,7 +266,8 @@ impl<L: EdgeLink> Resident for Door<L> {
             return Some(Duration::ZERO);
         }
         let wheel = self.wheel.next(self.origin).map(|at| at.saturating_duration_since(self.origin));
-        wheel.into_iter().chain(self.accepting.deadline()).chain(self.draining_deadline()).min()
+        let wheel = wheel.into_iter().chain(self.untold.deadline());
+        wheel.chain(self.accepting.deadline()).chain(self.draining_deadline()).min()
     }
 
     fn done(&self) -> bool {

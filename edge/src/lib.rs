@@ -8,6 +8,7 @@ mod fanout;
 pub mod metrics;
 mod opened;
 pub mod session;
+mod watchers;
 mod watching;
 pub mod wheel;
 pub mod ws;

@@ -16,6 +16,7 @@ mod hello;
 mod kind;
 mod line;
 mod live;
+mod presence;
 mod showing;
 mod ticket;
 mod unread;
@@ -134,6 +135,23 @@ impl Session {
     /// Conversations in which its user types.
     pub fn typing(&self) -> impl Iterator<Item = ConversationId> + '_ {
         self.showing().into_iter().flat_map(showing::Showing::typing)
+    }
+
+    /// The homes of users and the conversations that it watches, or asked for.
+    pub fn watching(&self) -> impl Iterator<Item = ConversationId> + '_ {
+        self.live().and_then(|live| live.extra.as_deref()).into_iter().flat_map(|extra| extra.watches.keys())
+    }
+
+    /// Whether it watches somebody through this conversation.
+    pub fn watches_through(&self, conversation: ConversationId) -> bool {
+        self.live().and_then(|live| live.extra.as_deref()).is_some_and(|extra| extra.watches.any_through(conversation))
+    }
+
+    /// These users, or all, were put out of a conversation: whom it watches through that, they watch no more, nor are they watched.
+    pub fn on_put_out(&mut self, conversation: ConversationId, removed: Option<&[UserId]>, cx: &mut Context<'_>) {
+        if let Phase::Live(live) = &mut self.phase {
+            live.end_watches(conversation, removed, cx);
+        }
     }
 
     /// Whether it wants all conversations of its user, or asked for them.
@@ -295,6 +313,8 @@ impl Session {
             Request::Unsubscribe(unsubscribe) => return live.unsubscribe(id, &unsubscribe, cx),
             Request::Open(open) => return live.open(id, &open, cx),
             Request::Unread(unread) => return live.unread(id, &unread, cx),
+            Request::Watch(watch) => return live.watch(id, &watch, cx),
+            Request::Unwatch(unwatch) => return live.unwatch(id, &unwatch, cx),
             Request::Typing(typing) => return live.typing(id, &typing, cx),
             Request::Renew(renew) => return live.renew(id, &renew, cx),
             Request::Ping(_) => return live::pong(id, cx),

@@ -12,6 +12,8 @@ mod endings;
 mod entrance;
 #[path = "door/marks.rs"]
 mod marks;
+#[path = "door/presence.rs"]
+mod presence;
 #[path = "door/talk.rs"]
 mod talk;
 #[path = "door/typing.rs"]

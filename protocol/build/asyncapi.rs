@@ -30,6 +30,8 @@ const ANSWERS: &[(&str, &str)] = &[
     ("typing", "done"),
     ("mark", "marked"),
     ("unread", "unread"),
+    ("watch", "watched"),
+    ("unwatch", "done"),
     ("list", "listed"),
     ("marks", "marks"),
     ("archive", "done"),

@@ -84,6 +84,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "Marks.after",
         "MemberMarks.passed_ms",
         "UnreadConversation.error",
+        "Watch.conversation",
+        "Unwatch.conversation",
+        "UserPresence.last_seen_ms",
+        "UserPresence.error",
         "List.cursor",
         "List.kind",
         "List.name",
@@ -102,7 +106,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Option::is_none\")]");
     }
     // What most messages do not have, and JSON therefore leaves out.
-    for field in ["Send.mentions", "Message.reactions", "Message.mentions"] {
+    for field in ["Send.mentions", "Message.reactions", "Message.mentions", "Watched.counts"] {
         config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Vec::is_empty\")]");
     }
     for field in [
@@ -140,6 +144,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("Add.members", "user_ids"),
         ("Send.mentions", "user_ids"),
         ("Edit.mentions", "user_ids"),
+        ("Watch.users", "user_ids"),
+        ("Unwatch.users", "user_ids"),
         ("Remove.member", "user_id"),
         ("Promote.member", "user_id"),
         ("Demote.member", "user_id"),

@@ -32,6 +32,8 @@
 //! | `unblock` | 32 | `done` | they can again |
 //! | `mark` | 33 | `marked` | up to which number the asker has read and received |
 //! | `typing` | 34 | `done` | the asker is typing, or has stopped |
+//! | `watch` | 35 | `watched` | who of these users is online, or how many of a conversation, and what changes |
+//! | `unwatch` | 36 | `done` | no more of that |
 //! | `unread` | 37 | `unread` | how many messages of conversations the asker has not read |
 //! | `marks` | 38 | `marks` | a page of members' marks, or of those who have read a message |
 //! | `blocks` | 42 | `blocks` | a page of the users whom the asker has blocked |
@@ -46,6 +48,7 @@
 //! | `drain` | 8 | no | the server is going away |
 //! | `token_expiring` | 9 | no | renew within `in_ms` |
 //! | `typing` | 13 | no | who types in an open conversation changed; the newest replaces the one before |
+//! | `presence` | 14 | no | users who are watched came or went; the newest of each counts |
 //! | `marks` | 15 | no | how far members have come; the newest of each counts |
 //! | `listed` | 16 | no | a conversation came to the user's list or went from it, or was archived or blocked |
 
@@ -82,9 +85,6 @@ impl Form {
         Self::ALL.into_iter().find(|form| form.subprotocol() == name)
     }
 }
-
-/// Requests that have a number and a name, but are not answered by this version.
-pub const RESERVED_REQUESTS: [(u32, &str); 2] = [(35, "watch"), (36, "unwatch")];
 
 /// Fields of `send` that have a number and a name, but no meaning in this version. Unknown fields are skipped; one of these
 /// would be acknowledged and lost.
@@ -159,10 +159,7 @@ fn unknown_request(mut frame: &[u8]) -> String {
     while !frame.is_empty() {
         let Ok((number, wire_type)) = decode_key(&mut frame) else { break };
         if number > 1 {
-            return match RESERVED_REQUESTS.iter().find(|(reserved, _)| *reserved == number) {
-                Some((_, name)) => json::unknown_request(name),
-                None => format!("unknown request number {number}"),
-            };
+            return format!("unknown request number {number}");
         }
         if skip_field(wire_type, number, &mut frame, DecodeContext::default()).is_err() {
             break;
@@ -236,6 +233,8 @@ pub fn request_name(request: &Request) -> &'static str {
         Request::React(_) => "react",
         Request::Pin(_) => "pin",
         Request::Mark(_) => "mark",
+        Request::Watch(_) => "watch",
+        Request::Unwatch(_) => "unwatch",
         Request::Unread(_) => "unread",
         Request::Marks(_) => "marks",
         Request::Archive(_) => "archive",

@@ -112,6 +112,11 @@ impl ConversationId {
         Self::hash(["", "home", tenant.as_str(), user.as_str()])
     }
 
+    /// Under which it is kept when processes began that knew users of this tenant. Meets no conversation's for the same reason.
+    fn beginnings(tenant: &TenantId) -> Self {
+        Self::hash(["", "beginnings", tenant.as_str(), ""])
+    }
+
     fn hash<const PARTS: usize>(parts: [&str; PARTS]) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
@@ -208,6 +213,11 @@ impl ConversationKey {
     /// The key of a user's home. It lies in [`Shard::of_user`](crate::shard::Shard::of_user) and meets no conversation's.
     pub fn home(tenant: &TenantId, user: &UserId) -> Self {
         Self { tenant: tenant.clone(), conversation: ConversationId::home(tenant, user) }
+    }
+
+    /// The key under which it is kept when processes began that knew users of this tenant. It meets no conversation's.
+    pub fn beginnings(tenant: &TenantId) -> Self {
+        Self { tenant: tenant.clone(), conversation: ConversationId::beginnings(tenant) }
     }
 }
 

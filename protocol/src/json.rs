@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::code::ErrorCode;
-use crate::frame::{DecodeError, RESERVED_REQUESTS, RESERVED_SEND_FIELDS, reserved_field};
+use crate::frame::{DecodeError, RESERVED_SEND_FIELDS, reserved_field};
 use crate::v1::{self, ClientFrame, Event, Reply, ServerFrame, client_frame::Request, event, reply, server_frame};
 
 /// The kinds of data in a successful reply: what a JSON reader must know from its own request.
@@ -41,6 +41,7 @@ pub enum ReplyKind {
     Pong,
     Opened,
     Marked,
+    Watched,
     Unread,
     Marks,
     Listed,
@@ -70,6 +71,8 @@ impl ReplyKind {
             Request::Typing(_) => Self::Done,
             Request::Edit(_) | Request::Delete(_) | Request::React(_) | Request::Pin(_) => Self::Changed,
             Request::Mark(_) => Self::Marked,
+            Request::Watch(_) => Self::Watched,
+            Request::Unwatch(_) => Self::Done,
             Request::Unread(_) => Self::Unread,
             Request::Marks(_) => Self::Marks,
             Request::Archive(_) | Request::Unarchive(_) | Request::Block(_) | Request::Unblock(_) => Self::Done,
@@ -94,13 +97,8 @@ fn unknown_name(name: &str) -> String {
     name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(32).collect()
 }
 
-pub(crate) fn unknown_request(name: &str) -> String {
-    let shown = unknown_name(name);
-    if RESERVED_REQUESTS.iter().any(|(_, reserved)| *reserved == name) {
-        format!("request '{shown}' is not answered by this version of the server")
-    } else {
-        format!("unknown request '{shown}'")
-    }
+fn unknown_request(name: &str) -> String {
+    format!("unknown request '{}'", unknown_name(name))
 }
 
 /// A client's frame as far as it can be read without knowing the request: so that a bad one is answered under its id.
@@ -199,6 +197,8 @@ pub(crate) fn decode_client(text: &str) -> Result<(u64, Request), DecodeError> {
         "react" => serde_json::from_str(body).map(Request::React),
         "pin" => serde_json::from_str(body).map(Request::Pin),
         "mark" => serde_json::from_str(body).map(Request::Mark),
+        "watch" => serde_json::from_str(body).map(Request::Watch),
+        "unwatch" => serde_json::from_str(body).map(Request::Unwatch),
         "unread" => serde_json::from_str(body).map(Request::Unread),
         "marks" => serde_json::from_str(body).map(Request::Marks),
         "archive" => serde_json::from_str(body).map(Request::Archive),
@@ -275,6 +275,8 @@ impl Serialize for ClientFrame {
                 Request::React(body) => map.serialize_entry(name, body)?,
                 Request::Pin(body) => map.serialize_entry(name, body)?,
                 Request::Mark(body) => map.serialize_entry(name, body)?,
+                Request::Watch(body) => map.serialize_entry(name, body)?,
+                Request::Unwatch(body) => map.serialize_entry(name, body)?,
                 Request::Unread(body) => map.serialize_entry(name, body)?,
                 Request::Marks(body) => map.serialize_entry(name, body)?,
                 Request::Archive(body) => map.serialize_entry(name, body)?,
@@ -319,6 +321,7 @@ fn serialize_reply<S: Serializer>(reply: &Reply, serializer: S) -> Result<S::Ok,
         Some(R::Pong(data)) => map.serialize_entry("data", data)?,
         Some(R::Opened(data)) => map.serialize_entry("data", data)?,
         Some(R::Marked(data)) => map.serialize_entry("data", data)?,
+        Some(R::Watched(data)) => map.serialize_entry("data", data)?,
         Some(R::Unread(data)) => map.serialize_entry("data", data)?,
         Some(R::Marks(data)) => map.serialize_entry("data", data)?,
         Some(R::Listed(data)) => map.serialize_entry("data", data)?,
@@ -344,6 +347,7 @@ impl Serialize for Event {
             Some(B::Updated(_)) => "updated",
             Some(B::Deleted(_)) => "deleted",
             Some(B::Reacted(_)) => "reacted",
+            Some(B::Presence(_)) => "presence",
             Some(B::Marks(_)) => "marks",
             Some(B::Listed(_)) => "listed",
             None => "",
@@ -374,6 +378,14 @@ impl Serialize for Event {
             Some(B::Typing(body)) => {
                 map.serialize_entry("users", &body.users)?;
                 map.serialize_entry("more", &body.more)?;
+            }
+            Some(B::Presence(body)) => {
+                if !body.presence.is_empty() {
+                    map.serialize_entry("presence", &body.presence)?;
+                }
+                if !body.counts.is_empty() {
+                    map.serialize_entry("counts", &body.counts)?;
+                }
             }
             Some(B::Marks(body)) => {
                 map.serialize_entry("marks", &body.marks)?;
@@ -419,6 +431,8 @@ struct EventWire {
     in_ms: u64,
     users: Vec<String>,
     more: u64,
+    presence: Vec<v1::UserPresence>,
+    counts: Vec<v1::ConversationPresence>,
     marks: Vec<v1::MemberMarks>,
     missed: bool,
     listed: Option<Box<v1::ListingChanged>>,
@@ -438,6 +452,7 @@ impl From<EventWire> for Event {
             "gap" => Some(B::Gap(v1::Gap { first_available: wire.first_available, head: wire.head })),
             "drain" => Some(B::Drain(v1::Drain { after_min_ms: wire.after_min_ms, after_max_ms: wire.after_max_ms })),
             "token_expiring" => Some(B::TokenExpiring(v1::TokenExpiring { in_ms: wire.in_ms })),
+            "presence" => Some(B::Presence(v1::Presence { presence: wire.presence, counts: wire.counts })),
             "typing" => Some(B::Typing(v1::Typers { users: wire.users, more: wire.more })),
             "marks" => Some(B::Marks(v1::MarksChanged { marks: wire.marks, missed: wire.missed })),
             "listed" => wire.listed.map(B::Listed),
@@ -481,6 +496,7 @@ pub fn decode_server(
             ReplyKind::Pong => R::Pong(serde_json::from_str(data)?),
             ReplyKind::Opened => R::Opened(serde_json::from_str(data)?),
             ReplyKind::Marked => R::Marked(serde_json::from_str(data)?),
+            ReplyKind::Watched => R::Watched(serde_json::from_str(data)?),
             ReplyKind::Unread => R::Unread(serde_json::from_str(data)?),
             ReplyKind::Marks => R::Marks(serde_json::from_str(data)?),
             ReplyKind::Listed => R::Listed(serde_json::from_str(data)?),

@@ -62,6 +62,12 @@ pub const TYPERS_SHOWN_MAX: usize = 5;
 /// How long somebody is taken to be typing who does not say so again: two repetitions of a client, so that one may be late.
 pub const TYPING_LASTS_MS: u64 = 6_000;
 
+/// Users, and conversations whose members are counted, that one session may watch: some screens of a list.
+pub const WATCHED_MAX: usize = 200;
+
+/// Members of a conversation in which each may be watched by the others; in larger ones only how many are online is told.
+pub const PRESENCE_MEMBERS_MAX: usize = 100;
+
 /// Users that one message may mention.
 pub const MENTIONS_MAX: usize = 50;
 

@@ -17,6 +17,9 @@ pub struct RouterConfig {
     pub requests: bool,
     /// After how long without an outcome a request is answered `UNKNOWN_OUTCOME`.
     pub unknown_after: Duration,
+    /// How long after a user's last session has ended others are told: a reconnect within that time is no news. As often is
+    /// counted how many members of a conversation are online, while somebody wants to know.
+    pub offline_after: Duration,
     /// Threads that read the store.
     pub readers: usize,
 }
@@ -29,6 +32,7 @@ impl Default for RouterConfig {
             members_add: false,
             requests: true,
             unknown_after: Duration::from_secs(8),
+            offline_after: Duration::from_secs(15),
             readers: 2,
         }
     }

@@ -37,6 +37,7 @@ pub fn check(config: &Config, dev: bool, problems: &mut Problems) {
     retention("retention.group.events_max", config.retention.group.events_max, problems);
     positive("conversations.idle_after", config.conversations.idle_after.0, problems);
     positive("conversations.unknown_after", config.conversations.unknown_after.0, problems);
+    positive("presence.offline_after", config.presence.offline_after.0, problems);
     if let Err(error) = EnvFilter::try_new(&config.log.level) {
         problems.add("log.level", format!("{error}; write error, warn, info, debug or trace"));
     }

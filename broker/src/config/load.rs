@@ -78,6 +78,7 @@ fn sections(raw: &mut Raw) -> Config {
         retention: raw.section("retention", &["direct", "group"]),
         sessions: raw.section("sessions", &[]),
         conversations: raw.section("conversations", &[]),
+        presence: raw.section("presence", &[]),
         dev: raw.section("dev", &[]),
         log: raw.section("log", &[]),
     };

@@ -61,6 +61,7 @@ impl Settings {
             members_add: conversations.members_add,
             requests: conversations.requests == Switch::On,
             unknown_after: conversations.unknown_after.0,
+            offline_after: self.config.presence.offline_after.0,
             ..RouterConfig::default()
         }
     }

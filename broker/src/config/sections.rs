@@ -35,6 +35,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// `[conversations]`
     pub conversations: Conversations,
+    /// `[presence]`
+    pub presence: Presence,
     /// `[dev]`
     pub dev: Dev,
     /// `[log]`
@@ -301,6 +303,20 @@ pub enum Switch {
     On,
     /// It is not.
     Off,
+}
+
+/// `[presence]`: who is online.
+#[derive(Deserialize, Clone, PartialEq, Debug)]
+#[serde(default, deny_unknown_fields)]
+pub struct Presence {
+    /// How long after a user's last session has ended others are told.
+    pub offline_after: Span,
+}
+
+impl Default for Presence {
+    fn default() -> Self {
+        Self { offline_after: Span::secs(15) }
+    }
 }
 
 /// `[dev]`: what only serves for trying things out.

@@ -11,6 +11,7 @@ mod lists;
 mod marks;
 mod messages;
 mod operations;
+mod presence;
 mod requests;
 mod resume;
 mod rights;

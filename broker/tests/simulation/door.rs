@@ -25,6 +25,8 @@ mod marks;
 mod opening;
 #[path = "../../../edge/src/door/outbox.rs"]
 mod outbox;
+#[path = "../../../edge/src/door/presence.rs"]
+mod presence;
 #[path = "../../../edge/src/door/queue.rs"]
 mod queue;
 #[path = "../../../edge/src/door/timers.rs"]
@@ -49,6 +51,7 @@ use crate::fanout::FanOut;
 use crate::metrics::EdgeMetrics;
 use crate::opened::Opened;
 use crate::sockets::{Registry, TcpListener};
+use crate::watchers::Watchers;
 use crate::watching::Watching;
 use crate::wheel::Wheel;
 use accept::Accepting;
@@ -56,6 +59,7 @@ use connection::{Connection, ConnectionId, Place, Stage};
 pub(crate) use control::{Control, Drain};
 use desk::Desk;
 use outbox::Outbox;
+use presence::Untold;
 use timers::Draining;
 
 /// As much as the door reads at a time.
@@ -111,6 +115,8 @@ pub(crate) struct Door<L> {
     readers: FanOut,
     opened: Opened,
     watching: Watching,
+    watchers: Watchers,
+    untold: Untold,
     tenants: HashSet<TenantId, foldhash::fast::RandomState>,
     outbox: Outbox,
     dirty: Vec<u32>,
@@ -142,6 +148,8 @@ impl<L: EdgeLink> Door<L> {
             readers: FanOut::default(),
             opened: Opened::default(),
             watching: Watching::default(),
+            watchers: Watchers::default(),
+            untold: Untold::default(),
             tenants: HashSet::default(),
             outbox: Outbox::default(),
             dirty: Vec::new(),
@@ -196,6 +204,7 @@ impl<L: EdgeLink> Door<L> {
         }
         self.deliveries = deliveries;
         self.write_dirty(now);
+        self.tell_untold(now);
         self.link.flush();
     }
 
@@ -205,7 +214,8 @@ impl<L: EdgeLink> Door<L> {
             return Some(Duration::ZERO);
         }
         let wheel = self.wheel.next(self.origin).map(|at| at.saturating_duration_since(self.origin));
-        wheel.into_iter().chain(self.accepting.deadline()).chain(self.draining_deadline()).min()
+        let wheel = wheel.into_iter().chain(self.untold.deadline());
+        wheel.chain(self.accepting.deadline()).chain(self.draining_deadline()).min()
     }
 
     /// Whether it was told to go and is empty.

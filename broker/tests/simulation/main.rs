@@ -50,6 +50,8 @@ mod rng;
 #[allow(dead_code, reason = "the router's own simulation uses the rest")]
 mod timeline;
 
+#[path = "../../../edge/src/watchers.rs"]
+mod watchers;
 #[path = "../../../edge/src/watching.rs"]
 mod watching;
 

@@ -62,6 +62,7 @@ pub(crate) enum Inside {
     Read(ConversationKey, Box<Ticket>, ReadPlan),
     Decoy(ConversationKey, Asker),
     LoadHome(switchyard_cluster::home::Home, bool),
+    LoadSeen(switchyard_cluster::home::Home, u64, u64),
     /// A completion arrives.
     Complete(Input),
 }

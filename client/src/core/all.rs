@@ -208,7 +208,7 @@ impl Core {
     }
 
     /// Tells the application something beside numbered events, as soon as it has room.
-    fn notify(&mut self, event: Event) {
+    pub(super) fn notify(&mut self, event: Event) {
         if self.room > 0 && self.notices.is_empty() {
             self.room -= 1;
             self.effects.push(Effect::Deliver(event));

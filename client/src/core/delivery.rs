@@ -13,6 +13,7 @@ impl Core {
         match event.body {
             Some(Body::Drain(drain)) => return self.on_drain(drain),
             Some(Body::TokenExpiring(_)) => return self.renew(),
+            Some(Body::Presence(presence)) => return self.on_presence(presence),
             Some(Body::Listed(change)) => return self.on_listed(&event.conversation, *change),
             _ => {}
         }
@@ -125,6 +126,7 @@ impl Core {
         }
         self.tell_held_typers();
         self.tell_held_marks();
+        self.tell_held_presence();
     }
 }
 

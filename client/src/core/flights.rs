@@ -8,6 +8,7 @@ use switchyard_protocol::json::ReplyKind;
 
 use super::Name;
 use super::io::Ticket;
+use super::presence::Target;
 
 /// Answered requests that may stand in the queue of due times before it is cleaned.
 const DUE_SLACK: usize = 64;
@@ -31,6 +32,10 @@ pub(crate) enum Purpose {
     Show,
     /// That the user types, or has stopped.
     Typing,
+    /// How it is with these, and what changes.
+    Watch(Vec<Target>),
+    /// No more of these.
+    Unwatch(Vec<Target>),
     /// How far the user has come there.
     Mark(Name),
     /// How far others have come there, as some of it was missed.

@@ -270,6 +270,27 @@ pub enum Input {
         /// Whether they type.
         on: bool,
     },
+    /// The application wants to know who of these users is online, or without any how many are in the conversation. Answered
+    /// when the server has said so.
+    Watch {
+        /// Under which to answer.
+        ticket: Ticket,
+        /// Who.
+        users: Vec<String>,
+        /// A conversation that they are in with this user, and that is subscribed.
+        conversation: Option<String>,
+    },
+    /// The application wants to know no more of these. Answered at once.
+    Unwatch {
+        /// Under which to answer.
+        ticket: Ticket,
+        /// Users.
+        users: Vec<String>,
+        /// Of which conversation it counted who is online.
+        conversation: Option<String>,
+        /// Of anybody.
+        all: bool,
+    },
     /// The user has read and received so much of a conversation; 0 for nothing new. Answered at once.
     Mark {
         /// Under which to answer.

@@ -292,6 +292,7 @@ impl Core {
         self.link = Link::Waiting;
         self.detach_all();
         self.forget_showing();
+        self.forget_watches();
         self.marks_cut_off();
         self.forget_all();
         for (id, flight) in self.flights.take() {
@@ -405,6 +406,7 @@ impl Core {
         }
         self.end_all_subscriptions(&closed);
         self.end_showing(&closed);
+        self.end_watches(&closed);
         self.end_marks();
         self.end_all(&closed);
         self.say(State::Closed(closed));

@@ -408,6 +408,7 @@ impl Core {
         self.timers.cancel(&Timer::Subscription(name.clone()));
         self.wanting.retain(|wanted| wanted != name);
         self.stalled.retain(|stalled| stalled != name);
+        self.end_watches_through(name);
         Some(timeline)
     }
 

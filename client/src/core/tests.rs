@@ -6,6 +6,7 @@ mod connection;
 mod events;
 mod marks;
 mod model;
+mod presence;
 mod typing;
 
 use std::time::Duration;

@@ -25,6 +25,8 @@ pub(crate) enum Timer {
     Unsubscribe,
     /// Say again what is shown, after a refusal.
     Show,
+    /// Say again who is watched, after a refusal.
+    Watch,
     /// Say how far the user has come in a conversation again, or forget it.
     Mark(Name),
     /// Ask for marks that were missed again, after a refusal.

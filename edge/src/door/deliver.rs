@@ -35,7 +35,7 @@ fn may_be_asked_again(answer: &Answer) -> bool {
             Reply::Created(created) => !created.created,
             _ => false,
         },
-        Answer::Subscribed(_) | Answer::Watching(_) | Answer::Refused(_) => false,
+        Answer::Subscribed(_) | Answer::Watching(_) | Answer::Presence(_) | Answer::Refused(_) => false,
     }
 }
 
@@ -47,6 +47,7 @@ impl<L: EdgeLink> Door<L> {
             Delivery::Head { key, head } => self.fan_out_head(key, head),
             Delivery::Typing(typers) => self.fan_out_typing(typers),
             Delivery::Marks(marks) => self.fan_out_marks(&marks),
+            Delivery::Presence(now) => self.fan_out_presence(&now),
             Delivery::Listed(listed) => self.fan_out_listed(&listed, now),
         }
     }
@@ -54,6 +55,9 @@ impl<L: EdgeLink> Door<L> {
     fn on_answer(&mut self, to: Asker, answer: Answer, now: Now) {
         if let Answer::Subscribed(subscribed) = &answer {
             self.readers.granted(&subscribed.key);
+        }
+        if let Answer::Presence(now) = &answer {
+            self.presence_answered(now);
         }
         let id = ConnectionId::from_number(to.session);
         let ticket = Ticket::unpack(to.request);
@@ -116,17 +120,20 @@ impl<L: EdgeLink> Door<L> {
             self.metrics.tally.delivered += 1;
         }
         if event.puts_out_any() {
-            self.put_out(event);
+            self.put_out(event, now);
         }
     }
 
     /// Users who were put out by this event get nothing after it.
-    fn put_out(&mut self, event: &LiveEvent) {
+    fn put_out(&mut self, event: &LiveEvent, now: Now) {
         let Some(readers) = self.readers.get_mut(&event.key) else { return };
-        let mut gone = Vec::new();
+        let (mut gone, mut watching) = (Vec::new(), Vec::new());
         for reader in readers.iter() {
             let Some(connection) = self.connections.get_mut(reader.slot as usize) else { continue };
             let Stage::Open(open) = &mut connection.stage else { continue };
+            if open.session.watches_through(event.key.conversation) {
+                watching.push(reader.slot);
+            }
             if open.session.user().is_some_and(|user| event.puts_out(user)) {
                 open.session.forget(event.key.conversation);
                 gone.push(reader.slot);
@@ -136,6 +143,12 @@ impl<L: EdgeLink> Door<L> {
             let upkeep = self.readers.remove(&event.key, slot);
             self.keep_up(event.key.clone(), upkeep);
             self.close_opened(&event.key, slot);
+        }
+        for slot in watching {
+            self.with_session(slot, now, |session, cx| {
+                let removed = (!event.last).then_some(&event.removed[..]);
+                session.on_put_out(event.key.conversation, removed, cx);
+            });
         }
     }
 
@@ -217,6 +230,7 @@ impl<L: EdgeLink> Door<L> {
                 for conversation in owed.typing {
                     self.tell_typing(slot, conversation);
                 }
+                self.tell_presence(slot, &owed.presence);
             }
             Ok(Written::Blocked) => {
                 connection.blocked = true;

@@ -131,10 +131,15 @@ impl<L: EdgeLink> Door<L> {
             for conversation in session.opened() {
                 self.close_opened(&key(conversation), slot);
             }
+            for watched in session.watching() {
+                self.stop_presence(slot, key(watched));
+            }
             if let Some(user) = session.user() {
+                let home = ConversationKey::home(tenant, user);
                 if session.wants_all() {
-                    self.stop_watching(slot, ConversationKey::home(tenant, user), user.clone());
+                    self.stop_watching(slot, home.clone(), user.clone());
                 }
+                self.count_session(home, user.clone(), -1);
                 for conversation in session.typing() {
                     self.end_typing(id, key(conversation), user);
                 }

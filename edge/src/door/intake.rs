@@ -237,13 +237,16 @@ impl<L: EdgeLink> Door<L> {
             Effect::Shown(conversation) => self.shown(slot, conversation),
             Effect::Closed(conversation) => self.closed(slot, conversation),
             Effect::Unwatched => self.unwatched(slot),
+            Effect::Watching { key, told } => self.watching(slot, key, &told),
+            Effect::Unwatching(key) => self.unwatching(slot, key),
             Effect::Rearm => self.arm(slot, now),
             Effect::TokenRefused(reason) => self.metrics.token_refused(reason),
             Effect::Close(code) => self.close_for(slot, code, now),
         }
     }
 
-    fn ask(&mut self, slot: u32, request: Request, now: Now) {
+    fn ask(&mut self, slot: u32, mut request: Request, now: Now) {
+        self.ask_to_watch(slot, &mut request);
         if matches!(request.ask, Ask::Subscribe(_)) {
             self.readers.ask(&request.key);
         }

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use switchyard_cluster::link::EdgeLink;
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::id::ConversationKey;
 
 use super::Door;
 use super::connection::{Open, Passage, Place, Stage, moment, plain};
@@ -202,6 +203,10 @@ impl<L: EdgeLink> Door<L> {
                 }
             };
             open.session.share_tenant(shared);
+            if let (Some(tenant), Some(user)) = (open.session.tenant(), open.session.user()) {
+                let (home, user) = (ConversationKey::home(tenant, user), user.clone());
+                self.count_session(home, user, 1);
+            }
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Owed {
     pub(super) heads: Vec<Mark>,
     /// Conversations of which it changed who types: as it is by then.
     pub(super) typing: Vec<ConversationId>,
+    /// Homes of users, and conversations that are counted, of which it was not told that somebody came or went.
+    pub(super) presence: Vec<ConversationId>,
     /// Conversations of which it was not told how far members have come.
     pub(super) marks: Vec<ConversationId>,
 }
@@ -103,6 +105,16 @@ impl Queue {
         let Some(backlog) = &mut self.backlog else { return false };
         if !backlog.owed.typing.contains(&conversation) {
             backlog.owed.typing.push(conversation);
+        }
+        true
+    }
+
+    /// Whether a change of this home's user, or of this conversation's count, is told only when nothing waits any more: then this
+    /// remembers it.
+    pub(super) fn put_presence_off(&mut self, watched: ConversationId) -> bool {
+        let Some(backlog) = &mut self.backlog else { return false };
+        if !backlog.owed.presence.contains(&watched) {
+            backlog.owed.presence.push(watched);
         }
         true
     }

@@ -192,7 +192,7 @@ impl Live {
         let (head, gone) = match answer {
             Answer::Subscribed(answer) => (Some(answer.head).filter(|_| !cancelled), false),
             Answer::Refused(refusal) => (None, refusal.code == ErrorCode::NotFound),
-            Answer::Sent { .. } | Answer::Result(_) | Answer::Watching(_) => (None, false),
+            Answer::Sent { .. } | Answer::Result(_) | Answer::Watching(_) | Answer::Presence(_) => (None, false),
         };
         if head.is_some() && !self.subscriptions.contains(&conversation) {
             self.subscriptions.push(conversation);

@@ -38,11 +38,16 @@ pub(super) fn integer(value: u64) -> Result<u64, Refusal> {
     if value > INTEGER_MAX { Err(bad("integers are at most 2^53 - 1")) } else { Ok(value) }
 }
 
+/// The direct conversation of these two, without a context.
+pub(super) fn direct(tenant: &TenantId, a: &UserId, b: &UserId) -> ConversationId {
+    ConversationId::direct(tenant, DIRECT, "", a, b)
+}
+
 fn has_nul(text: &str) -> bool {
     text.as_bytes().contains(&0)
 }
 
-fn user(text: &str) -> Result<UserId, Refusal> {
+pub(super) fn user(text: &str) -> Result<UserId, Refusal> {
     match UserId::new(text) {
         Ok(user) if !has_nul(text) => Ok(user),
         _ => Err(bad("a user's id has 1 to 128 bytes and no NUL")),

@@ -35,6 +35,7 @@ pub(super) fn of(request: &Request) -> u64 {
         Request::Unread(v1::Unread { all: true, .. }) => LIST_UNITS,
         Request::Subscribe(subscribe) => names(subscribe.conversations.len()),
         Request::Unsubscribe(unsubscribe) => names(unsubscribe.conversations.len()),
+        Request::Watch(watch) => names(watch.users.len()),
         Request::Unread(unread) => names(unread.conversations.len()),
         Request::History(history) => rows(history.limit, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX),
         Request::Members(members) => rows(members.limit, MEMBERS_PAGE_MAX, MEMBERS_PAGE_MAX),

@@ -1,6 +1,7 @@
 //! What a session wants done. It does none of it itself: the door has the sockets, the link and the table of readers.
 
 use switchyard_cluster::link::Request;
+use switchyard_cluster::presence::Seen;
 use switchyard_protocol::code::CloseCode;
 use switchyard_protocol::id::ConversationId;
 use switchyard_protocol::v1;
@@ -49,6 +50,15 @@ pub enum Effect {
     Closed(ConversationId),
     /// The session does not want all conversations of its user any more.
     Unwatched,
+    /// The reply to `watch` is out: what changed since of this user's home or this conversation may follow.
+    Watching {
+        /// Which.
+        key: ConversationId,
+        /// What the client was told.
+        told: Box<Seen>,
+    },
+    /// The session watches this home or conversation no more.
+    Unwatching(ConversationId),
     /// When the session has something to do next has changed.
     Rearm,
     /// A token was refused, for metrics.

@@ -46,11 +46,13 @@ pub enum RequestKind {
     Block,
     Unblock,
     Blocks,
+    Watch,
+    Unwatch,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::Unreadable,
         Self::Hello,
         Self::Resume,
@@ -89,6 +91,8 @@ impl RequestKind {
         Self::Block,
         Self::Unblock,
         Self::Blocks,
+        Self::Watch,
+        Self::Unwatch,
     ];
 
     /// The kind of a request.
@@ -131,6 +135,8 @@ impl RequestKind {
             Request::Block(_) => Self::Block,
             Request::Unblock(_) => Self::Unblock,
             Request::Blocks(_) => Self::Blocks,
+            Request::Watch(_) => Self::Watch,
+            Request::Unwatch(_) => Self::Unwatch,
         }
     }
 
@@ -175,6 +181,8 @@ impl RequestKind {
             Self::Block => "block",
             Self::Unblock => "unblock",
             Self::Blocks => "blocks",
+            Self::Watch => "watch",
+            Self::Unwatch => "unwatch",
         }
     }
 

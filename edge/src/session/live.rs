@@ -24,6 +24,7 @@ use super::fit::fit;
 use super::gather::{Gathered, Gathering};
 use super::hello;
 use super::kind::RequestKind;
+use super::presence::Watches;
 use super::showing::Showing;
 use super::ticket::Ticket;
 use crate::auth::Identity;
@@ -54,13 +55,15 @@ pub(super) struct Extra {
     pub(super) next: u32,
     /// What the session shows, and where its user types.
     pub(super) showing: Showing,
+    /// Whom it watches.
+    pub(super) watches: Watches,
     /// Conversations that came and are being subscribed.
     pub(super) arrivals: Vec<Arrival>,
 }
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        self.gatherings.is_empty() && self.arrivals.is_empty() && self.showing.is_empty()
+        self.gatherings.is_empty() && self.arrivals.is_empty() && self.showing.is_empty() && self.watches.is_empty()
     }
 
     fn add(&mut self, gathering: Gathering) {
@@ -141,6 +144,11 @@ impl Live {
         }));
     }
 
+    /// A request is under way that has no single question to an owner.
+    pub(super) fn begin_request(&mut self) {
+        self.in_flight += 1;
+    }
+
     /// A request has its answer.
     pub(super) fn finished(&mut self, kind: RequestKind) {
         self.in_flight = self.in_flight.saturating_sub(1);
@@ -161,7 +169,9 @@ impl Live {
                     }
                     Answer::Sent { message, duplicate } => sent(message, duplicate),
                     Answer::Refused(refusal) => Reply::Error(super::gather::told(&refusal)),
-                    Answer::Subscribed(_) | Answer::Watching(_) => Reply::Error(super::gather::told(&unexpected())),
+                    Answer::Subscribed(_) | Answer::Watching(_) | Answer::Presence(_) => {
+                        Reply::Error(super::gather::told(&unexpected()))
+                    }
                 };
                 cx.reply(id, kind, result);
             }
@@ -263,7 +273,10 @@ impl Live {
     }
 
     fn on_part(&mut self, number: u32, part: u16, answer: Answer, cx: &mut Context<'_>) {
-        let Some(Extra { gatherings, .. }) = self.extra.as_deref_mut() else { return };
+        let Some(Extra { gatherings, watches, .. }) = self.extra.as_deref_mut() else { return };
+        if watches.is_asking(number) {
+            return self.on_watched(number, part, answer, cx);
+        }
         let Some(at) = gatherings.iter().position(|gathering| gathering.number == number) else {
             return self.on_arrived(number, answer, cx);
         };
@@ -293,7 +306,7 @@ impl Live {
         let answer = match answer {
             Answer::Subscribed(answer) => Ok((answer.head, answer.missed)),
             Answer::Refused(refusal) => Err(refusal),
-            Answer::Sent { .. } | Answer::Result(_) | Answer::Watching(_) => Err(unexpected()),
+            Answer::Sent { .. } | Answer::Result(_) | Answer::Watching(_) | Answer::Presence(_) => Err(unexpected()),
         };
         let no_reader = matches!(&answer, Err(refusal) if refusal.code == ErrorCode::NotFound);
         let Some((conversation, head)) = gathering.settle(part, answer) else { return };
@@ -381,6 +394,7 @@ impl Live {
 
     pub(super) fn stop_reading(&mut self, conversation: ConversationId, cx: &mut Context<'_>) {
         self.stop_showing(conversation, cx);
+        self.end_watches(conversation, None, cx);
         if let Some(at) = self.subscriptions.iter().position(|known| *known == conversation) {
             self.subscriptions.swap_remove(at);
             cx.effects.push(Effect::Unsubscribed(conversation));

@@ -2,6 +2,7 @@
 
 mod all;
 mod decisions;
+mod presence;
 
 use std::time::Duration;
 

@@ -14,6 +14,7 @@ use switchyard_cluster::link::{
 };
 use switchyard_cluster::mesh::MeshRouter;
 use switchyard_cluster::now::Now;
+use switchyard_cluster::presence::{self, PresenceAsk, PresenceNow};
 use switchyard_cluster::worker::Resident;
 use switchyard_protocol::frame;
 use switchyard_protocol::hot::{self, MessageView};
@@ -34,6 +35,8 @@ pub(crate) enum Seen {
     Closed(ConversationKey),
     /// A session types.
     Typing,
+    /// No session watches this user any more.
+    Unwatched(UserId),
 }
 
 #[derive(Default)]
@@ -47,16 +50,24 @@ struct Conversation {
     typers: Vec<(EdgeId, u64, UserId)>,
 }
 
+/// A user's home, as far as it knows who is online.
+#[derive(Default)]
+struct Presence {
+    sessions: i32,
+    edges: BTreeSet<EdgeId>,
+}
+
 pub(crate) struct Owner {
     link: MeshRouter,
     conversations: HashMap<ConversationKey, Conversation>,
+    presence: HashMap<ConversationKey, Presence>,
     seen: Sender<Seen>,
     requests: Vec<Request>,
 }
 
 impl Owner {
     pub(crate) fn new(link: MeshRouter, seen: Sender<Seen>) -> Self {
-        Self { link, conversations: HashMap::new(), seen, requests: Vec::new() }
+        Self { link, conversations: HashMap::new(), presence: HashMap::new(), seen, requests: Vec::new() }
     }
 
     fn answer(&mut self, to: Asker, answer: Answer) {
@@ -72,6 +83,9 @@ impl Owner {
             let detail = v1::Conversation { id: key.conversation.to_string(), ..Default::default() };
             let created = v1::Created { conversation: Some(detail), created: true };
             return self.answer(from, Answer::Result(Box::new(Reply::Created(created))));
+        }
+        if let Ask::Presence(ask) = ask {
+            return self.presence_told(from.edge, key, &user, ask);
         }
         if matches!(ask, Ask::Hide | Ask::TypingEnd) {
             return self.over(from, &key, &ask);
@@ -170,6 +184,13 @@ impl Owner {
                 let marked = v1::Marked { marks: Some(marks), ..Default::default() };
                 self.answer(from, Answer::Result(Box::new(Reply::Marked(marked))));
             }
+            Ask::Watch(ask) if conversation.members.contains(&ask.home.user) => {
+                let presence = self.presence.entry(ask.home.key.clone()).or_default();
+                presence.edges.insert(from.edge);
+                let now = presence_now(ask.home.key, &ask.home.user, presence);
+                self.answer(from, Answer::Presence(now));
+            }
+            Ask::Watch(_) => self.answer(from, Answer::Refused(Refusal::NOT_FOUND)),
             Ask::Unread => {
                 let conversation = key.conversation.to_string();
                 let one = v1::UnreadConversation { conversation, unread: 2, read: 1, error: None };
@@ -181,6 +202,23 @@ impl Owner {
                 let _ = self.seen.send(Seen::Unsubscribed(key));
             }
             other => panic!("this stand-in does not answer {other:?}"),
+        }
+    }
+
+    /// Tells edges that watch at once and each time, whoever comes and goes.
+    fn presence_told(&mut self, edge: EdgeId, key: ConversationKey, user: &UserId, ask: PresenceAsk) {
+        let presence = self.presence.entry(key.clone()).or_default();
+        match ask {
+            PresenceAsk::Sessions(change) => {
+                presence.sessions += change;
+                for &edge in &presence.edges {
+                    self.link.send(edge, Delivery::Presence(presence_now(key.clone(), user, presence)));
+                }
+            }
+            PresenceAsk::Unwatch { .. } => {
+                presence.edges.remove(&edge);
+                let _ = self.seen.send(Seen::Unwatched(user.clone()));
+            }
         }
     }
 
@@ -227,6 +265,11 @@ impl Owner {
         }
         seq
     }
+}
+
+fn presence_now(key: ConversationKey, user: &UserId, presence: &Presence) -> Box<PresenceNow> {
+    let online = presence.sessions > 0;
+    Box::new(PresenceNow { key, seen: presence::Seen::User { user: user.clone(), online, last_seen_ms: None } })
 }
 
 /// Users type in one session each here.

@@ -38,6 +38,7 @@ pub(super) const EVENTS: &[Event] = &[
     event("members", "members", Shape::Numbered("members")),
     event("conversation", "change", Shape::Numbered("change")),
     event("typing", "typing", Shape::Of),
+    event("presence", "presence", Shape::Bare),
     event("marks", "marks", Shape::Of),
     event("listed", "listed", Shape::In("listed")),
     event("head", "head", Shape::Of),

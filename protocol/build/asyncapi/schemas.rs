@@ -15,7 +15,7 @@ const INTEGER_MAX: u64 = (1 << 53) - 1;
 const FRAMES: [&str; 4] = ["ClientFrame", "ServerFrame", "Reply", "Event"];
 
 /// Fields that hold users' ids, which a client may write as numbers.
-const USER_IDS: [&str; 9] = [
+const USER_IDS: [&str; 11] = [
     "Create.members",
     "Add.members",
     "Remove.member",
@@ -25,6 +25,8 @@ const USER_IDS: [&str; 9] = [
     "Send.mentions",
     "Edit.mentions",
     "Mark.user",
+    "Watch.users",
+    "Unwatch.users",
 ];
 
 /// An integer of the wire.

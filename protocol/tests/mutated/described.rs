@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use switchyard_protocol::code::{CloseCode, ErrorCode};
-use switchyard_protocol::frame::{self, RESERVED_REQUESTS};
+use switchyard_protocol::frame;
 use switchyard_protocol::json::ReplyKind;
 use switchyard_protocol::limits;
 
@@ -110,7 +110,6 @@ fn every_request_is_described_and_answered_as_the_code_says() {
     }
     for name in document["operations"].as_object().expect("operations").keys() {
         assert!(name.starts_with("event.") || described.contains(name), "{name} has no sample");
-        assert!(RESERVED_REQUESTS.iter().all(|(_, reserved)| reserved != name), "{name} is not answered yet");
     }
 }
 

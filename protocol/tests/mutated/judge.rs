@@ -11,7 +11,7 @@ use switchyard_protocol::json::{self, ReplyKind};
 use switchyard_protocol::v1::{self, client_frame::Request, server_frame::Frame};
 
 /// Every kind of reply that a reader may expect.
-pub(crate) const REPLY_KINDS: [ReplyKind; 18] = [
+pub(crate) const REPLY_KINDS: [ReplyKind; 19] = [
     ReplyKind::Welcome,
     ReplyKind::Resumed,
     ReplyKind::Created,
@@ -26,6 +26,7 @@ pub(crate) const REPLY_KINDS: [ReplyKind; 18] = [
     ReplyKind::Pong,
     ReplyKind::Opened,
     ReplyKind::Marked,
+    ReplyKind::Watched,
     ReplyKind::Unread,
     ReplyKind::Marks,
     ReplyKind::Listed,

@@ -105,6 +105,8 @@ fn requests() -> Vec<Request> {
         Request::React(v1::React { conversation: name(), seq: 7, emoji: "\u{1f44d}".into(), ..Default::default() }),
         Request::Pin(v1::Pin { conversation: name(), seq: 7, id: None, remove: true }),
         Request::Mark(v1::Mark { conversation: name(), read: Some(7), delivered: Some(9), id: None }),
+        Request::Watch(v1::Watch { users: vec!["bob".into()], conversation: Some(name()) }),
+        Request::Unwatch(v1::Unwatch { users: vec!["bob".into()], conversation: Some(name()), all: true }),
         Request::Unread(v1::Unread { conversations: vec![name()], all: false }),
         Request::Unread(v1::Unread { conversations: vec![], all: true }),
         Request::Marks(v1::Marks { conversation: name(), seq: Some(7), id: None, after: Some("bob".into()), limit: 2 }),
@@ -163,6 +165,18 @@ fn marks(passed_ms: Option<u64>) -> v1::MemberMarks {
         passed_ms,
         passed_earlier: passed_ms.is_some(),
     }
+}
+
+fn presence() -> Vec<v1::UserPresence> {
+    let last_seen_ms = Some(1_700_000_000_000);
+    vec![
+        v1::UserPresence { user: "bob".into(), online: true, ..Default::default() },
+        v1::UserPresence { user: "eve".into(), last_seen_ms, error: Some(error()), ..Default::default() },
+    ]
+}
+
+fn counts() -> Vec<v1::ConversationPresence> {
+    vec![v1::ConversationPresence { conversation: name(), online: 17 }]
 }
 
 fn error() -> v1::Error {
@@ -229,6 +243,7 @@ fn replies() -> Vec<Reply> {
             ],
         }),
         Reply::Marked(v1::Marked { conversation: name(), marks: Some(marks(None)), unread: 3 }),
+        Reply::Watched(v1::Watched { presence: presence(), counts: counts() }),
         Reply::Unread(v1::UnreadCounts {
             conversations: vec![
                 v1::UnreadConversation { conversation: name(), unread: 3, read: 7, error: None },
@@ -280,6 +295,8 @@ fn events() -> Vec<Body> {
         Body::Drain(v1::Drain { after_min_ms: 1, after_max_ms: 9 }),
         Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 }),
         Body::Typing(v1::Typers { users: vec!["bob".into(), "eve".into()], more: 2 }),
+        Body::Presence(v1::Presence { presence: presence(), counts: Vec::new() }),
+        Body::Presence(v1::Presence { presence: Vec::new(), counts: counts() }),
         Body::Marks(v1::MarksChanged { marks: vec![marks(None)], missed: true }),
         Body::Listed(Box::new(v1::ListingChanged { added: Some(listing()), head: Some(9), ..Default::default() })),
         Body::Listed(Box::new(v1::ListingChanged { removed: true, ..Default::default() })),
@@ -293,7 +310,7 @@ fn server_frames() -> Vec<ServerFrame> {
     let event = |body: Body| {
         let unnumbered =
             matches!(body, Body::Head(_) | Body::Gap(_) | Body::Typing(_) | Body::Marks(_) | Body::Listed(_));
-        let bare = matches!(body, Body::Drain(_) | Body::TokenExpiring(_));
+        let bare = matches!(body, Body::Drain(_) | Body::TokenExpiring(_) | Body::Presence(_));
         let conversation = if bare { String::new() } else { name() };
         frame::event(v1::Event { conversation, seq: if bare || unnumbered { 0 } else { 7 }, body: Some(body) })
     };

@@ -8,6 +8,7 @@ pub mod homes;
 mod present;
 pub mod reader;
 mod rest;
+pub mod seen;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,6 +93,10 @@ impl Router {
                 Effect::Raise(marks) => self.readers.raise(&self.completions, marks),
                 Effect::Listed { edge, now } => self.link.send(edge, Delivery::Listed(now)),
                 Effect::Tell(message) => self.link.tell(*message),
+                Effect::Presence { edge, now } => self.link.send(edge, Delivery::Presence(now)),
+                Effect::LoadSeen { home, epoch, began_ms } => {
+                    self.readers.load_seen(&self.completions, home, (epoch, began_ms));
+                }
                 Effect::LoadHome { home, own } => self.readers.load_home(&self.completions, home, own),
                 Effect::Project { key, projection } => self.readers.project(&self.completions, key, projection),
                 Effect::Load { key, cutoffs } => self.readers.load(&self.completions, key, cutoffs),

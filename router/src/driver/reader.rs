@@ -16,7 +16,7 @@ use switchyard_protocol::v1;
 use switchyard_store::{Direction, Mark, ProjectionError, ReadError, ReadRange, Row, Seq};
 
 use super::rest::Rest;
-use super::{Completions, Timelines, beginning, homes, present};
+use super::{Completions, Timelines, beginning, homes, present, seen};
 use crate::config::Cutoffs;
 use crate::machine::{
     Input, LoadFailed, Projection, ReadFailed, ReadPlan, ReadResult, Reader, Replay, Ticket, Written, row_hash,
@@ -60,6 +60,7 @@ enum Job {
     Raise(Vec<Mark>),
     Decoy { key: ConversationKey, to: Asker },
     Home { home: Home, own: bool },
+    Seen(Home, (u64, u64)),
 }
 
 impl Shared {
@@ -122,6 +123,10 @@ impl Readers {
         self.submit(to, Job::Home { home, own });
     }
 
+    pub(super) fn load_seen(&self, to: &Completions, home: Home, process: (u64, u64)) {
+        self.submit(to, Job::Seen(home, process));
+    }
+
     fn submit(&self, to: &Completions, job: Job) {
         let mut queue = self.shared.queue();
         if queue.jobs.len() >= JOBS_WAITING_MAX {
@@ -143,6 +148,7 @@ fn refused(job: Job) -> Input {
         Job::Project { key, projection } => Input::Projected { key, result: Err(projection) },
         Job::Raise(marks) => Input::Raised(Err(marks)),
         Job::Decoy { to, .. } => Input::Decoyed { to, failed: Some(ReadFailed::Unavailable) },
+        Job::Seen(home, _) => Input::SeenLoaded { home, result: Err(ReadFailed::Unavailable) },
         Job::Home { home, .. } => Input::HomeLoaded { home, result: Err(ReadFailed::Unavailable) },
     }
 }
@@ -169,6 +175,10 @@ fn run(shared: &Shared, rest: fn()) {
                 // What it found is thrown away, its time is what counts.
                 let failed = load(store, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 Input::Decoyed { to, failed }
+            }
+            Job::Seen(home, (epoch, began_ms)) => {
+                let result = seen::load(store, &home, epoch, began_ms);
+                Input::SeenLoaded { home, result }
             }
             Job::Home { home, own } => {
                 let result = homes::load(store, &home, own);

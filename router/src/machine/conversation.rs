@@ -288,6 +288,8 @@ pub(crate) struct Conversation {
     pub(crate) paced: bool,
     /// Somebody may be typing, see `typing.rs`: what ends that has to look.
     pub(crate) typed: bool,
+    /// Somebody wants to know how many members are online, see `presence/count.rs`.
+    pub(crate) counted: bool,
     /// It was read for lists alone, and goes when they are made.
     pub(crate) passing: bool,
     /// When a member last asked something of it.
@@ -308,6 +310,7 @@ impl Conversation {
             marked: Marked::default(),
             paced: false,
             typed: false,
+            counted: false,
             passing: false,
             touched: now,
             looked_at: now,

@@ -19,7 +19,7 @@ use super::conversation::State;
 use super::members::Member;
 use super::progress::Progress;
 use super::ticket::Ticket;
-use super::{Effect, Machine, ReadPlan, Repeat, Slot, refuse, succeed};
+use super::{Effect, Machine, ReadPlan, Repeat, SEEN, Slot, refuse, succeed};
 
 /// How long what is said gathers before it is stored: half of what is promised, for the write takes its time too.
 const STORE_EVERY: Duration = Duration::from_millis(MARK_STORED_WITHIN_MS / 2);
@@ -69,6 +69,8 @@ pub(super) struct Marking {
     queued: Vec<ConversationKey>,
     /// When they are, unless some are being stored.
     store_at: Option<Duration>,
+    /// Something is being stored.
+    raising: bool,
     /// Conversations whose marks are being stored.
     storing: Vec<ConversationKey>,
     /// Conversations of which something was told within the last second, and whether there is more by now.
@@ -82,7 +84,7 @@ pub(super) struct Marking {
 impl Marking {
     /// When something is to be done.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let store = self.store_at.filter(|_| self.storing.is_empty());
+        let store = self.store_at.filter(|_| !self.raising);
         store.into_iter().chain(self.quiet.front().map(|(at, _)| *at)).min()
     }
 
@@ -274,10 +276,11 @@ impl Machine {
 
     /// Has stored what members said, if it is time.
     pub(super) fn store_marks(&mut self, now: Now, out: &mut Vec<Effect>) {
-        if !self.marking.storing.is_empty() || self.marking.store_at.is_none_or(|at| at > now.mono) {
+        if self.marking.raising || self.marking.store_at.is_none_or(|at| at > now.mono) {
             return;
         }
         let mut marks = Vec::new();
+        self.presence.take_rows(self.epoch, MARKS_PER_WRITE_MAX, &mut marks);
         while marks.len() < MARKS_PER_WRITE_MAX
             && let Some(key) = self.marking.queued.pop()
         {
@@ -286,23 +289,41 @@ impl Machine {
             conversation.state.take_said_marks(&key, &mut marks);
             self.marking.storing.push(key);
         }
-        self.marking.store_at = (!self.marking.queued.is_empty()).then_some(now.mono);
+        let more = !self.marking.queued.is_empty() || !self.presence.is_stored();
+        self.marking.store_at = more.then_some(now.mono);
         if marks.is_empty() {
             // Whoever said something is no member any more.
             return self.stored(out);
         }
+        self.marking.raising = true;
         out.push(Effect::Raise(marks));
+    }
+
+    /// Something else is to be stored with the next marks.
+    pub(super) fn store_soon(&mut self, now: Now) {
+        if !self.presence.is_stored() {
+            self.marking.store_at.get_or_insert(now.mono + STORE_EVERY);
+        }
     }
 
     /// Marks are stored, or not.
     pub(super) fn raised(&mut self, now: Now, result: Result<(), Vec<Mark>>, out: &mut Vec<Effect>) {
         match result {
             Ok(()) => self.stored(out),
-            Err(marks) => self.repeat(now, Repeat::Raise(marks)),
+            Err(mut marks) => {
+                // When somebody was seen last is not worth holding up what members said, or the end of the process.
+                marks.retain(|mark| mark.kind < SEEN);
+                self.presence.rows_refused();
+                if marks.is_empty() {
+                    return self.stored(out);
+                }
+                self.repeat(now, Repeat::Raise(marks));
+            }
         }
     }
 
     fn stored(&mut self, out: &mut Vec<Effect>) {
+        self.marking.raising = false;
         for key in std::mem::take(&mut self.marking.storing) {
             if let Some(conversation) = self.loaded_mut(&key) {
                 conversation.marked.storing = false;

@@ -30,7 +30,7 @@ impl Machine {
         }
         conversation.rest();
         // A mark that is not stored is known here alone.
-        let needed = conversation.pipeline.is_some() || conversation.marked.is_unstored();
+        let needed = conversation.pipeline.is_some() || conversation.marked.is_unstored() || conversation.counted;
         if needed || conversation.touched + idle_after > now.mono {
             conversation.state.recent.shrink();
             self.look_at_age(now, &key, out);

@@ -19,6 +19,7 @@ mod memory;
 mod pacing;
 mod pipeline;
 mod plan;
+mod presence;
 mod progress;
 mod read;
 mod recent;
@@ -38,6 +39,7 @@ use std::time::Duration;
 use switchyard_cluster::home::{Home, ListedNow, RouterMessage};
 use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, MarksNow, Refusal, Request, TypersNow};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::presence::PresenceNow;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1;
@@ -54,6 +56,8 @@ pub(crate) use home::log::record as home_record;
 use marks::Marking;
 use pacing::Pacing;
 pub use plan::{ReadPlan, ReadResult, Reader};
+use presence::Presence;
+pub(crate) use presence::{BEGAN, SEEN, SeenMark};
 pub use replay::{Replay, ReplayError};
 pub use retention::Older;
 pub(crate) use retention::droppable;
@@ -129,6 +133,13 @@ pub enum Input {
         home: Home,
         /// What the user is in, and has decided.
         result: Result<Box<HomeRead>, ReadFailed>,
+    },
+    /// A `LoadSeen` is done.
+    SeenLoaded {
+        /// Whose home.
+        home: Home,
+        /// When the user was there last, if ever.
+        result: Result<Option<u64>, ReadFailed>,
     },
     /// A router tells something.
     Told(RouterMessage),
@@ -295,6 +306,22 @@ pub enum Effect {
         /// And what the user has decided.
         own: bool,
     },
+    /// Read when a user was there last; answered by `SeenLoaded`.
+    LoadSeen {
+        /// The user's home.
+        home: Home,
+        /// The epoch of this process.
+        epoch: u64,
+        /// When it began.
+        began_ms: u64,
+    },
+    /// Tell an edge that watches somebody or something of it.
+    Presence {
+        /// Which edge.
+        edge: EdgeId,
+        /// What to tell.
+        now: Box<PresenceNow>,
+    },
     /// Tell a router, perhaps this one.
     Tell(Box<RouterMessage>),
     /// Tell an edge with sessions that want all of a user's conversations that one came or went.
@@ -342,6 +369,7 @@ pub struct Machine {
     typing: Typing,
     marking: Marking,
     homes: Homes,
+    presence: Presence,
     surveys: Surveys,
     /// Work to be tried again at a time.
     repeats: VecDeque<(Duration, Repeat)>,
@@ -366,6 +394,8 @@ pub struct Held {
     pub marking: usize,
     /// Homes of users.
     pub homes: usize,
+    /// Users who are online, or of whom something is to be told or stored, and conversations that are counted.
+    pub presence: usize,
     /// Questions of homes that are not answered.
     pub surveys: usize,
 }
@@ -392,6 +422,7 @@ impl Machine {
             typing: Typing::default(),
             marking: Marking::default(),
             homes: Homes::default(),
+            presence: Presence::default(),
             surveys: Surveys::default(),
             repeats: VecDeque::new(),
             loaded: 0,
@@ -414,6 +445,7 @@ impl Machine {
             Input::Read { ticket, result } => self.read_done(now, *ticket, result, out),
             Input::Raised(result) => self.raised(now, result, out),
             Input::HomeLoaded { home, result } => self.home_loaded(now, &home, result, out),
+            Input::SeenLoaded { home, result } => self.seen_loaded(&home, result, out),
             Input::Told(message) => self.told(now, message, out),
             Input::Decoyed { to, failed } => refuse(to, failed.map_or(Refusal::NOT_FOUND, strangers_refusal), out),
         }
@@ -424,9 +456,9 @@ impl Machine {
     fn count(&mut self, effects: &[Effect]) {
         let answered = |effect: &&Effect| match effect {
             Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => false,
-            Effect::Tell(_) | Effect::Listed { .. } => false,
+            Effect::Tell(_) | Effect::Listed { .. } | Effect::Presence { .. } => false,
             Effect::Append(_) | Effect::Project { .. } | Effect::Load { .. } | Effect::Read { .. } => true,
-            Effect::Decoy { .. } | Effect::LoadHome { .. } | Effect::Raise(_) => true,
+            Effect::Decoy { .. } | Effect::LoadHome { .. } | Effect::LoadSeen { .. } | Effect::Raise(_) => true,
         };
         self.busy += effects.iter().filter(answered).count();
     }
@@ -460,6 +492,7 @@ impl Machine {
         self.store_marks(now, out);
         self.tell_marks(now, out);
         self.tick_homes(now, out);
+        self.tick_presence(now, out);
         self.count(&out[before..]);
     }
 
@@ -468,6 +501,7 @@ impl Machine {
         let repeat = self.repeats.front().map(|(at, _)| *at);
         let idle = self.idle.front().map(|(at, _)| *at);
         let told = self.typing.deadline().into_iter().chain(self.marking.deadline()).chain(self.homes.deadline());
+        let told = told.chain(self.presence.deadline());
         repeat.into_iter().chain(idle).chain(self.pacing.deadline()).chain(told).min()
     }
 
@@ -478,7 +512,8 @@ impl Machine {
 
     /// Whether no batch is in flight and nothing waits to be written: what was asked is answered.
     pub fn at_rest(&self) -> bool {
-        self.repeats.is_empty() && self.pacing.idle() && self.busy == 0 && self.marking.is_stored()
+        let stored = self.marking.is_stored() && self.presence.is_stored();
+        self.repeats.is_empty() && self.pacing.idle() && self.busy == 0 && stored
     }
 
     /// What is in memory. Walks all conversations.
@@ -495,6 +530,7 @@ impl Machine {
             typing: self.typing.len(),
             marking: self.marking.len(),
             homes: self.homes.len(),
+            presence: self.presence.len(),
             surveys: self.surveys.len(),
         }
     }

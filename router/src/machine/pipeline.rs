@@ -127,6 +127,10 @@ pub(crate) fn ask_bytes(ask: &Ask) -> usize {
         | Ask::Mark(_)
         | Ask::Unread
         | Ask::Marks(_)
+        | Ask::Watch(_)
+        | Ask::Count
+        | Ask::CountEnd
+        | Ask::Presence(_)
         | Ask::Home(_) => 0,
     }
 }

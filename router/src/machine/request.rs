@@ -17,6 +17,9 @@ impl Machine {
         if matches!(request.ask, Ask::Home(_)) {
             return self.ask_home(now, request, out);
         }
+        if let Ask::Presence(ask) = request.ask {
+            return self.presence_told(now, request, ask);
+        }
         match self.slots.get_mut(&request.key) {
             Some(Slot::Loading { waiting, edges, .. }) if !request.ask.is_answered() => {
                 if matches!(request.ask, Ask::Unsubscribe) {
@@ -27,7 +30,7 @@ impl Machine {
                 waiting.retain(|other| other.from != request.from || std::mem::discriminant(&other.ask) != kind);
                 waiting.push(request);
             }
-            _ if !request.ask.is_answered() => self.over(&request),
+            _ if !request.ask.is_answered() => self.over(&request, out),
             Some(Slot::Loaded(_)) => self.dispatch(now, request, out),
             Some(Slot::Loading { waiting, bytes, .. }) => {
                 if waiting.len() >= LOADING_REQUESTS_MAX || *bytes >= WAITING_BYTES_MAX {
@@ -46,10 +49,11 @@ impl Machine {
     }
 
     /// Something is over, of a conversation that is not being loaded.
-    fn over(&mut self, Request { from, key, ask, .. }: &Request) {
+    fn over(&mut self, Request { from, key, ask, .. }: &Request, out: &mut Vec<Effect>) {
         match ask {
             Ask::Unsubscribe => {
                 self.typing.close(key, from.edge);
+                self.end_count(key, from.edge, out);
                 match self.slots.get_mut(key) {
                     Some(Slot::Loaded(conversation)) => conversation.unsubscribe(from.edge),
                     Some(Slot::Parked(edges)) => {
@@ -62,6 +66,7 @@ impl Machine {
                 }
             }
             Ask::Hide => self.typing.close(key, from.edge),
+            Ask::CountEnd => self.end_count(key, from.edge, out),
             Ask::TypingEnd => {
                 self.typing.end(key, from.edge, from.session);
             }
@@ -108,7 +113,7 @@ impl Machine {
             Ask::History(ask) => return self.history(from, &key, user, ask, out),
             Ask::Subscribe(ask) => return self.subscribe(from, &key, user, ask, out),
             // What is not answered was seen to before.
-            Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd | Ask::Home(_) => return,
+            Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd | Ask::CountEnd | Ask::Home(_) | Ask::Presence(_) => return,
             Ask::Get => {
                 let plan = ReadPlan::Archived { user: user.clone(), joined: member.joined };
                 conversation.pipeline().begin_reading(&Ask::Get);
@@ -122,6 +127,8 @@ impl Machine {
                 let page = v1::MemberPage { members, more: rest.len() > limit };
                 return succeed(from, reply::Result::Members(page), out);
             }
+            Ask::Watch(ask) => return self.vouch(from, &key, *ask, out),
+            Ask::Count => return self.count_online(now, from, &key, out),
             Ask::Mark(ask) => return self.mark(now, from, &key, &user, ask, out),
             Ask::Unread => {
                 let unread = conversation.state.unread_of(&key, member);
@@ -170,7 +177,7 @@ impl Machine {
         let Request { from, key, user, ask } = request;
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) else { return };
         match ask {
-            Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd => {}
+            Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd | Ask::CountEnd => {}
             Ask::Create(ask) if !conversation.state.born() => {
                 self.invite(Request { from, key, user, ask: Ask::Create(ask) }, out);
             }

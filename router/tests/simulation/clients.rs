@@ -28,6 +28,8 @@ pub(crate) struct Session {
     /// Never used twice.
     pub(crate) session: u64,
     next_request: u64,
+    /// Its user's home was told of it.
+    pub(crate) here: bool,
 }
 
 impl Session {
@@ -117,6 +119,7 @@ pub(crate) fn sessions() -> Vec<Session> {
         edge: EdgeId(*edge),
         session: at as u64,
         next_request: 0,
+        here: false,
     };
     all.iter().enumerate().map(session).collect()
 }
@@ -129,6 +132,8 @@ pub(crate) enum Deed {
     Unread(ConversationKey),
     /// Asks for something of the user's lists.
     Home(HomeAsk),
+    /// Watches this user by way of this conversation.
+    Watch(ConversationKey, UserId),
     /// The connection breaks, and another one takes its place.
     Reconnect,
 }
@@ -193,7 +198,11 @@ impl Chooser<'_> {
             return Deed::Ask(key, vec![self.rng.pick(&answers).clone(); 1 + self.rng.below(2) as usize]);
         }
         let what = match self.rng.below(100) {
-            0..30 => self.send(&key, user, head),
+            0..28 => self.send(&key, user, head),
+            28..30 => {
+                let watched = self.user();
+                return Deed::Watch(key, watched);
+            }
             30..39 => self.annotate(user, head),
             39..45 => self.mark(head),
             45..48 => return self.burst(key, user, head),

@@ -10,11 +10,12 @@ use switchyard_cluster::link::{
     Answer, Ask, Asker, CreateAsk, EdgeId, LiveEvent, MarksNow, Request, SendAsk, TypersNow,
 };
 use switchyard_cluster::now::Now;
+use switchyard_cluster::presence::PresenceNow;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::v1::{self, ConversationKind, MessageKind, Role};
 use switchyard_router::config::{Cutoffs, RouterConfig};
-use switchyard_router::driver::{homes, reader};
+use switchyard_router::driver::{homes, reader, seen};
 use switchyard_router::machine::{CommitOutcome, Effect, Held, Input, Machine};
 
 use crate::ask::What;
@@ -41,6 +42,7 @@ pub(crate) struct Desk {
     pub(crate) typing: Vec<(EdgeId, TypersNow)>,
     pub(crate) marks: Vec<(EdgeId, MarksNow)>,
     pub(crate) listed: Vec<(EdgeId, ListedNow)>,
+    pub(crate) presence: Vec<(EdgeId, PresenceNow)>,
     next_request: u64,
     epoch: u64,
 }
@@ -59,6 +61,7 @@ impl Desk {
             typing: Vec::new(),
             marks: Vec::new(),
             listed: Vec::new(),
+            presence: Vec::new(),
             next_request: 0,
             epoch: 1,
         }
@@ -129,6 +132,7 @@ impl Desk {
                 Effect::Typing { edge, now } => self.typing.push((edge, *now)),
                 Effect::Marks { edge, now } => self.marks.push((edge, *now)),
                 Effect::Listed { edge, now } => self.listed.push((edge, *now)),
+                Effect::Presence { edge, now } => self.presence.push((edge, *now)),
                 other => self.wanted.push_back(other),
             }
         }
@@ -198,11 +202,16 @@ impl Desk {
                 let result = homes::load(&*self.disk, &home, own);
                 Input::HomeLoaded { home, result }
             }
+            Effect::LoadSeen { home, epoch, began_ms } => {
+                let result = seen::load(&*self.disk, &home, epoch, began_ms);
+                Input::SeenLoaded { home, result }
+            }
             Effect::Tell(message) => Input::Told(*message),
             Effect::Answer { .. }
             | Effect::Publish { .. }
             | Effect::Typing { .. }
             | Effect::Marks { .. }
+            | Effect::Presence { .. }
             | Effect::Listed { .. } => {
                 unreachable!("these are never wanted")
             }

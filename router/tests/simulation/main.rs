@@ -20,6 +20,7 @@ mod lines;
 mod marks;
 mod old;
 mod oracle;
+mod presence;
 mod present;
 mod profile;
 mod rights;

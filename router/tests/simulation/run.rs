@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use switchyard_cluster::home::HomeAsk;
 use switchyard_cluster::link::{HistoryAsk, PageFrom};
@@ -23,7 +24,7 @@ use crate::world::World;
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 49] = [
+const EVERYTHING: [&str; 57] = [
     "accepted",
     "already",
     "annotated",
@@ -59,6 +60,9 @@ const EVERYTHING: [&str; 49] = [
     "no such message",
     "not found",
     "not invited",
+    "not watched",
+    "offline",
+    "online",
     "overloaded",
     "page",
     "published",
@@ -75,6 +79,7 @@ const EVERYTHING: [&str; 49] = [
     "unread",
     "unread in all",
     "waits for an answer",
+    "watched",
     "watching",
     "went",
 ];
@@ -132,6 +137,12 @@ fn live(world: &mut World) -> bool {
                 return false;
             }
             world.oracle.homes_are_rows();
+            // Until whoever has gone is told to have.
+            let lasts = world.profile.config.offline_after + Duration::from_secs(3);
+            if !world.pass(lasts) || !world.run() {
+                return false;
+            }
+            world.oracle.presence_is_true();
         } else {
             if !world.run_clients() {
                 return false;

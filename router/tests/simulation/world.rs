@@ -11,9 +11,10 @@ use std::time::Duration;
 use switchyard_cluster::home::{Home, HomeAsk, RouterMessage};
 use switchyard_cluster::link::{Answer, Ask, Asker, EdgeId, Request};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::presence::{PresenceAsk, PresenceNow, Seen, WatchAsk};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_router::config::Cutoffs;
-use switchyard_router::driver::{homes, reader};
+use switchyard_router::driver::{homes, reader, seen};
 use switchyard_router::machine::{Effect, Held, Input, Machine, ReadPlan, Ticket};
 use switchyard_store::Batch;
 
@@ -40,6 +41,7 @@ pub(crate) enum Event {
     Read(ConversationKey, Box<Ticket>, ReadPlan),
     Decoy(ConversationKey, Asker),
     LoadHome(Home, bool),
+    LoadSeen(Home, u64, u64),
     /// The worker hears what it told itself.
     Told(RouterMessage),
     /// A completion arrives.
@@ -152,6 +154,9 @@ impl World {
 
     pub(crate) fn start_clients(&mut self) {
         for at in 0..self.sessions.len() {
+            if !std::mem::replace(&mut self.sessions[at].here, true) {
+                self.count_session(at, 1);
+            }
             let pause = self.rng.below(self.profile.pause_us_max);
             self.at(pause, Event::Client(at));
         }
@@ -188,6 +193,8 @@ impl World {
     pub(crate) fn end_streams(&mut self) {
         for at in 0..self.sessions.len() {
             self.reconnect(at);
+            self.sessions[at].here = false;
+            self.count_session(at, -1);
         }
     }
 
@@ -205,6 +212,18 @@ impl World {
             if !self.step() {
                 return true;
             }
+        }
+        false
+    }
+
+    /// Goes on for so long.
+    pub(crate) fn pass(&mut self, time: Duration) -> bool {
+        let end_us = self.now_us + u64::try_from(time.as_micros()).expect("a run is short");
+        while self.intact() {
+            match self.events.first_key_value() {
+                Some(((at, _), _)) if *at <= end_us => self.step(),
+                _ => return true,
+            };
         }
         false
     }
@@ -254,6 +273,10 @@ impl World {
                 }
                 self.complete(Input::HomeLoaded { home, result });
             }
+            Event::LoadSeen(home, epoch, began_ms) => {
+                let result = seen::load(&*self.disk, &home, epoch, began_ms);
+                self.complete(Input::SeenLoaded { home, result });
+            }
             Event::Told(message) => {
                 self.inputs.push(Input::Told(message));
                 self.wake();
@@ -286,6 +309,15 @@ impl World {
     }
 
     fn answered(&mut self, to: Asker, answer: &Answer) {
+        if let Answer::Presence(now) = answer
+            && let Some(turn) = self.oracle.presence.unwanted(to.edge, now)
+        {
+            self.send_unwatch(to.edge, now, turn);
+        }
+        for (edge, Home { key, user }, turn) in self.oracle.presence.take_over() {
+            let from = Asker { edge, session: 0, request: 0 };
+            self.carry(Request { from, key, user, ask: Ask::Presence(PresenceAsk::Unwatch { turn }) });
+        }
         let granted = matches!(answer, Answer::Subscribed(_));
         if let Some(key) = self.edges.answered(to, granted) {
             self.unsubscribe(to.edge, key);
@@ -318,6 +350,7 @@ impl World {
                 }
             }
             Deed::Home(ask) => self.ask_home(at, ask),
+            Deed::Watch(key, watched) => self.ask_watch(at, &key, watched),
             Deed::Reconnect => self.reconnect(at),
         }
         if self.rng.chance(5) {
@@ -337,8 +370,45 @@ impl World {
         if self.oracle.homes.closed(edge, &user, session) {
             self.send_home(Asker { edge, session: 0, request: 0 }, user, HomeAsk::Unwatch);
         }
+        for (home, turn) in self.oracle.presence.closed(edge, session) {
+            let from = Asker { edge, session: 0, request: 0 };
+            let Home { key, user } = home;
+            self.carry(Request { from, key, user, ask: Ask::Presence(PresenceAsk::Unwatch { turn }) });
+        }
+        // The new session is there before the old one is known to be gone, or after.
+        let (first, second) = if self.rng.chance(300) { (1, -1) } else { (-1, 1) };
+        self.count_session(at, first);
+        self.count_session(at, second);
         self.sessions[at].session = self.next_session;
         self.next_session += 1;
+    }
+
+    /// A session begins or ends.
+    fn count_session(&mut self, at: usize, change: i32) {
+        let (edge, user) = (self.sessions[at].edge, self.sessions[at].user.clone());
+        let from = Asker { edge, session: 0, request: 0 };
+        let key = ConversationKey::home(&tenant("t"), &user);
+        self.carry(Request { from, key, user, ask: Ask::Presence(PresenceAsk::Sessions(change)) });
+    }
+
+    /// A client watches a user by way of a conversation.
+    fn ask_watch(&mut self, at: usize, key: &ConversationKey, user: UserId) {
+        self.left = self.left.saturating_sub(1);
+        let session = &mut self.sessions[at];
+        let from = Asker { edge: session.edge, session: session.session, request: session.next_request() };
+        let asker = session.user.clone();
+        let home = Home { key: ConversationKey::home(&tenant("t"), &user), user };
+        let may = self.oracle.may_watch(key, &asker, &home.user);
+        let turn = self.oracle.presence.ask(from, &home, may);
+        let ask = Ask::Watch(Box::new(WatchAsk { home, turn }));
+        self.carry(Request { from, key: key.clone(), user: asker, ask });
+    }
+
+    fn send_unwatch(&mut self, edge: EdgeId, now: &PresenceNow, turn: u64) {
+        let Seen::User { user, .. } = &now.seen else { return };
+        let from = Asker { edge, session: 0, request: 0 };
+        let ask = Ask::Presence(PresenceAsk::Unwatch { turn });
+        self.carry(Request { from, key: now.key.clone(), user: user.clone(), ask });
     }
 
     /// A client asks.
@@ -428,6 +498,7 @@ impl World {
         self.edges = Edges::default();
         for session in &mut self.sessions {
             session.session = self.next_session;
+            session.here = false;
             self.next_session += 1;
         }
         self.oracle.crash();

@@ -43,6 +43,7 @@ fn the_printed_default_names_every_key() {
         "retention.group",
         "sessions",
         "conversations",
+        "presence",
         "dev",
         "log",
     ] {

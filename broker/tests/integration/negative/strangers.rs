@@ -51,6 +51,9 @@ fn asked_about(plain: &mut Plain, conversation: &str) -> Vec<(&'static str, Valu
         ("unread", json!({"conversations": [conversation]})),
         ("marks", json!({"conversation": conversation})),
         ("marks", json!({"id": message})),
+        ("watch", json!({"conversation": conversation})),
+        ("watch", json!({"conversation": conversation, "users": ["alice"]})),
+        ("unwatch", json!({"conversation": conversation})),
     ];
     requests
         .into_iter()
@@ -70,7 +73,7 @@ fn refusal(name: &str, reply: &Value) -> Option<String> {
         "subscribe" => &reply["data"]["subscribed"][0]["error"],
         "open" => &reply["data"]["opened"][0]["error"],
         "resume" | "unread" => &reply["data"]["conversations"][0]["error"],
-        "unsubscribe" => return None,
+        "unsubscribe" | "unwatch" => return None,
         _ => &reply["error"],
     };
     Some(error_code(error))

@@ -325,7 +325,9 @@ impl World {
         let doors: Vec<_> = process.doors.iter().map(|entrance| entrance.door.held()).collect();
         // Where the word that nobody reads any more found no room, the next event would remind of it.
         let told = process.doors.iter().all(|entrance| entrance.link.0.borrow().refused == 0);
-        let empty = (held == Held::default() || !told) && doors.iter().all(|door| *door == (0, 0));
+        // Sessions are counted whatever found no room: what was not told is told later.
+        let empty =
+            (held == Held::default() || !told) && held.presence == 0 && doors.iter().all(|door| *door == (0, 0));
         (!empty).then(|| format!("left in memory: {held:?}, connections and readers {doors:?}"))
     }
 }

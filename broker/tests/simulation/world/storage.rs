@@ -3,7 +3,7 @@
 
 use switchyard_cluster::link::Delivery;
 use switchyard_router::config::Cutoffs;
-use switchyard_router::driver::{homes, reader};
+use switchyard_router::driver::{homes, reader, seen};
 use switchyard_router::machine::{CommitOutcome, Effect, Input};
 use switchyard_store::{Batch, Outcome, Refusal};
 
@@ -37,6 +37,8 @@ impl World {
             Effect::Typing { edge, now } => self.deliver(edge, Delivery::Typing(now)),
             Effect::Marks { edge, now } => self.deliver(edge, Delivery::Marks(now)),
             Effect::Listed { edge, now } => self.deliver(edge, Delivery::Listed(now)),
+            Effect::Presence { edge, now } => self.deliver(edge, Delivery::Presence(now)),
+            Effect::LoadSeen { home, epoch, began_ms } => self.inside(delay, Inside::LoadSeen(home, epoch, began_ms)),
             Effect::LoadHome { home, own } => self.inside(delay, Inside::LoadHome(home, own)),
             Effect::Tell(message) => self.hear(*message),
         }
@@ -69,6 +71,10 @@ impl World {
             Inside::Decoy(key, to) => {
                 let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 self.complete(Input::Decoyed { to, failed });
+            }
+            Inside::LoadSeen(home, epoch, began_ms) => {
+                let result = seen::load(&*self.disk, &home, epoch, began_ms);
+                self.complete(Input::SeenLoaded { home, result });
             }
             Inside::LoadHome(home, own) => {
                 let result = homes::load(&*self.disk, &home, own);

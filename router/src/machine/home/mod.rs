@@ -467,6 +467,9 @@ impl Machine {
             RouterMessage::Missed => self.homes.missed(),
             RouterMessage::Survey(survey) => self.survey(now, survey, out),
             RouterMessage::Surveyed(surveyed) => self.homes.surveyed(now, surveyed, out),
+            RouterMessage::Watch(watch) => self.watch(now, *watch, out),
+            RouterMessage::Census(census) => self.census(census, out),
+            RouterMessage::Counted(counted) => self.counted(&counted, out),
         }
     }
 

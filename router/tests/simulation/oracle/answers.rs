@@ -12,7 +12,7 @@ use crate::timeline::{CHANGE, ERASE, Entry, MEMBERS, Members, Standing, said, to
 
 impl Oracle {
     pub(super) fn answer(&mut self, to: Asker, answer: &Answer) {
-        if self.home_answer(to, answer) {
+        if self.home_answer(to, answer) || self.watch_answer(to, answer) {
             return;
         }
         let Some(asked) = self.asked.remove(&(to.session, to.request)) else {
@@ -25,7 +25,7 @@ impl Oracle {
         let problems = match answer {
             Answer::Sent { message, duplicate } => self.sent(&asked, message, *duplicate),
             Answer::Subscribed(answer) => self.subscribed(to, &asked, answer),
-            Answer::Watching(_) => vec!["not an answer to this".into()],
+            Answer::Watching(_) | Answer::Presence(_) => vec!["not an answer to this".into()],
             Answer::Refused(refusal) => self.refused(&asked, refusal),
             Answer::Result(result) => self.result(&asked, result),
         };

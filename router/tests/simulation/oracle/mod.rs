@@ -8,6 +8,7 @@ mod finish;
 mod gone;
 pub(crate) mod homes;
 mod marks;
+pub(crate) mod presence;
 mod reads;
 mod refusals;
 mod rights;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use switchyard_cluster::link::{Ask, Asker, EdgeId, Request};
+use switchyard_cluster::presence::PresenceAsk;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_router::config::RouterConfig;
 use switchyard_router::machine::Effect;
@@ -56,9 +58,12 @@ pub(crate) struct Oracle {
     marks: marks::Marks,
     pub(crate) homes: homes::Homes,
     pub(crate) blocks: blocks::Blocks,
+    pub(crate) presence: presence::Presence,
     /// Conversations whose rows are older than the run: nobody asked for them.
     given: BTreeMap<ConversationKey, Seq>,
     clock: u64,
+    /// The time of the present turn.
+    pub(crate) now_us: u64,
     /// The latest time that the machine was told.
     pub(crate) wall_ms: u64,
     /// When the last process started; nobody has written since. Nothing before it.
@@ -85,8 +90,10 @@ impl Oracle {
             marks: marks::Marks::default(),
             homes: homes::Homes::default(),
             blocks: blocks::Blocks::default(),
+            presence: presence::Presence::default(),
             given: BTreeMap::new(),
             clock: 0,
+            now_us: 0,
             wall_ms: 0,
             begins_ms: None,
             violations: Vec::new(),
@@ -163,7 +170,10 @@ impl Oracle {
     pub(crate) fn hand(&mut self, request: &Request) {
         self.clock += 1;
         let from = request.from;
-        if matches!(request.ask, Ask::Home(_)) {
+        if let Ask::Presence(PresenceAsk::Sessions(change)) = request.ask {
+            self.presence.count(&request.key, change, self.now_us);
+        }
+        if matches!(request.ask, Ask::Home(_) | Ask::Presence(_) | Ask::Watch(_)) {
             return;
         }
         match self.asked.get_mut(&(from.session, from.request)) {
@@ -208,6 +218,7 @@ impl Oracle {
                 Effect::Publish { edge, event } => self.publish(*edge, event),
                 Effect::Marks { edge, now } => self.marks_told(*edge, now),
                 Effect::Listed { edge, now } => self.home_tells(*edge, now),
+                Effect::Presence { edge, now } => self.presence_told(*edge, now),
                 Effect::Decoy { .. } => self.saw("decoy"),
                 Effect::Load { .. } => self.saw("load"),
                 _ => {}
@@ -228,6 +239,7 @@ impl Oracle {
         self.streams.clear();
         self.homes.crash();
         self.blocks.crash();
+        self.presence.crash();
         self.committed.clear();
         let keys: Vec<_> = self.timelines.keys().cloned().collect();
         for key in keys {

@@ -17,6 +17,7 @@ impl World {
         }
         self.next_turn = None;
         let now = self.now();
+        self.oracle.now_us = self.now_us;
         self.oracle.wall_ms = self.oracle.wall_ms.max(now.wall_ms);
         for input in std::mem::take(&mut self.inputs) {
             let committed = self.before_commit(&input);
@@ -89,6 +90,12 @@ impl World {
             Effect::Decoy { key, to } => self.at(delay, Event::Decoy(key, to)),
             Effect::Answer { to, answer } => self.answered(to, &answer),
             Effect::LoadHome { home, own } => self.at(delay, Event::LoadHome(home, own)),
+            Effect::Presence { edge, now } => {
+                if let Some(turn) = self.oracle.presence.unwanted(edge, &now) {
+                    self.send_unwatch(edge, &now, turn);
+                }
+            }
+            Effect::LoadSeen { home, epoch, began_ms } => self.at(delay, Event::LoadSeen(home, epoch, began_ms)),
             Effect::Tell(message) => self.tell(*message),
             Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } | Effect::Listed { .. } => {}
         }
