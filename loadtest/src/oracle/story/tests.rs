@@ -1,3 +1,5 @@
+//! Stories told by hand: what each comes to.
+
 use super::*;
 
 /// The user who writes, and one who reads.
