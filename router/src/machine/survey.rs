@@ -223,10 +223,7 @@ impl Machine {
         out: &mut Vec<Effect>,
     ) {
         for number in surveys {
-            let knows = self.surveys.open.get(&number).is_some_and(|open| matches!(open.wish, SurveyWish::Know(_)));
             let found = match failed {
-                // The next load reads what this one was to know.
-                _ if knows => Found::Nothing,
                 ReadFailed::Unavailable => Found::Unavailable,
                 // One damaged conversation does not take the others from its members.
                 ReadFailed::Corrupt => Found::Nothing,

@@ -132,6 +132,7 @@ impl Homes {
     /// Owners have confirmed.
     pub(super) fn confirmed(&mut self, now: Now, surveyed: &Surveyed, out: &mut Vec<Effect>) {
         let Some(telling) = self.tellings.running.get_mut(&surveyed.number) else { return };
+        // What could not be loaded reads it when it is loaded next: that counts like a word that it knows.
         telling.left = telling.left.saturating_sub(surveyed.asked);
         telling.took.extend(surveyed.places.iter().map(|place| place.conversation));
         if telling.left == 0 {
