@@ -78,7 +78,7 @@ fn n26_a_slow_reader_is_told_that_it_missed_some() {
     // Pages for which the kernel has no room by far; some turns later nothing more goes out.
     let history = v1::History { conversation: conversation.clone(), limit: 4, ..Default::default() };
     let mut pages: Vec<u64> = (0..10).map(|_| reader.send(Request::History(history.clone()))).collect();
-    until_stuck(&site, &mut writer);
+    until_stuck(&site, &mut writer, &reader);
     for read in 1..=4 {
         mark(&mut writer, &conversation, read);
     }

@@ -167,9 +167,9 @@ fn wrong_requests_are_answered_and_the_connection_stays() {
     ] {
         assert_eq!(error_of(client.ask(Request::Send(send))).code, code);
     }
-    client.socket.send(Message::text("{\"id\":77,\"block\":{}}")).expect("the door reads");
+    client.socket.send(Message::text("{\"id\":77,\"frobnicate\":{}}")).expect("the door reads");
     let Read1::Reply(77, Reply::Error(error)) = client.read() else { panic!("not answered") };
-    assert!(error.code == "BAD_REQUEST" && error.message.contains("'block'"));
+    assert!(error.code == "BAD_REQUEST" && error.message.contains("'frobnicate'"));
     let attachments =
         format!(r#"{{"id":78,"send":{{"conversation":"{room}","client_id":"r","text":"t","attachments":["f"]}}}}"#);
     client.socket.send(Message::text(attachments)).expect("the door reads");
@@ -270,18 +270,30 @@ fn who_does_not_read_its_answers_is_not_read_either_and_gets_them_all() {
     }
 }
 
-/// Waits until the reader's queue is full: until a round of turns has passed in which no page more was asked of the owner.
-/// One round would not do, for on a busy machine the kernel takes its time to take what it has room for.
-pub(super) fn until_stuck(site: &Site, writer: &mut Client) {
+/// Waits until nothing more goes out to the reader, and its queue is full: until the kernel waits for the reader's window, and
+/// a round of turns has passed since in which no page more was asked of the owner. The round alone would not do: until it
+/// has sent once more and heard that there is no room, the kernel takes more.
+pub(super) fn until_stuck(site: &Site, writer: &mut Client, reader: &Client) {
     site.wait_for(&Seen::Page);
-    loop {
+    let mut turns = || {
         for _ in 0..20 {
             assert!(matches!(writer.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)));
         }
-        if !site.has_seen(&Seen::Page) {
-            return;
-        }
+    };
+    while !probes_window(reader) || site.has_seen(&Seen::Page) {
+        turns();
     }
+}
+
+/// Whether the kernel has found the client's window shut: of the timers that `proc(5)` tells of a connection in `net/tcp`, the
+/// fourth is the one that asks whether it is open again.
+fn probes_window(client: &Client) -> bool {
+    let port = format!(":{:04X}", client.socket.get_ref().local_addr().expect("an address").port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("a table");
+    let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    rows.any(
+        |row| matches!(row[..], [_, _, remote, _, _, timer, ..] if remote.ends_with(&port) && timer.starts_with("04")),
+    )
 }
 
 #[test]

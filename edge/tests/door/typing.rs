@@ -163,7 +163,7 @@ fn n26_a_slow_reader_is_told_of_the_newest_state_alone() {
     // Pages for which the kernel has no room by far; some turns later nothing more goes out.
     let history = v1::History { conversation: conversation.clone(), limit: 4, ..Default::default() };
     let mut pages: Vec<u64> = (0..10).map(|_| reader.send(Request::History(history.clone()))).collect();
-    until_stuck(&site, &mut writer);
+    until_stuck(&site, &mut writer, &reader);
     // Starts and stops, the last of them a start.
     for _ in 0..50 {
         types(&mut other, &conversation, true);
