@@ -201,7 +201,6 @@ pub(crate) struct ConversationRecord {
 
 /// How a direct conversation stands that one of the two began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, prost::Enumeration)]
-#[repr(i32)]
 pub(crate) enum StoredApproval {
     /// Both want it, or it was never a request.
     Open = 0,
