@@ -491,10 +491,9 @@ proptest! {
 
 #[test]
 fn an_unknown_request_is_named() {
-    for (text, said) in [
-        (r#"{"id":7,"frobnicate":{}}"#, "unknown request 'frobnicate'"),
-        (r#"{"id":7}"#, "needs a request"),
-    ] {
+    for (text, said) in
+        [(r#"{"id":7,"frobnicate":{}}"#, "unknown request 'frobnicate'"), (r#"{"id":7}"#, "needs a request")]
+    {
         let error = frame::decode_client_json(text).expect_err("not a request");
         assert!(error.id == 7 && error.message.contains(said), "{error:?}");
     }
