@@ -9,13 +9,13 @@ use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::limits::{EDITS_MAX, EMOJI_PER_MESSAGE_MAX, EMOJI_PER_USER_MAX, PINS_MAX};
-use switchyard_protocol::v1::{self, ConversationKind, Role, event::Body};
+use switchyard_protocol::v1::{self, Role, event::Body};
 use switchyard_store::Seq;
 
-use super::control::{CLOSED, NO_RIGHT, Prepared};
+use super::control::Prepared;
 use super::conversation::{Conversation, State};
-use super::members::{may_delete_others, may_pin};
 use super::pipeline::{Pending, Pipeline, Projecting, Work};
+use super::rights::CLOSED;
 use super::targets::{Known, Target, TargetRead, Targets};
 use super::ticket::Ticket;
 use super::{Effect, Machine, Projection, ReadFailed, ReadPlan, busy, read_refusal, refuse};
@@ -86,21 +86,6 @@ impl State {
             },
             _ => Err(NO_SUCH_MESSAGE),
         }
-    }
-
-    fn permit_on_message(&self, pending: &Pending, role: Role, known: &Known) -> Result<(), Refusal> {
-        let own = known.sender() == pending.user.as_str();
-        let direct = self.profile.kind == ConversationKind::Direct;
-        let may = match &pending.work {
-            Work::Pin { .. } => direct || may_pin(role),
-            Work::Annotate(ask) => match ask.change {
-                Annotation::Edit { .. } => own,
-                Annotation::Delete => own || !direct && may_delete_others(role),
-                Annotation::React { .. } => true,
-            },
-            _ => false,
-        };
-        if may { Ok(()) } else { Err(NO_RIGHT) }
     }
 
     fn prepare_edit(&self, target: Seq, text: &str, mentions: &[UserId], known: &Known) -> Result<Prepared, Refusal> {

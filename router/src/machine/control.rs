@@ -1,5 +1,5 @@
 //! Events other than messages: founding, members and their roles, name, avatar and context, close and reopen. What each
-//! asks for, who may, and what it comes to.
+//! asks for, and what it comes to; who may is in `rights.rs`.
 
 use switchyard_cluster::link::{CreateAsk, Refusal, UpdateAsk};
 use switchyard_protocol::code::ErrorCode;
@@ -9,8 +9,8 @@ use switchyard_protocol::v1::{ConversationKind, Role};
 
 use super::annotate::NO_MEMBER_MENTIONED;
 use super::conversation::State;
-use super::members::{may_add, may_change_roles, may_close, may_remove, may_update};
 use super::pipeline::{Pending, Work};
+use super::rights::{CLOSED, NO_RIGHT, may_remove, writes};
 use super::targets::Targets;
 use crate::annotation::AnnotationEvent;
 use crate::stored::{ChangeEvent, Founding, MembersEvent, StoredMember};
@@ -32,15 +32,8 @@ pub(super) enum Prepared {
     Already,
 }
 
-const DIRECT_IS_TWO: Refusal = Refusal::new(ErrorCode::Forbidden, "a direct conversation has its two members for good");
-const DIRECT_HAS_NO_NAME: Refusal =
-    Refusal::new(ErrorCode::Forbidden, "a direct conversation has no name of its own, and its context for good");
-pub(super) const NO_RIGHT: Refusal =
-    Refusal::new(ErrorCode::Forbidden, "your role in this conversation does not allow it");
 const NO_SUCH_MEMBER: Refusal = Refusal::new(ErrorCode::NotFound, "no such member");
 const LAST_ADMIN: Refusal = Refusal::new(ErrorCode::Conflict, "the last admin stays: promote another one first");
-pub(super) const CLOSED: Refusal =
-    Refusal::new(ErrorCode::Closed, "the conversation is closed: it can be read, and reopened");
 
 impl State {
     /// Whether the work may be done as the conversation stands, and what it comes to. First comes whether the asker has
@@ -78,23 +71,6 @@ impl State {
             Work::Close => Ok(self.prepare_closed(true)),
             Work::Reopen => Ok(self.prepare_closed(false)),
         }
-    }
-
-    /// Whether a member of this role may do such a thing here.
-    fn permit(&self, role: Role, work: &Work, members_add: bool) -> Result<(), Refusal> {
-        let direct = self.profile.kind == ConversationKind::Direct;
-        let may = match work {
-            Work::Message { .. } | Work::Create(_) | Work::Annotate(_) | Work::Pin { .. } => true,
-            Work::Close | Work::Reopen => direct || may_close(role),
-            Work::Update(_) if direct => return Err(DIRECT_HAS_NO_NAME),
-            _ if direct => return Err(DIRECT_IS_TWO),
-            Work::Add(_) => may_add(role, members_add),
-            Work::Remove(_) => may_remove(role, Role::Member),
-            Work::Leave => true,
-            Work::Update(_) => may_update(role),
-            Work::Promote { .. } | Work::Demote { .. } => may_change_roles(role),
-        };
-        if may { Ok(()) } else { Err(NO_RIGHT) }
     }
 
     fn prepare_create(&self, ask: &CreateAsk, asker: &UserId) -> Result<Prepared, Refusal> {
@@ -172,16 +148,6 @@ impl State {
             return Prepared::Already;
         }
         Prepared::Change(Box::new(ChangeEvent { closed: Some(closed), ..ChangeEvent::default() }))
-    }
-}
-
-/// Whether this is among what a closed conversation does not take. Going is always possible.
-fn writes(pending: &Pending) -> bool {
-    match &pending.work {
-        Work::Message { .. } | Work::Add(_) | Work::Update(_) | Work::Promote { .. } | Work::Demote { .. } => true,
-        Work::Annotate(_) | Work::Pin { .. } => true,
-        Work::Remove(user) => *user != pending.user,
-        Work::Create(_) | Work::Leave | Work::Close | Work::Reopen => false,
     }
 }
 

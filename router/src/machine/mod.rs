@@ -22,6 +22,7 @@ mod recent;
 mod replay;
 mod request;
 mod retention;
+mod rights;
 mod seal;
 mod survey;
 mod targets;

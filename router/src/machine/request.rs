@@ -7,8 +7,8 @@ use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::v1::{self, reply};
 
 use super::annotate::pending_change;
-use super::control::CLOSED;
 use super::pipeline::{Pending, WAITING_BYTES_MAX, Work, ask_bytes};
+use super::rights::CLOSED;
 use super::targets::Targets;
 use super::{Effect, LOADING_REQUESTS_MAX, Machine, Slot, busy, refuse, succeed};
 
