@@ -90,6 +90,9 @@ pub(crate) struct Founding {
     pub(crate) avatar: Option<String>,
     #[prost(string, optional, tag = "5")]
     pub(crate) context: Option<String>,
+    /// An internal one of two, for good.
+    #[prost(bool, tag = "15")]
+    pub(crate) pair: bool,
 }
 
 /// Body of [`RowKind::Members`].
@@ -169,6 +172,9 @@ pub(crate) struct ConversationRecord {
     /// The marks that follow from the log up to it are stored. An older version wrote none.
     #[prost(bool, tag = "10")]
     pub(crate) marked: bool,
+    /// As in [`Founding`].
+    #[prost(bool, tag = "20")]
+    pub(crate) pair: bool,
 }
 
 /// The projection of a member.

@@ -4,6 +4,7 @@
 mod annotations;
 mod answers;
 mod conversations;
+mod kinds;
 mod lists;
 mod marks;
 mod messages;

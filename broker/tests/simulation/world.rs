@@ -62,6 +62,7 @@ pub(crate) enum Inside {
     Read(ConversationKey, Box<Ticket>, ReadPlan),
     Decoy(ConversationKey, Asker),
     LoadHome(switchyard_cluster::home::Home),
+    KeepRoles(Vec<switchyard_router::machine::ToldRoles>),
     /// A completion arrives.
     Complete(Input),
 }

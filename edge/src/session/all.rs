@@ -61,6 +61,7 @@ impl Live {
         let home = ConversationKey::home(&self.tenant, &self.user).conversation;
         let ticket = Ticket::Part { gathering: gathering.number, part: HOME };
         self.ask(ticket, home, Ask::Home(HomeAsk::Watch), cx);
+        gathering.telling = self.tell_roles(gathering.number, cx);
         self.gathered(gathering, cx);
         cx.effects.push(Effect::Rearm);
     }
@@ -157,6 +158,9 @@ impl Live {
 
     /// A conversation came to the user's list, or went from it.
     pub(super) fn on_listed(&mut self, now: &ListedNow, cx: &mut Context<'_>) {
+        if now.entry.as_ref().is_some_and(|entry| !self.may_see(entry)) {
+            return;
+        }
         let Some(entry) = &now.entry else {
             return tell(now.conversation, v1::ListingChanged { removed: true, ..Default::default() }, cx);
         };
@@ -186,13 +190,14 @@ impl Live {
         let Some(at) = extra.arrivals.iter().position(|arrival| arrival.number == number) else { return };
         let Arrival { conversation, entry, cancelled, .. } = extra.arrivals.swap_remove(at);
         self.drop_extra();
+        let (answer, by_role) = self.as_of_now(answer);
         let (head, gone) = match answer {
             Answer::Subscribed(answer) => (Some(answer.head).filter(|_| !cancelled), false),
             Answer::Refused(refusal) => (None, refusal.code == ErrorCode::NotFound),
             Answer::Sent { .. } | Answer::Result(_) | Answer::Watching(_) => (None, false),
         };
-        if head.is_some() && !self.subscriptions.contains(&conversation) {
-            self.subscriptions.push(conversation);
+        if head.is_some() {
+            self.reads(conversation, by_role);
         }
         if gone {
             self.stop_reading(conversation, cx);

@@ -121,6 +121,7 @@ impl Desk {
         Answer::Subscribed(Box::new(SubscribedAnswer {
             key: asked.key.clone(),
             user: asked.user.clone(),
+            by_role: false,
             head,
             missed,
         }))
@@ -473,7 +474,7 @@ fn a_renewed_token_is_the_same_users() {
     let effects = desk.say(renew("x.y.z".to_owned()));
     assert_eq!((code(&effects), closes_with(&effects)), ("AUTH_INVALID", None));
     let wanted = desk.now.wall_ms + 600_000;
-    assert_eq!(reply(&desk.say(renew(own))), &Reply::Renewed(v1::Renewed { expires_at_ms: wanted }));
+    assert_eq!(reply(&desk.say(renew(own))), &Reply::Renewed(v1::Renewed { expires_at_ms: wanted, ended: Vec::new() }));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod commit;
 mod present;
 pub mod reader;
 mod rest;
+pub mod roles;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +89,7 @@ impl Router {
                 Effect::Typing { edge, now } => self.link.send(edge, Delivery::Typing(now)),
                 Effect::Marks { edge, now } => self.link.send(edge, Delivery::Marks(now)),
                 Effect::Raise(marks) => self.readers.raise(&self.completions, marks),
+                Effect::KeepRoles(told) => self.readers.keep_roles(&self.completions, told),
                 Effect::Listed { edge, now } => self.link.send(edge, Delivery::Listed(now)),
                 Effect::Tell(message) => self.link.tell(*message),
                 Effect::LoadHome(home) => self.readers.load_home(&self.completions, home),

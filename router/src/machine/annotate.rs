@@ -9,13 +9,13 @@ use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::limits::{EDITS_MAX, EMOJI_PER_MESSAGE_MAX, EMOJI_PER_USER_MAX, PINS_MAX};
-use switchyard_protocol::v1::{self, Role, event::Body};
+use switchyard_protocol::v1::{self, event::Body};
 use switchyard_store::Seq;
 
 use super::control::Prepared;
 use super::conversation::{Conversation, State};
 use super::pipeline::{Pending, Pipeline, Projecting, Work};
-use super::rights::CLOSED;
+use super::rights::{CLOSED, Standing};
 use super::targets::{Known, Target, TargetRead, Targets};
 use super::ticket::Ticket;
 use super::{Effect, Machine, Projection, ReadFailed, ReadPlan, busy, read_refusal, refuse};
@@ -61,16 +61,19 @@ impl State {
         users.all(|user| self.members.get(user).is_some())
     }
 
-    /// What a change of a message comes to, by what that is now. The asker is a member of this role.
+    /// What a change of a message comes to, by what that is now. The asker is of this standing.
     pub(super) fn prepare_on_message(
         &self,
         pending: &Pending,
-        role: Role,
+        standing: Standing,
         targets: &Targets,
     ) -> Result<Prepared, Refusal> {
+        if !standing.reads() {
+            return Err(Refusal::NOT_FOUND);
+        }
         let Some(target) = pending.work.target() else { return Err(NO_SUCH_MESSAGE) };
         let known = targets.get(target).filter(|_| self.may_hold(target)).ok_or(NO_SUCH_MESSAGE)?;
-        self.permit_on_message(pending, role, known)?;
+        self.permit_on_message(standing, pending, known)?;
         if self.profile.closed {
             return Err(CLOSED);
         }
@@ -208,8 +211,8 @@ impl Machine {
             Err(failed) => read_refusal(failed),
         };
         for pending in pipeline.targets.give_up(seq) {
-            let member = state.members.get(&pending.user).is_some();
-            refuse(pending.asker, if member { refusal.clone() } else { Refusal::NOT_FOUND }, out);
+            let reads = state.standing(&pending.user, pending.asker.roles).reads();
+            refuse(pending.asker, if reads { refusal.clone() } else { Refusal::NOT_FOUND }, out);
         }
         conversation.forget_targets();
         conversation.rest();

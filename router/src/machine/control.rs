@@ -1,16 +1,18 @@
 //! Events other than messages: founding, members and their roles, name, avatar and context, close and reopen. What each
 //! asks for, and what it comes to; who may is in `rights.rs`.
 
-use switchyard_cluster::link::{CreateAsk, Refusal, UpdateAsk};
+use switchyard_cluster::link::{Refusal, UpdateAsk};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::UserId;
 use switchyard_protocol::limits::MEMBERS_MAX;
-use switchyard_protocol::v1::{ConversationKind, Role};
+use switchyard_protocol::roles::Roles;
+use switchyard_protocol::v1::Role;
 
 use super::annotate::NO_MEMBER_MENTIONED;
 use super::conversation::State;
+use super::kinds;
 use super::pipeline::{Pending, Work};
-use super::rights::{CLOSED, NO_RIGHT, may_remove, writes};
+use super::rights::{CLOSED, NO_RIGHT, Standing, writes};
 use super::targets::Targets;
 use crate::annotation::AnnotationEvent;
 use crate::stored::{ChangeEvent, Founding, MembersEvent, StoredMember};
@@ -18,8 +20,8 @@ use crate::stored::{ChangeEvent, Founding, MembersEvent, StoredMember};
 /// What a piece of work comes to, now that its turn has come.
 #[derive(Debug)]
 pub(super) enum Prepared {
-    /// A message: its sender is the member at this place, until anybody comes or goes.
-    Message { sender: usize },
+    /// A message: its sender is the member at this place, until anybody comes or goes; nothing if they are none.
+    Message { sender: Option<usize> },
     /// A founding row.
     Founding(Box<Founding>),
     /// A membership event.
@@ -40,15 +42,15 @@ impl State {
     /// the right to do such a thing at all, then whether anything is written here, then what it is about: so that nobody
     /// learns who is a member by asking for what they may not do.
     pub(super) fn prepare(&self, pending: &Pending, members_add: bool, targets: &Targets) -> Result<Prepared, Refusal> {
-        if let Work::Create(ask) = &pending.work {
-            return self.prepare_create(ask, &pending.user);
+        if let Work::Create(_) | Work::Found(_) = &pending.work {
+            return self.prepare_create(pending);
         }
-        let Some(place) = self.members.place(&pending.user) else { return Err(Refusal::NOT_FOUND) };
-        let Some(role) = self.members.at(place).map(|member| member.role) else { return Err(Refusal::NOT_FOUND) };
+        let place = self.members.place(&pending.user);
+        let standing = self.standing_of(place.and_then(|at| self.members.at(at)), pending.asker.roles);
         if pending.work.target().is_some() {
-            return self.prepare_on_message(pending, role, targets);
+            return self.prepare_on_message(pending, standing, targets);
         }
-        self.permit(role, &pending.work, members_add)?;
+        self.permit(standing, pending, members_add)?;
         if self.profile.closed && writes(pending) {
             return Err(CLOSED);
         }
@@ -58,9 +60,11 @@ impl State {
                 _ => Ok(Prepared::Message { sender: place }),
             },
             // Of these two more must be known than how the conversation stands: see above.
-            Work::Create(_) | Work::Annotate(_) | Work::Pin { .. } => Ok(Prepared::Already),
-            Work::Add(users) => self.prepare_add(users),
-            Work::Remove(user) => self.prepare_remove(role, user),
+            Work::Create(_) | Work::Found(_) | Work::Annotate(_) | Work::Pin { .. } => Ok(Prepared::Already),
+            Work::Add(users) => self.prepare_add(users.iter().map(|user| (user, Role::Member))),
+            Work::Join(users) => self.prepare_add(users.iter().map(|(user, role)| (user, *role))),
+            Work::Remove(user) => self.prepare_remove(standing, user),
+            Work::Leave if place.is_none() => Err(NO_SUCH_MEMBER),
             Work::Leave => Ok(self.without(&pending.user)),
             Work::Update(update) => {
                 let UpdateAsk { name, avatar, context } = (**update).clone();
@@ -73,32 +77,27 @@ impl State {
         }
     }
 
-    fn prepare_create(&self, ask: &CreateAsk, asker: &UserId) -> Result<Prepared, Refusal> {
+    fn prepare_create(&self, pending: &Pending) -> Result<Prepared, Refusal> {
+        let roles = pending.asker.roles;
         if self.born() {
-            return match self.members.get(asker) {
-                Some(_) => Ok(Prepared::Already),
-                None => Err(Refusal::NOT_FOUND),
-            };
+            let known = self.standing(&pending.user, roles).reads();
+            return if known { Ok(Prepared::Already) } else { Err(Refusal::NOT_FOUND) };
         }
-        let role = |user: &UserId| match ask.kind {
-            ConversationKind::Group if user == asker => Role::Admin,
-            _ => Role::Member,
-        };
-        let members = ask.members.iter().map(|user| StoredMember { user: user.to_string(), role: role(user).into() });
-        Ok(Prepared::Founding(Box::new(Founding {
-            kind: ask.kind.into(),
-            members: members.collect(),
-            name: ask.name.clone(),
-            avatar: ask.avatar.clone(),
-            context: ask.context.clone(),
-        })))
+        match &pending.work {
+            Work::Found(founding) => Ok(Prepared::Founding(founding.clone())),
+            Work::Create(ask) => {
+                let others = ask.members.iter().filter(|user| **user != pending.user);
+                let others: Vec<_> = others.map(|user| (user.clone(), Roles::NONE)).collect();
+                kinds::found(ask, &pending.user, roles, &others).map(|founding| Prepared::Founding(Box::new(founding)))
+            }
+            _ => Err(Refusal::NOT_FOUND),
+        }
     }
 
-    fn prepare_add(&self, users: &[UserId]) -> Result<Prepared, Refusal> {
+    fn prepare_add<'a>(&self, users: impl Iterator<Item = (&'a UserId, Role)>) -> Result<Prepared, Refusal> {
         let mut added: Vec<StoredMember> = users
-            .iter()
-            .filter(|user| self.members.get(user).is_none())
-            .map(|user| StoredMember { user: user.to_string(), role: Role::Member.into() })
+            .filter(|(user, _)| self.members.get(user).is_none())
+            .map(|(user, role)| StoredMember { user: user.to_string(), role: role.into() })
             .collect();
         added.sort_by(|a, b| a.user.cmp(&b.user));
         added.dedup_by(|a, b| a.user == b.user);
@@ -111,9 +110,9 @@ impl State {
         Ok(Prepared::Members(Box::new(MembersEvent { added, ..MembersEvent::default() })))
     }
 
-    fn prepare_remove(&self, role: Role, user: &UserId) -> Result<Prepared, Refusal> {
+    fn prepare_remove(&self, standing: Standing, user: &UserId) -> Result<Prepared, Refusal> {
         let Some(other) = self.members.get(user) else { return Err(NO_SUCH_MEMBER) };
-        if !may_remove(role, other.role) {
+        if !Self::may_put_out(standing, other.role) {
             return Err(NO_RIGHT);
         }
         Ok(self.without(user))

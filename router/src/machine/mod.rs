@@ -3,12 +3,14 @@
 //! It is told what happened ([`Input`]) and says what to do ([`Effect`]); it reads no clock, touches no socket and no
 //! store. Effects are in order, and `Append`s of one conversation never overlap.
 
+mod admission;
 mod annotate;
 mod control;
 mod conversation;
 mod cork;
 mod dedupe;
 mod home;
+mod kinds;
 mod line;
 mod marks;
 mod members;
@@ -27,6 +29,7 @@ mod seal;
 mod survey;
 mod targets;
 mod ticket;
+mod told_roles;
 mod typing;
 mod write;
 
@@ -55,6 +58,8 @@ use survey::Surveys;
 pub(crate) use targets::Reactor;
 pub use targets::TargetRead;
 pub use ticket::Ticket;
+use told_roles::TellingRoles;
+pub use told_roles::{ToldRoles, known_roles};
 use typing::Typing;
 
 /// Requests that may wait for one conversation to be loaded; of their bytes as many as may wait in one that is.
@@ -110,6 +115,13 @@ pub enum Input {
     },
     /// A `Raise` is done, or not: then `Err` gives the marks back.
     Raised(Result<(), Vec<Mark>>),
+    /// A `KeepRoles` is done, or not.
+    RolesKept {
+        /// What was to be written.
+        told: Vec<ToldRoles>,
+        /// Whether it is.
+        result: Result<(), ReadFailed>,
+    },
     /// A `Decoy` is done.
     Decoyed {
         /// Who asked.
@@ -202,6 +214,8 @@ pub enum Effect {
     },
     /// Write marks of members of any conversations and confirm them; answered by `Raised`.
     Raise(Vec<Mark>),
+    /// Write what users are, where that is news, and confirm it; answered by `RolesKept`.
+    KeepRoles(Vec<ToldRoles>),
     /// Read a conversation's record, members and newest rows; answered by `Loaded`.
     Load {
         /// Which.
@@ -304,6 +318,7 @@ pub struct Machine {
     marking: Marking,
     homes: Homes,
     surveys: Surveys,
+    telling_roles: TellingRoles,
     /// Work to be tried again at a time.
     repeats: VecDeque<(Duration, Repeat)>,
     loaded: usize,
@@ -337,6 +352,7 @@ enum Repeat {
     Append(Batch),
     Project(ConversationKey, Box<Projection>),
     Raise(Vec<Mark>),
+    KeepRoles(Vec<ToldRoles>),
 }
 
 impl Machine {
@@ -354,6 +370,7 @@ impl Machine {
             marking: Marking::default(),
             homes: Homes::default(),
             surveys: Surveys::default(),
+            telling_roles: TellingRoles::default(),
             repeats: VecDeque::new(),
             loaded: 0,
             created: 0,
@@ -374,6 +391,7 @@ impl Machine {
             Input::Loaded { key, result } => self.loaded(now, key, result, out),
             Input::Read { ticket, result } => self.read_done(now, *ticket, result, out),
             Input::Raised(result) => self.raised(now, result),
+            Input::RolesKept { told, result } => self.roles_kept(now, told, result, out),
             Input::HomeLoaded { home, result } => self.home_loaded(now, &home, result, out),
             Input::Told(message) => self.told(now, message, out),
             Input::Decoyed { to, failed } => refuse(to, failed.map_or(Refusal::NOT_FOUND, strangers_refusal), out),
@@ -387,7 +405,7 @@ impl Machine {
             Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => false,
             Effect::Tell(_) | Effect::Listed { .. } => false,
             Effect::Append(_) | Effect::Project { .. } | Effect::Load { .. } | Effect::Read { .. } => true,
-            Effect::Decoy { .. } | Effect::LoadHome(_) | Effect::Raise(_) => true,
+            Effect::Decoy { .. } | Effect::LoadHome(_) | Effect::Raise(_) | Effect::KeepRoles(_) => true,
         };
         self.busy += effects.iter().filter(answered).count();
     }
@@ -400,6 +418,7 @@ impl Machine {
                 Repeat::Append(batch) => Effect::Append(batch),
                 Repeat::Project(key, projection) => Effect::Project { key, projection },
                 Repeat::Raise(marks) => Effect::Raise(marks),
+                Repeat::KeepRoles(told) => Effect::KeepRoles(told),
             }));
         }
         self.pace(now);
@@ -421,6 +440,7 @@ impl Machine {
         self.store_marks(now, out);
         self.tell_marks(now, out);
         self.tick_homes(now, out);
+        self.write_roles(out);
         self.count(&out[before..]);
     }
 
@@ -439,7 +459,11 @@ impl Machine {
 
     /// Whether no batch is in flight and nothing waits to be written: what was asked is answered.
     pub fn at_rest(&self) -> bool {
-        self.repeats.is_empty() && self.pacing.idle() && self.busy == 0 && self.marking.is_stored()
+        self.repeats.is_empty()
+            && self.pacing.idle()
+            && self.busy == 0
+            && self.marking.is_stored()
+            && self.telling_roles.is_stored()
     }
 
     /// What is in memory. Walks all conversations.

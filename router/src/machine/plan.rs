@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use switchyard_cluster::link::PageFrom;
 use switchyard_protocol::id::UserId;
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1;
 
 use super::{Older, TargetRead};
@@ -74,6 +75,11 @@ pub enum ReadPlan {
         /// The newest committed number.
         head: u64,
     },
+    /// What is known of what these users of the tenant are.
+    Roles {
+        /// Who.
+        users: Vec<UserId>,
+    },
     /// Which of the oldest runs have grown too old.
     Older {
         /// The lowest number there is.
@@ -119,6 +125,8 @@ pub enum ReadResult {
     },
     /// So many messages.
     Ordinal(u64),
+    /// What each of them is.
+    Roles(Vec<(UserId, Roles)>),
     /// What is too old.
     Older(Older),
 }

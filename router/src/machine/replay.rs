@@ -90,6 +90,7 @@ impl Replay {
         let fields: ConversationRecord = stored::decode(&record.fields).ok_or_else(|| damaged(key, record.applied))?;
         let mut state = State::unborn();
         state.profile.kind = fields.kind();
+        state.profile.pair = fields.pair;
         state.profile.name = fields.name.map(Into::into);
         state.profile.avatar = fields.avatar.map(Into::into);
         state.profile.context = fields.context.map(Into::into);

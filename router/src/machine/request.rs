@@ -6,14 +6,19 @@ use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::v1::{self, reply};
 
+use super::admission::Admission;
 use super::annotate::pending_change;
+use super::kinds;
 use super::pipeline::{Pending, WAITING_BYTES_MAX, Work, ask_bytes};
-use super::rights::CLOSED;
+use super::rights::{CLOSED, refuse_service};
 use super::targets::Targets;
 use super::{Effect, LOADING_REQUESTS_MAX, Machine, Slot, busy, refuse, succeed};
 
 impl Machine {
     pub(super) fn request(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
+        if let Some(refusal) = refuse_service(request.from.roles, &request.ask) {
+            return refuse(request.from, refusal, out);
+        }
         if matches!(request.ask, Ask::Home(_)) {
             return self.ask_home(now, request, out);
         }
@@ -81,9 +86,10 @@ impl Machine {
         let Request { from, key, user, ask } = request;
         let members_add = self.config.members_add;
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) else { return };
-        let Some(member) = conversation.state.members.get(&user) else {
+        let member = conversation.state.members.get(&user);
+        if !conversation.state.born() || !conversation.state.standing_of(member, from.roles).may_ask(&ask) {
             return self.stranger(now, Request { from, key, user, ask }, out);
-        };
+        }
         conversation.touched = now.mono;
         conversation.passing = false;
         let work = match ask {
@@ -145,7 +151,13 @@ impl Machine {
         {
             return refuse(from, refusal, out);
         }
-        conversation.enqueue(&key, pending, &mut self.ready, out);
+        let asks_for_roles = conversation.state.profile.asks_for_roles();
+        match pending {
+            Pending { user, work: Work::Add(users), .. } if asks_for_roles => {
+                self.admit(now, from, &key, user, Admission::Add(users), out);
+            }
+            pending => conversation.enqueue(&key, pending, &mut self.ready, out),
+        }
     }
 
     /// Somebody who is no member, or a conversation that does not exist: the two are answered alike.
@@ -154,6 +166,9 @@ impl Machine {
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) else { return };
         match ask {
             Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd => {}
+            Ask::Create(ask) if !conversation.state.born() && kinds::founding_asks_for_roles(ask.kind) => {
+                self.admit(now, from, &key, user, Admission::Create(ask), out);
+            }
             Ask::Create(ask) if !conversation.state.born() => {
                 let pending = Pending {
                     asker: from,
@@ -176,7 +191,7 @@ impl Machine {
         let Some(conversation) = self.loaded_mut(&request.key) else { return false };
         request.ask.is_answered()
             && conversation.state.born()
-            && conversation.state.members.get(&request.user).is_none()
+            && !conversation.state.standing(&request.user, request.from.roles).may_ask(&request.ask)
     }
 
     /// A conversation that does not exist: nobody can aim for its id without the seed.

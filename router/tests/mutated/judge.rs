@@ -208,6 +208,7 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
             // A projection tells homes, of which there are none.
             Effect::Tell(message) => Input::Told(*message),
             Effect::LoadHome(_) | Effect::Listed { .. } => panic!("nobody asked for a list"),
+            Effect::KeepRoles(_) => panic!("nobody said what anybody is"),
             Effect::Append(_) | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => {
                 panic!("nothing was sent")
             }

@@ -5,17 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
-use switchyard_cluster::home::ListedNow;
-use switchyard_cluster::link::{Answer, Asker, CreateAsk, EdgeId, LiveEvent, MarksNow, Request, SendAsk, TypersNow};
+use switchyard_cluster::home::{HomeAsk, ListedNow};
+use switchyard_cluster::link::{
+    Answer, Ask, Asker, CreateAsk, EdgeId, LiveEvent, MarksNow, Request, SendAsk, TypersNow,
+};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{self, ConversationKind, MessageKind, Role};
 use switchyard_router::config::{Cutoffs, RouterConfig};
-use switchyard_router::driver::reader;
+use switchyard_router::driver::{reader, roles};
 use switchyard_router::machine::{CommitOutcome, Effect, Held, Input, Machine};
 
 use crate::ask::What;
+use crate::clients::{roles_of, tenant};
 use crate::disk::{Disk, Done, Fate, Mutation};
 use crate::profile::Faults;
 use crate::rng::Rng;
@@ -76,7 +80,8 @@ impl Desk {
         what: &What,
     ) -> Asker {
         self.next_request += 1;
-        let from = Asker { edge: EdgeId(edge), session, request: self.next_request };
+        let roles = roles_of(&user(name));
+        let from = Asker { edge: EdgeId(edge), session, request: self.next_request, roles };
         let request = Request { from, key: key.clone(), user: user(name), ask: what.to_ask() };
         self.feed(Input::Request(request));
         from
@@ -85,6 +90,24 @@ impl Desk {
     /// Asks and does all that follows; the answer.
     pub(crate) fn ask(&mut self, name: &str, key: &ConversationKey, what: &What) -> Answer {
         let from = self.put(name, 0, key, what);
+        self.run();
+        self.answer(from).expect("every request is answered")
+    }
+
+    /// The same with a token that says this.
+    pub(crate) fn ask_with(&mut self, roles: Roles, name: &str, key: &ConversationKey, what: &What) -> Answer {
+        self.request(roles, name, key.clone(), what.to_ask())
+    }
+
+    /// Asks the user's home.
+    pub(crate) fn ask_home(&mut self, roles: Roles, name: &str, ask: HomeAsk) -> Answer {
+        self.request(roles, name, ConversationKey::home(&tenant("t"), &user(name)), Ask::Home(ask))
+    }
+
+    fn request(&mut self, roles: Roles, name: &str, key: ConversationKey, ask: Ask) -> Answer {
+        self.next_request += 1;
+        let from = Asker { edge: EdgeId(0), session: 1, request: self.next_request, roles };
+        self.feed(Input::Request(Request { from, key, user: user(name), ask }));
         self.run();
         self.answer(from).expect("every request is answered")
     }
@@ -174,6 +197,10 @@ impl Desk {
                     Some(Done::Raise(_, result)) => Input::Raised(result),
                     other => unreachable!("marks were stored: {other:?}"),
                 }
+            }
+            Effect::KeepRoles(told) => {
+                let result = roles::keep(&*self.disk, &told);
+                Input::RolesKept { told, result }
             }
             Effect::LoadHome(home) => {
                 let result = reader::load_home(&*self.disk, &home);

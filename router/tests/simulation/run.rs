@@ -22,7 +22,7 @@ use crate::world::World;
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 41] = [
+const EVERYTHING: [&str; 45] = [
     "already",
     "annotated",
     "annotated already",
@@ -33,6 +33,7 @@ const EVERYTHING: [&str; 41] = [
     "changed",
     "closed",
     "closed again",
+    "closed by admin",
     "conflict",
     "corked",
     "crash",
@@ -58,8 +59,11 @@ const EVERYTHING: [&str; 41] = [
     "reopened",
     "resumed",
     "role",
+    "roles told",
     "sent",
     "sent again",
+    "system",
+    "took part",
     "unknown",
     "unread",
     "watching",
@@ -82,6 +86,7 @@ fn world(seed: u64) -> World {
     let profile = Profile::of(&mut rng);
     let disk = Arc::new(Disk::new(rng.fork(), profile.faults.clone()));
     let mut oracle = Oracle::new(Arc::clone(&disk), &profile);
+    old::tell_roles(&disk);
     if profile.old_rows > 0 {
         old::put(&disk, profile.old_rows, old::applied(profile.old_rows, &mut rng));
         oracle.given(&old::key(), profile.old_rows);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use prost::Message as _;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::v1::{self, ConversationKind, Role, event::Body};
+use switchyard_protocol::v1::{self, MessageKind, Role, event::Body};
 use switchyard_store::{Row, Seq};
 
 use crate::present::{Annotations, DELETE, EDIT, REACT, target};
@@ -132,12 +132,23 @@ impl Entry {
         self.row.kind >= MESSAGE
     }
 
-    pub(crate) fn role(&self, user: &UserId) -> Option<Role> {
-        self.members.get(user).map(|(role, _)| *role)
+    /// Whether it is a message of another service.
+    pub(crate) fn is_system(&self) -> bool {
+        self.is_message() && self.row.kind % MESSAGE == MessageKind::System as u32
     }
 
-    pub(crate) fn direct(&self) -> bool {
-        self.profile.kind == ConversationKind::Direct as i32
+    /// Whether it is a message of which it counts whether it was read.
+    pub(crate) fn counts(&self) -> bool {
+        self.is_message() && !self.is_system()
+    }
+
+    /// Whether this user is a member since it began.
+    pub(crate) fn founded(&self, user: &UserId) -> bool {
+        self.members.get(user).is_some_and(|(_, joined)| *joined == 0)
+    }
+
+    pub(crate) fn role(&self, user: &UserId) -> Option<Role> {
+        self.members.get(user).map(|(role, _)| *role)
     }
 }
 

@@ -12,9 +12,10 @@ use switchyard_cluster::home::{Home, HomeAsk, RouterMessage};
 use switchyard_cluster::link::{Answer, Ask, Asker, EdgeId, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::roles::Roles;
 use switchyard_router::config::Cutoffs;
-use switchyard_router::driver::reader;
-use switchyard_router::machine::{Effect, Held, Input, Machine, ReadPlan, Ticket};
+use switchyard_router::driver::{reader, roles};
+use switchyard_router::machine::{Effect, Held, Input, Machine, ReadPlan, Ticket, ToldRoles};
 use switchyard_store::Batch;
 
 use crate::ask::What;
@@ -40,6 +41,7 @@ pub(crate) enum Event {
     Read(ConversationKey, Box<Ticket>, ReadPlan),
     Decoy(ConversationKey, Asker),
     LoadHome(Home),
+    KeepRoles(Vec<ToldRoles>),
     /// The worker hears what it told itself.
     Told(RouterMessage),
     /// A completion arrives.
@@ -250,6 +252,10 @@ impl World {
                 let result = reader::load_home(&*self.disk, &home);
                 self.complete(Input::HomeLoaded { home, result });
             }
+            Event::KeepRoles(told) => {
+                let result = roles::keep(&*self.disk, &told);
+                self.complete(Input::RolesKept { told, result });
+            }
             Event::Told(message) => {
                 self.inputs.push(Input::Told(message));
                 self.wake();
@@ -331,7 +337,7 @@ impl World {
         }
         let user = self.sessions[at].user.clone();
         if self.oracle.homes.closed(edge, &user, session) {
-            self.send_home(Asker { edge, session: 0, request: 0 }, user, HomeAsk::Unwatch);
+            self.send_home(Asker { edge, session: 0, request: 0, roles: Roles::NONE }, user, HomeAsk::Unwatch);
         }
         self.sessions[at].session = self.next_session;
         self.next_session += 1;
@@ -341,7 +347,7 @@ impl World {
     pub(crate) fn ask(&mut self, at: usize, key: &ConversationKey, what: What) {
         self.left = self.left.saturating_sub(1);
         let session = &mut self.sessions[at];
-        let from = Asker { edge: session.edge, session: session.session, request: session.next_request() };
+        let from = session.asker();
         let user = session.user.clone();
         if matches!(what, What::Subscribe(_)) {
             self.edges.asked(from, key);
@@ -353,7 +359,7 @@ impl World {
     pub(crate) fn ask_home(&mut self, at: usize, ask: HomeAsk) {
         self.left = self.left.saturating_sub(1);
         let session = &mut self.sessions[at];
-        let from = Asker { edge: session.edge, session: session.session, request: session.next_request() };
+        let from = session.asker();
         let user = session.user.clone();
         self.oracle.homes.ask(from, &user, ask.clone());
         self.send_home(from, user, ask);
@@ -365,7 +371,7 @@ impl World {
     }
 
     fn unsubscribe(&mut self, edge: EdgeId, key: ConversationKey) {
-        let from = Asker { edge, session: 0, request: 0 };
+        let from = Asker { edge, session: 0, request: 0, roles: Roles::NONE };
         let user = self.sessions[0].user.clone();
         self.send(from, &key, user, What::Unsubscribe);
     }

@@ -3,7 +3,7 @@
 
 use switchyard_cluster::link::Delivery;
 use switchyard_router::config::Cutoffs;
-use switchyard_router::driver::reader;
+use switchyard_router::driver::{reader, roles};
 use switchyard_router::machine::{CommitOutcome, Effect, Input};
 use switchyard_store::{Batch, Outcome, Refusal};
 
@@ -38,6 +38,7 @@ impl World {
             Effect::Marks { edge, now } => self.deliver(edge, Delivery::Marks(now)),
             Effect::Listed { edge, now } => self.deliver(edge, Delivery::Listed(now)),
             Effect::LoadHome(home) => self.inside(delay, Inside::LoadHome(home)),
+            Effect::KeepRoles(told) => self.inside(delay, Inside::KeepRoles(told)),
             Effect::Tell(message) => self.hear(*message),
         }
     }
@@ -69,6 +70,10 @@ impl World {
             Inside::Decoy(key, to) => {
                 let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 self.complete(Input::Decoyed { to, failed });
+            }
+            Inside::KeepRoles(told) => {
+                let result = roles::keep(&*self.disk, &told);
+                self.complete(Input::RolesKept { told, result });
             }
             Inside::LoadHome(home) => {
                 let result = reader::load_home(&*self.disk, &home);

@@ -199,7 +199,7 @@ fn an_expiring_token_is_renewed_in_place() {
     assert!(!rig.event("", 0, expiring()).asks_for_token(), "the provider is asked once at a time");
     let frames = rig.give(Input::Token(Ok("second".to_owned()))).frames();
     assert!(matches!(&*frames, [(_, Request::Renew(renew))] if renew.token == "second"), "{frames:?}");
-    rig.reply(frames[0].0, reply::Result::Renewed(v1::Renewed { expires_at_ms: 1 }));
+    rig.reply(frames[0].0, reply::Result::Renewed(v1::Renewed { expires_at_ms: 1, ended: Vec::new() }));
     rig.cut();
     rig.pass_until_connect();
     assert!(matches!(&*rig.connected().frames(), [(_, Request::Hello(hello))] if hello.token == "second"));
@@ -246,7 +246,7 @@ fn a_provider_that_hangs_is_asked_again_while_the_session_lives() {
     assert!(alive_for(&mut rig, RENEW_TIMEOUT).asks_for_token(), "before the minute is over");
     let frames = rig.give(Input::Token(Ok("second".to_owned()))).frames();
     assert!(matches!(&*frames, [(_, Request::Renew(_))]), "{frames:?}");
-    rig.reply(frames[0].0, reply::Result::Renewed(v1::Renewed { expires_at_ms: 1 }));
+    rig.reply(frames[0].0, reply::Result::Renewed(v1::Renewed { expires_at_ms: 1, ended: Vec::new() }));
     assert!(!alive_for(&mut rig, RENEW_TIMEOUT).asks_for_token(), "it has one");
 
     // One that hung already when the connection was lost is asked again by the next session.

@@ -19,6 +19,7 @@ use switchyard_protocol::limits::SUBSCRIPTIONS_MAX;
 use switchyard_protocol::v1::{self, reply};
 use switchyard_store::Seq;
 
+use super::told_roles::ToldRoles;
 use super::{Effect, Machine, ReadFailed, busy, read_refusal, refuse, succeed};
 use list::{End, Lists, Purpose};
 use rows::{Change, Rows};
@@ -185,6 +186,8 @@ impl Homes {
     fn answer(&mut self, now: Now, key: &ConversationKey, from: Asker, ask: &HomeAsk, out: &mut Vec<Effect>) {
         let Some(Kept { home, rows: Some(rows), edges, lists, .. }) = self.kept.get_mut(key) else { return };
         let purpose = match ask {
+            // It is not the home's to know: see `told_roles.rs`.
+            HomeAsk::Roles { .. } => return,
             HomeAsk::Unwatch => return edges.retain(|edge| *edge != from.edge),
             HomeAsk::Watch => {
                 if !edges.contains(&from.edge) {
@@ -365,6 +368,10 @@ impl Homes {
 impl Machine {
     /// An edge asks a home.
     pub(super) fn ask_home(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
+        if let Ask::Home(HomeAsk::Roles { issued_ms }) = request.ask {
+            let (from, home) = (request.from, Home { key: request.key, user: request.user });
+            return self.roles_told(ToldRoles { to: Some(from), home, roles: from.roles, issued_ms }, out);
+        }
         self.homes.request(now, request, self.config.idle_after, out);
     }
 

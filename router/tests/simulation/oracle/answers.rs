@@ -56,7 +56,10 @@ impl Oracle {
         let first = !duplicate || asked.low < Some(seq);
         let shown = first && self.is_sent(asked, &answer) || duplicate && self.is_shown(asked, &answer);
         check(shown, "not what is stored");
-        check(before.is_some_and(|before| before.role(&asked.user).is_some()), "not a member when it was stored");
+        check(
+            before.is_some_and(|before| before.knows(&asked.user, &asked.what.to_ask())),
+            "not a member when it was stored",
+        );
         if !duplicate {
             check(answer.text == send.text() && answer.kind == i32::from(send.kind), "another body");
             let reply_to = send.extra.as_ref().and_then(|extra| extra.reply_to);
@@ -109,7 +112,7 @@ impl Oracle {
                         .collect();
                     let more = all.len() > *limit;
                     all.truncate(*limit);
-                    entry.role(&asked.user).is_some() && page.members == all && page.more == more
+                    entry.shows(&asked.user) && page.members == all && page.more == more
                 });
                 self.saw("members");
                 if right { Vec::new() } else { vec!["never the members".into()] }
@@ -137,20 +140,24 @@ impl Oracle {
             head: detail.head,
             first_available: detail.first_available,
             member_count: entry.members.len() as u64,
-            role: entry.role(&asked.user).unwrap_or(Role::Member).into(),
+            role: entry.role(&asked.user).unwrap_or(if entry.desk() { Role::Moderator } else { Role::Member }).into(),
             created_ms: entry.profile.created_ms,
             closed: entry.profile.closed,
             pins: entry.profile.pins.iter().map(|seq| format!("{}.{seq}", asked.key.conversation)).collect(),
             unread: detail.unread,
             read: detail.read,
         };
-        if entry.role(&asked.user).is_none() {
+        if !entry.shows(&asked.user) {
             problems.push("told to somebody who is no member".into());
         }
         if *detail != expected {
             problems.push(format!("should be {expected:?}"));
         }
-        problems.extend(self.unread(asked, (detail.head, detail.head), detail.unread, detail.read));
+        if self.entry(&asked.key, detail.head).is_some_and(|entry| entry.role(&asked.user).is_some()) {
+            problems.extend(self.unread(asked, (detail.head, detail.head), detail.unread, detail.read));
+        } else if (detail.unread, detail.read) != (0, 0) {
+            problems.push("who is no member has no marks".into());
+        }
         self.tell(&asked.key, detail.head);
         problems
     }
@@ -271,7 +278,7 @@ fn effect(asked: &Asked, state: &Entry, next: &Entry) -> Option<String> {
         _ => false,
     };
     // A group with members always has an admin.
-    let headless = !next.direct() && !after.is_empty() && !after.values().any(|(role, _)| *role == Role::Admin);
+    let headless = next.has_roles() && !after.is_empty() && !after.values().any(|(role, _)| *role == Role::Admin);
     match (right, headless) {
         (false, _) => Some(format!("it made {after:?} of {before:?}, closed {closed:?}")),
         (true, true) => Some(format!("nobody is admin of {after:?}")),

@@ -56,6 +56,7 @@ impl Oracle {
         let Some((user, ask)) = self.homes.asked.remove(&(to.session, to.request)) else { return false };
         match (answer, ask) {
             (Answer::Refused(_), _) => self.saw("list refused"),
+            (Answer::Result(_), HomeAsk::Roles { .. }) => self.saw("roles told"),
             (Answer::Watching(watching), HomeAsk::Watch) => {
                 self.saw("watching");
                 let place = (to.edge, user);

@@ -89,6 +89,7 @@ impl World {
             Effect::Decoy { key, to } => self.at(delay, Event::Decoy(key, to)),
             Effect::Answer { to, answer } => self.answered(to, &answer),
             Effect::LoadHome(home) => self.at(delay, Event::LoadHome(home)),
+            Effect::KeepRoles(told) => self.at(delay, Event::KeepRoles(told)),
             Effect::Tell(message) => self.tell(*message),
             Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } | Effect::Listed { .. } => {}
         }
