@@ -24,7 +24,7 @@ pub(super) const HOME: u16 = u16::MAX;
 
 /// How long the client waits for all owners to answer, before it is told what is known: a thousand conversations that are
 /// not in memory take a tenth of this.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Conversations that came and are being subscribed, of one session. Of more the client is told without a subscription.
 const ARRIVALS_MAX: usize = 64;
@@ -111,11 +111,12 @@ impl Live {
     /// When a client is to be told what is known by then.
     pub(super) fn all_due(&self) -> Option<Duration> {
         let gatherings = self.extra.iter().flat_map(|extra| &extra.gatherings);
-        gatherings.filter_map(|gathering| gathering.all.as_ref()).filter(|all| !all.told).map(|all| all.until).min()
+        gatherings.filter_map(Gathering::due).min()
     }
 
     /// Tells clients what is known of all conversations, where that took too long to be known of each.
     pub(super) fn tell_all_overdue(&mut self, cx: &mut Context<'_>) {
+        self.give_up_telling(cx);
         let Some(mut extra) = self.extra.take() else { return };
         for gathering in &mut extra.gatherings {
             let due = gathering.all.as_ref().is_some_and(|all| !all.told && all.until <= cx.now.mono);

@@ -1,13 +1,18 @@
 //! What a session's token says that its user is in the whole tenant. Owners are told with each request; the user's home is
 //! told once, for those who are not there to say it themselves; and what was read by a role ends with it.
 
+use std::time::Duration;
+
 use switchyard_cluster::home::HomeAsk;
 use switchyard_cluster::link::{Answer, Ask, Refusal};
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::roles::{Roles, needs_staff};
 use switchyard_protocol::v1;
 
+use super::all::ANSWERED_WITHIN;
 use super::context::Context;
+use super::effect::Effect;
+use super::gather::Gathering;
 use super::live::Live;
 use super::ticket::Ticket;
 use crate::auth::Identity;
@@ -21,14 +26,15 @@ impl Live {
         self.extra.get_or_insert_default().untold = Some(identity.issued_at_ms);
     }
 
-    /// Tells the home what it was not told, under this ticket. Whether there was anything.
-    pub(super) fn tell_roles(&mut self, gathering: u32, cx: &mut Context<'_>) -> bool {
-        let Some(issued_ms) = self.extra.as_mut().and_then(|extra| extra.untold.take()) else { return false };
+    /// Tells the home what it was not told, for this gathering. If there was anything: until when that may be waited for.
+    pub(super) fn tell_roles(&mut self, gathering: u32, cx: &mut Context<'_>) -> Option<Duration> {
+        let issued_ms = self.extra.as_mut().and_then(|extra| extra.untold.take())?;
         self.drop_extra();
         let home = ConversationKey::home(&self.tenant, &self.user).conversation;
         let ticket = Ticket::Part { gathering, part: ROLES };
         self.ask(ticket, home, Ask::Home(HomeAsk::Roles { issued_ms }), cx);
-        true
+        cx.effects.push(Effect::Rearm);
+        Some(cx.now.mono + ANSWERED_WITHIN)
     }
 
     /// The same, where nobody waits for it.
@@ -45,11 +51,23 @@ impl Live {
         let Some(extra) = self.extra.as_deref_mut() else { return };
         let Some(at) = extra.gatherings.iter().position(|gathering| gathering.number == number) else { return };
         let Some(gathering) = extra.gatherings.get_mut(at) else { return };
-        gathering.telling = false;
+        gathering.telling = None;
         if gathering.is_complete() {
             let gathering = extra.gatherings.swap_remove(at);
             self.finish(gathering, cx);
             self.drop_extra();
+        }
+    }
+
+    /// Lets clients in whose homes do not answer.
+    pub(super) fn give_up_telling(&mut self, cx: &mut Context<'_>) {
+        let overdue = |gathering: &&Gathering| {
+            gathering.all.is_none() && gathering.telling.is_some_and(|until| until <= cx.now.mono)
+        };
+        let gatherings = self.extra.iter().flat_map(|extra| &extra.gatherings);
+        let numbers: Vec<u32> = gatherings.filter(overdue).map(|gathering| gathering.number).collect();
+        for number in numbers {
+            self.on_roles_told(number, cx);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Sessions as pure code: frames and answers in, effects out.
 
 mod all;
+mod roles;
 
 use std::time::Duration;
 
@@ -105,7 +106,10 @@ impl Desk {
     }
 
     fn answer(&mut self, asked: &Asked, answer: Answer) -> Vec<Effect> {
-        let ticket = Ticket::unpack(asked.from.request);
+        self.answer_to(Ticket::unpack(asked.from.request), answer)
+    }
+
+    fn answer_to(&mut self, ticket: Ticket, answer: Answer) -> Vec<Effect> {
         self.call(|session, cx| session.on_answer(ticket, answer, cx))
     }
 

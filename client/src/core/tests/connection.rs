@@ -206,6 +206,30 @@ fn an_expiring_token_is_renewed_in_place() {
 }
 
 #[test]
+fn what_ended_with_a_role_is_asked_for_again_and_ends_if_it_is_refused() {
+    let mut rig = Rig::online();
+    rig.subscribed_at("lost", 7);
+    rig.subscribed_at("kept", 9);
+    rig.subscribed_at("other", 1);
+    rig.event("", 0, Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 }));
+    let frames = rig.give(Input::Token(Ok("second".to_owned()))).frames();
+    let ended = vec!["lost".to_owned(), "kept".to_owned(), "unknown".to_owned()];
+    let out = rig.reply(frames[0].0, reply::Result::Renewed(v1::Renewed { expires_at_ms: 1, ended }));
+    let (id, mut asked) = out.resume();
+    asked.sort();
+    assert_eq!(asked, [("kept".to_owned(), 9), ("lost".to_owned(), 7)]);
+    let refused = v1::Error { code: "NOT_FOUND".into(), number: ErrorCode::NotFound.number(), ..v1::Error::default() };
+    let lost = v1::ResumedConversation { error: Some(refused), ..page("lost", &[], 0) };
+    let out = rig.reply(id, reply::Result::Resumed(v1::Resumed { conversations: vec![lost, page("kept", &[10], 10)] }));
+    assert_eq!(out.numbers(), [10]);
+    assert!(
+        out.delivered()
+            .iter()
+            .any(|event| matches!(event, Event::Ended { conversation, .. } if conversation == "lost"))
+    );
+}
+
+#[test]
 fn a_failed_renewal_is_tried_again() {
     let mut rig = Rig::online();
     rig.event("", 0, Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 }));
