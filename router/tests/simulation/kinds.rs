@@ -12,7 +12,7 @@ use switchyard_router::config::RouterConfig;
 use crate::ask::What;
 use crate::clients::{STRANGER, tenant};
 use crate::desk::{Desk, code, group, role, send, sent};
-use crate::old;
+use crate::standing;
 use crate::timeline::user;
 use switchyard_cluster::link::Answer;
 
@@ -27,7 +27,7 @@ const K: Option<ErrorCode> = Some(Closed);
 
 fn desk(config: RouterConfig) -> Desk {
     let desk = Desk::new(config);
-    old::tell_roles(&desk.disk);
+    standing::tell_roles(&desk.disk);
     desk
 }
 

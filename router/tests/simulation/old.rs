@@ -8,7 +8,7 @@ use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::v1::{ConversationKind, Role};
 use switchyard_store::{ProjectionWrite, RowRef};
 
-use crate::clients::{ROLES, old_key, tenant};
+use crate::clients::old_key;
 use crate::disk::Disk;
 use crate::profile::OLD_AGE_MS;
 use crate::rng::Rng;
@@ -89,13 +89,4 @@ pub(crate) fn put(disk: &Disk, head: u64, applied: u64) {
     let record = record.encode_to_vec().into();
     inner.put(&ProjectionWrite::Conversation { key, at: applied, record });
     inner.settle();
-}
-
-/// Writes what everybody is in the tenant, as edges have told it before the run began.
-pub(crate) fn tell_roles(disk: &Disk) {
-    for (name, roles) in ROLES {
-        let (user, tenant) = (user(name), tenant("t"));
-        let value = Bytes::from(vec![roles.bits()]);
-        disk.inner().marks.insert((ConversationKey::home(&tenant, &user), 2, user), (1, value));
-    }
 }

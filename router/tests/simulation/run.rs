@@ -16,6 +16,7 @@ use crate::old;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::rng::Rng;
+use crate::standing;
 use crate::world::World;
 
 /// Seeds of a usual run: as many as take some seconds without optimisation.
@@ -86,7 +87,7 @@ fn world(seed: u64) -> World {
     let profile = Profile::of(&mut rng);
     let disk = Arc::new(Disk::new(rng.fork(), profile.faults.clone()));
     let mut oracle = Oracle::new(Arc::clone(&disk), &profile);
-    old::tell_roles(&disk);
+    standing::tell_roles(&disk);
     if profile.old_rows > 0 {
         old::put(&disk, profile.old_rows, old::applied(profile.old_rows, &mut rng));
         oracle.given(&old::key(), profile.old_rows);

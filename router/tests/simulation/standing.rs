@@ -1,11 +1,13 @@
 //! What everybody is in a conversation, as the judge knows it: by the rows and by the roles that the clients of a run have.
 
+use bytes::Bytes;
 use switchyard_cluster::link::Ask;
-use switchyard_protocol::id::UserId;
-use switchyard_protocol::v1::{ConversationKind, Role};
+use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
 
-use crate::clients::roles_of;
-use crate::timeline::Entry;
+use crate::clients::{ROLES, roles_of, tenant};
+use crate::disk::Disk;
+use crate::timeline::{Entry, MESSAGE, user};
 
 /// What somebody is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,14 +22,23 @@ pub(crate) enum Rank {
     Staff,
 }
 
-const CUSTOMER_SELLER: i32 = ConversationKind::CustomerSeller as i32;
 const DESKS: [i32; 2] = [ConversationKind::CustomerSupport as i32, ConversationKind::SellerSupport as i32];
 const INTERNAL: i32 = ConversationKind::Internal as i32;
 
 impl Entry {
-    /// Whether it has two members for good. No run has an internal one of two.
-    pub(crate) fn direct(&self) -> bool {
-        self.profile.kind == ConversationKind::Direct as i32 || self.profile.kind == CUSTOMER_SELLER
+    /// Whether it is a message of another service.
+    pub(crate) fn is_system(&self) -> bool {
+        self.is_message() && self.row.kind % MESSAGE == MessageKind::System as u32
+    }
+
+    /// Whether it is a message of which it counts whether it was read.
+    pub(crate) fn counts(&self) -> bool {
+        self.is_message() && !self.is_system()
+    }
+
+    /// Whether this user is a member since it began.
+    pub(crate) fn founded(&self, user: &UserId) -> bool {
+        self.members.get(user).is_some_and(|(_, joined)| *joined == 0)
     }
 
     /// Whether it is a customer's or seller's with the support.
@@ -85,5 +96,14 @@ impl Entry {
             Rank::Member(role) => self.has_roles() && role >= Role::Moderator,
             _ => false,
         }
+    }
+}
+
+/// Writes what everybody is in the tenant, as edges have told it before the run began.
+pub(crate) fn tell_roles(disk: &Disk) {
+    for (name, roles) in ROLES {
+        let (user, tenant) = (user(name), tenant("t"));
+        let value = Bytes::from(vec![roles.bits()]);
+        disk.inner().marks.insert((ConversationKey::home(&tenant, &user), 2, user), (1, value));
     }
 }

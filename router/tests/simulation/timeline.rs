@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use prost::Message as _;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::v1::{self, MessageKind, Role, event::Body};
+use switchyard_protocol::v1::{self, ConversationKind, Role, event::Body};
 use switchyard_store::{Row, Seq};
 
 use crate::present::{Annotations, DELETE, EDIT, REACT, target};
@@ -132,19 +132,9 @@ impl Entry {
         self.row.kind >= MESSAGE
     }
 
-    /// Whether it is a message of another service.
-    pub(crate) fn is_system(&self) -> bool {
-        self.is_message() && self.row.kind % MESSAGE == MessageKind::System as u32
-    }
-
-    /// Whether it is a message of which it counts whether it was read.
-    pub(crate) fn counts(&self) -> bool {
-        self.is_message() && !self.is_system()
-    }
-
-    /// Whether this user is a member since it began.
-    pub(crate) fn founded(&self, user: &UserId) -> bool {
-        self.members.get(user).is_some_and(|(_, joined)| *joined == 0)
+    /// Whether it has two members for good. No run has an internal one of two.
+    pub(crate) fn direct(&self) -> bool {
+        [ConversationKind::Direct as i32, ConversationKind::CustomerSeller as i32].contains(&self.profile.kind)
     }
 
     pub(crate) fn role(&self, user: &UserId) -> Option<Role> {
