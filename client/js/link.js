@@ -110,7 +110,7 @@ export class Link {
     } else if (this.phase === "live") {
       this.#core.request("renew", { token }, {
         kind: "renew",
-        answered: (data, error) => this.#onRenewed(error),
+        answered: (data, error) => this.#onRenewed(data, error),
         late: () => this.#renewLater(),
       });
     }
@@ -304,9 +304,10 @@ export class Link {
     this.#core.timers.set("renew", this.#core.now + between(this.#core.random, RENEW_PAUSE_MIN, RENEW_PAUSE_MAX));
   }
 
-  #onRenewed(error) {
+  #onRenewed(data, error) {
     if (!error) {
       if (this.#token) this.#token.welcomed = true;
+      this.#core.subscriptions.onRolesLost(data?.ended ?? []);
       return;
     }
     // Neither this token nor, soon, the one before is any good: should the connection end, a new one is asked for.

@@ -94,6 +94,17 @@ export class Subscriptions {
     for (const conversation of this.timelines.keys()) this.#want(conversation);
   }
 
+  /** Subscriptions that ended with a role which the new token does not have. They are asked for again: where the user is a member
+   *  all the same they go on without a hole, else they end as one that is refused. */
+  onRolesLost(ended) {
+    for (const conversation of ended) {
+      const timeline = this.timelines.get(conversation);
+      if (!timeline) continue;
+      timeline.attached = false;
+      this.#want(conversation);
+    }
+  }
+
   /** The connection is gone, and the server forgets with it who was subscribed. */
   detachAll() {
     this.#wanting = [];

@@ -207,8 +207,12 @@ export interface Unsent {
   at: number;
 }
 
+/** Who may have one of the later four with whom follows from the roles in their tokens; the support's need no members. */
+export type ConversationKind =
+  "direct" | "group" | "customer_seller" | "customer_support" | "seller_support" | "internal";
+
 export interface NewConversation {
-  kind: "direct" | "group";
+  kind: ConversationKind;
   members: string[];
   name?: string;
   avatar?: string;
@@ -217,7 +221,7 @@ export interface NewConversation {
 
 export interface Conversation {
   id: string;
-  kind: "direct" | "group";
+  kind: ConversationKind;
   name?: string;
   avatar?: string;
   context?: string;
@@ -297,7 +301,7 @@ export interface ListPage {
   limit?: number;
   /** Where the page before ended, with the same narrowing. */
   cursor?: string;
-  kind?: "direct" | "group";
+  kind?: ConversationKind;
   /** Part of its name, or of the other's id in a direct conversation, whatever the case. */
   name?: string;
   state?: "open" | "closed";

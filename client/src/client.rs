@@ -168,6 +168,23 @@ impl Client {
         .await
     }
 
+    /// Gets or makes the one conversation of this kind with this user, in this context; in a support conversation, with
+    /// nobody in particular as well. Who may have one with whom follows from the roles in their tokens.
+    pub async fn create_of_kind(
+        &self,
+        kind: v1::ConversationKind,
+        other: Option<&str>,
+        context: Option<&str>,
+    ) -> Result<Created, Error> {
+        self.create(v1::Create {
+            kind: kind.into(),
+            members: other.into_iter().map(str::to_owned).collect(),
+            context: context.map(str::to_owned),
+            ..v1::Create::default()
+        })
+        .await
+    }
+
     /// Makes a group of the asker, who is its admin, and these members. After [`Error::Unknown`] it may exist already.
     pub async fn create_group(&self, name: &str, members: &[&str]) -> Result<Created, Error> {
         self.create(v1::Create {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use switchyard_protocol::cursor::ListPlace;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 
@@ -44,6 +45,12 @@ pub enum HomeAsk {
     Watch,
     /// No session of this edge wants all any more. Not answered.
     Unwatch,
+    /// A session's token says that the user is what the asker's roles are; others may have to know. It does not bring the home
+    /// into memory. Answered [`Answer::Result`](crate::link::Answer::Result) once it is stored; nothing depends on that.
+    Roles {
+        /// When the token was issued: of two tokens, the newer one counts.
+        issued_ms: u64,
+    },
     /// The user decides something. Answered [`Answer::Result`](crate::link::Answer::Result) once that is stored, and known
     /// wherever it counts.
     Decide(Decision),
@@ -89,7 +96,7 @@ pub struct ListAsk {
 /// Narrows a list. What is not given does not.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct ListFilter {
-    /// Direct or group.
+    /// Of this kind.
     pub kind: Option<v1::ConversationKind>,
     /// In lower case; part of what the conversation is called.
     pub name: Option<String>,
@@ -160,6 +167,9 @@ pub struct Survey {
     pub home: Home,
     /// The home's number of it, given back.
     pub number: u64,
+    /// What the user is by the token of whoever asks; without an asker, staff: edges tell what only staff may know to
+    /// nobody else.
+    pub roles: Roles,
     /// Which conversations.
     pub conversations: Vec<ConversationId>,
     /// What of them.

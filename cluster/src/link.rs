@@ -7,6 +7,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 
@@ -22,7 +23,7 @@ pub use told::{MarksNow, TypersNow};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct EdgeId(pub u16);
 
-/// Whom an answer goes to. The router gives it back as it is.
+/// Whom an answer goes to, and what they are by their token. The router gives it back as it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Asker {
     /// The edge that holds the session.
@@ -31,6 +32,8 @@ pub struct Asker {
     pub session: u64,
     /// The client's id of the request.
     pub request: u64,
+    /// What the session's token said when it asked.
+    pub roles: Roles,
 }
 
 /// From an edge to the owner of a conversation's shard.
@@ -100,7 +103,7 @@ impl Ask {
             Self::Mark(_) | Self::Unread => 0,
             Self::Marks(ask) => ask.after.as_ref().map_or(0, |after| after.as_str().len()),
             Self::Home(HomeAsk::List(list)) => text(&list.filter.name),
-            Self::Home(HomeAsk::Watch | HomeAsk::Unwatch | HomeAsk::Unread) => 0,
+            Self::Home(HomeAsk::Watch | HomeAsk::Unwatch | HomeAsk::Unread | HomeAsk::Roles { .. }) => 0,
             Self::Home(HomeAsk::Decide(Decision::Block(user) | Decision::Unblock(user))) => user.as_str().len(),
             Self::Home(HomeAsk::Decide(Decision::Archive(_) | Decision::Unarchive(_))) => 0,
             Self::Home(HomeAsk::Blocks(ask)) => ask.after.as_ref().map_or(0, |after| after.as_str().len()),
@@ -115,7 +118,7 @@ impl Ask {
 pub enum Ask {
     /// Store a message. Answered [`Answer::Sent`].
     Send(SendAsk),
-    /// Create the conversation `key`, or find it (direct). Answered [`Answer::Result`].
+    /// Create the conversation `key`, or find it (one of two). Answered [`Answer::Result`].
     Create(Box<CreateAsk>),
     /// Answered [`Answer::Result`] with a page.
     History(HistoryAsk),
@@ -323,7 +326,7 @@ impl SendAsk {
 /// A conversation to create.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CreateAsk {
-    /// Direct or group.
+    /// What kind.
     pub kind: v1::ConversationKind,
     /// All members, the asker among them, each once.
     pub members: Vec<UserId>,
@@ -333,6 +336,13 @@ pub struct CreateAsk {
     pub avatar: Option<String>,
     /// What it is about (a product, an order).
     pub context: Option<String>,
+}
+
+impl CreateAsk {
+    /// Whether it is between two and has no name: then, where the kind has both, it is one of two for good.
+    pub fn is_pair(&self) -> bool {
+        self.members.len() == 2 && self.name.is_none() && self.avatar.is_none()
+    }
 }
 
 /// What a conversation is to be called and so on; what is not given stays.
@@ -471,6 +481,8 @@ pub struct SubscribedAnswer {
     pub key: ConversationKey,
     /// Who may read.
     pub user: UserId,
+    /// They may for they are staff, and no longer than that.
+    pub by_role: bool,
     /// Live events flow from `head + 1`.
     pub head: u64,
     /// What was asked for with `after`; empty without.

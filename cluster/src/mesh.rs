@@ -146,14 +146,14 @@ impl EdgeLink for MeshEdge {
 impl MeshRouter {
     /// Splits a survey by the workers that own its conversations.
     fn survey(&mut self, survey: Survey) {
-        let Survey { home, number, conversations, wish } = survey;
+        let Survey { home, number, roles, conversations, wish } = survey;
         let mut parts: Vec<Vec<_>> = vec![Vec::new(); self.hubs.len()];
         for conversation in conversations {
             let key = ConversationKey { tenant: home.key.tenant.clone(), conversation };
             parts[worker_of(Shard::of_conversation(&key), self.hubs.len())].push(conversation);
         }
         for (to, conversations) in parts.into_iter().enumerate().filter(|(_, part)| !part.is_empty()) {
-            let part = Survey { home: home.clone(), number, conversations, wish: wish.clone() };
+            let part = Survey { home: home.clone(), number, roles, conversations, wish: wish.clone() };
             self.telling[to].push(RouterMessage::Survey(part));
         }
     }

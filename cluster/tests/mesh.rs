@@ -13,6 +13,7 @@ use switchyard_cluster::mesh::{
 };
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::limits::BODY_BYTES_MAX;
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1::{self, MessageKind};
 
@@ -125,7 +126,7 @@ fn of_more_members_than_may_wait_it_is_said_that_some_are_missing() {
     assert_eq!(waiting.of(&UserId::new("u100").expect("a valid id")), None);
 }
 
-const ASKER: Asker = Asker { edge: EdgeId(0), session: 1, request: 1 };
+const ASKER: Asker = Asker { edge: EdgeId(0), session: 1, request: 1, roles: Roles::NONE };
 
 fn request(text: &str) -> Request {
     let user = UserId::new("alice").expect("a valid id");

@@ -17,6 +17,7 @@ mod kind;
 mod line;
 mod live;
 mod presence;
+mod roles;
 mod showing;
 mod ticket;
 mod unread;
@@ -172,6 +173,7 @@ impl Session {
     pub fn forget(&mut self, conversation: ConversationId) {
         if let Phase::Live(live) = &mut self.phase {
             live.subscriptions.retain(|known| *known != conversation);
+            live.forget_role(conversation);
             live.forget_showing(conversation);
         }
     }
@@ -250,7 +252,7 @@ impl Session {
     /// Takes a send; `whole` is the request, if it may have what only few have.
     fn on_send(&mut self, view: &SendView<'_>, whole: Option<&v1::Send>, cx: &mut Context<'_>) {
         if let Some(live) = self.begin(view.id, RequestKind::Send, 1, cx) {
-            let mut checked = check::send(view);
+            let mut checked = check::send(view, live.roles);
             if let (Ok((conversation, Ask::Send(send))), Some(whole)) = (&mut checked, whole) {
                 match check::extra(*conversation, whole.reply_to.as_deref(), &whole.mentions) {
                     Ok(extra) => send.extra = extra,
@@ -342,7 +344,10 @@ impl Session {
                 cx.refuse(id, kind, &refusal);
                 None
             }
-            None => Some(live),
+            None => {
+                live.tell_roles_by_the_way(cx);
+                Some(live)
+            }
         }
     }
 

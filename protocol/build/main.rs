@@ -106,7 +106,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Option::is_none\")]");
     }
     // What most messages do not have, and JSON therefore leaves out.
-    for field in ["Send.mentions", "Message.reactions", "Message.mentions", "Watched.counts"] {
+    for field in ["Send.mentions", "Message.reactions", "Message.mentions", "Watched.counts", "Renewed.ended"] {
         config.field_attribute(format!("switchyard.v1.{field}"), "#[serde(skip_serializing_if = \"Vec::is_empty\")]");
     }
     for field in [

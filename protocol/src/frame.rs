@@ -4,7 +4,7 @@
 //! |---|--:|---|---|
 //! | `hello` | 2 | `welcome` | says who is there; first on a connection |
 //! | `resume` | 3 | `resumed` | events after each position, paged; subscribes |
-//! | `create` | 4 | `created` | a direct or group conversation; a direct one once per pair and context |
+//! | `create` | 4 | `created` | a conversation of any kind; one of two once per pair, kind and context |
 //! | `send` | 5 | `sent` | stores a message once per client id |
 //! | `history` | 6 | `page` | messages before or after a number or time |
 //! | `subscribe` | 7 | `subscribed` | live events of conversations |

@@ -565,6 +565,10 @@ named_enum!(message_kind, crate::v1::MessageKind, {
 named_enum!(conversation_kind, crate::v1::ConversationKind, {
     "direct" = crate::v1::ConversationKind::Direct,
     "group" = crate::v1::ConversationKind::Group,
+    "customer_seller" = crate::v1::ConversationKind::CustomerSeller,
+    "customer_support" = crate::v1::ConversationKind::CustomerSupport,
+    "seller_support" = crate::v1::ConversationKind::SellerSupport,
+    "internal" = crate::v1::ConversationKind::Internal,
 });
 named_enum!(role, crate::v1::Role, {
     "member" = crate::v1::Role::Member,

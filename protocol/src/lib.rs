@@ -9,6 +9,7 @@ pub mod hot;
 pub mod id;
 pub mod json;
 pub mod limits;
+pub mod roles;
 pub mod shard;
 
 /// The frames of protocol version 1, generated from `proto/switchyard/v1/frames.proto`.

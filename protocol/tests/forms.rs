@@ -379,7 +379,9 @@ fn reply() -> impl Strategy<Value = (ReplyKind, R)> {
             .prop_map(|(members, more)| (ReplyKind::Members, R::Members(v1::MemberPage { members, more }))),
         (text(), int())
             .prop_map(|(conversation, seq)| (ReplyKind::Changed, R::Changed(v1::Changed { conversation, seq }))),
-        int().prop_map(|expires_at_ms| (ReplyKind::Renewed, R::Renewed(v1::Renewed { expires_at_ms }))),
+        (int(), vec(text(), 0..2)).prop_map(|(expires_at_ms, ended)| {
+            (ReplyKind::Renewed, R::Renewed(v1::Renewed { expires_at_ms, ended }))
+        }),
         int().prop_map(|server_time_ms| (ReplyKind::Pong, R::Pong(v1::Pong { server_time_ms }))),
         vec(opened(), 0..3).prop_map(|opened| (ReplyKind::Opened, R::Opened(v1::Opened { opened }))),
         (text(), marks(), int()).prop_map(|(conversation, marks, unread)| (

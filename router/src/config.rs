@@ -41,9 +41,9 @@ impl Default for RouterConfig {
 /// How much of a timeline is kept; off by default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Retention {
-    /// For direct conversations.
+    /// For direct conversations, and those of customers and sellers.
     pub direct: RetentionRule,
-    /// For groups.
+    /// For groups, and what is internal.
     pub group: RetentionRule,
 }
 
@@ -60,10 +60,7 @@ pub struct RetentionRule {
 impl Retention {
     /// The rule for this kind.
     pub fn of(&self, kind: ConversationKind) -> RetentionRule {
-        match kind {
-            ConversationKind::Direct => self.direct,
-            ConversationKind::Group => self.group,
-        }
+        if is_groups(kind) { self.group } else { self.direct }
     }
 
     /// What is too old at this time.
@@ -86,9 +83,12 @@ pub struct Cutoffs {
 impl Cutoffs {
     /// For this kind.
     pub fn of(&self, kind: ConversationKind) -> Option<u64> {
-        match kind {
-            ConversationKind::Direct => self.direct,
-            ConversationKind::Group => self.group,
-        }
+        if is_groups(kind) { self.group } else { self.direct }
     }
+}
+
+/// Whether what is said of groups holds for this kind: those of people who work together. What a customer or seller has, with
+/// each other or with the support, is theirs as a direct conversation is.
+fn is_groups(kind: ConversationKind) -> bool {
+    matches!(kind, ConversationKind::Group | ConversationKind::Internal)
 }

@@ -96,6 +96,9 @@ pub(crate) struct Founding {
     pub(crate) avatar: Option<String>,
     #[prost(string, optional, tag = "5")]
     pub(crate) context: Option<String>,
+    /// An internal one of two, for good.
+    #[prost(bool, tag = "15")]
+    pub(crate) pair: bool,
     /// A direct conversation that the row's sender asks the other one for.
     #[prost(bool, tag = "6")]
     pub(crate) requested: bool,
@@ -189,6 +192,9 @@ pub(crate) struct ConversationRecord {
     /// The marks that follow from the log up to it are stored. An older version wrote none.
     #[prost(bool, tag = "10")]
     pub(crate) marked: bool,
+    /// As in [`Founding`].
+    #[prost(bool, tag = "20")]
+    pub(crate) pair: bool,
     /// It was erased. Whether something is left of it, its last row says.
     #[prost(bool, tag = "12")]
     pub(crate) erased: bool,

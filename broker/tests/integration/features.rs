@@ -7,6 +7,7 @@ mod archive;
 mod blocks;
 mod conversations;
 mod erase;
+mod kinds;
 mod lists;
 mod marks;
 mod messages;

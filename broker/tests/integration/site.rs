@@ -221,6 +221,17 @@ impl Site {
         self.sign(&json!({"sub": user, "tenant": tenant, "iss": ISSUER, "iat": now(), "exp": now() + 3_600}))
     }
 
+    /// A token of this user that names these roles.
+    pub(crate) fn token_as(&self, user: &str, roles: &[&str]) -> String {
+        self.token_in(TENANT, user, roles)
+    }
+
+    /// The same in another tenant.
+    pub(crate) fn token_in(&self, tenant: &str, user: &str, roles: &[&str]) -> String {
+        let (from, to) = (now(), now() + 3_600);
+        self.sign(&json!({"sub": user, "tenant": tenant, "roles": roles, "iss": ISSUER, "iat": from, "exp": to}))
+    }
+
     /// A token that says this, under the development secret.
     pub(crate) fn sign(&self, claims: &Value) -> String {
         sign(&Header::new(Algorithm::HS256), claims, &self.secret)

@@ -63,6 +63,7 @@ pub(crate) enum Inside {
     Decoy(ConversationKey, Asker),
     LoadHome(switchyard_cluster::home::Home, bool),
     LoadSeen(switchyard_cluster::home::Home, u64, u64),
+    KeepRoles(Vec<switchyard_router::machine::ToldRoles>),
     /// A completion arrives.
     Complete(Input),
 }

@@ -135,6 +135,26 @@ test("a position beyond the end is an error, and removal ends a subscription", (
   assert.deepEqual(desk.told(), [2, "ended"]);
 });
 
+test("what ended with a role is asked for again, and ends if it is refused", () => {
+  const desk = new Desk().online();
+  desk.subscribed("lost", 7);
+  desk.subscribed("kept", 9);
+  desk.frame({ event: "token_expiring", in_ms: 60_000 });
+  desk.give({ type: "token", token: "next" });
+  desk.ok(desk.one("renew").id, { expires_at_ms: 1, ended: ["lost", "kept", "unknown"] });
+  const { body, id } = desk.one("resume");
+  assert.deepEqual(body.positions, [{ conversation: "lost", seq: 7 }, { conversation: "kept", seq: 9 }]);
+  const error = { code: "NOT_FOUND", number: 2003, message: "no such conversation" };
+  const event = { event: "message", seq: 10, message: { seq: 10, text: "" } };
+  desk.ok(id, {
+    conversations: [
+      { conversation: "lost", error },
+      { conversation: "kept", events: [event], head: 10, first_available: 1 },
+    ],
+  });
+  assert.deepEqual(desk.told().sort(), [10, "ended"]);
+});
+
 test("a message says the head of its first attempt, and is sent again with the same", () => {
   const desk = new Desk().online();
   desk.subscribed("c", 5);

@@ -98,7 +98,7 @@ impl Call {
 
     pub(crate) fn repeat(&self) -> Repeat {
         match self {
-            Self::Create(create) if create.kind() == v1::ConversationKind::Group => Repeat::Counts,
+            Self::Create(create) if makes_another(create) => Repeat::Counts,
             Self::Add(_) | Self::Remove(_) | Self::Leave(_) | Self::Update(_) => Repeat::Counts,
             // Whoever undid it meanwhile would see it undone again.
             Self::Promote(_) | Self::Demote(_) | Self::Close(_) | Self::Reopen(_) => Repeat::Counts,
@@ -327,4 +327,13 @@ pub enum Effect {
     State(State),
     /// Give [`Input::Tick`] at this time, at the latest; replaces an earlier wish.
     WakeAt(Duration),
+}
+
+/// Whether each such request makes a conversation of its own, and not the one of two.
+fn makes_another(create: &v1::Create) -> bool {
+    match create.kind() {
+        v1::ConversationKind::Group => true,
+        v1::ConversationKind::Internal => create.name.is_some() || create.avatar.is_some(),
+        _ => false,
+    }
 }

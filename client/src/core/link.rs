@@ -364,10 +364,11 @@ impl Core {
 
     pub(super) fn on_renewed(&mut self, result: Option<reply::Result>) {
         match result {
-            Some(reply::Result::Renewed(_)) => {
+            Some(reply::Result::Renewed(renewed)) => {
                 if let Some(token) = &mut self.token {
                     token.welcomed = true;
                 }
+                self.on_roles_lost(&renewed.ended);
             }
             Some(reply::Result::Error(error)) if !is_retry(&error) => {
                 // Neither this token nor, soon, the one before is any good: should the connection end, a new one is asked for.

@@ -87,6 +87,18 @@ impl Core {
         }
     }
 
+    /// Subscriptions that ended with a role which the new token does not have. They are asked for again: where the user is a
+    /// member all the same they go on without a hole, else they end as one that is refused.
+    pub(super) fn on_roles_lost(&mut self, ended: &[String]) {
+        for conversation in ended {
+            let name = Name::from(conversation.as_str());
+            if let Some(timeline) = self.timelines.get_mut(&name) {
+                timeline.attached = Attached::No;
+                self.want(&name);
+            }
+        }
+    }
+
     /// The connection is gone, and the server forgets with it who was subscribed.
     pub(super) fn detach_all(&mut self) {
         self.wanting.clear();

@@ -114,7 +114,7 @@ async fn tokens_are_renewed_in_place_and_replaced_when_they_ran_out() {
         peer.event(v1::Event { body: Some(expiring), ..v1::Event::default() }).await;
         let (id, Request::Renew(renew)) = peer.request().await else { panic!("renew") };
         assert_eq!(renew.token, "t2", "the provider failed once and was asked again");
-        peer.reply(id, reply::Result::Renewed(v1::Renewed { expires_at_ms: 1 })).await;
+        peer.reply(id, reply::Result::Renewed(v1::Renewed { expires_at_ms: 1, ended: Vec::new() })).await;
         peer.close(4001).await;
 
         let mut peer = server.accept().await;

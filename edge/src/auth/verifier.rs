@@ -41,6 +41,8 @@ pub struct Identity {
     pub roles: Box<[Box<str>]>,
     /// When the token ends, in milliseconds since 1970, without leeway.
     pub expires_at_ms: u64,
+    /// When it was issued, as far as it says: else from when on it is good, or now. Never in the future.
+    pub issued_at_ms: u64,
     /// The login session or, failing that, the token's own id; what a revocation names.
     pub session: Option<Box<str>>,
 }
@@ -59,6 +61,7 @@ struct Slots {
     aud: Slot,
     exp: Slot,
     nbf: Slot,
+    iat: Slot,
     jti: Slot,
     types: [Slot; 3],
     user: Slot,
@@ -157,7 +160,9 @@ impl Verifier {
         if issuer.audience.as_deref().is_some_and(|audience| !claims.contains(self.slots.aud, audience)) {
             return Err(TokenRefusal::Audience);
         }
-        self.identity(issuer, &claims, expires_at_ms)
+        let said = |slot| claims.time_ms(slot).ok().flatten();
+        let issued_at_ms = said(self.slots.iat).or_else(|| said(self.slots.nbf)).unwrap_or(now_ms).min(now_ms);
+        self.identity(issuer, &claims, (issued_at_ms, expires_at_ms))
     }
 
     fn check_type(&self, claims: &ClaimValues<'_>) -> Result<(), TokenRefusal> {
@@ -187,7 +192,7 @@ impl Verifier {
         &self,
         issuer: &Issuer,
         claims: &ClaimValues<'_>,
-        expires_at_ms: u64,
+        (issued_at_ms, expires_at_ms): (u64, u64),
     ) -> Result<Identity, TokenRefusal> {
         let user = claims.id(self.slots.user)?.ok_or(TokenRefusal::Claims)?;
         let tenant = match &issuer.tenant {
@@ -211,6 +216,7 @@ impl Verifier {
             name: claims.text(self.slots.name).ok().flatten().map(|name| cut(name, NAME_BYTES_MAX).into()),
             roles: roles(claims.get(self.slots.roles))?,
             expires_at_ms,
+            issued_at_ms,
             session: session.map(Cow::into_owned).map(String::into_boxed_str),
         })
     }
@@ -286,6 +292,7 @@ fn plan_slots(plan: &mut Plan, config: &AuthConfig, errors: &mut Vec<AuthConfigE
         aud: plan.slot("aud")?,
         exp: plan.slot("exp")?,
         nbf: plan.slot("nbf")?,
+        iat: plan.slot("iat")?,
         jti: plan.slot("jti")?,
         types: [plan.slot("typ")?, plan.slot("token_type")?, plan.slot("token_use")?],
         user: plan.slot(&names.user)?,

@@ -13,6 +13,7 @@ use switchyard_protocol::code::{CloseCode, ErrorCode};
 use switchyard_protocol::frame;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::limits::FRAME_BYTES_MAX;
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::shard::Shard;
 
 use super::connection::{Connection, ConnectionId, Open, Stage, moment};
@@ -347,7 +348,7 @@ impl<L: EdgeLink> Door<L> {
 
     /// Tells an owner something that no session asked for and nobody answers. If the way there is full, it is not said.
     pub(super) fn say_for_edge(&mut self, key: ConversationKey, ask: Ask) {
-        let from = Asker { edge: self.desk.edge, session: u64::MAX, request: 0 };
+        let from = Asker { edge: self.desk.edge, session: u64::MAX, request: 0, roles: Roles::NONE };
         let shard = Shard::of_conversation(&key);
         let user = self.nobody.clone();
         let _ = self.link.send(shard, Request { from, key, user, ask });

@@ -24,7 +24,7 @@ pub(super) const HOME: u16 = u16::MAX;
 
 /// How long the client waits for all owners to answer, before it is told what is known: a thousand conversations that are
 /// not in memory take a tenth of this.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Conversations that came and are being subscribed, of one session. Of more the client is told without a subscription.
 const ARRIVALS_MAX: usize = 64;
@@ -61,6 +61,7 @@ impl Live {
         let home = ConversationKey::home(&self.tenant, &self.user).conversation;
         let ticket = Ticket::Part { gathering: gathering.number, part: HOME };
         self.ask(ticket, home, Ask::Home(HomeAsk::Watch), cx);
+        gathering.telling = self.tell_roles(gathering.number, cx);
         self.gathered(gathering, cx);
         cx.effects.push(Effect::Rearm);
     }
@@ -110,11 +111,12 @@ impl Live {
     /// When a client is to be told what is known by then.
     pub(super) fn all_due(&self) -> Option<Duration> {
         let gatherings = self.extra.iter().flat_map(|extra| &extra.gatherings);
-        gatherings.filter_map(|gathering| gathering.all.as_ref()).filter(|all| !all.told).map(|all| all.until).min()
+        gatherings.filter_map(Gathering::due).min()
     }
 
     /// Tells clients what is known of all conversations, where that took too long to be known of each.
     pub(super) fn tell_all_overdue(&mut self, cx: &mut Context<'_>) {
+        self.give_up_telling(cx);
         let Some(mut extra) = self.extra.take() else { return };
         for gathering in &mut extra.gatherings {
             let due = gathering.all.as_ref().is_some_and(|all| !all.told && all.until <= cx.now.mono);
@@ -157,6 +159,9 @@ impl Live {
 
     /// A conversation came to the user's list or went from it, or is shown otherwise there.
     pub(super) fn on_listed(&mut self, now: &ListedNow, cx: &mut Context<'_>) {
+        if now.entry.as_ref().is_some_and(|entry| !self.may_see(entry)) {
+            return;
+        }
         let Some(entry) = &now.entry else {
             return tell(now.conversation, v1::ListingChanged { removed: true, ..Default::default() }, cx);
         };
@@ -189,13 +194,14 @@ impl Live {
         let Some(at) = extra.arrivals.iter().position(|arrival| arrival.number == number) else { return };
         let Arrival { conversation, entry, cancelled, .. } = extra.arrivals.swap_remove(at);
         self.drop_extra();
+        let (answer, by_role) = self.as_of_now(answer);
         let (head, gone) = match answer {
             Answer::Subscribed(answer) => (Some(answer.head).filter(|_| !cancelled), false),
             Answer::Refused(refusal) => (None, refusal.code == ErrorCode::NotFound),
             Answer::Sent { .. } | Answer::Result(_) | Answer::Watching(_) | Answer::Presence(_) => (None, false),
         };
-        if head.is_some() && !self.subscriptions.contains(&conversation) {
-            self.subscriptions.push(conversation);
+        if head.is_some() {
+            self.reads(conversation, by_role);
         }
         if gone {
             self.stop_reading(conversation, cx);

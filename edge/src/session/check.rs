@@ -14,13 +14,22 @@ use switchyard_protocol::limits::{
     AVATAR_BYTES_MAX, CONTEXT_BYTES_MAX, ID_BYTES_MAX, INTEGER_MAX, LIST_DEFAULT, LIST_MAX, MARKS_PAGE_MAX,
     MEMBERS_PAGE_MAX, MEMBERS_PER_REQUEST_MAX, NAME_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX,
 };
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1;
 
 pub(super) use decisions::{archive, block, blocks};
 pub(super) use messages::{delete, edit, extra, pin, react};
 
-/// The kind in the hash of a direct conversation's id.
-const DIRECT: &str = "direct";
+/// The word for a kind in the hash of the id of a conversation of two. It is for ever.
+fn word(kind: v1::ConversationKind) -> &'static str {
+    match kind {
+        v1::ConversationKind::Direct | v1::ConversationKind::Group => "direct",
+        v1::ConversationKind::CustomerSeller => "customer_seller",
+        v1::ConversationKind::CustomerSupport => "customer_support",
+        v1::ConversationKind::SellerSupport => "seller_support",
+        v1::ConversationKind::Internal => "internal",
+    }
+}
 
 /// A question, and the conversation that it is about.
 pub(super) type Checked = Result<(ConversationId, Ask), Refusal>;
@@ -40,7 +49,7 @@ pub(super) fn integer(value: u64) -> Result<u64, Refusal> {
 
 /// The direct conversation of these two, without a context.
 pub(super) fn direct(tenant: &TenantId, a: &UserId, b: &UserId) -> ConversationId {
-    ConversationId::direct(tenant, DIRECT, "", a, b)
+    ConversationId::direct(tenant, word(v1::ConversationKind::Direct), "", a, b)
 }
 
 fn has_nul(text: &str) -> bool {
@@ -88,15 +97,15 @@ fn context(text: Option<String>) -> Result<Option<String>, Refusal> {
 }
 
 /// A message to send.
-pub(super) fn send(view: &SendView<'_>) -> Checked {
+pub(super) fn send(view: &SendView<'_>, roles: Roles) -> Checked {
     let conversation = conversation(view.conversation)?;
     if view.client_id.is_empty() || view.client_id.len() > ID_BYTES_MAX || has_nul(view.client_id) {
         return Err(bad("client_id has 1 to 128 bytes and no NUL"));
     }
     messages::text(view.text)?;
     let kind = match v1::MessageKind::try_from(view.kind) {
-        Ok(v1::MessageKind::System) => {
-            return Err(Refusal::new(ErrorCode::Forbidden, "SYSTEM messages are the server's"));
+        Ok(v1::MessageKind::System) if !roles.is_service() => {
+            return Err(Refusal::new(ErrorCode::Forbidden, "services send SYSTEM messages, and nobody else does"));
         }
         Ok(kind) => kind,
         Err(_) => return Err(bad("unknown kind of message")),
@@ -120,19 +129,29 @@ pub(super) fn create(
     let name = name(create.name)?;
     let avatar = avatar(create.avatar)?;
     let context = context(create.context)?;
-    let conversation = match kind {
-        v1::ConversationKind::Group => ConversationId::from_bytes(fresh()),
-        v1::ConversationKind::Direct => {
-            let [a, b] = members.as_slice() else {
-                return Err(bad("a direct conversation is with exactly one other user"));
-            };
-            if name.is_some() || avatar.is_some() {
-                return Err(bad("only a group has a name and an avatar"));
-            }
-            ConversationId::direct(tenant, DIRECT, context.as_deref().unwrap_or_default(), a, b)
-        }
+    let ask = CreateAsk { kind, members, name, avatar, context };
+    let conversation = match pair(&ask, asker)? {
+        Some((a, b)) => ConversationId::direct(tenant, word(kind), ask.context.as_deref().unwrap_or_default(), a, b),
+        None => ConversationId::from_bytes(fresh()),
     };
-    Ok((conversation, Ask::Create(Box::new(CreateAsk { kind, members, name, avatar, context }))))
+    Ok((conversation, Ask::Create(Box::new(ask))))
+}
+
+/// The two whom the conversation is of for good, so that there is one of them; nothing for a group. One that a customer or
+/// seller has with the support, and with nobody in particular, is of them alone.
+fn pair<'a>(ask: &'a CreateAsk, asker: &'a UserId) -> Result<Option<(&'a UserId, &'a UserId)>, Refusal> {
+    use v1::ConversationKind::{CustomerSeller, CustomerSupport, Direct, Group, Internal, SellerSupport};
+    match (ask.kind, ask.members.as_slice()) {
+        (Group, _) => Ok(None),
+        (Direct | CustomerSeller, [_, _]) if !ask.is_pair() => Err(bad("only a group has a name and an avatar")),
+        (Direct | CustomerSeller | CustomerSupport | SellerSupport, [a, b]) => Ok(Some((a, b))),
+        (Direct | CustomerSeller, _) => Err(bad("a direct conversation is with exactly one other user")),
+        (CustomerSupport | SellerSupport, [_]) => Ok(Some((asker, asker))),
+        (CustomerSupport | SellerSupport, _) => Err(bad("a support conversation begins with one other user at most")),
+        (Internal, [a, b]) if ask.is_pair() => Ok(Some((a, b))),
+        (Internal, _) if ask.name.is_none() => Err(bad("an internal conversation is with one other, or has a name")),
+        (Internal, _) => Ok(None),
+    }
 }
 
 /// A page of a timeline.

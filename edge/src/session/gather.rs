@@ -58,6 +58,8 @@ pub(super) struct Gathering {
     parts: Vec<Part>,
     /// Of a wish for all conversations alone.
     pub(super) all: Option<Box<All>>,
+    /// It waits until the user's home knows what the user is, too; not longer than this.
+    pub(super) telling: Option<Duration>,
     /// What a resume holds until all is in.
     held: Held,
 }
@@ -108,7 +110,8 @@ pub(super) struct Gathered {
 impl Gathering {
     /// A request without conversations yet.
     pub(super) fn new(number: u32, id: u64, kind: RequestKind, size: usize) -> Self {
-        Self { number, id, kind, waiting: 0, parts: Vec::with_capacity(size), all: None, held: Held::default() }
+        let parts = Vec::with_capacity(size);
+        Self { number, id, kind, waiting: 0, parts, all: None, telling: None, held: Held::default() }
     }
 
     /// A conversation to ask for. Returns its place.
@@ -153,7 +156,15 @@ impl Gathering {
 
     /// Whether nothing is waited for.
     pub(super) fn is_complete(&self) -> bool {
-        self.waiting == 0 && self.all.as_ref().is_none_or(|all| all.home.is_some())
+        self.waiting == 0 && self.telling.is_none() && self.all.as_ref().is_none_or(|all| all.home.is_some())
+    }
+
+    /// When the client is told what is known by then, whatever is missing.
+    pub(super) fn due(&self) -> Option<Duration> {
+        match &self.all {
+            Some(all) => (!all.told).then_some(all.until),
+            None => self.telling,
+        }
     }
 
     /// What became of the conversations so far, and `otherwise` of those whose owners have not answered.

@@ -25,7 +25,13 @@ impl Session {
         }
         match &mut self.phase {
             Phase::Greeting => match self.admit(&hello.token, cx) {
-                Ok(live) => self.phase = Phase::Live(live),
+                Ok((mut live, identity)) => {
+                    // Whose home is asked anyway is known anew: also who was more before, and is a customer now.
+                    if hello.subscribe.as_ref().is_some_and(|subscribe| subscribe.all) {
+                        live.is_to_tell(&identity);
+                    }
+                    self.phase = Phase::Live(live);
+                }
                 Err((refusal, code)) => {
                     cx.refuse(id, KIND, &refusal);
                     return self.close(code, cx);
@@ -65,7 +71,7 @@ impl Session {
         }
     }
 
-    fn admit(&self, token: &str, cx: &mut Context<'_>) -> Result<Live, (Refusal, CloseCode)> {
+    fn admit(&self, token: &str, cx: &mut Context<'_>) -> Result<(Live, Identity), (Refusal, CloseCode)> {
         let identity = verify(token, cx)?;
         if let Err(refusal) = cx.gate.admit(&identity) {
             let (message, retry_after_ms) = ("too many connections", refusal.retry_after_ms);
@@ -74,7 +80,7 @@ impl Session {
             return Err((refusal, CloseCode::Overloaded));
         }
         cx.effects.push(Effect::Admitted);
-        Ok(Live::new(&identity, self.form))
+        Ok((Live::new(&identity, self.form), identity))
     }
 }
 

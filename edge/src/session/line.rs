@@ -76,6 +76,7 @@ fn gathering_of(request: &Request) -> Option<u32> {
 mod tests {
     use switchyard_cluster::link::{Asker, EdgeId, HistoryAsk, PageFrom, SubscribeAsk};
     use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
+    use switchyard_protocol::roles::Roles;
 
     use super::*;
     use crate::session::RequestKind;
@@ -83,7 +84,7 @@ mod tests {
     fn request(ticket: Ticket, ask: Ask) -> Request {
         let tenant = TenantId::new("t").expect("a valid id");
         Request {
-            from: Asker { edge: EdgeId(0), session: 1, request: ticket.pack() },
+            from: Asker { edge: EdgeId(0), session: 1, request: ticket.pack(), roles: Roles::NONE },
             key: ConversationKey { tenant, conversation: ConversationId::from_bytes([1; 16]) },
             user: UserId::new("u").expect("a valid id"),
             ask,

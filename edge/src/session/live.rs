@@ -14,6 +14,7 @@ use switchyard_protocol::limits::{
     BODY_BYTES_MAX, FRAME_BYTES_MAX, MEMBERS_PER_REQUEST_MAX, PAGE_MESSAGES_MAX, POSITIONS_MAX, RESUME_EVENTS_MAX,
     SUBSCRIPTIONS_MAX,
 };
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{self, reply::Result as Reply};
 
 use super::all::{Arrival, HOME, tell_head};
@@ -25,6 +26,7 @@ use super::gather::{Gathered, Gathering};
 use super::hello;
 use super::kind::RequestKind;
 use super::presence::Watches;
+use super::roles::ROLES;
 use super::showing::Showing;
 use super::ticket::Ticket;
 use crate::auth::Identity;
@@ -59,11 +61,16 @@ pub(super) struct Extra {
     pub(super) watches: Watches,
     /// Conversations that came and are being subscribed.
     pub(super) arrivals: Vec<Arrival>,
+    /// Conversations that it reads for its user is staff.
+    pub(super) by_role: Vec<ConversationId>,
+    /// When the token was issued of which the user's home is to be told.
+    pub(super) untold: Option<u64>,
 }
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        self.gatherings.is_empty() && self.arrivals.is_empty() && self.showing.is_empty() && self.watches.is_empty()
+        let nothing_asked = self.gatherings.is_empty() && self.arrivals.is_empty() && self.untold.is_none();
+        nothing_asked && self.by_role.is_empty() && self.showing.is_empty() && self.watches.is_empty()
     }
 
     fn add(&mut self, gathering: Gathering) {
@@ -88,6 +95,8 @@ pub(super) struct Live {
     pub(super) all: bool,
     /// Of its frames.
     pub(super) form: Form,
+    /// What its token says that the user is.
+    pub(super) roles: Roles,
     expires_at_ms: u64,
     /// The earliest time at which the token's end is told of; [`TOLD`] once it was.
     warn_at_ms: u64,
@@ -97,7 +106,8 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(identity: &Identity, form: Form) -> Self {
-        Self {
+        let roles = identity.roles_here();
+        let mut live = Self {
             tenant: identity.tenant.clone(),
             user: identity.user.clone(),
             subscriptions: SmallVec::new(),
@@ -105,11 +115,16 @@ impl Live {
             greeted: false,
             all: false,
             form,
+            roles,
             expires_at_ms: identity.expires_at_ms,
             warn_at_ms: 0,
             in_flight: 0,
             pages: 0,
+        };
+        if roles.is_beyond_user() {
+            live.is_to_tell(identity);
         }
+        live
     }
 
     /// Why a further request of this kind is not looked at now.
@@ -137,7 +152,7 @@ impl Live {
 
     pub(super) fn ask(&self, ticket: Ticket, conversation: ConversationId, ask: Ask, cx: &mut Context<'_>) {
         cx.effects.push(Effect::Ask(Request {
-            from: Asker { edge: cx.edge, session: cx.session, request: ticket.pack() },
+            from: Asker { edge: cx.edge, session: cx.session, request: ticket.pack(), roles: self.roles },
             key: ConversationKey { tenant: self.tenant.clone(), conversation },
             user: self.user.clone(),
             ask,
@@ -221,6 +236,9 @@ impl Live {
         self.pages += pages;
         let mut gathering = self.begin_gathering(id, kind, size);
         let number = gathering.number;
+        if kind == RequestKind::Hello {
+            gathering.telling = self.tell_roles(number, cx);
+        }
         let mut room = self.room_for_subscriptions();
         for (text, after) in wanted {
             match check::conversation(text) {
@@ -273,6 +291,10 @@ impl Live {
     }
 
     fn on_part(&mut self, number: u32, part: u16, answer: Answer, cx: &mut Context<'_>) {
+        if part == ROLES {
+            return self.on_roles_told(number, cx);
+        }
+        let (answer, by_role) = self.as_of_now(answer);
         let Some(Extra { gatherings, watches, .. }) = self.extra.as_deref_mut() else { return };
         if watches.is_asking(number) {
             return self.on_watched(number, part, answer, cx);
@@ -313,8 +335,8 @@ impl Live {
         let late = gathering.all.as_ref().is_some_and(|all| all.told);
         let complete = gathering.is_complete().then(|| gatherings.swap_remove(at));
         self.drop_extra();
-        if head.is_some() && !self.subscriptions.contains(&conversation) {
-            self.subscriptions.push(conversation);
+        if head.is_some() {
+            self.reads(conversation, by_role);
         }
         if let Some(head) = head.filter(|_| late) {
             tell_head(conversation, head, cx);
@@ -397,21 +419,29 @@ impl Live {
         self.end_watches(conversation, None, cx);
         if let Some(at) = self.subscriptions.iter().position(|known| *known == conversation) {
             self.subscriptions.swap_remove(at);
+            self.forget_role(conversation);
             cx.effects.push(Effect::Unsubscribed(conversation));
         }
     }
 
     pub(super) fn renew(&mut self, id: u64, renew: &v1::Renew, cx: &mut Context<'_>) {
         match self.take_token(&renew.token, cx) {
-            Ok(()) => {
-                cx.reply(id, RequestKind::Renew, Reply::Renewed(v1::Renewed { expires_at_ms: self.expires_at_ms }));
+            Ok(ended) => {
+                let ended = ended.iter().map(ConversationId::to_string).collect();
+                let renewed = v1::Renewed { expires_at_ms: self.expires_at_ms, ended };
+                cx.reply(id, RequestKind::Renew, Reply::Renewed(renewed));
             }
             Err((refusal, _)) => cx.refuse(id, RequestKind::Renew, &refusal),
         }
     }
 
-    /// A further token of the same user. If it is refused: what to say, and the code for closing.
-    pub(super) fn take_token(&mut self, token: &str, cx: &mut Context<'_>) -> Result<(), (Refusal, CloseCode)> {
+    /// A further token of the same user. Returns what is read no more, see `roles.rs`. If it is refused: what to say, and the
+    /// code for closing.
+    pub(super) fn take_token(
+        &mut self,
+        token: &str,
+        cx: &mut Context<'_>,
+    ) -> Result<Vec<ConversationId>, (Refusal, CloseCode)> {
         let identity = hello::verify(token, cx)?;
         if identity.user != self.user || identity.tenant != self.tenant {
             return Err((Refusal::new(ErrorCode::Forbidden, "the token is another user's"), CloseCode::Auth));
@@ -420,7 +450,7 @@ impl Live {
         // Of a short-lived token half is used before the next is asked for, or client and server would do nothing else.
         let left = self.token_left(cx.now);
         self.warn_at_ms = self.expires_at_ms.saturating_sub(millis(cx.config.token_warning.min(left / 2)));
-        Ok(())
+        Ok(self.take_roles(&identity, cx))
     }
 
     /// Warns of the token's end. `true`: it is over.

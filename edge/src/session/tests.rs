@@ -3,6 +3,7 @@
 mod all;
 mod decisions;
 mod presence;
+mod roles;
 
 use std::time::Duration;
 
@@ -107,7 +108,10 @@ impl Desk {
     }
 
     fn answer(&mut self, asked: &Asked, answer: Answer) -> Vec<Effect> {
-        let ticket = Ticket::unpack(asked.from.request);
+        self.answer_to(Ticket::unpack(asked.from.request), answer)
+    }
+
+    fn answer_to(&mut self, ticket: Ticket, answer: Answer) -> Vec<Effect> {
         self.call(|session, cx| session.on_answer(ticket, answer, cx))
     }
 
@@ -123,6 +127,7 @@ impl Desk {
         Answer::Subscribed(Box::new(SubscribedAnswer {
             key: asked.key.clone(),
             user: asked.user.clone(),
+            by_role: false,
             head,
             missed,
         }))
@@ -475,7 +480,7 @@ fn a_renewed_token_is_the_same_users() {
     let effects = desk.say(renew("x.y.z".to_owned()));
     assert_eq!((code(&effects), closes_with(&effects)), ("AUTH_INVALID", None));
     let wanted = desk.now.wall_ms + 600_000;
-    assert_eq!(reply(&desk.say(renew(own))), &Reply::Renewed(v1::Renewed { expires_at_ms: wanted }));
+    assert_eq!(reply(&desk.say(renew(own))), &Reply::Renewed(v1::Renewed { expires_at_ms: wanted, ended: Vec::new() }));
 }
 
 #[test]

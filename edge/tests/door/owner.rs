@@ -310,7 +310,7 @@ fn subscribed(key: &ConversationKey, user: &UserId, events: &[v1::Event], ask: S
         missed.events = events.iter().filter(|event| event.seq > after).take(ask.events_max).cloned().collect();
         missed.more = missed.events.last().is_some_and(|last| last.seq < head);
     }
-    SubscribedAnswer { key: key.clone(), user: user.clone(), head, missed }
+    SubscribedAnswer { key: key.clone(), user: user.clone(), by_role: false, head, missed }
 }
 
 impl Resident for Owner {

@@ -234,7 +234,7 @@ fn replies() -> Vec<Reply> {
         Reply::Detail(v1::Detail { conversation: Some(detail) }),
         Reply::Members(v1::MemberPage { members: vec![v1::Member { user: "ann".into(), role: 2 }], more: true }),
         Reply::Changed(v1::Changed { conversation: name(), seq: 8 }),
-        Reply::Renewed(v1::Renewed { expires_at_ms: INTEGER_MAX }),
+        Reply::Renewed(v1::Renewed { expires_at_ms: INTEGER_MAX, ended: vec!["5".repeat(26)] }),
         Reply::Pong(v1::Pong { server_time_ms: 1 }),
         Reply::Opened(v1::Opened {
             opened: vec![

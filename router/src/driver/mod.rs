@@ -8,6 +8,7 @@ pub mod homes;
 mod present;
 pub mod reader;
 mod rest;
+pub mod roles;
 pub mod seen;
 
 use std::sync::Arc;
@@ -91,6 +92,7 @@ impl Router {
                 Effect::Typing { edge, now } => self.link.send(edge, Delivery::Typing(now)),
                 Effect::Marks { edge, now } => self.link.send(edge, Delivery::Marks(now)),
                 Effect::Raise(marks) => self.readers.raise(&self.completions, marks),
+                Effect::KeepRoles(told) => self.readers.keep_roles(&self.completions, told),
                 Effect::Listed { edge, now } => self.link.send(edge, Delivery::Listed(now)),
                 Effect::Tell(message) => self.link.tell(*message),
                 Effect::Presence { edge, now } => self.link.send(edge, Delivery::Presence(now)),

@@ -16,10 +16,11 @@ use switchyard_protocol::v1;
 use switchyard_store::{Direction, Mark, ProjectionError, ReadError, ReadRange, Row, Seq};
 
 use super::rest::Rest;
-use super::{Completions, Timelines, beginning, homes, present, seen};
+use super::{Completions, Timelines, beginning, homes, present, roles, seen};
 use crate::config::Cutoffs;
 use crate::machine::{
-    Input, LoadFailed, Projection, ReadFailed, ReadPlan, ReadResult, Reader, Replay, Ticket, Written, row_hash,
+    Input, LoadFailed, Projection, ReadFailed, ReadPlan, ReadResult, Reader, Replay, Ticket, ToldRoles, Written,
+    row_hash,
 };
 use crate::stored::counts;
 use crate::timeline;
@@ -58,6 +59,7 @@ enum Job {
     Read { key: ConversationKey, ticket: Box<Ticket>, plan: ReadPlan },
     Project { key: ConversationKey, projection: Box<Projection> },
     Raise(Vec<Mark>),
+    Roles(Vec<ToldRoles>),
     Decoy { key: ConversationKey, to: Asker },
     Home { home: Home, own: bool },
     Seen(Home, (u64, u64)),
@@ -115,6 +117,10 @@ impl Readers {
         self.submit(to, Job::Raise(marks));
     }
 
+    pub(super) fn keep_roles(&self, to: &Completions, told: Vec<ToldRoles>) {
+        self.submit(to, Job::Roles(told));
+    }
+
     pub(super) fn decoy(&self, completions: &Completions, key: ConversationKey, to: Asker) {
         self.submit(completions, Job::Decoy { key, to });
     }
@@ -147,6 +153,7 @@ fn refused(job: Job) -> Input {
         Job::Read { ticket, .. } => Input::Read { ticket, result: Err(ReadFailed::Unavailable) },
         Job::Project { key, projection } => Input::Projected { key, result: Err(projection) },
         Job::Raise(marks) => Input::Raised(Err(marks)),
+        Job::Roles(told) => Input::RolesKept { told, result: Err(ReadFailed::Unavailable) },
         Job::Decoy { to, .. } => Input::Decoyed { to, failed: Some(ReadFailed::Unavailable) },
         Job::Seen(home, _) => Input::SeenLoaded { home, result: Err(ReadFailed::Unavailable) },
         Job::Home { home, .. } => Input::HomeLoaded { home, result: Err(ReadFailed::Unavailable) },
@@ -171,6 +178,10 @@ fn run(shared: &Shared, rest: fn()) {
                 Input::Projected { key, result }
             }
             Job::Raise(marks) => Input::Raised(raise(store, marks)),
+            Job::Roles(told) => {
+                let result = roles::keep(store, &told);
+                Input::RolesKept { told, result }
+            }
             Job::Decoy { key, to } => {
                 // What it found is thrown away, its time is what counts.
                 let failed = load(store, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
@@ -383,6 +394,7 @@ pub fn read(store: &dyn Timelines, key: &ConversationKey, plan: ReadPlan) -> Res
         ReadPlan::Archived { user, joined } => homes::archived(store, key, &user, joined).map(ReadResult::Archived),
         ReadPlan::Shared { user, other } => homes::shared(store, &key.tenant, &user, &other).map(ReadResult::Shared),
         ReadPlan::Ids { from, to, seed } => ids(store, key, from, to, seed),
+        ReadPlan::Roles { users } => roles::of(store, &key.tenant, users),
         ReadPlan::Ordinal { seq, first, head } => ordinal(store, key, seq, first, head),
         ReadPlan::Older { first, end, before_ms } => {
             beginning::older(store, key, first, end, before_ms).map(ReadResult::Older)

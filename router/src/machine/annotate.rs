@@ -9,13 +9,13 @@ use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::limits::{EDITS_MAX, EMOJI_PER_MESSAGE_MAX, EMOJI_PER_USER_MAX, PINS_MAX};
-use switchyard_protocol::v1::{self, ConversationKind, Role, event::Body};
+use switchyard_protocol::v1::{self, event::Body};
 use switchyard_store::Seq;
 
-use super::control::{CLOSED, NO_RIGHT, Prepared};
+use super::control::Prepared;
 use super::conversation::{Conversation, State};
-use super::members::{may_delete_others, may_pin};
 use super::pipeline::{Pending, Pipeline, Projecting, Work};
+use super::rights::{CLOSED, Standing};
 use super::targets::{Known, Target, TargetRead, Targets};
 use super::ticket::Ticket;
 use super::{Effect, Machine, Projection, ReadFailed, ReadPlan, busy, read_refusal, refuse};
@@ -61,18 +61,20 @@ impl State {
         users.all(|user| self.members.get(user).is_some())
     }
 
-    /// What a change of a message comes to, by what that is now. The asker is the member at this place, and of this role.
+    /// What a change of a message comes to, by what that is now. The asker is of this standing.
     pub(super) fn prepare_on_message(
         &self,
         pending: &Pending,
-        place: usize,
-        role: Role,
+        standing: Standing,
         targets: &Targets,
     ) -> Result<Prepared, Refusal> {
+        if !standing.reads() {
+            return Err(Refusal::NOT_FOUND);
+        }
         let Some(target) = pending.work.target() else { return Err(NO_SUCH_MESSAGE) };
         let known = targets.get(target).filter(|_| self.may_hold(target)).ok_or(NO_SUCH_MESSAGE)?;
-        self.permit_on_message(pending, role, known)?;
-        if let Some(refusal) = self.blocked(place, &pending.work) {
+        self.permit_on_message(standing, pending, known)?;
+        if let Some(refusal) = self.members.place(&pending.user).and_then(|place| self.blocked(place, &pending.work)) {
             return Err(refusal);
         }
         if self.profile.closed {
@@ -96,21 +98,6 @@ impl State {
             },
             _ => Err(NO_SUCH_MESSAGE),
         }
-    }
-
-    fn permit_on_message(&self, pending: &Pending, role: Role, known: &Known) -> Result<(), Refusal> {
-        let own = known.sender() == pending.user.as_str();
-        let direct = self.profile.kind == ConversationKind::Direct;
-        let may = match &pending.work {
-            Work::Pin { .. } => direct || may_pin(role),
-            Work::Annotate(ask) => match ask.change {
-                Annotation::Edit { .. } => own,
-                Annotation::Delete => own || !direct && may_delete_others(role),
-                Annotation::React { .. } => true,
-            },
-            _ => false,
-        };
-        if may { Ok(()) } else { Err(NO_RIGHT) }
     }
 
     fn prepare_edit(&self, target: Seq, text: &str, mentions: &[UserId], known: &Known) -> Result<Prepared, Refusal> {
@@ -233,8 +220,8 @@ impl Machine {
             Err(failed) => read_refusal(failed),
         };
         for pending in pipeline.targets.give_up(seq) {
-            let member = state.members.get(&pending.user).is_some();
-            refuse(pending.asker, if member { refusal.clone() } else { Refusal::NOT_FOUND }, out);
+            let reads = state.standing(&pending.user, pending.asker.roles).reads();
+            refuse(pending.asker, if reads { refusal.clone() } else { Refusal::NOT_FOUND }, out);
         }
         conversation.forget_targets();
         conversation.rest();

@@ -7,8 +7,9 @@ use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::UserId;
 use switchyard_protocol::v1::{ConversationState, RequestSide};
 
-use super::control::{CLOSED, Prepared};
+use super::control::Prepared;
 use super::conversation::State;
+use super::rights::CLOSED;
 use crate::stored::{ChangeEvent, StoredApproval};
 
 const DECLINED: Refusal =

@@ -13,8 +13,10 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::ConversationKind;
 use switchyard_store::{ProjectionWrite, Seq};
 
+use super::admission::Admission;
 use super::annotate::pending_change;
 use super::conversation::{Conversation, State};
+use super::kinds;
 use super::pipeline::Work;
 use super::ticket::Ticket;
 use super::{Effect, Machine, ReadFailed, ReadPlan, busy, read_refusal, refuse};
@@ -201,7 +203,7 @@ impl Machine {
             return refuse(from, read_refusal(ReadFailed::Unavailable), out);
         };
         conversation.pipeline().end_reading(&ask);
-        let member = conversation.state.members.get(&user).is_some();
+        let member = conversation.state.standing(&user, from.roles).reads();
         let born = conversation.state.born();
         let refusal = match welcome {
             _ if born && !member => Some(Refusal::NOT_FOUND),
@@ -216,6 +218,12 @@ impl Machine {
             Ok(Welcome::Blocked) => Some(UNINVITED),
         };
         match (refusal, ask) {
+            (None, Ask::Create(ask)) if !born && kinds::founding_asks_for_roles(ask.kind) => {
+                self.admit(now, from, &key, user, Admission::Create(ask), out);
+            }
+            (None, Ask::Add(users)) if conversation.state.profile.asks_for_roles() => {
+                self.admit(now, from, &key, user, Admission::Add(users), out);
+            }
             (None, Ask::Create(ask)) => self.enter(now, from, key, user, Work::Create(ask), out),
             (None, Ask::Add(users)) => self.enter(now, from, key, user, Work::Add(users), out),
             (refusal, _) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use switchyard_cluster::link::EdgeId;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::v1::{self, ConversationKind, Role};
+use switchyard_protocol::v1::{self, ConversationKind};
 use switchyard_store::ProjectionWrite;
 
 use super::approval::Approval;
@@ -27,6 +27,8 @@ use crate::timeline::message_id;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Profile {
     pub(crate) kind: ConversationKind,
+    /// An internal one of two, for good.
+    pub(crate) pair: bool,
     pub(crate) name: Option<Box<str>>,
     pub(crate) avatar: Option<Box<str>>,
     pub(crate) context: Option<Box<str>>,
@@ -82,6 +84,7 @@ impl State {
         Self {
             profile: Profile {
                 kind: ConversationKind::Direct,
+                pair: false,
                 name: None,
                 avatar: None,
                 context: None,
@@ -116,6 +119,7 @@ impl State {
     pub(crate) fn found(&mut self, founding: &Founding, by: &str, time_ms: u64) {
         self.profile = Profile {
             kind: founding.kind(),
+            pair: founding.pair,
             name: founding.name.as_deref().map(Into::into),
             avatar: founding.avatar.as_deref().map(Into::into),
             context: founding.context.as_deref().map(Into::into),
@@ -212,6 +216,7 @@ impl State {
         let maker = self.profile.approval.maker().and_then(|place| self.members.at(place));
         let record = ConversationRecord {
             kind: self.profile.kind.into(),
+            pair: self.profile.pair,
             name: text(&self.profile.name),
             avatar: text(&self.profile.avatar),
             context: text(&self.profile.context),
@@ -239,7 +244,7 @@ impl State {
         Some(ProjectionWrite::Member { key: key.clone(), user, at, value })
     }
 
-    /// The conversation as this user sees it, who is a member of it or was one just now.
+    /// The conversation as this user sees it, who is a member of it, or was one just now, or is of the staff.
     pub(crate) fn detail(&self, key: &ConversationKey, user: &UserId) -> v1::Conversation {
         let place = self.members.place(user);
         let member = place.and_then(|place| self.members.at(place));
@@ -253,7 +258,7 @@ impl State {
             head: self.head(),
             first_available: self.first_available,
             member_count: self.members.len() as u64,
-            role: member.map_or(Role::Member, |member| member.role).into(),
+            role: member.map_or(self.profile.visitors_role(), |member| member.role).into(),
             created_ms: self.profile.created_ms,
             closed: self.profile.closed,
             pins: self.profile.pins.iter().map(|seq| message_id(key, *seq)).collect(),

@@ -156,7 +156,11 @@ impl Machine {
             match conversation.step(&lookup) {
                 Step::Joined => return,
                 Step::Refuse(refusal) => return refuse(asker, refusal, out),
-                Step::Store => return conversation.enqueue(key, pending(now, lookup), &mut self.ready, out),
+                Step::Store => {
+                    let message = pending(now, lookup);
+                    conversation.take_part(now, key, &message, &mut self.ready);
+                    return conversation.enqueue(key, message, &mut self.ready, out);
+                }
                 Step::Search { .. } | Step::ReadIds { .. } | Step::Quote { .. } => {}
             }
         }
@@ -176,9 +180,11 @@ impl Machine {
         let mut line = std::mem::take(&mut conversation.pipeline().line);
         while let Some(place) = line.turn() {
             let Some(waiting) = line.at(place) else { break };
-            let step = match conversation.state.members.get(&waiting.lookup.user) {
-                Some(_) => conversation.step(&waiting.lookup),
-                None => Step::Refuse(Refusal::NOT_FOUND),
+            let Lookup { user, asker, .. } = &waiting.lookup;
+            let step = if conversation.state.standing(user, asker.roles).sends() {
+                conversation.step(&waiting.lookup)
+            } else {
+                Step::Refuse(Refusal::NOT_FOUND)
             };
             match step {
                 Step::Search { from, to } => {
@@ -205,7 +211,11 @@ impl Machine {
             }
             let Some(lookup) = line.remove(place) else { break };
             match step {
-                Step::Store => conversation.line_up(key, pending(now, lookup), &mut self.ready),
+                Step::Store => {
+                    let message = pending(now, lookup);
+                    conversation.take_part(now, key, &message, &mut self.ready);
+                    conversation.line_up(key, message, &mut self.ready);
+                }
                 Step::Refuse(refusal) => refuse(lookup.asker, refusal, out),
                 Step::Joined | Step::Search { .. } | Step::ReadIds { .. } | Step::Quote { .. } => {}
             }
@@ -236,7 +246,9 @@ impl Machine {
                 let Some(lookup) = pipeline.line.remove(place) else { return };
                 let answer = match found {
                     // Who was put out meanwhile learns nothing.
-                    _ if state.members.get(&lookup.user).is_none() => Answer::Refused(Refusal::NOT_FOUND),
+                    _ if !state.standing(&lookup.user, lookup.asker.roles).sends() => {
+                        Answer::Refused(Refusal::NOT_FOUND)
+                    }
                     Ok(Some(message)) => {
                         let message = pipeline.targets.freshened(message, &lookup.user, &state.profile.pins);
                         Answer::Sent { message, duplicate: true }
@@ -276,7 +288,7 @@ impl Machine {
             }
             None => {
                 let Some(lookup) = pipeline.line.remove(place) else { return };
-                let member = state.members.get(&lookup.user).is_some();
+                let member = state.standing(&lookup.user, lookup.asker.roles).sends();
                 refuse(lookup.asker, if member { NO_SUCH_MESSAGE } else { Refusal::NOT_FOUND }, out);
             }
         }
@@ -306,7 +318,7 @@ impl Machine {
             None => pipeline.line.ids_known(),
             Some(failed) => {
                 for lookup in pipeline.line.take_waiting_for_ids() {
-                    let member = state.members.get(&lookup.user).is_some();
+                    let member = state.standing(&lookup.user, lookup.asker.roles).sends();
                     refuse(lookup.asker, if member { read_refusal(failed) } else { Refusal::NOT_FOUND }, out);
                 }
             }

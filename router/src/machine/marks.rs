@@ -144,10 +144,10 @@ impl State {
     }
 
     /// The same as an answer.
-    pub(super) fn unread_of(&self, key: &ConversationKey, member: &Member) -> v1::UnreadCounts {
-        let unread = self.unread(&member.progress);
-        let conversation = key.conversation.to_string();
-        let one = v1::UnreadConversation { conversation, unread, read: member.progress.read(), error: None };
+    pub(super) fn unread_of(&self, key: &ConversationKey, member: Option<&Member>) -> v1::UnreadCounts {
+        let unread = member.map_or(0, |member| self.unread(&member.progress));
+        let read = member.map_or(0, |member| member.progress.read());
+        let one = v1::UnreadConversation { conversation: key.conversation.to_string(), unread, read, error: None };
         v1::UnreadCounts { conversations: vec![one], total: unread, ..v1::UnreadCounts::default() }
     }
 
@@ -208,7 +208,7 @@ impl State {
 }
 
 impl Machine {
-    /// A member says how far they have come.
+    /// A member says how far they have come. Staff who are no members leave no trace.
     pub(super) fn mark(
         &mut self,
         now: Now,
@@ -225,7 +225,7 @@ impl Machine {
             return refuse(from, ABOVE_HEAD, out);
         }
         let kept = state.members.len() <= DELIVERED_MEMBERS_MAX;
-        let Some(member) = state.members.get_mut(user) else { return };
+        let Some(member) = state.members.get_mut(user) else { return self.answer_mark(from, key, user, out) };
         if let Some(delivered) = ask.delivered.filter(|_| kept)
             && member.progress.raise_delivered(delivered, now.wall_ms)
         {
@@ -256,7 +256,9 @@ impl Machine {
         out: &mut Vec<Effect>,
     ) {
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) else { return };
-        let Some(member) = conversation.state.members.get_mut(user) else { return };
+        let Some(member) = conversation.state.members.get_mut(user) else {
+            return self.answer_mark(to, key, user, out);
+        };
         if member.progress.raise_read(read, ordinal, now.wall_ms) {
             self.marking.risen(now, key, &mut conversation.marked);
         }
@@ -265,11 +267,12 @@ impl Machine {
 
     fn answer_mark(&mut self, to: Asker, key: &ConversationKey, user: &UserId, out: &mut Vec<Effect>) {
         let Some(conversation) = self.loaded_mut(key) else { return };
-        let Some(member) = conversation.state.members.get(user) else { return };
+        let progress = conversation.state.members.get(user).map(|member| &member.progress);
+        let none = || v1::MemberMarks { user: user.to_string(), ..v1::MemberMarks::default() };
         let marked = v1::Marked {
             conversation: key.conversation.to_string(),
-            marks: Some(member.progress.shown(user.as_str())),
-            unread: conversation.state.unread(&member.progress),
+            marks: Some(progress.map_or_else(none, |progress| progress.shown(user.as_str()))),
+            unread: progress.map_or(0, |progress| conversation.state.unread(progress)),
         };
         succeed(to, reply::Result::Marked(marked), out);
     }

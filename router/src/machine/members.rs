@@ -1,4 +1,4 @@
-//! Who is in a conversation, and who may do what there: the table of rights.
+//! Who is in a conversation. Who may do what there is in `rights.rs`.
 
 use switchyard_protocol::id::UserId;
 use switchyard_protocol::v1::Role;
@@ -110,53 +110,6 @@ impl Members {
         let admin = |member: &&Member| member.role == Role::Admin;
         self.get(user).as_ref().is_some_and(admin) && self.0.iter().filter(admin).count() == 1
     }
-}
-
-/// Whether a member of this role may add others. For plain members the group's policy decides.
-pub(crate) fn may_add(role: Role, members_add: bool) -> bool {
-    match role {
-        Role::Admin | Role::Moderator => true,
-        Role::Member => members_add,
-    }
-}
-
-/// Whether a member of this role may put out one of that role.
-pub(crate) fn may_remove(role: Role, other: Role) -> bool {
-    match role {
-        Role::Admin => true,
-        Role::Moderator => other != Role::Admin,
-        Role::Member => false,
-    }
-}
-
-/// Whether a member of this role may change name, avatar and context.
-pub(crate) fn may_update(role: Role) -> bool {
-    matches!(role, Role::Admin | Role::Moderator)
-}
-
-/// Whether a member of this role may delete other people's messages.
-pub(crate) fn may_delete_others(role: Role) -> bool {
-    matches!(role, Role::Admin | Role::Moderator)
-}
-
-/// Whether a member of this role may pin messages of a group.
-pub(crate) fn may_pin(role: Role) -> bool {
-    matches!(role, Role::Admin | Role::Moderator)
-}
-
-/// Whether a member of this role may promote and demote.
-pub(crate) fn may_change_roles(role: Role) -> bool {
-    role == Role::Admin
-}
-
-/// Whether a member of this role may close and reopen a group.
-pub(crate) fn may_close(role: Role) -> bool {
-    role == Role::Admin
-}
-
-/// Whether a member of this role may erase a group for all.
-pub(crate) fn may_erase(role: Role) -> bool {
-    role == Role::Admin
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! It is told what happened ([`Input`]) and says what to do ([`Effect`]); it reads no clock, touches no socket and no
 //! store. Effects are in order, and `Append`s of one conversation never overlap.
 
+mod admission;
 mod annotate;
 mod approval;
 mod blocks;
@@ -12,6 +13,7 @@ mod cork;
 mod dedupe;
 mod erasing;
 mod home;
+mod kinds;
 mod line;
 mod marks;
 mod members;
@@ -26,10 +28,12 @@ mod recent;
 mod replay;
 mod request;
 mod retention;
+mod rights;
 mod seal;
 mod survey;
 mod targets;
 mod ticket;
+mod told_roles;
 mod typing;
 mod write;
 
@@ -65,6 +69,8 @@ use survey::Surveys;
 pub(crate) use targets::Reactor;
 pub use targets::TargetRead;
 pub use ticket::Ticket;
+use told_roles::TellingRoles;
+pub use told_roles::{ToldRoles, known_roles};
 use typing::Typing;
 
 /// Requests that may wait for one conversation to be loaded; of their bytes as many as may wait in one that is.
@@ -120,6 +126,13 @@ pub enum Input {
     },
     /// A `Raise` is done, or not: then `Err` gives the marks back.
     Raised(Result<(), Vec<Mark>>),
+    /// A `KeepRoles` is done, or not.
+    RolesKept {
+        /// What was to be written.
+        told: Vec<ToldRoles>,
+        /// Whether it is.
+        result: Result<(), ReadFailed>,
+    },
     /// A `Decoy` is done.
     Decoyed {
         /// Who asked.
@@ -247,6 +260,8 @@ pub enum Effect {
     },
     /// Write marks of members of any conversations and confirm them; answered by `Raised`.
     Raise(Vec<Mark>),
+    /// Write what users are, where that is news, and confirm it; answered by `RolesKept`.
+    KeepRoles(Vec<ToldRoles>),
     /// Read a conversation's record, members and newest rows; answered by `Loaded`.
     Load {
         /// Which.
@@ -371,6 +386,7 @@ pub struct Machine {
     homes: Homes,
     presence: Presence,
     surveys: Surveys,
+    telling_roles: TellingRoles,
     /// Work to be tried again at a time.
     repeats: VecDeque<(Duration, Repeat)>,
     loaded: usize,
@@ -406,6 +422,7 @@ enum Repeat {
     Append(Batch),
     Project(ConversationKey, Box<Projection>),
     Raise(Vec<Mark>),
+    KeepRoles(Vec<ToldRoles>),
 }
 
 impl Machine {
@@ -424,6 +441,7 @@ impl Machine {
             homes: Homes::default(),
             presence: Presence::default(),
             surveys: Surveys::default(),
+            telling_roles: TellingRoles::default(),
             repeats: VecDeque::new(),
             loaded: 0,
             created: 0,
@@ -444,6 +462,7 @@ impl Machine {
             Input::Loaded { key, result } => self.loaded(now, key, result, out),
             Input::Read { ticket, result } => self.read_done(now, *ticket, result, out),
             Input::Raised(result) => self.raised(now, result, out),
+            Input::RolesKept { told, result } => self.roles_kept(now, told, result, out),
             Input::HomeLoaded { home, result } => self.home_loaded(now, &home, result, out),
             Input::SeenLoaded { home, result } => self.seen_loaded(&home, result, out),
             Input::Told(message) => self.told(now, message, out),
@@ -459,6 +478,7 @@ impl Machine {
             Effect::Tell(_) | Effect::Listed { .. } | Effect::Presence { .. } => false,
             Effect::Append(_) | Effect::Project { .. } | Effect::Load { .. } | Effect::Read { .. } => true,
             Effect::Decoy { .. } | Effect::LoadHome { .. } | Effect::LoadSeen { .. } | Effect::Raise(_) => true,
+            Effect::KeepRoles(_) => true,
         };
         self.busy += effects.iter().filter(answered).count();
     }
@@ -471,6 +491,7 @@ impl Machine {
                 Repeat::Append(batch) => Effect::Append(batch),
                 Repeat::Project(key, projection) => Effect::Project { key, projection },
                 Repeat::Raise(marks) => Effect::Raise(marks),
+                Repeat::KeepRoles(told) => Effect::KeepRoles(told),
             }));
         }
         self.pace(now);
@@ -492,6 +513,7 @@ impl Machine {
         self.store_marks(now, out);
         self.tell_marks(now, out);
         self.tick_homes(now, out);
+        self.write_roles(out);
         self.tick_presence(now, out);
         self.count(&out[before..]);
     }
@@ -512,7 +534,7 @@ impl Machine {
 
     /// Whether no batch is in flight and nothing waits to be written: what was asked is answered.
     pub fn at_rest(&self) -> bool {
-        let stored = self.marking.is_stored() && self.presence.is_stored();
+        let stored = self.marking.is_stored() && self.presence.is_stored() && self.telling_roles.is_stored();
         self.repeats.is_empty() && self.pacing.idle() && self.busy == 0 && stored
     }
 

@@ -35,7 +35,7 @@ pub(crate) struct Pending {
     pub(crate) also: Vec<Asker>,
     pub(crate) user: UserId,
     pub(crate) since: Duration,
-    /// Its asker was answered that the outcome is unknown.
+    /// Its asker was answered that the outcome is unknown, or waits for no answer of its own.
     pub(crate) told_unknown: bool,
     pub(crate) work: Work,
 }
@@ -50,7 +50,11 @@ pub(crate) enum Work {
         quote: Option<Box<Quote>>,
     },
     Create(Box<CreateAsk>),
+    /// The same, where it had to be known what its members are.
+    Found(Box<Founding>),
     Add(Vec<UserId>),
+    /// The same, where it had to be known what they are; or staff who take part.
+    Join(Vec<(UserId, Role)>),
     Remove(UserId),
     Leave,
     Update(Box<UpdateAsk>),
@@ -88,7 +92,9 @@ impl Work {
         match self {
             Self::Message { send, .. } => send.bytes(),
             Self::Create(create) => create_bytes(create),
+            Self::Found(founding) => founding_bytes(founding),
             Self::Add(users) => users_bytes(users),
+            Self::Join(users) => users.iter().map(|(user, _)| size_of::<UserId>() + user.as_str().len()).sum(),
             Self::Update(update) => update_bytes(update),
             Self::Annotate(ask) => ask.bytes(),
             Self::Remove(_) | Self::Leave | Self::Promote { .. } | Self::Demote { .. } => 0,
@@ -135,16 +141,21 @@ pub(crate) fn ask_bytes(ask: &Ask) -> usize {
     }
 }
 
-fn create_bytes(create: &CreateAsk) -> usize {
+pub(crate) fn create_bytes(create: &CreateAsk) -> usize {
     let texts = text_bytes(&create.name) + text_bytes(&create.avatar) + text_bytes(&create.context);
     users_bytes(&create.members) + texts
+}
+
+fn founding_bytes(founding: &Founding) -> usize {
+    let members = founding.members.iter().map(|member| size_of::<UserId>() + member.user.len()).sum::<usize>();
+    members + text_bytes(&founding.name) + text_bytes(&founding.avatar) + text_bytes(&founding.context)
 }
 
 fn update_bytes(update: &UpdateAsk) -> usize {
     text_bytes(&update.name) + text_bytes(&update.avatar) + text_bytes(&update.context)
 }
 
-fn users_bytes(users: &[UserId]) -> usize {
+pub(crate) fn users_bytes(users: &[UserId]) -> usize {
     users.iter().map(|user| size_of::<UserId>() + user.as_str().len()).sum()
 }
 
@@ -166,8 +177,8 @@ pub(crate) enum SealedEvent {
     Message {
         frame: Bytes,
         message_at: usize,
-        /// Where its sender stands among the members: nobody comes or goes while the batch is under way.
-        sender: u32,
+        /// Where its sender stands among the members, if it is one: nobody comes or goes while the batch is under way.
+        sender: Option<u32>,
     },
     Founding(Box<Founding>),
     Members(Box<MembersEvent>),
@@ -241,6 +252,15 @@ pub(crate) struct Pipeline {
     reading_bytes: usize,
     /// Surveys that wait for the batch under way, which did not know of them.
     pub(crate) surveys: Vec<u64>,
+    /// What waits until it is known what users are; see `admission.rs`.
+    pub(crate) admissions: Admissions,
+}
+
+/// How much waits until it is known what users are.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Admissions {
+    pub(super) count: usize,
+    pub(super) bytes: usize,
 }
 
 impl Pipeline {
@@ -252,6 +272,7 @@ impl Pipeline {
             && self.line.is_empty()
             && self.subscribing.is_empty()
             && self.targets.is_empty()
+            && self.admissions.count == 0
             && self.reading == 0
             && self.surveys.is_empty()
     }
@@ -272,8 +293,8 @@ impl Pipeline {
 
     /// Whether one more may wait.
     pub(crate) fn full(&self) -> bool {
-        let mut events = self.waiting.len() + self.line.len() + self.reading;
-        let mut bytes = self.waiting_bytes + self.line.bytes() + self.reading_bytes;
+        let mut events = self.waiting.len() + self.line.len() + self.reading + self.admissions.count;
+        let mut bytes = self.waiting_bytes + self.line.bytes() + self.reading_bytes + self.admissions.bytes;
         for pending in self.targets.waiting() {
             events += 1;
             bytes += pending.work.bytes();

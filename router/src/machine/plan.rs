@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use switchyard_cluster::link::PageFrom;
 use switchyard_protocol::id::{ConversationId, UserId};
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1;
 
 use super::{Older, TargetRead, Welcome};
@@ -74,6 +75,11 @@ pub enum ReadPlan {
         /// The newest committed number.
         head: u64,
     },
+    /// What is known of what these users of the tenant are.
+    Roles {
+        /// Who.
+        users: Vec<UserId>,
+    },
     /// Whether nobody of these has blocked somebody.
     Welcome {
         /// Who would bring them into a conversation.
@@ -142,6 +148,8 @@ pub enum ReadResult {
     },
     /// So many messages.
     Ordinal(u64),
+    /// What each of them is.
+    Roles(Vec<(UserId, Roles)>),
     /// Whether they are free to be brought.
     Welcome(Welcome),
     /// Whether it is archived.

@@ -83,7 +83,8 @@ impl Machine {
             more: last < head,
             error: None,
         };
-        let answer = SubscribedAnswer { key: key.clone(), user, head, missed };
+        let by_role = conversation.state.reads_by_role(&user);
+        let answer = SubscribedAnswer { key: key.clone(), user, by_role, head, missed };
         out.push(Effect::Answer { to, answer: Answer::Subscribed(Box::new(answer)) });
     }
 
@@ -171,6 +172,12 @@ impl Machine {
                     refuse(to, busy("the subscription was given up"), out);
                 }
             }
+            (Ticket::Admission { to, key, user, admission }, Ok(ReadResult::Roles(known))) => {
+                self.admitted(now, to, &key, user, admission, Ok(known), out);
+            }
+            (Ticket::Admission { to, key, user, admission }, Err(failed)) => {
+                self.admitted(now, to, &key, user, admission, Err(failed), out);
+            }
             (Ticket::Invite(request), Ok(ReadResult::Welcome(welcome))) => {
                 self.invited(now, request, Ok(welcome), out);
             }
@@ -234,7 +241,7 @@ impl Machine {
     /// The first available number, if the asker may still read; else they are answered as a stranger.
     fn still_reading(&mut self, to: Asker, key: &ConversationKey, user: &UserId, out: &mut Vec<Effect>) -> Option<u64> {
         match self.loaded_mut(key) {
-            Some(conversation) if conversation.state.members.get(user).is_some() => {
+            Some(conversation) if conversation.state.standing(user, to.roles).reads() => {
                 Some(conversation.state.first_available)
             }
             Some(_) => {

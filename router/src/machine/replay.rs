@@ -96,6 +96,7 @@ impl Replay {
         let approval = fields.approval();
         state.erased = if fields.erased { Erased::Begun } else { Erased::No };
         state.profile.kind = fields.kind();
+        state.profile.pair = fields.pair;
         state.profile.name = fields.name.map(Into::into);
         state.profile.avatar = fields.avatar.map(Into::into);
         state.profile.context = fields.context.map(Into::into);

@@ -8,12 +8,16 @@ use switchyard_protocol::v1::{self, reply};
 
 use super::annotate::pending_change;
 use super::pipeline::{Pending, WAITING_BYTES_MAX, Work, ask_bytes};
+use super::rights::refuse_service;
 use super::targets::Targets;
 use super::ticket::Ticket;
 use super::{Effect, LOADING_REQUESTS_MAX, Machine, ReadPlan, Slot, busy, refuse, succeed};
 
 impl Machine {
     pub(super) fn request(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
+        if let Some(refusal) = refuse_service(request.from.roles, &request.ask) {
+            return refuse(request.from, refusal, out);
+        }
         if matches!(request.ask, Ask::Home(_)) {
             return self.ask_home(now, request, out);
         }
@@ -87,9 +91,12 @@ impl Machine {
         let members_add = self.config.members_add;
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(&key) else { return };
         let place = conversation.state.members.place(&user);
-        let Some((place, member)) = place.and_then(|at| Some((at, conversation.state.members.at(at)?))) else {
+        let member = place.and_then(|at| conversation.state.members.at(at));
+        if !conversation.state.born() || !conversation.state.standing_of(member, from.roles).may_ask(&ask) {
             return self.stranger(Request { from, key, user, ask }, out);
-        };
+        }
+        // Who is no member is nobody whom one of two can have blocked, nor whose request it is.
+        let place = place.unwrap_or(usize::MAX);
         conversation.touched = now.mono;
         conversation.passing = false;
         let work = match ask {
@@ -115,7 +122,7 @@ impl Machine {
             // What is not answered was seen to before.
             Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd | Ask::CountEnd | Ask::Home(_) | Ask::Presence(_) => return,
             Ask::Get => {
-                let plan = ReadPlan::Archived { user: user.clone(), joined: member.joined };
+                let plan = ReadPlan::Archived { user: user.clone(), joined: member.map_or(0, |member| member.joined) };
                 conversation.pipeline().begin_reading(&Ask::Get);
                 let ticket = Box::new(Ticket::Detail { to: from, key: key.clone(), user });
                 return out.push(Effect::Read { key, ticket, plan });
@@ -192,7 +199,7 @@ impl Machine {
         let Some(conversation) = self.loaded_mut(&request.key) else { return false };
         request.ask.is_answered()
             && conversation.state.born()
-            && conversation.state.members.get(&request.user).is_none()
+            && !conversation.state.standing(&request.user, request.from.roles).may_ask(&request.ask)
     }
 
     /// A conversation that does not exist: nobody can aim for its id without the seed.

@@ -69,7 +69,7 @@ impl<'a> Sealer<'a> {
             && self.next() / BUCKET_ROWS == self.batch.first / BUCKET_ROWS
     }
 
-    pub(super) fn message(&mut self, pending: Pending, sender: usize) {
+    pub(super) fn message(&mut self, pending: Pending, sender: Option<usize>) {
         let Work::Message { send, quote, .. } = &pending.work else { return };
         if let Some(extra) = &send.extra {
             let message = self.rich_message(send, extra, quote.as_deref(), &pending.user);
@@ -104,7 +104,7 @@ impl<'a> Sealer<'a> {
         let message_at = frame.len();
         view.encode(&mut frame);
         let row = row.encode(self.key, seq);
-        let sender = place(sender);
+        let sender = sender.map(place);
         self.push(row, pending, SealedEvent::Message { frame: frame.freeze(), message_at, sender });
     }
 
@@ -128,7 +128,7 @@ impl<'a> Sealer<'a> {
         }
     }
 
-    fn rich(&mut self, pending: Pending, message: v1::Message, sender: usize) {
+    fn rich(&mut self, pending: Pending, message: v1::Message, sender: Option<usize>) {
         let Work::Message { send, .. } = &pending.work else { return };
         let seq = self.next();
         let kind = RowKind::of_message(send.kind, true);
@@ -154,7 +154,7 @@ impl<'a> Sealer<'a> {
         hot::put_event_head(self.key.conversation, seq, len, &mut frame);
         let message_at = frame.len();
         frame.extend_from_slice(&message.encode_to_vec());
-        let sender = place(sender);
+        let sender = sender.map(place);
         self.push(row, pending, SealedEvent::Message { frame: frame.freeze(), message_at, sender });
     }
 

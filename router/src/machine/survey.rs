@@ -9,10 +9,12 @@ use switchyard_cluster::link::PageFrom;
 use switchyard_cluster::now::Now;
 use switchyard_protocol::cursor::ListPlace;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
-use switchyard_protocol::v1::{self, ConversationKind, ConversationState};
+use switchyard_protocol::roles::Roles;
+use switchyard_protocol::v1::{self, ConversationState};
 
 use super::annotate::freshen;
 use super::conversation::State;
+use super::kinds::Shape;
 use super::members::Member;
 use super::ticket::Ticket;
 use super::{Effect, Machine, ReadFailed, ReadPlan, Reader, Slot};
@@ -28,6 +30,8 @@ pub(super) struct Surveys {
 #[derive(Debug)]
 struct Open {
     wish: SurveyWish,
+    /// What the user is.
+    roles: Roles,
     /// Conversations that are not looked at yet.
     left: usize,
     answer: Surveyed,
@@ -60,7 +64,7 @@ impl Surveys {
             listings: Vec::new(),
             unread: UnreadSum::default(),
         };
-        self.open.insert(number, Open { wish: survey.wish.clone(), left: asked, answer });
+        self.open.insert(number, Open { wish: survey.wish.clone(), roles: survey.roles, left: asked, answer });
         number
     }
 
@@ -84,9 +88,9 @@ impl Surveys {
 }
 
 impl State {
-    /// The other one of a direct conversation.
+    /// The other one of a conversation of two.
     fn peer(&self, user: &UserId) -> Option<&UserId> {
-        if self.profile.kind != ConversationKind::Direct {
+        if self.profile.shape() != Shape::Pair {
             return None;
         }
         self.members.after(None).iter().map(|member| &member.user).find(|other| *other != user)
@@ -103,9 +107,9 @@ impl State {
     }
 
     fn passes(&self, filter: &ListFilter, user: &UserId) -> bool {
-        let called = || match self.profile.kind {
-            ConversationKind::Direct => self.peer(user).map(UserId::as_str),
-            ConversationKind::Group => self.profile.name.as_deref(),
+        let called = || match self.profile.shape() {
+            Shape::Pair => self.peer(user).map(UserId::as_str),
+            Shape::Group | Shape::Desk => self.profile.name.as_deref(),
         };
         filter.kind.is_none_or(|kind| kind == self.profile.kind)
             && filter.state.is_none_or(|state| state == self.listed_as())
@@ -162,6 +166,7 @@ impl Machine {
         let place = state.members.place(user);
         let found = match place.and_then(|place| Some((place, state.members.at(place)?))) {
             None => Found::Nothing,
+            Some((_, member)) if !state.standing_of(Some(member), open.roles).reads() => Found::Nothing,
             Some((place, member)) => match &open.wish {
                 SurveyWish::Unread => Found::Unread(state.unread_sum(place, member)),
                 SurveyWish::Places(filter) if !state.passes(filter, user) => Found::Nothing,
@@ -174,7 +179,7 @@ impl Machine {
                         activity_ms: state.time_ms,
                         peer: state.peer(user).map(UserId::to_string),
                     });
-                    if state.ordinal > 0 {
+                    if state.head() > 0 {
                         let (first, head) = (state.first_available, state.head());
                         let reader = Reader { user: user.clone(), annotated: state.profile.annotated };
                         let plan = ReadPlan::Messages { from: PageFrom::Newest, limit: 1, first, head, reader };

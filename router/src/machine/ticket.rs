@@ -4,6 +4,8 @@ use switchyard_cluster::link::{Asker, Request};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1;
 
+use super::admission::Admission;
+
 /// What a read was for; given back with its result.
 #[derive(Debug)]
 pub enum Ticket {
@@ -75,6 +77,17 @@ pub enum Ticket {
         read: u64,
         /// The rest.
         listing: Box<v1::Listing>,
+    },
+    /// What users are who are to become members.
+    Admission {
+        /// Who asked.
+        to: Asker,
+        /// Of which conversation.
+        key: ConversationKey,
+        /// Whose wish it is.
+        user: UserId,
+        /// What is wished.
+        admission: Admission,
     },
     /// Whether others let themselves be brought into a conversation.
     Invite(Request),

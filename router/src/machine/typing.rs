@@ -9,9 +9,10 @@ use switchyard_cluster::link::{Asker, EdgeId, TypersNow};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::limits::TYPING_LASTS_MS;
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{self, reply};
 
-use super::members::Members;
+use super::conversation::State;
 use super::{Effect, Machine, succeed};
 
 /// Sessions that are known to type in one conversation; of more, nobody could tell the difference.
@@ -49,6 +50,7 @@ struct Shown {
 #[derive(Debug)]
 struct Typer {
     user: UserId,
+    roles: Roles,
     edge: EdgeId,
     session: u64,
     until: Duration,
@@ -121,7 +123,8 @@ impl Typing {
             Some(typer) => typer.until = until,
             None if full => {}
             None => {
-                shown.typers.push(Typer { user: user.clone(), edge: from.edge, session: from.session, until });
+                let Asker { edge, session, roles, .. } = from;
+                shown.typers.push(Typer { user: user.clone(), roles, edge, session, until });
                 shown.changed = true;
             }
         }
@@ -138,9 +141,9 @@ impl Typing {
         self.keep(key, |_| false)
     }
 
-    /// Who is no member types no more. Returns whether anybody does.
-    pub(super) fn keep_members(&mut self, key: &ConversationKey, members: &Members) -> bool {
-        self.keep(key, |typer| members.get(&typer.user).is_some())
+    /// Who may not read it types no more. Returns whether anybody does.
+    pub(super) fn keep_readers(&mut self, key: &ConversationKey, state: &State) -> bool {
+        self.keep(key, |typer| state.standing(&typer.user, typer.roles).reads())
     }
 
     fn keep(&mut self, key: &ConversationKey, stays: impl Fn(&Typer) -> bool) -> bool {

@@ -114,7 +114,7 @@ impl Machine {
                 if let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) {
                     self.pacing.committed(now, key, conversation);
                     if conversation.typed {
-                        conversation.typed = self.typing.keep_members(key, &conversation.state.members);
+                        conversation.typed = self.typing.keep_readers(key, &conversation.state);
                     }
                     if conversation.paced {
                         conversation.uncork(out);
@@ -233,7 +233,8 @@ pub(super) fn refused_by_store(full: bool) -> Refusal {
 }
 
 pub(super) fn refuse_all(pending: &Pending, refusal: &Refusal, out: &mut Vec<Effect>) {
-    for &asker in std::iter::once(&pending.asker).chain(&pending.also) {
+    let first = (!pending.told_unknown).then_some(&pending.asker);
+    for &asker in first.into_iter().chain(&pending.also) {
         refuse(asker, refusal.clone(), out);
     }
 }
@@ -254,7 +255,10 @@ pub(super) fn tell_unknown(pending: &mut Pending, then: std::time::Duration, out
 
 fn answer_already(key: &ConversationKey, state: &State, pending: &Pending, out: &mut Vec<Effect>) {
     let created = false;
-    if matches!(pending.work, Work::Create(_)) {
+    if pending.told_unknown {
+        return;
+    }
+    if matches!(pending.work, Work::Create(_) | Work::Found(_)) {
         answer_created(key, state, pending.asker, &pending.user, created, out);
     } else {
         let changed = v1::Changed { conversation: key.conversation.to_string(), seq: state.head() };
@@ -305,7 +309,7 @@ fn commit(conversation: &mut Conversation, key: &ConversationKey, batch: InFligh
                     Work::Message { hash, .. } => *hash,
                     _ => NO_ID,
                 };
-                conversation.state.commit_message(hash, Some(sender as usize), time_ms);
+                conversation.state.commit_message(hash, sender.map(|place| place as usize), time_ms);
                 if !pending.told_unknown {
                     let message = frame.slice(message_at..);
                     out.push(Effect::Answer { to: pending.asker, answer: Answer::Sent { message, duplicate: false } });

@@ -211,6 +211,7 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
             Effect::Tell(message) => Input::Told(*message),
             Effect::LoadHome { .. } | Effect::Listed { .. } => panic!("nobody asked for a list"),
             Effect::LoadSeen { .. } | Effect::Presence { .. } => panic!("nobody watches"),
+            Effect::KeepRoles(_) => panic!("nobody said what anybody is"),
             Effect::Append(_) | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => {
                 panic!("nothing was sent")
             }

@@ -8,6 +8,7 @@ use switchyard_cluster::link::{
 };
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
 use switchyard_router::config::RouterConfig;
 use switchyard_router::driver::reader::{failed, read};
@@ -39,7 +40,7 @@ fn user(name: &str) -> UserId {
 
 /// Who asks for the request of this number.
 pub(crate) fn asker(request: u64) -> Asker {
-    Asker { edge: EdgeId(0), session: 1, request }
+    Asker { edge: EdgeId(0), session: 1, request, roles: Roles::NONE }
 }
 
 /// What came of it.

@@ -3,10 +3,11 @@
 
 use switchyard_cluster::home::{BlocksAsk, Decision, HomeAsk, ListAsk, ListFilter};
 use switchyard_cluster::link::{
-    AnnotateAsk, Annotation, CreateAsk, EdgeId, HistoryAsk, MarkAsk, MarksAsk, PageFrom, SendAsk, SendExtra,
+    AnnotateAsk, Annotation, Asker, CreateAsk, EdgeId, HistoryAsk, MarkAsk, MarksAsk, PageFrom, SendAsk, SendExtra,
     SubscribeAsk,
 };
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
 
 use crate::ask::What;
@@ -19,6 +20,15 @@ pub(crate) const USERS: [&str; 5] = ["ana", "ben", "cleo", "dan", "eva"];
 
 /// A user who never is.
 pub(crate) const STRANGER: &str = "mallory";
+
+/// What everybody is in the tenant, by their tokens; whoever is not named is a customer.
+pub(crate) const ROLES: [(&str, Roles); 4] =
+    [("ben", Roles::SELLER), ("dan", Roles::SUPPORT), ("gus", Roles::ADMIN), ("orders", Roles::SERVICE)];
+
+/// What this user is.
+pub(crate) fn roles_of(user: &UserId) -> Roles {
+    ROLES.iter().find(|(name, _)| *name == user.as_str()).map_or(Roles::NONE, |(_, roles)| *roles)
+}
 
 /// One connection of a user.
 #[derive(Debug)]
@@ -33,9 +43,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn next_request(&mut self) -> u64 {
+    /// Whom the answer to its next request goes to.
+    pub(crate) fn asker(&mut self) -> Asker {
         self.next_request += 1;
-        self.next_request
+        let roles = roles_of(&self.user);
+        Asker { edge: self.edge, session: self.session, request: self.next_request, roles }
     }
 }
 
@@ -52,7 +64,8 @@ pub(crate) fn tenant(name: &str) -> TenantId {
 }
 
 /// Conversations: two direct ones, two groups, an old group, one that nobody creates, and the first group's id with
-/// another tenant.
+/// another tenant; two with the support, one of a customer with a seller, one that would be and has no seller, and an internal
+/// group.
 pub(crate) fn places() -> Vec<Place> {
     let own = tenant("t");
     let direct = |a: &str, b: &str| {
@@ -82,6 +95,19 @@ pub(crate) fn places() -> Vec<Place> {
         let conversation = ConversationId::from_bytes([byte; 16]);
         Place { key: ConversationKey { tenant: tenant(tenant_name), conversation }, create: None }
     };
+    let of_two = |kind: ConversationKind, word: &str, pair: [&str; 2], members: &[&str]| {
+        let [a, b] = pair.map(user);
+        let conversation = ConversationId::direct(&own, word, "", &a, &b);
+        let members = members.iter().map(|name| user(name)).collect();
+        let create = CreateAsk { kind, members, name: None, avatar: None, context: None };
+        Place { key: ConversationKey { tenant: own.clone(), conversation }, create: Some(create) }
+    };
+    let internal = {
+        let mut place = group(4, &["dan", "gus"]);
+        place.create = place.create.map(|create| CreateAsk { kind: ConversationKind::Internal, ..create });
+        place
+    };
+    let (seller, customer) = (ConversationKind::SellerSupport, ConversationKind::CustomerSupport);
     vec![
         direct("ana", "ben"),
         direct("cleo", "ben"),
@@ -90,6 +116,11 @@ pub(crate) fn places() -> Vec<Place> {
         Place { create: None, ..group(OLD, &[]) },
         nobodys("t", 9),
         nobodys("x", 1),
+        of_two(customer, "customer_support", ["ana", "ana"], &["ana"]),
+        of_two(seller, "seller_support", ["ben", "dan"], &["ben", "dan"]),
+        of_two(ConversationKind::CustomerSeller, "customer_seller", ["ana", "ben"], &["ana", "ben"]),
+        of_two(ConversationKind::CustomerSeller, "customer_seller", ["ana", "cleo"], &["ana", "cleo"]),
+        internal,
     ]
 }
 
@@ -104,16 +135,30 @@ pub(crate) const OLD: u8 = 3;
 /// Where the old group stands among the places.
 const OLD_AT: usize = 4;
 
+/// Where the customer's conversation with the support does; the other kinds follow it.
+const DESK_AT: usize = 7;
+
 /// Whether this user is one to create the conversation.
 fn creates(place: &Place, user: &UserId) -> bool {
     place.create.as_ref().is_some_and(|create| match create.kind {
-        ConversationKind::Direct => create.members.contains(user),
-        ConversationKind::Group => create.members.first() == Some(user),
+        ConversationKind::Group | ConversationKind::Internal => create.members.first() == Some(user),
+        _ => create.members.contains(user),
     })
 }
 
 pub(crate) fn sessions() -> Vec<Session> {
-    let all = [("ana", 0), ("ana", 1), ("ben", 1), ("ben", 1), ("cleo", 0), ("dan", 2), ("eva", 2), (STRANGER, 0)];
+    let all = [
+        ("ana", 0),
+        ("ana", 1),
+        ("ben", 1),
+        ("ben", 1),
+        ("cleo", 0),
+        ("dan", 2),
+        ("eva", 2),
+        ("gus", 1),
+        ("orders", 2),
+        (STRANGER, 0),
+    ];
     let session = |(at, (name, edge)): (usize, &(&str, u16))| Session {
         user: user(name),
         edge: EdgeId(*edge),
@@ -168,10 +213,15 @@ pub(crate) struct Chooser<'a> {
 impl Chooser<'_> {
     pub(crate) fn deed(&mut self, user: &UserId) -> Deed {
         let mut place = self.place();
+        if roles_of(user).is_service() {
+            // An edge lets a service ask for nothing else that names a conversation.
+            let head = self.oracle.known.get(&place.key).copied().unwrap_or(0);
+            return Deed::Ask(place.key.clone(), vec![self.send(&place.key, user, head)]);
+        }
         // Most of the time about something of one's own, or that may come to be.
         for _ in 0..4 {
             let unborn = !self.oracle.known.contains_key(&place.key);
-            if self.oracle.is_member(&place.key, user) || unborn && creates(&place, user) {
+            if self.oracle.shows(&place.key, user) || unborn && creates(&place, user) {
                 break;
             }
             place = self.place();
@@ -237,9 +287,12 @@ impl Chooser<'_> {
         let at = match self.rng.below(20) {
             _ if old && self.rng.chance(600) => OLD_AT,
             0 => self.rng.below(self.places.len() as u64) as usize,
-            1..5 => 0,
-            5..7 => 1,
-            7..14 => 2,
+            1..4 => 0,
+            4 => 1,
+            5..10 => 2,
+            10..13 => 3,
+            13..16 => DESK_AT,
+            16..20 => DESK_AT + 1 + self.rng.below(4) as usize,
             _ => 3,
         };
         self.places[at].clone()
@@ -279,7 +332,8 @@ impl Chooser<'_> {
             Some((since, text)) => {
                 let since = self.rng.chance(600).then_some(since);
                 if self.rng.chance(600) {
-                    return What::Send(SendAsk::new(client_id, &text, MessageKind::Text, since));
+                    let kind = if roles_of(user).is_service() { MessageKind::System } else { MessageKind::Text };
+                    return What::Send(SendAsk::new(client_id, &text, kind, since));
                 }
                 since
             }
@@ -292,6 +346,7 @@ impl Chooser<'_> {
             text.push_str(&"x".repeat(self.rng.within(10_000, 65_000) as usize));
         }
         let kind = *self.rng.pick(&[MessageKind::Text, MessageKind::Text, MessageKind::File, MessageKind::Audio]);
+        let kind = if roles_of(user).is_service() { MessageKind::System } else { kind };
         let mut send = SendAsk::new(client_id, &text, kind, since);
         // Only a first attempt, as what is sent again must be the same.
         if head > 0 && is_first && self.rng.chance(150) {
@@ -411,6 +466,7 @@ impl Chooser<'_> {
                 HomeAsk::Blocks(Box::new(BlocksAsk { after, limit: self.rng.within(1, 3) as usize }))
             }
             5 | 6 => HomeAsk::Unread,
+            7 => HomeAsk::Roles { issued_ms: self.wall_ms },
             _ => whole_list(),
         }
     }

@@ -13,13 +13,14 @@ use switchyard_cluster::now::Now;
 use switchyard_cluster::presence::PresenceNow;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{self, ConversationKind, MessageKind, Role};
 use switchyard_router::config::{Cutoffs, RouterConfig};
-use switchyard_router::driver::{homes, reader, seen};
+use switchyard_router::driver::{homes, reader, roles, seen};
 use switchyard_router::machine::{CommitOutcome, Effect, Held, Input, Machine};
 
 use crate::ask::What;
-use crate::clients::tenant;
+use crate::clients::{roles_of, tenant};
 use crate::disk::{Disk, Done, Fate, Mutation};
 use crate::profile::Faults;
 use crate::rng::Rng;
@@ -82,7 +83,8 @@ impl Desk {
         what: &What,
     ) -> Asker {
         self.next_request += 1;
-        let from = Asker { edge: EdgeId(edge), session, request: self.next_request };
+        let roles = roles_of(&user(name));
+        let from = Asker { edge: EdgeId(edge), session, request: self.next_request, roles };
         let request = Request { from, key: key.clone(), user: user(name), ask: what.to_ask() };
         self.feed(Input::Request(request));
         from
@@ -95,10 +97,29 @@ impl Desk {
         self.answer(from).expect("every request is answered")
     }
 
+    /// The same with a token that says this.
+    pub(crate) fn ask_with(&mut self, roles: Roles, name: &str, key: &ConversationKey, what: &What) -> Answer {
+        self.request(roles, name, key.clone(), what.to_ask())
+    }
+
+    /// Asks the user's home with a token that says this.
+    pub(crate) fn ask_home_with(&mut self, roles: Roles, name: &str, ask: HomeAsk) -> Answer {
+        self.request(roles, name, ConversationKey::home(&tenant("t"), &user(name)), Ask::Home(ask))
+    }
+
+    fn request(&mut self, roles: Roles, name: &str, key: ConversationKey, ask: Ask) -> Answer {
+        self.next_request += 1;
+        let from = Asker { edge: EdgeId(0), session: 1, request: self.next_request, roles };
+        self.feed(Input::Request(Request { from, key, user: user(name), ask }));
+        self.run();
+        self.answer(from).expect("every request is answered")
+    }
+
     /// Hands over a question to this user's home; what follows from it waits.
     pub(crate) fn put_home(&mut self, name: &str, ask: HomeAsk) -> Asker {
         self.next_request += 1;
-        let from = Asker { edge: EdgeId(0), session: 1, request: self.next_request };
+        let roles = roles_of(&user(name));
+        let from = Asker { edge: EdgeId(0), session: 1, request: self.next_request, roles };
         let key = ConversationKey::home(&tenant("t"), &user(name));
         self.feed(Input::Request(Request { from, key, user: user(name), ask: Ask::Home(ask) }));
         from
@@ -197,6 +218,10 @@ impl Desk {
                     Some(Done::Raise(_, result)) => Input::Raised(result),
                     other => unreachable!("marks were stored: {other:?}"),
                 }
+            }
+            Effect::KeepRoles(told) => {
+                let result = roles::keep(&*self.disk, &told);
+                Input::RolesKept { told, result }
             }
             Effect::LoadHome { home, own } => {
                 let result = homes::load(&*self.disk, &home, own);

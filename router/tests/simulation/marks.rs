@@ -169,14 +169,14 @@ fn who_joins_has_read_what_was_there_and_whoever_comes_back_begins_anew() {
 fn the_servers_own_messages_are_not_unread() {
     let (mut desk, key) = talk(RouterConfig::default(), 2);
     let system = What::Send(SendAsk::new("s1", "the order was shipped", MessageKind::System, None));
-    assert_eq!(code(&desk.ask("ana", &key, &system)), None);
+    assert_eq!(code(&desk.ask("orders", &key, &system)), None);
     say(&mut desk, &key, "ana", 5, 1);
     for _ in 0..2 {
         assert_eq!(unread(&mut desk, &key, "ben"), (0, 3));
         desk.kill();
     }
     assert_eq!(mark(&mut desk, &key, "ben", &read(3)), (3, 3, 1));
-    let again = desk.ask("ana", &key, &system);
+    let again = desk.ask("orders", &key, &system);
     assert!(matches!(again, Answer::Sent { duplicate: true, .. }), "its id counts as any other: {again:?}");
 }
 

@@ -7,6 +7,7 @@ use switchyard_cluster::link::{Answer, Ask, Asker, EdgeId, Request};
 use switchyard_cluster::presence::{PresenceAsk, Seen, WatchAsk};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::roles::Roles;
 use switchyard_router::config::RouterConfig;
 use switchyard_router::machine::{Held, Input};
 
@@ -42,7 +43,7 @@ fn sessions(desk: &mut Desk, name: &str, change: i32) {
 
 fn tell(desk: &mut Desk, edge: u16, name: &str, ask: PresenceAsk) {
     let Home { key, user } = home(name);
-    let from = Asker { edge: EdgeId(edge), session: u64::MAX, request: 0 };
+    let from = Asker { edge: EdgeId(edge), session: u64::MAX, request: 0, roles: Roles::NONE };
     desk.feed(Input::Request(Request { from, key, user, ask: Ask::Presence(ask) }));
 }
 
@@ -50,7 +51,7 @@ fn tell(desk: &mut Desk, edge: u16, name: &str, ask: PresenceAsk) {
 fn ask(desk: &mut Desk, asker: &str, edge: u16, ask: Ask) -> Answer {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1_000_000);
     let request = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let from = Asker { edge: EdgeId(edge), session: 9, request };
+    let from = Asker { edge: EdgeId(edge), session: 9, request, roles: Roles::NONE };
     desk.feed(Input::Request(Request { from, key: key(), user: user(asker), ask }));
     desk.run();
     desk.answer(from).expect("it is answered")

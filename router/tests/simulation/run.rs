@@ -18,13 +18,14 @@ use crate::old;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::rng::Rng;
+use crate::standing;
 use crate::world::World;
 
 /// Seeds of a usual run: as many as take some seconds without optimisation.
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 57] = [
+const EVERYTHING: [&str; 61] = [
     "accepted",
     "already",
     "annotated",
@@ -39,6 +40,7 @@ const EVERYTHING: [&str; 57] = [
     "closed",
     "cleared",
     "closed again",
+    "closed by admin",
     "conflict",
     "corked",
     "crash",
@@ -71,8 +73,11 @@ const EVERYTHING: [&str; 57] = [
     "reopened",
     "resumed",
     "role",
+    "roles told",
     "sent",
     "sent again",
+    "system",
+    "took part",
     "shown otherwise",
     "unblocked",
     "unknown",
@@ -100,6 +105,7 @@ fn world(seed: u64) -> World {
     let profile = Profile::of(&mut rng);
     let disk = Arc::new(Disk::new(rng.fork(), profile.faults.clone()));
     let mut oracle = Oracle::new(Arc::clone(&disk), &profile);
+    standing::tell_roles(&disk);
     if profile.old_rows > 0 {
         old::put(&disk, profile.old_rows, old::applied(profile.old_rows, &mut rng));
         oracle.given(&old::key(), profile.old_rows);

@@ -169,12 +169,13 @@ impl Entry {
         self.row.kind >= MESSAGE
     }
 
-    pub(crate) fn role(&self, user: &UserId) -> Option<Role> {
-        self.members.get(user).map(|(role, _)| *role)
+    /// Whether it has two members for good. No run has an internal one of two.
+    pub(crate) fn direct(&self) -> bool {
+        [ConversationKind::Direct as i32, ConversationKind::CustomerSeller as i32].contains(&self.profile.kind)
     }
 
-    pub(crate) fn direct(&self) -> bool {
-        self.profile.kind == ConversationKind::Direct as i32
+    pub(crate) fn role(&self, user: &UserId) -> Option<Role> {
+        self.members.get(user).map(|(role, _)| *role)
     }
 }
 

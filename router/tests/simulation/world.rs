@@ -13,9 +13,10 @@ use switchyard_cluster::link::{Answer, Ask, Asker, EdgeId, Request};
 use switchyard_cluster::now::Now;
 use switchyard_cluster::presence::{PresenceAsk, PresenceNow, Seen, WatchAsk};
 use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::roles::Roles;
 use switchyard_router::config::Cutoffs;
-use switchyard_router::driver::{homes, reader, seen};
-use switchyard_router::machine::{Effect, Held, Input, Machine, ReadPlan, Ticket};
+use switchyard_router::driver::{homes, reader, roles, seen};
+use switchyard_router::machine::{Effect, Held, Input, Machine, ReadPlan, Ticket, ToldRoles};
 use switchyard_store::Batch;
 
 use crate::ask::What;
@@ -42,6 +43,7 @@ pub(crate) enum Event {
     Decoy(ConversationKey, Asker),
     LoadHome(Home, bool),
     LoadSeen(Home, u64, u64),
+    KeepRoles(Vec<ToldRoles>),
     /// The worker hears what it told itself.
     Told(RouterMessage),
     /// A completion arrives.
@@ -273,6 +275,10 @@ impl World {
                 }
                 self.complete(Input::HomeLoaded { home, result });
             }
+            Event::KeepRoles(told) => {
+                let result = roles::keep(&*self.disk, &told);
+                self.complete(Input::RolesKept { told, result });
+            }
             Event::LoadSeen(home, epoch, began_ms) => {
                 let result = seen::load(&*self.disk, &home, epoch, began_ms);
                 self.complete(Input::SeenLoaded { home, result });
@@ -315,7 +321,7 @@ impl World {
             self.send_unwatch(to.edge, now, turn);
         }
         for (edge, Home { key, user }, turn) in self.oracle.presence.take_over() {
-            let from = Asker { edge, session: 0, request: 0 };
+            let from = Asker { edge, session: 0, request: 0, roles: Roles::NONE };
             self.carry(Request { from, key, user, ask: Ask::Presence(PresenceAsk::Unwatch { turn }) });
         }
         let granted = matches!(answer, Answer::Subscribed(_));
@@ -368,10 +374,10 @@ impl World {
         }
         let user = self.sessions[at].user.clone();
         if self.oracle.homes.closed(edge, &user, session) {
-            self.send_home(Asker { edge, session: 0, request: 0 }, user, HomeAsk::Unwatch);
+            self.send_home(Asker { edge, session: 0, request: 0, roles: Roles::NONE }, user, HomeAsk::Unwatch);
         }
         for (home, turn) in self.oracle.presence.closed(edge, session) {
-            let from = Asker { edge, session: 0, request: 0 };
+            let from = Asker { edge, session: 0, request: 0, roles: Roles::NONE };
             let Home { key, user } = home;
             self.carry(Request { from, key, user, ask: Ask::Presence(PresenceAsk::Unwatch { turn }) });
         }
@@ -386,7 +392,7 @@ impl World {
     /// A session begins or ends.
     fn count_session(&mut self, at: usize, change: i32) {
         let (edge, user) = (self.sessions[at].edge, self.sessions[at].user.clone());
-        let from = Asker { edge, session: 0, request: 0 };
+        let from = Asker { edge, session: 0, request: 0, roles: Roles::NONE };
         let key = ConversationKey::home(&tenant("t"), &user);
         self.carry(Request { from, key, user, ask: Ask::Presence(PresenceAsk::Sessions(change)) });
     }
@@ -395,7 +401,7 @@ impl World {
     fn ask_watch(&mut self, at: usize, key: &ConversationKey, user: UserId) {
         self.left = self.left.saturating_sub(1);
         let session = &mut self.sessions[at];
-        let from = Asker { edge: session.edge, session: session.session, request: session.next_request() };
+        let from = session.asker();
         let asker = session.user.clone();
         let home = Home { key: ConversationKey::home(&tenant("t"), &user), user };
         let may = self.oracle.may_watch(key, &asker, &home.user);
@@ -406,7 +412,7 @@ impl World {
 
     fn send_unwatch(&mut self, edge: EdgeId, now: &PresenceNow, turn: u64) {
         let Seen::User { user, .. } = &now.seen else { return };
-        let from = Asker { edge, session: 0, request: 0 };
+        let from = Asker { edge, session: 0, request: 0, roles: Roles::NONE };
         let ask = Ask::Presence(PresenceAsk::Unwatch { turn });
         self.carry(Request { from, key: now.key.clone(), user: user.clone(), ask });
     }
@@ -415,7 +421,7 @@ impl World {
     pub(crate) fn ask(&mut self, at: usize, key: &ConversationKey, what: What) {
         self.left = self.left.saturating_sub(1);
         let session = &mut self.sessions[at];
-        let from = Asker { edge: session.edge, session: session.session, request: session.next_request() };
+        let from = session.asker();
         let user = session.user.clone();
         if matches!(what, What::Subscribe(_)) {
             self.edges.asked(from, key);
@@ -427,7 +433,7 @@ impl World {
     pub(crate) fn ask_home(&mut self, at: usize, ask: HomeAsk) {
         self.left = self.left.saturating_sub(1);
         let session = &mut self.sessions[at];
-        let from = Asker { edge: session.edge, session: session.session, request: session.next_request() };
+        let from = session.asker();
         let user = session.user.clone();
         let step = match &ask {
             HomeAsk::Decide(decision) => self.oracle.blocks.asked(&user, decision),
@@ -443,7 +449,7 @@ impl World {
     }
 
     fn unsubscribe(&mut self, edge: EdgeId, key: ConversationKey) {
-        let from = Asker { edge, session: 0, request: 0 };
+        let from = Asker { edge, session: 0, request: 0, roles: Roles::NONE };
         let user = self.sessions[0].user.clone();
         self.send(from, &key, user, What::Unsubscribe);
     }

@@ -22,7 +22,12 @@ pub(super) fn in_both_forms<T: Future<Output = ()>>(test: impl Fn(Form) -> T) {
 }
 
 pub(super) fn client(site: &Site, form: Form, user: &str) -> Client {
-    let mut config = ClientConfig::new(site.url(), StaticToken::new(site.token(user)));
+    client_with(site, form, site.token(user))
+}
+
+/// The same with this token.
+pub(super) fn client_with(site: &Site, form: Form, token: String) -> Client {
+    let mut config = ClientConfig::new(site.url(), StaticToken::new(token));
     config.form = form;
     Client::connect(config).expect("a good address")
 }

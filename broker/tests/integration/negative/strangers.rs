@@ -142,6 +142,51 @@ fn n13_people_of_the_same_names_in_another_tenant_are_strangers() {
     site.unharmed(memory);
 }
 
+#[test]
+fn n12_staff_are_strangers_where_there_is_no_support() {
+    let mut site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let conversations = theirs(&mut alice);
+    let memory = site.memory_kib();
+    for role in ["SELLER", "SUPPORT", "MANAGER"] {
+        let mut staff = Plain::open_with(&site, &site.token_as(role, &[role]));
+        sees_nothing(&mut alice, &conversations, &mut staff);
+    }
+    // Groups an administrator may end, and nothing else.
+    let mut admin = Plain::open_with(&site, &site.token_as("root", &["ADMIN"]));
+    sees_nothing(&mut alice, &conversations[..1], &mut admin);
+    let nowhere = asked_about(&mut admin, &"5".repeat(26));
+    for (there, nowhere) in asked_about(&mut admin, &conversations[1]).iter().zip(&nowhere) {
+        assert!(matches!(there.0, "close" | "reopen") || there == nowhere, "{there:?}");
+    }
+    site.unharmed(memory);
+}
+
+#[test]
+fn n13_staff_and_services_of_another_tenant_are_strangers() {
+    let mut site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let mut bob = Plain::open_with(&site, &site.token_as("bob", &["SUPPORT"]));
+    let support = alice.done("create", &json!({"kind": "customer_support", "members": ["bob"]}));
+    let support = support["conversation"]["id"].as_str().expect("an id").to_owned();
+    alice.send(&support, "a1", "secret");
+    let [direct, group] = theirs(&mut alice);
+    let conversations = [support, direct, group];
+    let memory = site.memory_kib();
+    for role in ["SUPPORT", "MANAGER", "ADMIN", "SERVICE"] {
+        for name in ["bob", "somebody"] {
+            let mut foreign = Plain::open_with(&site, &site.token_in("elsewhere", name, &[role]));
+            sees_nothing(&mut alice, &conversations, &mut foreign);
+        }
+    }
+    // The tenant's own staff see it, and what they are elsewhere means nothing here.
+    bob.done("get", &json!({"conversation": conversations[0]}));
+    let mut mia = Plain::open(&site, "mia");
+    drop(Plain::open_with(&site, &site.token_in("elsewhere", "sue", &["SELLER"])));
+    assert_eq!(mia.refused("create", &json!({"kind": "customer_seller", "members": ["sue"]})), "FORBIDDEN");
+    site.unharmed(memory);
+}
+
 /// Bob of the other tenant, in their conversation.
 fn namesake_of(site: &Site, own: &str) -> Plain {
     let mut bob = Plain::open_with(site, &site.token_of("elsewhere", "bob"));

@@ -3,7 +3,7 @@
 
 use switchyard_cluster::link::Delivery;
 use switchyard_router::config::Cutoffs;
-use switchyard_router::driver::{homes, reader, seen};
+use switchyard_router::driver::{homes, reader, roles, seen};
 use switchyard_router::machine::{CommitOutcome, Effect, Input};
 use switchyard_store::{Batch, Outcome, Refusal};
 
@@ -37,6 +37,7 @@ impl World {
             Effect::Typing { edge, now } => self.deliver(edge, Delivery::Typing(now)),
             Effect::Marks { edge, now } => self.deliver(edge, Delivery::Marks(now)),
             Effect::Listed { edge, now } => self.deliver(edge, Delivery::Listed(now)),
+            Effect::KeepRoles(told) => self.inside(delay, Inside::KeepRoles(told)),
             Effect::Presence { edge, now } => self.deliver(edge, Delivery::Presence(now)),
             Effect::LoadSeen { home, epoch, began_ms } => self.inside(delay, Inside::LoadSeen(home, epoch, began_ms)),
             Effect::LoadHome { home, own } => self.inside(delay, Inside::LoadHome(home, own)),
@@ -71,6 +72,10 @@ impl World {
             Inside::Decoy(key, to) => {
                 let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
                 self.complete(Input::Decoyed { to, failed });
+            }
+            Inside::KeepRoles(told) => {
+                let result = roles::keep(&*self.disk, &told);
+                self.complete(Input::RolesKept { told, result });
             }
             Inside::LoadSeen(home, epoch, began_ms) => {
                 let result = seen::load(&*self.disk, &home, epoch, began_ms);

@@ -199,10 +199,34 @@ fn an_expiring_token_is_renewed_in_place() {
     assert!(!rig.event("", 0, expiring()).asks_for_token(), "the provider is asked once at a time");
     let frames = rig.give(Input::Token(Ok("second".to_owned()))).frames();
     assert!(matches!(&*frames, [(_, Request::Renew(renew))] if renew.token == "second"), "{frames:?}");
-    rig.reply(frames[0].0, reply::Result::Renewed(v1::Renewed { expires_at_ms: 1 }));
+    rig.reply(frames[0].0, reply::Result::Renewed(v1::Renewed { expires_at_ms: 1, ended: Vec::new() }));
     rig.cut();
     rig.pass_until_connect();
     assert!(matches!(&*rig.connected().frames(), [(_, Request::Hello(hello))] if hello.token == "second"));
+}
+
+#[test]
+fn what_ended_with_a_role_is_asked_for_again_and_ends_if_it_is_refused() {
+    let mut rig = Rig::online();
+    rig.subscribed_at("lost", 7);
+    rig.subscribed_at("kept", 9);
+    rig.subscribed_at("other", 1);
+    rig.event("", 0, Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 }));
+    let frames = rig.give(Input::Token(Ok("second".to_owned()))).frames();
+    let ended = vec!["lost".to_owned(), "kept".to_owned(), "unknown".to_owned()];
+    let out = rig.reply(frames[0].0, reply::Result::Renewed(v1::Renewed { expires_at_ms: 1, ended }));
+    let (id, mut asked) = out.resume();
+    asked.sort();
+    assert_eq!(asked, [("kept".to_owned(), 9), ("lost".to_owned(), 7)]);
+    let refused = v1::Error { code: "NOT_FOUND".into(), number: ErrorCode::NotFound.number(), ..v1::Error::default() };
+    let lost = v1::ResumedConversation { error: Some(refused), ..page("lost", &[], 0) };
+    let out = rig.reply(id, reply::Result::Resumed(v1::Resumed { conversations: vec![lost, page("kept", &[10], 10)] }));
+    assert_eq!(out.numbers(), [10]);
+    assert!(
+        out.delivered()
+            .iter()
+            .any(|event| matches!(event, Event::Ended { conversation, .. } if conversation == "lost"))
+    );
 }
 
 #[test]
@@ -246,7 +270,7 @@ fn a_provider_that_hangs_is_asked_again_while_the_session_lives() {
     assert!(alive_for(&mut rig, RENEW_TIMEOUT).asks_for_token(), "before the minute is over");
     let frames = rig.give(Input::Token(Ok("second".to_owned()))).frames();
     assert!(matches!(&*frames, [(_, Request::Renew(_))]), "{frames:?}");
-    rig.reply(frames[0].0, reply::Result::Renewed(v1::Renewed { expires_at_ms: 1 }));
+    rig.reply(frames[0].0, reply::Result::Renewed(v1::Renewed { expires_at_ms: 1, ended: Vec::new() }));
     assert!(!alive_for(&mut rig, RENEW_TIMEOUT).asks_for_token(), "it has one");
 
     // One that hung already when the connection was lost is asked again by the next session.

@@ -14,13 +14,25 @@ fn watching(ids: impl Iterator<Item = u16>, total: u64) -> Answer {
     Answer::Watching(Box::new(WatchingAnswer { conversations: ids.map(id).collect(), total }))
 }
 
-/// The question to the home, which is the only one.
+/// The question to the home, which is the only one but for what it is told.
 fn home_question(effects: Vec<Effect>) -> Asked {
     let mut all = asked(effects);
     let question = all.remove(0);
-    assert!(all.is_empty() && matches!(question.ask, Ask::Home(HomeAsk::Watch)), "{question:?}");
+    assert!(all.iter().all(|asked| matches!(asked.ask, Ask::Home(HomeAsk::Roles { .. }))), "{all:?}");
+    assert!(matches!(question.ask, Ask::Home(HomeAsk::Watch)), "{question:?}");
     assert_eq!(question.key, ConversationKey::home(&question.key.tenant, &question.user));
     question
+}
+
+/// The ticket of the one question of this kind.
+fn asked_of(effects: &[Effect], is: impl Fn(&Ask) -> bool) -> Ticket {
+    let mut found = effects.iter().filter_map(|effect| match effect {
+        Effect::Ask(question) if is(&question.ask) => Some(Ticket::unpack(question.from.request)),
+        _ => None,
+    });
+    let ticket = found.next().expect("it is asked");
+    assert!(found.next().is_none());
+    ticket
 }
 
 /// Someone who reads all of one conversation.
@@ -57,7 +69,11 @@ fn hello_with_all_is_answered_when_all_owners_have() {
     let mut desk = Desk::stranger();
     let subscribe = Some(v1::Subscriptions { all: true, conversations: Vec::new() });
     let hello = v1::Hello { token: desk.token("alice"), subscribe, ..Default::default() };
-    let question = home_question(desk.say(Request::Hello(hello)));
+    let effects = desk.say(Request::Hello(hello));
+    let told = asked_of(&effects, |ask| matches!(ask, Ask::Home(HomeAsk::Roles { .. })));
+    let question = home_question(effects);
+    let done = Answer::Result(Box::new(Reply::Done(v1::Done {})));
+    assert!(desk.answer_to(told, done).is_empty());
     let parts = asked(desk.answer(&question, watching(1..3, 2)));
     assert_eq!(parts.iter().map(|part| part.key.conversation).collect::<Vec<_>>(), [id(1), id(2)]);
     assert!(asked(desk.answer(&parts[1], Desk::granted(&parts[1], 9, 0, 0))).is_empty());
@@ -97,9 +113,13 @@ fn a_home_that_does_not_answer_or_refuses_does_not_hold_hello_up() {
         let mut desk = Desk::stranger();
         let subscribe = Some(v1::Subscriptions { all: true, conversations: Vec::new() });
         let hello = v1::Hello { token: desk.token("alice"), subscribe, ..Default::default() };
-        let question = home_question(desk.say(Request::Hello(hello)));
+        let effects = desk.say(Request::Hello(hello));
+        let told = asked_of(&effects, |ask| matches!(ask, Ask::Home(HomeAsk::Roles { .. })));
+        let question = home_question(effects);
         let effects = if refuses {
-            desk.answer(&question, Answer::Refused(Refusal::new(ErrorCode::Overloaded, "no")))
+            let no = || Answer::Refused(Refusal::new(ErrorCode::Overloaded, "no"));
+            assert!(desk.answer_to(told, no()).is_empty());
+            desk.answer(&question, no())
         } else {
             desk.now.mono += Duration::from_secs(3);
             desk.call(|session, cx| session.on_time(cx))

@@ -14,6 +14,7 @@ use switchyard_cluster::now::Now;
 use switchyard_protocol::cursor::{Cursor, ListPlace};
 use switchyard_protocol::id::ConversationId;
 use switchyard_protocol::limits::{PAGE_BYTES_MAX, SUBSCRIPTIONS_MAX};
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1;
 
 use super::Effect;
@@ -189,6 +190,14 @@ impl Lists {
 }
 
 impl Running {
+    /// What the user is who will be told; edges see to the rest.
+    fn roles(&self) -> Roles {
+        match &self.purpose {
+            Purpose::Page { to, .. } | Purpose::Newest { to } | Purpose::Unread { to, .. } => to.roles,
+            Purpose::Came(_) | Purpose::Changed(_) => Roles::SUPPORT,
+        }
+    }
+
     /// How many places are wanted.
     fn wanted(&self) -> usize {
         match &self.purpose {
@@ -239,7 +248,8 @@ impl Running {
         };
         let conversations = self.rest.split_off(self.rest.len() - most.min(self.rest.len()));
         self.waiting = conversations.len();
-        Some(Survey { home: self.home.clone(), number, conversations, wish })
+        let (home, roles) = (self.home.clone(), self.roles());
+        Some(Survey { home, number, roles, conversations, wish })
     }
 
     /// Puts what was asked for last behind what is in the page, as far as there is room.

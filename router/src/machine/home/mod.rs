@@ -13,6 +13,7 @@ mod telling;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::told_roles::ToldRoles;
 use super::{Effect, Machine, ReadFailed, busy, read_refusal, refuse, succeed};
 use list::{End, Lists, Purpose};
 use log::OwnLog;
@@ -219,6 +220,8 @@ impl Homes {
         };
         let mut conversations: Vec<_> = rows.ids().collect();
         let purpose = match ask {
+            // It is not the home's to know: see `told_roles.rs`.
+            HomeAsk::Roles { .. } => return,
             HomeAsk::Decide(decision) => return self.decide(now, key, from, decision.clone(), out),
             HomeAsk::Blocks(ask) => return own.answer_blocks(from, ask, out),
             HomeAsk::Unwatch => return edges.retain(|edge| *edge != from.edge),
@@ -446,6 +449,10 @@ impl Homes {
 impl Machine {
     /// An edge asks a home.
     pub(super) fn ask_home(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
+        if let Ask::Home(HomeAsk::Roles { issued_ms }) = request.ask {
+            let (from, home) = (request.from, Home { key: request.key, user: request.user });
+            return self.roles_told(ToldRoles { to: Some(from), home, roles: from.roles, issued_ms }, out);
+        }
         self.homes.request(now, request, self.config.idle_after, out);
     }
 

@@ -10,6 +10,7 @@ use switchyard_cluster::link::{Asker, Refusal};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
+use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{self, reply};
 
 use super::super::ticket::Ticket;
@@ -125,7 +126,7 @@ impl Homes {
         // As it stands by now: what is asked for later is told later.
         let blocked = own.decided.blocked.contains(&telling.user);
         let wish = SurveyWish::Know(BlockNow { user: telling.user.clone(), at, blocked });
-        let survey = Survey { home: home.clone(), number, conversations, wish };
+        let survey = Survey { home: home.clone(), number, roles: Roles::NONE, conversations, wish };
         out.push(Effect::Tell(Box::new(RouterMessage::Survey(survey))));
     }
 

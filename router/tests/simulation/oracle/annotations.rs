@@ -3,7 +3,7 @@
 
 use switchyard_cluster::link::Annotation;
 use switchyard_protocol::id::ConversationKey;
-use switchyard_protocol::v1::{self, Role, event::Body};
+use switchyard_protocol::v1::{self, event::Body};
 use switchyard_store::{Row, Seq};
 
 use super::Oracle;
@@ -108,9 +108,7 @@ impl Oracle {
         }
         match row.kind {
             EDIT if !own => Some("it is another one's"),
-            DELETE if !own && (before.direct() || before.role(&sender) == Some(Role::Member)) => {
-                Some("no right to delete")
-            }
+            DELETE if !own && (!before.above(&sender)) => Some("no right to delete"),
             REACT => {
                 let react = form::React::decode(row.body.clone()).expect("an emoji");
                 let after = timeline.present(target, seq).given(&react.emoji);
@@ -130,7 +128,7 @@ impl Oracle {
         let own = on.is_message() && on.row.sender() == asked.user.as_str();
         self.at_some_time(asked, |at| {
             let Some((_, entry)) = at else { return false };
-            let plain = entry.direct() || entry.role(&asked.user) == Some(Role::Member);
+            let plain = !entry.above(&asked.user);
             match &asked.what {
                 What::Annotate(ask) => match ask.change {
                     Annotation::Edit { .. } => !own,

@@ -56,7 +56,10 @@ impl Oracle {
         let first = !duplicate || asked.low < Some(seq);
         let shown = first && self.is_sent(asked, &answer) || duplicate && self.is_shown(asked, &answer);
         check(shown, "not what is stored");
-        check(before.is_some_and(|before| before.role(&asked.user).is_some()), "not a member when it was stored");
+        check(
+            before.is_some_and(|before| before.knows(&asked.user, &asked.what.to_ask())),
+            "not a member when it was stored",
+        );
         if !duplicate {
             check(!self.blocked_send(asked), "stored although one has blocked the other");
             check(answer.text == send.text() && answer.kind == i32::from(send.kind), "another body");
@@ -113,7 +116,7 @@ impl Oracle {
                         .collect();
                     let more = all.len() > *limit;
                     all.truncate(*limit);
-                    entry.role(&asked.user).is_some() && page.members == all && page.more == more
+                    entry.shows(&asked.user) && page.members == all && page.more == more
                 });
                 self.saw("members");
                 if right { Vec::new() } else { vec!["never the members".into()] }
@@ -141,7 +144,7 @@ impl Oracle {
             head: detail.head,
             first_available: detail.first_available,
             member_count: entry.members.len() as u64,
-            role: entry.role(&asked.user).unwrap_or(Role::Member).into(),
+            role: entry.role(&asked.user).unwrap_or(if entry.desk() { Role::Moderator } else { Role::Member }).into(),
             created_ms: entry.profile.created_ms,
             closed: entry.profile.closed,
             pins: entry.profile.pins.iter().map(|seq| format!("{}.{seq}", asked.key.conversation)).collect(),
@@ -152,7 +155,7 @@ impl Oracle {
             request: entry.profile.side(&asked.user).map(Into::into),
             declined: entry.profile.standing == Standing::Declined,
         };
-        if entry.role(&asked.user).is_none() {
+        if !entry.shows(&asked.user) {
             problems.push("told to somebody who is no member".into());
         }
         if !self.blocked_as_told(asked, detail) {
@@ -161,7 +164,11 @@ impl Oracle {
         if *detail != expected {
             problems.push(format!("should be {expected:?}"));
         }
-        problems.extend(self.unread(asked, (detail.head, detail.head), detail.unread, detail.read));
+        if self.entry(&asked.key, detail.head).is_some_and(|entry| entry.role(&asked.user).is_some()) {
+            problems.extend(self.unread(asked, (detail.head, detail.head), detail.unread, detail.read));
+        } else if (detail.unread, detail.read) != (0, 0) {
+            problems.push("who is no member has no marks".into());
+        }
         self.tell(&asked.key, detail.head);
         problems
     }
@@ -295,7 +302,7 @@ fn effect(asked: &Asked, state: &Entry, next: &Entry) -> Option<String> {
         _ => false,
     };
     // A group with members always has an admin.
-    let headless = !next.direct() && !after.is_empty() && !after.values().any(|(role, _)| *role == Role::Admin);
+    let headless = next.has_roles() && !after.is_empty() && !after.values().any(|(role, _)| *role == Role::Admin);
     match (right, headless) {
         (false, _) => Some(format!("it made {after:?} of {before:?}, closed {closed:?}")),
         (true, true) => Some(format!("nobody is admin of {after:?}")),

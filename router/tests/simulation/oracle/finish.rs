@@ -82,6 +82,12 @@ impl Oracle {
         last.is_some_and(|entry| entry.role(user).is_some())
     }
 
+    /// Whether a user may read it as far as the rows say that were looked at.
+    pub(crate) fn shows(&self, key: &ConversationKey, user: &UserId) -> bool {
+        let last = self.timelines.get(key).and_then(|timeline| timeline.entries.last());
+        last.is_some_and(|entry| entry.shows(user))
+    }
+
     /// Whether it is closed as far as the rows say that were looked at.
     pub(crate) fn is_closed(&self, key: &ConversationKey) -> bool {
         let last = self.timelines.get(key).and_then(|timeline| timeline.entries.last());

@@ -75,6 +75,7 @@ impl Oracle {
                 self.undecided(&user, &decision, refusal);
             }
             (Answer::Refused(_), _) => self.saw("list refused"),
+            (Answer::Result(_), HomeAsk::Roles { .. }) => self.saw("roles told"),
             (Answer::Result(result), HomeAsk::Decide(decision)) if matches!(**result, reply::Result::Done(_)) => {
                 self.blocks.answered(&user, &decision, (step, true), self.clock);
                 self.saw(match decision {

@@ -27,6 +27,7 @@ use switchyard_store::Seq;
 use crate::ask::{Asked, Attempts, What};
 use crate::disk::Disk;
 use crate::profile::Profile;
+use crate::standing::Rank;
 use crate::timeline::{Entry, Timeline, said};
 
 /// What an edge was granted of a conversation.
@@ -285,12 +286,18 @@ impl Oracle {
         let entry = &self.timelines[key].entries[seq as usize];
         let before = seq.checked_sub(1).map(|before| &self.timelines[key].entries[before as usize]);
         let sender = crate::timeline::user(entry.row.sender());
-        if before.is_some_and(|before| before.role(&sender).is_none()) {
-            return self.violate(format!("row {seq} of {} is from {sender}, who is no member", key.conversation));
-        }
         if let Some(wrong) = before.and_then(|before| rights::wrong(before, entry, &sender)) {
             return self.violate(format!("row {seq} of {} by {sender}: {wrong}", key.conversation));
         }
+        let took_part = entry.desk() && before.is_some_and(|before| before.role(&sender).is_none());
+        let (took_part, system) = (took_part && entry.role(&sender).is_some(), entry.is_system());
+        let ended = before.is_some_and(|before| before.rank(&sender) == Rank::Ends);
+        for (what, so) in [("took part", took_part), ("system", system), ("closed by admin", ended)] {
+            if so {
+                self.saw(what);
+            }
+        }
+        let entry = &self.timelines[key].entries[seq as usize];
         if !entry.is_message() {
             if let Some(wrong) = self.wrong_annotation(key, seq) {
                 self.violate(format!("row {seq} of {} by {sender}: {wrong}", key.conversation));
@@ -355,7 +362,7 @@ impl Oracle {
     /// they are older. Runs of a thousand go, and never one that holds any of the newest thousand.
     fn gone_below(&self, key: &ConversationKey, wall_ms: u64) -> (Seq, Seq) {
         let Some(entry) = self.entry(key, 0) else { return (1, 1) };
-        let rule = if entry.direct() { self.config.retention.direct } else { self.config.retention.group };
+        let rule = if entry.has_roles() { self.config.retention.group } else { self.config.retention.direct };
         let head = self.head(key).unwrap_or(0);
         let counted = rule.events_max.map_or(1, |keep| (head.saturating_sub(keep.max(1_000)) / 1_000 * 1_000).max(1));
         let runs = (1..=head.saturating_sub(1_000) / 1_000).map(|run| run * 1_000);

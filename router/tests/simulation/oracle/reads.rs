@@ -15,7 +15,7 @@ impl Oracle {
     pub(super) fn page(&mut self, asked: &Asked, ask: HistoryAsk, page: &v1::Page) -> Vec<String> {
         self.saw("page");
         let mut problems = self.fresh(asked, page.head, page.first_available);
-        if !self.at_some_time(asked, |at| at.is_some_and(|(_, entry)| entry.role(&asked.user).is_some())) {
+        if !self.at_some_time(asked, |at| at.is_some_and(|(_, entry)| entry.shows(&asked.user))) {
             problems.push("told to somebody who is no member".into());
         }
         problems.extend(self.page_content(asked, ask, page));

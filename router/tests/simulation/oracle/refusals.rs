@@ -18,6 +18,7 @@ impl Oracle {
                 let members_add = self.config.members_add;
                 self.just_blocked(asked)
                     || self.annotation_forbidden(asked)
+                    || rights::no_pair(asked)
                     || self.at_some_time(asked, |at| at.is_some_and(|(_, entry)| forbidden(entry, asked, members_add)))
             }
             ErrorCode::BadRequest => {
@@ -60,7 +61,8 @@ impl Oracle {
             }
             _ => false,
         };
-        let was_member = self.at_some_time(asked, |at| at.is_some_and(|(_, entry)| entry.role(&asked.user).is_some()));
+        let ask = asked.what.to_ask();
+        let was_member = self.at_some_time(asked, |at| at.is_some_and(|(_, entry)| entry.knows(&asked.user, &ask)));
         let secret = !was_member && !matches!(refusal.code, ErrorCode::NotFound | ErrorCode::Overloaded);
         // Founding is the one thing that somebody who is no member yet may be told about.
         let just = just && (!secret || matches!(asked.what, What::Create(_)));
@@ -75,7 +77,8 @@ impl Oracle {
     }
 
     fn just_not_found(&mut self, asked: &Asked, refusal: &Refusal) -> bool {
-        let stranger = self.at_some_time(asked, |at| at.is_none_or(|(_, entry)| entry.role(&asked.user).is_none()));
+        let ask = asked.what.to_ask();
+        let stranger = self.at_some_time(asked, |at| at.is_none_or(|(_, entry)| !entry.knows(&asked.user, &ask)));
         if stranger && *refusal == Refusal::NOT_FOUND {
             self.saw("not found");
             return true;
@@ -86,6 +89,10 @@ impl Oracle {
             self.saw("no such message");
             return *refusal != Refusal::NOT_FOUND;
         }
+        if matches!(asked.what, What::Leave) {
+            self.saw("no such member");
+            return self.at_some_time(asked, |at| at.is_some_and(|(_, entry)| entry.role(&asked.user).is_none()));
+        }
         let (What::Remove(user) | What::Promote { member: user, .. } | What::Demote { member: user, .. }) = &asked.what
         else {
             return false;
@@ -94,8 +101,8 @@ impl Oracle {
         self.saw("no such member");
         self.at_some_time(asked, |at| {
             at.is_some_and(|(_, entry)| {
-                let may = |role| role == Role::Admin || removes && role == Role::Moderator;
-                entry.role(user).is_none() && entry.role(&asked.user).is_some_and(may)
+                let admin = entry.has_roles() && entry.role(&asked.user) == Some(Role::Admin);
+                entry.role(user).is_none() && (admin || removes && entry.above(&asked.user))
             })
         })
     }

@@ -3,43 +3,61 @@
 use prost::Message as _;
 use switchyard_cluster::link::Annotation;
 use switchyard_protocol::id::UserId;
-use switchyard_protocol::v1::Role;
+use switchyard_protocol::v1::{ConversationKind, Role};
 
 use crate::ask::{Asked, What};
+use crate::clients::roles_of;
 use crate::present::DELETE;
-use crate::timeline::{CHANGE, ERASE, Entry, MEMBERS, Standing, form};
+use crate::standing::Rank;
+use crate::timeline::{CHANGE, ERASE, Entry, MEMBERS, MESSAGE, Standing, form, user};
 
-/// The table of rights: whether a member in this state may not do this.
+/// The table of rights: whether somebody who sees it in this state may not do this.
 pub(super) fn forbidden(entry: &Entry, asked: &Asked, members_add: bool) -> bool {
-    let Some(role) = entry.role(&asked.user) else { return false };
-    let direct = entry.direct();
+    let role = match entry.rank(&asked.user) {
+        Rank::Member(role) => Some(role),
+        Rank::Staff => None,
+        Rank::Nobody | Rank::Service | Rank::Ends => return false,
+    };
+    let (direct, above) = (entry.direct(), entry.above(&asked.user));
+    let admin = role == Some(Role::Admin);
     match &asked.what {
-        What::Add(_) => direct || (role == Role::Member && !members_add),
-        What::Remove(user) => {
-            direct || role == Role::Member || (role == Role::Moderator && entry.role(user) == Some(Role::Admin))
+        What::Add(users) => {
+            let customers = entry.internal() && users.iter().any(|user| !roles_of(user).is_staff());
+            direct || customers || !above && !(members_add && entry.has_roles())
         }
-        What::Leave => direct,
-        What::Update { .. } => direct || role == Role::Member,
-        What::Promote { .. } | What::Demote { .. } => direct || role != Role::Admin,
-        What::Close | What::Reopen => !direct && role != Role::Admin,
-        What::Erase => direct || role != Role::Admin,
-        What::Accept | What::Decline => !direct || entry.profile.maker.as_ref() == Some(&asked.user),
+        What::Remove(user) => {
+            direct || !above || role == Some(Role::Moderator) && entry.role(user) == Some(Role::Admin)
+        }
+        What::Leave => direct || entry.desk() && role.is_some() && entry.founded(&asked.user),
+        What::Update { .. } => direct || !above,
+        What::Promote { .. } | What::Demote { .. } => !entry.has_roles() || !admin,
+        What::Close | What::Reopen => entry.has_roles() && !admin,
+        What::Erase if entry.desk() => !roles_of(&asked.user).is_admin(),
+        What::Erase => direct || !admin,
+        What::Accept | What::Decline => !entry.may_be_request() || entry.profile.maker.as_ref() == Some(&asked.user),
         What::Annotate(ask) if ask.change == Annotation::Delete => false,
         What::Send(_) | What::Annotate(_) | What::Pin { .. } => entry.profile.declines(&asked.user),
         _ => false,
     }
 }
 
+/// Whether no conversation of this kind may be between these.
+pub(super) fn no_pair(asked: &Asked) -> bool {
+    let What::Create(create) = &asked.what else { return false };
+    let sells = create.members.iter().any(|user| roles_of(user).is_seller());
+    create.kind == ConversationKind::CustomerSeller && !sells
+}
+
 /// Whether what is asked comes too late: it was accepted.
 pub(super) fn settled(entry: &Entry, asked: &Asked) -> bool {
-    matches!(asked.what, What::Decline) && entry.direct() && entry.profile.standing == Standing::Open
+    matches!(asked.what, What::Decline) && entry.may_be_request() && entry.profile.standing == Standing::Open
 }
 
 /// Whether what is asked would leave this group without an admin.
 pub(super) fn headless(entry: &Entry, asked: &Asked) -> bool {
     let What::Demote { member, role } = &asked.what else { return false };
     let admins = entry.members.values().filter(|(role, _)| *role == Role::Admin).count();
-    let by_admin = !entry.direct() && entry.role(&asked.user) == Some(Role::Admin);
+    let by_admin = entry.has_roles() && entry.role(&asked.user) == Some(Role::Admin);
     by_admin && entry.role(member) == Some(Role::Admin) && *role < Role::Admin && admins == 1
 }
 
@@ -57,9 +75,18 @@ pub(super) fn writes(what: &What, asker: &UserId) -> bool {
 /// close and reopen.
 pub(super) fn wrong(before: &Entry, entry: &Entry, sender: &UserId) -> Option<&'static str> {
     let body = || entry.row.body.clone();
-    let admin = before.role(sender) == Some(Role::Admin);
+    let rank = before.rank(sender);
+    let admin = before.has_roles() && rank == Rank::Member(Role::Admin);
     if before.profile.declines(sender) && !matches!(entry.row.kind, CHANGE | DELETE) {
         return Some("it is from somebody whose request was declined");
+    }
+    let may = match entry.row.kind {
+        MESSAGE.. => entry.is_system() == (rank == Rank::Service) && rank != Rank::Nobody && rank != Rank::Ends,
+        CHANGE | ERASE => rank != Rank::Nobody && rank != Rank::Service,
+        _ => before.shows(sender),
+    };
+    if !may {
+        return Some("from somebody who may not write such a thing here");
     }
     match entry.row.kind {
         MEMBERS => {
@@ -68,7 +95,16 @@ pub(super) fn wrong(before: &Entry, entry: &Entry, sender: &UserId) -> Option<&'
                 return Some("members of a closed conversation changed");
             }
             let changes_roles = event.added.is_empty() && event.removed.is_empty();
-            (changes_roles && (!admin || before.direct())).then_some("no right to change roles")
+            let others = event.added.iter().any(|member| !roles_of(&user(&member.user)).is_staff());
+            match &event {
+                _ if before.direct() => Some("it has its two members"),
+                _ if changes_roles && !admin => Some("no right to change roles"),
+                _ if before.internal() && others => Some("a customer came among staff"),
+                _ if before.desk() && !before.above(sender) && event.removed != [sender.as_str()] => {
+                    Some("no right to say who is a member")
+                }
+                _ => None,
+            }
         }
         ERASE => (!admin || before.direct()).then_some("no right to erase"),
         CHANGE if let Some(accepted) = form::Change::decode(body()).expect("a change row").accepted => {
@@ -79,9 +115,10 @@ pub(super) fn wrong(before: &Entry, entry: &Entry, sender: &UserId) -> Option<&'
         }
         CHANGE => match form::Change::decode(body()).expect("a change row").closed {
             Some(closed) if closed == before.profile.closed => Some("closed or open already"),
-            Some(_) if !admin && !before.direct() => Some("no right to close or reopen"),
+            Some(_) if before.has_roles() && !admin && rank != Rank::Ends => Some("no right to close or reopen"),
+            None if rank == Rank::Ends => Some("no right to more than to end it"),
             None if before.profile.closed => Some("a closed conversation changed"),
-            None if !before.direct() && before.role(sender) == Some(Role::Member) => Some("no right to change it"),
+            None if !before.direct() && !before.above(sender) => Some("no right to change it"),
             _ => None,
         },
         _ if before.profile.closed => Some("a message in a closed conversation"),

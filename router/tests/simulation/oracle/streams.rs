@@ -3,11 +3,19 @@
 use prost::Message as _;
 use switchyard_cluster::link::{Asker, EdgeId, LiveEvent, SubscribedAnswer};
 use switchyard_protocol::id::UserId;
-use switchyard_protocol::v1::{self, server_frame};
+use switchyard_protocol::v1::{self, Role, server_frame};
 
 use super::Oracle;
 use crate::ask::{Asked, What};
-use crate::timeline::{ERASE, MEMBERS};
+use crate::timeline::{ERASE, Entry, MEMBERS};
+
+/// Whether this user would be shown it without a role as well.
+fn lasts(entry: &Entry, user: &UserId) -> bool {
+    match entry.role(user) {
+        Some(role) => !entry.internal() && !(entry.desk() && role == Role::Moderator),
+        None => false,
+    }
+}
 
 impl Oracle {
     pub(super) fn subscribed(&mut self, to: Asker, asked: &Asked, answer: &SubscribedAnswer) -> Vec<String> {
@@ -22,8 +30,10 @@ impl Oracle {
         };
         check(answer.key == asked.key && answer.user == asked.user && answer.missed.head == head, "not to this");
         check(self.committed.get(&asked.key).is_none_or(|committed| *committed == head), "not the head");
-        let member = self.entry(&asked.key, head).is_some_and(|entry| entry.role(&asked.user).is_some());
+        let member = self.entry(&asked.key, head).is_some_and(|entry| entry.shows(&asked.user));
         check(member, "granted to somebody who is no member");
+        let lasts = self.entry(&asked.key, head).is_some_and(|entry| lasts(entry, &asked.user));
+        check(lasts != answer.by_role, "it depends on a role, or does not");
         if let Some(problem) = self.missed(asked, ask, &answer.missed) {
             check(false, &problem);
         }

@@ -89,6 +89,7 @@ impl World {
             Effect::Read { key, ticket, plan } => self.at(delay, Event::Read(key, ticket, plan)),
             Effect::Decoy { key, to } => self.at(delay, Event::Decoy(key, to)),
             Effect::Answer { to, answer } => self.answered(to, &answer),
+            Effect::KeepRoles(told) => self.at(delay, Event::KeepRoles(told)),
             Effect::LoadHome { home, own } => self.at(delay, Event::LoadHome(home, own)),
             Effect::Presence { edge, now } => {
                 if let Some(turn) = self.oracle.presence.unwanted(edge, &now) {
