@@ -89,7 +89,7 @@ impl Profile {
             members_add: rng.chance(400),
             requests: rng.chance(800),
             unknown_after: Duration::from_millis(*rng.pick(&[0, 100, 1_000, 8_000])),
-            offline_after: Duration::from_millis(*rng.pick(&[1, 300, 15_000])),
+            offline_after: Duration::from_millis(*rng.pick(&[1, 300, 1_500])),
             readers: 1,
         };
         Self {

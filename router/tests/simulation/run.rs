@@ -144,7 +144,7 @@ fn live(world: &mut World) -> bool {
             }
             world.oracle.homes_are_rows();
             // Until whoever has gone is told to have.
-            let lasts = world.profile.config.offline_after + Duration::from_secs(3);
+            let lasts = world.profile.config.offline_after + Duration::from_millis(1_100);
             if !world.pass(lasts) || !world.run() {
                 return false;
             }
