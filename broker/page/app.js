@@ -172,7 +172,11 @@ function start() {
   byId("app").hidden = false;
   offerColours();
   addEventListener("hashchange", show);
-  byId("back").addEventListener("click", () => (location.hash = ""));
+  byId("back").addEventListener("click", () => {
+    const { id } = room.conversation;
+    addEventListener("hashchange", () => list.focus(id), { once: true });
+    location.hash = "";
+  });
   byId("hurry").addEventListener("click", () => client.hurry());
   byId("details").addEventListener("click", () => info.show(room.conversation));
   byId("logout").addEventListener("click", async () => {

@@ -78,6 +78,11 @@ export class List {
     this.#settle();
   }
 
+  /** Puts the focus on one: whoever closed it goes on from there. */
+  focus(id) {
+    this.#items.get(id)?.button.focus();
+  }
+
   /** Marks the one that is open. */
   mark(id) {
     this.#current = id;
@@ -119,10 +124,12 @@ export class List {
     if (!message) return [isGroup ? `${count} members` : "No messages yet"];
     const words = make("bdi", {}, message.deleted ? "Message deleted" : message.text.replace(/\s+/g, " ").slice(0, 160));
     if (message.sender !== this.#me) return isGroup ? [make("bdi", {}, nameOf(message.sender)), ": ", words] : [words];
+    if (message.deleted) return [words];
+    if (!conversation.progress.knowsOthers) return ["You: ", words];
     const { state } = conversation.progress.of(message.seq);
     const tick = icon(state === "sent" ? "check" : "checks");
     tick.classList.add("tick", state);
-    return message.deleted ? [words] : [tick, spoken(`${state}: `), ...(isGroup ? ["You: "] : []), words];
+    return [tick, spoken(`${state}: `), ...(isGroup ? ["You: "] : []), words];
   }
 
   /** Puts everything in its place, once for all that happens in one go. */

@@ -48,7 +48,7 @@ export class Progress {
     if (this.#last === 0) this.#base = ordinal - 1 - this.#said;
     this.#last = Math.max(this.#last, ordinal);
     if (sender === this.#me) this.readTo(seq, ordinal);
-    else if (this.#knowsOthers) this.#rise({ user: sender, read: seq, read_ms: time, delivered: seq, delivered_ms: time });
+    else this.#rise({ user: sender, read: seq, read_ms: time, delivered: seq, delivered_ms: time });
   }
 
   /** A message has reached this device. */
@@ -68,6 +68,7 @@ export class Progress {
   onMarks(marks, upTo) {
     for (const one of marks) {
       if (one.user !== this.#me) this.#rise(one);
+      // What this device has said itself is known.
       else if (one.read > this.read) this.#onOwn(one.read, upTo(one.read));
     }
     this.#changed("marks");
@@ -80,6 +81,7 @@ export class Progress {
   }
 
   #rise({ user, read, read_ms, delivered, delivered_ms }) {
+    if (!this.#knowsOthers) return;
     const before = this.#others.get(user) ?? { read: 0, delivered: 0 };
     const now = { ...before };
     if (read > before.read) Object.assign(now, { read, read_ms });
@@ -117,6 +119,11 @@ export class Progress {
     for (const user of this.#others.keys()) if (!users.has(user)) this.#others.delete(user);
     for (const one of marks) if (one.user !== this.#me) this.#rise(one);
     this.#changed("marks");
+  }
+
+  /** Whether it is known how far the others are. */
+  get knowsOthers() {
+    return this.#knowsOthers && this.#others.size > 0;
   }
 
   /** What has become of an own message: `{ state: "sent" | "delivered" | "read", read, of }`. */
