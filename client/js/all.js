@@ -127,9 +127,13 @@ export class All {
     }
   }
 
-  /** A conversation came to the user's list, or went from it. */
-  onListed({ conversation, listed: { added, removed, head } }) {
+  /** A conversation came to the user's list, went from it, or is shown otherwise there. */
+  onListed({ conversation, listed: { added, changed, removed, head } }) {
     if (!this.#wanted) return;
+    if (changed) {
+      this.#core.deliver("relisted", { event: "relisted", conversation, listing: changed });
+      return;
+    }
     if (removed) {
       this.#left.delete(conversation);
       this.#core.deliver("unlisted", { event: "unlisted", conversation });

@@ -27,8 +27,17 @@ const KINDS = {
   add: { repeats: () => false, changes: true },
   remove: { repeats: () => false, changes: true },
   leave: { repeats: () => false, changes: true },
+  // A second time finds nothing; and who accepted meanwhile would have declined.
+  erase: { repeats: () => false, changes: true },
+  accept: { repeats: () => false, changes: true },
+  decline: { repeats: () => false, changes: true },
   update: { repeats: () => false, changes: true },
+  blocks: { repeats: () => true, changes: false },
   // Whoever undid it meanwhile would see it undone again.
+  archive: { repeats: () => false, changes: true },
+  unarchive: { repeats: () => false, changes: true },
+  block: { repeats: () => false, changes: true },
+  unblock: { repeats: () => false, changes: true },
   promote: { repeats: () => false, changes: true },
   demote: { repeats: () => false, changes: true },
   close: { repeats: () => false, changes: true },

@@ -9,10 +9,12 @@
 // | all.js           | all of the user's conversations, as they come and go                   |
 // | showing.js       | what is shown, and who types there                                     |
 // | marks.js         | how far this user has come, and others                                 |
+// | presence.js      | who is watched, and what is told of them                               |
 // | outbox.js, timeline.js, timers.js | the state that these decide over                      |
 //
 // Inputs: open, tick, nudge (the network may have come or gone), token, connected, disconnected, frame, submit, subscribe,
-// unsubscribe, subscribeAll, show, typing, mark, restored, kept, close. Effects: askForToken, connect, send, disconnect, deliver, complete,
+// unsubscribe, subscribeAll, show, typing, mark, watch, unwatch,
+// restored, kept, close. Effects: askForToken, connect, send, disconnect, deliver, complete,
 // state, keep, forget, wakeAt.
 
 import { All } from "./all.js";
@@ -20,6 +22,7 @@ import { Calls } from "./calls.js";
 import { Link } from "./link.js";
 import { REQUEST_TIMEOUT } from "./limits.js";
 import { Marks } from "./marks.js";
+import { Presence } from "./presence.js";
 import { Showing } from "./showing.js";
 import { Subscriptions } from "./subscriptions.js";
 import { Timers } from "./timers.js";
@@ -42,6 +45,7 @@ export class Core {
     this.all = new All(this);
     this.showing = new Showing(this);
     this.marks = new Marks(this);
+    this.presence = new Presence(this);
   }
 
   /** Takes in what happened by `now`; gives what is to be done, in order. */
@@ -61,7 +65,7 @@ export class Core {
   }
 
   #takeIn(input) {
-    const { link, calls, subscriptions, all, showing, marks } = this;
+    const { link, calls, subscriptions, all, showing, marks, presence } = this;
     switch (input.type) {
       case "open": return link.open();
       case "tick": this.#wakeAt = Infinity; return undefined;
@@ -79,6 +83,8 @@ export class Core {
       case "show": return showing.show(input.ticket, input.conversations);
       case "typing": return showing.typing(input.conversation, input.on);
       case "mark": return marks.mark(input.conversation, input.to);
+      case "watch": return presence.watch(input.ticket, input.users, input.conversation);
+      case "unwatch": return presence.unwatch(input);
       case "close": return link.close(input.patience);
       default: throw new TypeError(`unknown input ${input.type}`);
     }
@@ -89,6 +95,7 @@ export class Core {
     if (frame.event !== undefined) {
       if (frame.event === "drain") this.link.onDrain(frame);
       else if (frame.event === "token_expiring") this.link.renew();
+      else if (frame.event === "presence") this.presence.onPresence(frame);
       else this.subscriptions.onEvent(frame);
       return;
     }
@@ -138,7 +145,7 @@ export class Core {
       case "subscription": return this.subscriptions.fetchAgain(of);
       case "all": return this.all.askAgain();
       case "mark": return this.marks.sayAgain(of);
-      // "fetch", "unsubscribe", "show" and "marks" only let the pump go on.
+      // "fetch", "unsubscribe", "show", "marks" and "watch" only let the pump go on.
       default: return undefined;
     }
   }
@@ -153,6 +160,7 @@ export class Core {
       this.subscriptions.pumpUnsubscribes();
       this.showing.pump();
       this.all.pump();
+      this.presence.pump();
       this.calls.pump();
       this.marks.pump();
     } else if (link.phase === "live" && this.flights.size === 0) {

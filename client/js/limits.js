@@ -100,5 +100,8 @@ export const MARKED_KEPT_MAX = 64;
 /** Conversations in which marks wait to be said, at most. */
 export const MARKED_MAX = 4_096;
 
+/** Users and conversations that are watched at most, as the server has it. */
+export const WATCHED_MAX = 200;
+
 /** How long `close` waits for what is unsent. */
 export const CLOSE_TIMEOUT = 5_000;

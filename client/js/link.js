@@ -251,6 +251,7 @@ export class Link {
     this.#core.all.forgetConnection();
     this.#core.showing.forgetConnection();
     this.#core.marks.forgetConnection();
+    this.#core.presence.forgetConnection();
     this.#core.cutOffAll();
     if (wasLive) this.#say("connecting");
   }
@@ -341,6 +342,7 @@ export class Link {
     this.#core.all.endAll(this.closedError());
     this.#core.showing.endAll(this.closedError());
     this.#core.marks.endAll(this.closedError());
+    this.#core.presence.endAll(this.closedError());
     this.#say("closed", { closed });
   }
 

@@ -350,7 +350,8 @@ export class Subscriptions {
     this.#core.deliver(event.event, event);
     // A removal that is not the last event was undone by a later one, else the server would send nothing more.
     const removed = event.seq >= timeline.head && event.members?.removed?.includes(this.#core.link.user);
-    if (removed) this.#end(name);
+    // Nothing follows an erasure.
+    if (removed || event.change?.erased) this.#end(name);
   }
 
   /** Asks for what a timeline lacks. */
@@ -379,6 +380,7 @@ export class Subscriptions {
     this.timelines.delete(name);
     this.#core.showing.forget(name);
     this.#core.marks.forget(name);
+    this.#core.presence.endThrough(name);
     if (timeline.position !== null) this.#core.calls.remember(name, { head: timeline.head, first: 0 });
     timeline.forgetHeld(this.#held);
     this.#core.timers.cancel(`subscription:${name}`);

@@ -80,6 +80,19 @@ export class Client {
   seenBy(message: string, page?: { after?: string; limit?: number }): Promise<MarkPage>;
   /** How many messages of each of these conversations the user has not read, and of all together; 200 at most. */
   unread(conversations: string[]): Promise<UnreadCounts>;
+  /** The same of all the user's conversations, as sums alone; messages of requests to the user do not count. */
+  unreadTotal(): Promise<UnreadCounts>;
+
+  /** Watches users with whom there is a direct conversation without a context, or who are in the conversation that is named,
+   * which must be subscribed; beside those who are watched already, 200 in all. Gives how it is with each; from then on
+   * `presence` tells what changes, also after a reconnect. Of whoever may not be watched, this says what it says of a user who
+   * was never there. */
+  watch(users: string[], options?: { conversation?: string }): Promise<UserPresence[]>;
+  unwatch(users: string[]): void;
+  /** How many members of a subscribed conversation are online; from then on `online` tells when it is another number. */
+  watchOnline(conversation: string): Promise<number>;
+  unwatchOnline(conversation: string): void;
+  unwatchAll(): void;
 
   /** A page of the user's conversations, newest activity first. */
   list(page?: ListPage): Promise<Listed>;
@@ -93,6 +106,21 @@ export class Client {
   demote(conversation: string, member: string, role?: "member" | "moderator"): Promise<Changed>;
   closeConversation(conversation: string): Promise<Changed>;
   reopenConversation(conversation: string): Promise<Changed>;
+  /** Wants a direct conversation that somebody else began (`request` is `to_me`); so does a message to it. */
+  accept(conversation: string): Promise<Changed>;
+  /** Does not want it: who began it writes to it no more, until it is accepted after all. */
+  decline(conversation: string): Promise<Changed>;
+  /** A group goes, for all, with everything that was said in it; for its admins. */
+  erase(conversation: string): Promise<Changed>;
+  /** Leaves a conversation out of the user's own list, until it is taken from the archive; nobody else learns of it. */
+  archive(conversation: string): Promise<void>;
+  unarchive(conversation: string): Promise<void>;
+  /** From now on this user and the own one cannot write to each other in their direct conversations, and this user can neither
+   * begin one nor bring the own one into a group. */
+  block(user: string): Promise<void>;
+  unblock(user: string): Promise<void>;
+  /** Those who are blocked, in the order of their ids, after one of them. */
+  blocks(page?: { after?: string; limit?: number }): Promise<{ users: string[]; more: boolean }>;
   /** The server's time, in milliseconds since 1970. */
   ping(): Promise<number>;
 }
@@ -123,12 +151,19 @@ export interface Events {
   marked: { event: "marked"; conversation: string; marks: MemberMarks; unread: number };
   /** A mark of this client is given up: the server refused it, or the client was closed before it was sent. */
   unmarked: { event: "unmarked"; conversation: string; read: number; delivered: number; error: SwitchyardError };
+  /** Somebody who is watched came or went: how it is now. A user is online until the last session has been over for 15 s. */
+  presence: UserPresence & { event: "presence" };
+  /** Another number of a conversation's members is online. */
+  online: { event: "online"; conversation: string; online: number };
   /** After `subscribeAll`: a conversation came to the user's list. `listing` is missing if that was while there was no
    * connection; without `head` its events do not come, as too many conversations are read already. */
   listed: { event: "listed"; conversation: string; listing?: Listing; head?: number };
+  /** After `subscribeAll`: a list shows a conversation otherwise, for the user has archived it or taken it from the archive,
+   * blocked its other one or unblocked them; perhaps on another device. */
+  relisted: { event: "relisted"; conversation: string; listing: Listing };
   /** After `subscribeAll`: a conversation went from the user's list. */
   unlisted: { event: "unlisted"; conversation: string };
-  /** No more events come from this conversation: the user was removed, or the server refused to go on. */
+  /** No more events come from this conversation: the user was removed or it was erased, or the server refused to go on. */
   ended: { event: "ended"; conversation: string; reason: "removed" | "refused"; error?: SwitchyardError };
   /** A message of this client is stored. */
   sent: Sent & { conversation: string; clientId: string };
@@ -238,6 +273,14 @@ export interface Conversation {
   unread: number;
   /** The number up to which they have. */
   read: number;
+  /** A direct conversation that one of the two began and the other has not accepted: whose request it is. */
+  request?: "to_me" | "by_me";
+  /** It was declined: who made it writes to it no more. */
+  declined?: boolean;
+  /** The asker has archived it. Only `get`, `list` and the events of lists tell it. */
+  archived?: boolean;
+  /** It is direct, and the asker has blocked the other one. */
+  blocked?: boolean;
 }
 
 export interface Message {
@@ -304,7 +347,10 @@ export interface ListPage {
   kind?: ConversationKind;
   /** Part of its name, or of the other's id in a direct conversation, whatever the case. */
   name?: string;
-  state?: "open" | "closed";
+  /** Each conversation is in one of them. */
+  state?: "open" | "closed" | "pending" | "declined";
+  /** Only what is archived; else what is not. */
+  archived?: boolean;
 }
 
 export interface Listed {
@@ -344,6 +390,16 @@ export interface MemberMarks {
   passed_earlier?: boolean;
 }
 
+/** Whether a user has a session. */
+export interface UserPresence {
+  user: string;
+  online: boolean;
+  /** When the last session ended of one who is not online; not of one who was never seen. */
+  last_seen_ms?: number;
+  /** In the answer of `watch`: why nothing is known, and nothing will be told. */
+  error?: SwitchyardError;
+}
+
 export interface MarkPage {
   marks: MemberMarks[];
   more: boolean;
@@ -352,6 +408,10 @@ export interface MarkPage {
 export interface UnreadCounts {
   conversations: { conversation: string; unread: number; read: number; error?: WireError }[];
   total: number;
+  /** How many of them have something unread. */
+  unread: number;
+  /** How many requests to the user wait for an answer: with the sums of all. */
+  requests?: number;
 }
 
 export interface Member {
@@ -382,6 +442,10 @@ export interface ConversationChanged {
   avatar?: string;
   context?: string;
   closed?: boolean;
+  /** It was erased: this is its last event. */
+  erased?: boolean;
+  /** The request that it was is accepted, or declined. */
+  accepted?: boolean;
   /** The id of a message that was pinned, or taken from the pinned ones. */
   pinned?: string;
   unpinned?: string;

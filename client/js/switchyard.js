@@ -157,6 +157,11 @@ export class Client {
     return this.#call("unread", { conversations });
   }
 
+  /** How many messages of all their conversations the user has not read, in how many, and how many requests wait. */
+  unreadTotal() {
+    return this.#call("unread", { all: true });
+  }
+
   /** How far the members of a conversation have come: a page in the order of their ids, after one of them. */
   marks(conversation, { seq, after, limit = 0 } = {}) {
     return this.#call("marks", { conversation, seq, after, limit });
@@ -203,6 +208,44 @@ export class Client {
     return this.#call("reopen", { conversation });
   }
 
+  /** Wants a direct conversation that somebody else began; so does a message to it. */
+  accept(conversation) {
+    return this.#call("accept", { conversation });
+  }
+
+  /** Does not want it: who began it writes to it no more, until it is accepted after all. */
+  decline(conversation) {
+    return this.#call("decline", { conversation });
+  }
+
+  /** A group goes, for all, with everything that was said in it. */
+  erase(conversation) {
+    return this.#call("erase", { conversation });
+  }
+
+  /** Leaves a conversation out of the user's own list, until it is taken from the archive. */
+  async archive(conversation) {
+    await this.#call("archive", { conversation });
+  }
+
+  async unarchive(conversation) {
+    await this.#call("unarchive", { conversation });
+  }
+
+  /** From now on this user and the own one cannot write to each other in their direct conversations. */
+  async block(user) {
+    await this.#call("block", { user });
+  }
+
+  async unblock(user) {
+    await this.#call("unblock", { user });
+  }
+
+  /** A page of those who are blocked, in the order of their ids, after one of them: `{ users, more }`. */
+  blocks({ after, limit = 0 } = {}) {
+    return this.#call("blocks", { after, limit });
+  }
+
   /** The server's time, in milliseconds since 1970. */
   async ping() {
     return (await this.#call("ping", {})).server_time_ms;
@@ -241,6 +284,31 @@ export class Client {
    * refused for good. */
   mark(conversation, { read, delivered }) {
     this.#handle({ type: "mark", conversation, to: { read, delivered } });
+  }
+
+  /** Watches users with whom there is a direct conversation, or who are in this one, beside those who are watched already.
+   * Gives how it is with each; `presence` tells what changes. */
+  watch(users, { conversation } = {}) {
+    return users.length > 0 ? this.#ask({ type: "watch", users, conversation }) : Promise.resolve([]);
+  }
+
+  unwatch(users) {
+    this.#handle({ type: "unwatch", users });
+  }
+
+  /** How many members of this conversation are online; `online` tells when it is another number. */
+  async watchOnline(conversation) {
+    const [{ online }] = await this.#ask({ type: "watch", users: [], conversation });
+    return online;
+  }
+
+  unwatchOnline(conversation) {
+    this.#handle({ type: "unwatch", conversation });
+  }
+
+  /** Watches nobody any more. */
+  unwatchAll() {
+    this.#handle({ type: "unwatch", all: true });
   }
 
   /** Somebody is waiting: does not wait for the next attempt to connect, and has a connection that may be dead show itself. */

@@ -58,7 +58,7 @@ macro_rules! assets {
 /// `/sdk/…`: what `client/js` holds for users.
 const SDK: &[Asset] = assets! {"../client/js":
     "switchyard.js" JS, "switchyard.d.ts" TYPES, "all.js" JS, "calls.js" JS, "core.js" JS, "errors.js" JS, "limits.js" JS, "link.js" JS, "marks.js" JS,
-    "outbox.js" JS, "showing.js" JS, "subscriptions.js" JS, "timeline.js" JS, "timers.js" JS, "unsent.js" JS,
+    "outbox.js" JS, "presence.js" JS, "showing.js" JS, "subscriptions.js" JS, "timeline.js" JS, "timers.js" JS, "unsent.js" JS,
 };
 
 /// `/asyncapi.json`: what the live protocol is, for those who write a client of their own.

@@ -104,6 +104,16 @@ test("what is being given up does not come back by itself", () => {
   assert.deepEqual(desk.told(), ["listed", 10]);
 });
 
+test("what is shown otherwise is told, and an erasure ends the reading", () => {
+  const desk = readsAll();
+  desk.frame({ event: "listed", conversation: "a", listed: { changed: { conversation: { id: "a", archived: true } } } });
+  const [{ name, event }] = desk.take("deliver");
+  assert.deepEqual([name, event.listing.conversation.archived], ["relisted", true]);
+  desk.frame({ event: "conversation", conversation: "a", seq: 6, change: { erased: true, by: "bob" } });
+  desk.message("a", 7);
+  assert.deepEqual(desk.told(), [6, "ended"]);
+});
+
 test("a conversation whose owner was late comes with its head", () => {
   const desk = readsAll();
   desk.frame({ event: "head", conversation: "late", head: 9 });

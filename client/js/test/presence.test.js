@@ -1,0 +1,110 @@
+// Who is watched: said on each connection, told when it is news, and over with the conversation that it goes through.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { WATCHED_MAX } from "../limits.js";
+import { Desk } from "./desk.js";
+
+const watch = (desk, users, conversation) => desk.ask("watch", { users, conversation });
+const online = (user, more = {}) => ({ user, online: true, ...more });
+const offline = (user, last_seen_ms) => ({ user, online: false, last_seen_ms });
+const told = (desk) => desk.take("deliver").map(({ name, event }) => [name, event.user ?? event.conversation, event.online]);
+const results = (desk) => desk.take("complete").map(({ ticket, result, error }) => [ticket, error?.code ?? result]);
+
+test("how it is now is the answer, and what changes is told", () => {
+  const desk = new Desk().online();
+  const ticket = watch(desk, ["bob", "eve"]);
+  const { body, id } = desk.one("watch");
+  assert.deepEqual(body, { users: ["bob", "eve"] });
+  desk.ok(id, { presence: [online("bob"), offline("eve", 5)] });
+  assert.deepEqual(results(desk), [[ticket, [online("bob"), offline("eve", 5)]]]);
+  desk.frame({ event: "presence", presence: [online("eve"), online("nobody")] });
+  assert.deepEqual(told(desk), [["presence", "eve", true]]);
+  desk.frame({ event: "presence", presence: [online("eve")] });
+  assert.deepEqual(told(desk), [], "that is no news");
+});
+
+test("it is said again on the next connection, and only what is news is told", () => {
+  const desk = new Desk().online();
+  watch(desk, ["bob", "eve"]);
+  desk.ok(desk.one("watch").id, { presence: [online("bob"), online("eve")] });
+  desk.lose();
+  desk.pass(20_000);
+  desk.connect();
+  const { body, id } = desk.one("watch");
+  assert.deepEqual(body.users, ["bob", "eve"]);
+  desk.ok(id, { presence: [online("bob"), offline("eve", 9)] });
+  assert.deepEqual(told(desk), [["presence", "eve", false]]);
+});
+
+test("through a conversation it waits until that is read, and ends with it", () => {
+  const desk = new Desk().online();
+  desk.ask("subscribe", { conversation: "c", after: 1 });
+  const ticket = watch(desk, ["bob"], "c");
+  const resume = desk.one("resume");
+  desk.ok(resume.id, { conversations: [{ conversation: "c", events: [], head: 1, first_available: 1 }] });
+  const { body, id } = desk.one("watch");
+  assert.deepEqual(body, { users: ["bob"], conversation: "c" });
+  desk.ok(id, { presence: [online("bob")] });
+  assert.deepEqual(results(desk).at(-1), [ticket, [online("bob")]]);
+  desk.frame({ event: "members", conversation: "c", seq: 2, members: { removed: ["ann"], by: "bob" } });
+  assert.deepEqual(told(desk).filter(([name]) => name === "presence"), [["presence", "bob", false]], "nobody is online for ever");
+  const late = watch(desk, ["bob"], "c");
+  const [[of, [{ online: isOnline, error }]]] = results(desk);
+  assert.deepEqual([of, isOnline, error.code], [late, false, "UNSUBSCRIBED"]);
+});
+
+test("how many are online is counted", () => {
+  const desk = new Desk().online();
+  desk.subscribed("c", 1);
+  const ticket = watch(desk, [], "c");
+  const { body, id } = desk.one("watch");
+  assert.deepEqual(body, { users: [], conversation: "c" });
+  desk.ok(id, { counts: [{ conversation: "c", online: 3 }] });
+  assert.deepEqual(results(desk), [[ticket, [{ conversation: "c", online: 3 }]]]);
+  desk.frame({ event: "presence", counts: [{ conversation: "c", online: 4 }] });
+  assert.deepEqual(told(desk), [["online", "c", 4]]);
+  const refused = watch(desk, [], "c");
+  desk.refuse(desk.one("watch").id, "NOT_FOUND", 2003);
+  assert.deepEqual(results(desk), [[refused, "NOT_FOUND"]]);
+});
+
+test("what is over is said, and no more than the server takes is watched", () => {
+  const desk = new Desk().online();
+  watch(desk, ["bob", "eve"]);
+  desk.ok(desk.one("watch").id, { presence: [online("bob"), online("eve")] });
+  desk.give({ type: "unwatch", users: ["bob"] });
+  const { body, id } = desk.one("unwatch");
+  assert.deepEqual(body, { users: ["bob"] });
+  desk.refuse(id, "OVERLOADED", 1002);
+  desk.pass(1_000);
+  desk.ok(desk.one("unwatch").id);
+  desk.frame({ event: "presence", presence: [offline("bob", 3)] });
+  assert.deepEqual(told(desk), []);
+  desk.take("complete");
+  const ticket = watch(desk, Array.from({ length: WATCHED_MAX }, (_, n) => `u${n}`));
+  assert.deepEqual(results(desk), [[ticket, "TOO_MANY_PENDING"]]);
+  desk.give({ type: "unwatch", all: true });
+  desk.one("unwatch");
+  watch(desk, Array.from({ length: WATCHED_MAX }, (_, n) => `u${n}`));
+  assert.deepEqual(desk.sent(), [], "one at a time");
+});
+
+test("one that cannot be said now is asked again, and one that never can is told so", () => {
+  const desk = new Desk().online();
+  const ticket = watch(desk, ["bob", "eve"]);
+  const busy = { code: "OVERLOADED", number: 1002, message: "" };
+  const never = { code: "BAD_REQUEST", number: 2004, message: "" };
+  desk.ok(desk.one("watch").id, { presence: [{ user: "bob", online: false, error: busy }, { user: "eve", online: false, error: never }] });
+  assert.deepEqual(results(desk), []);
+  desk.pass(1_000);
+  const { body, id } = desk.one("watch");
+  assert.deepEqual(body.users, ["bob"]);
+  desk.ok(id, { presence: [online("bob")] });
+  const [[of, [bob, eve]]] = results(desk);
+  assert.deepEqual([of, bob.online, eve.error.code], [ticket, true, "BAD_REQUEST"]);
+  const waiting = watch(desk, ["carol"]);
+  desk.lose(4502);
+  assert.deepEqual(results(desk), [[waiting, "CLIENT_CLOSED"]]);
+
+});
