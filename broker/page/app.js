@@ -8,6 +8,7 @@ import { byId, paintAvatar, toast } from "./dom.js";
 import { Info } from "./info.js";
 import { List } from "./list.js";
 import { logIn, logOut, token } from "./login.js";
+import { Online } from "./online.js";
 import { Room } from "./room.js";
 import { Start } from "./start.js";
 import { nameOf, reason } from "./words.js";
@@ -16,8 +17,19 @@ const { me, people } = await logIn();
 const client = connect({ token: () => token(me), account: me, device: "page" });
 const conversations = new Map();
 const directory = new Directory(client, found);
-const list = new List(me, directory, { open: go, begin });
-const room = new Room(client, me);
+const online = new Online(client, {
+  changed: (user) => {
+    for (const conversation of conversations.values()) if (conversation.peer === user) changed(conversation, "about");
+  },
+  counted: (id, count) => {
+    const conversation = conversations.get(id);
+    if (!conversation) return;
+    conversation.online = count;
+    changed(conversation, "about");
+  },
+});
+const list = new List(me, directory, online, { open: go, begin });
+const room = new Room(client, me, online);
 const info = new Info(client, me);
 new Start(directory, me, go);
 
@@ -26,12 +38,15 @@ function found(listing) {
   const { id } = listing.conversation;
   const known = conversations.get(id);
   if (known) {
+    const { request } = known;
     known.learn(listing);
+    if (!known.isGroup) online.follow(known.peer, request !== known.request);
     changed(known, "about");
     return;
   }
   const conversation = new Conversation(client, me, listing, changed);
   conversations.set(id, conversation);
+  if (!conversation.isGroup && conversation.peer) online.follow(conversation.peer);
   list.show(conversation);
   if (id === wanted()) show();
 }
@@ -150,9 +165,12 @@ function listen() {
     if (listing) directory.take(listing);
     else directory.lookAgain().catch(() => {});
   });
+  client.on("relisted", ({ listing }) => directory.take(listing));
   client.on("unlisted", ({ conversation }) => lost(conversation, (title) => `You are no longer in ${title}.`));
   client.on("ended", ({ conversation, reason: why }) => {
-    lost(conversation, why === "removed" ? (title) => `You are no longer in ${title}.` : undefined);
+    const isErased = conversations.get(conversation)?.isErased;
+    const words = (title) => (isErased ? `${title} was deleted.` : `You are no longer in ${title}.`);
+    lost(conversation, why === "removed" ? words : undefined);
   });
   client.on("state", onState);
   onState(client.state);

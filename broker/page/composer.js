@@ -98,7 +98,7 @@ export class Composer {
 
   #submit() {
     const text = this.#text.value.trim();
-    if (text === "" || !this.#conversation || this.#conversation.closed) return;
+    if (text === "" || !this.#conversation || !this.#conversation.isWritable) return;
     if (this.#edited) {
       this.#change(this.#edited, text);
     } else {

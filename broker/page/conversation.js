@@ -41,6 +41,16 @@ export class Conversation {
     return this.progress.unread;
   }
 
+  /** Somebody else began it, and this user has not said yet whether it is wanted. */
+  get isRequest() {
+    return this.request === "to_me" && !this.declined;
+  }
+
+  /** Whether this user may write here. */
+  get isWritable() {
+    return !this.closed && !this.blocked && !(this.declined && this.request === "by_me");
+  }
+
   /** Whether this user may pin messages here. */
   get mayPin() {
     return !this.closed && (!this.isGroup || this.role !== "member");
@@ -54,7 +64,8 @@ export class Conversation {
   /** What the server's list says of it. */
   learn({ conversation, last, activity_ms: activity = 0, peer }) {
     const { kind, name, closed = false, role, member_count: count, created_ms: createdMs, pins = [] } = conversation;
-    Object.assign(this, { kind, name, closed, role, count, createdMs, pins });
+    const { request, declined = false, archived = false, blocked = false } = conversation;
+    Object.assign(this, { kind, name, closed, role, count, createdMs, pins, request, declined, archived, blocked });
     this.#counted = Math.max(this.#counted, conversation.head);
     this.peer = peer ?? this.peer;
     this.#activity = Math.max(this.#activity, activity, createdMs);
@@ -90,6 +101,11 @@ export class Conversation {
     const isNew = !(this.lastMessage?.seq >= message.seq);
     this.#last(message);
     this.lines.addMessage(message, isOwn);
+    // Whoever answers a request accepts it.
+    if (message.sender !== (this.request === "by_me" ? this.#me : this.peer)) {
+      this.request = undefined;
+      this.declined = false;
+    }
     if (isNew && !isOwn) {
       this.progress.received(message.seq, this.count);
       this.isMentioned ||= Boolean(message.mentions?.includes(this.#me));
@@ -209,8 +225,8 @@ export class Conversation {
     if (this.lines.isLoaded) this.progress.loadOthers(this.count).catch(() => {});
   }
 
-  /** It was renamed, closed or reopened, or a message was pinned. */
-  onChange(seq, { name, closed, pinned, unpinned, by, time_ms: time }) {
+  /** It was renamed, closed or reopened, accepted or declined, or a message was pinned. */
+  onChange(seq, { name, closed, accepted, erased, pinned, unpinned, by, time_ms: time }) {
     const who = by === this.#me ? "You" : nameOf(by);
     const tell = (words) => this.lines.addTold(seq, time, `${who} ${words}`);
     if (name !== undefined) {
@@ -220,6 +236,12 @@ export class Conversation {
     if (closed !== undefined) {
       this.closed = closed;
       tell(`${closed ? "closed" : "reopened"} the conversation`);
+    }
+    if (erased) this.isErased = true;
+    if (accepted !== undefined) {
+      this.declined = !accepted;
+      if (accepted) this.request = undefined;
+      tell(accepted ? "accepted the request" : "declined the request");
     }
     if (pinned) this.#pin(seq, pinned, true, () => tell("pinned a message"));
     if (unpinned) this.#pin(seq, unpinned, false, () => tell("unpinned a message"));

@@ -26,6 +26,8 @@ export class Directory {
   async load() {
     const { subscribed } = await this.#client.subscribeAll();
     await this.loadMore();
+    this.#takeAll(await this.#client.list({ limit: PAGE, archived: true }));
+    if (this.more) this.#takeAll(await this.#client.list({ limit: PAGE, state: "pending" }));
     if (this.more) await this.#countElsewhere(subscribed.map(({ conversation }) => conversation));
   }
 

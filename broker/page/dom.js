@@ -50,6 +50,15 @@ export function hueOf(id) {
   return (hash * 47) % 360;
 }
 
+/** Asks whether something that cannot be undone is meant, and does it then. */
+export function whenSure(question, act) {
+  const sure = byId("sure");
+  byId("sure-title").textContent = question;
+  sure.onclose = () => sure.returnValue === "yes" && act();
+  sure.returnValue = "";
+  sure.showModal();
+}
+
 /** Says something for a moment, aloud too. */
 export function toast(text) {
   const element = make("div", { className: "toast" }, text);

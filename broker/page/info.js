@@ -1,7 +1,7 @@
 // The dialog about an open conversation: its members with their roles, its name, leaving it, closing and reopening it. What
 // is offered follows from one's own role; what is allowed, the server decides.
 
-import { avatar, byId, make, toast } from "./dom.js";
+import { avatar, byId, make, toast, whenSure } from "./dom.js";
 import { nameOf, reason } from "./words.js";
 
 const ROLES = ["member", "moderator", "admin"];
@@ -24,6 +24,12 @@ export class Info {
       byId("info-new").value = "";
     });
     byId("info-leave").addEventListener("click", () => this.#leave());
+    byId("info-archive").addEventListener("click", () => this.#do(() => this.#archive()));
+    byId("info-block").addEventListener("click", () => this.#do(() => this.#block()));
+    byId("info-erase").addEventListener("click", () => {
+      const { id, title } = this.#conversation;
+      whenSure(`Delete ${title} with everything in it?`, () => this.#do(() => this.#client.erase(id)));
+    });
     byId("info-toggle").addEventListener("click", () => this.#do(() => this.#toggle()));
   }
 
@@ -37,13 +43,17 @@ export class Info {
   /** The conversation has changed: what is shown of it follows. */
   refresh(conversation) {
     if (conversation !== this.#conversation) return;
-    const { title, isGroup, role, closed, name } = conversation;
+    const { title, isGroup, role, closed, name, archived, blocked } = conversation;
     const leads = role === "admin";
     byId("info-title").textContent = title;
     byId("info-rename").hidden = !isGroup || !leads || closed;
     byId("info-name").value = name ?? "";
     byId("info-add").hidden = !isGroup || role === "member" || closed;
     byId("info-leave").hidden = !isGroup;
+    byId("info-erase").hidden = !isGroup || !leads;
+    byId("info-block").hidden = isGroup;
+    byId("info-block").textContent = blocked ? "Unblock" : "Block";
+    byId("info-archive").textContent = archived ? "Unarchive" : "Archive";
     byId("info-toggle").hidden = isGroup && !leads;
     byId("info-toggle").textContent = closed ? "Reopen" : "Close for writing";
     this.#showMembers().catch((error) => this.#fail(error));
@@ -86,6 +96,16 @@ export class Info {
   #toggle() {
     const { id, closed } = this.#conversation;
     return closed ? this.#client.reopenConversation(id) : this.#client.closeConversation(id);
+  }
+
+  #archive() {
+    const { id, archived } = this.#conversation;
+    return archived ? this.#client.unarchive(id) : this.#client.archive(id);
+  }
+
+  #block() {
+    const { peer, blocked } = this.#conversation;
+    return blocked ? this.#client.unblock(peer) : this.#client.block(peer);
   }
 
   async #leave() {

@@ -11,17 +11,21 @@ const NEAR_END_PX = 400;
 const SEARCH_PAUSE_MS = 250;
 
 /** What the filters let through, and what the server is asked for where it has more than is here. */
+const isAside = ({ archived, declined }) => archived || declined;
 const FILTERS = {
-  all: { passes: () => true },
-  unread: { passes: ({ unread }) => unread > 0 },
-  direct: { passes: ({ isGroup }) => !isGroup, wanted: { kind: "direct" } },
-  group: { passes: ({ isGroup }) => isGroup, wanted: { kind: "group" } },
+  all: { passes: (one) => !isAside(one) },
+  unread: { passes: (one) => one.unread > 0 && !isAside(one) },
+  direct: { passes: (one) => !one.isGroup && !isAside(one), wanted: { kind: "direct" } },
+  group: { passes: (one) => one.isGroup && !isAside(one), wanted: { kind: "group" } },
+  requests: { passes: (one) => one.request !== undefined && !one.archived, wanted: { state: "pending" } },
+  archived: { passes: ({ archived }) => archived, wanted: { archived: true } },
 };
 
 export class List {
   #me;
   #open;
   #directory;
+  #online;
   #items = new Map();
   #suggested = new Map();
   #current = null;
@@ -32,8 +36,9 @@ export class List {
   #search = byId("search");
 
   /** `open(id)` is called when one is chosen, `begin(user)` when somebody is; the directory is asked for more. */
-  constructor(me, directory, { open, begin }) {
+  constructor(me, directory, online, { open, begin }) {
     this.#me = me;
+    this.#online = online;
     this.#directory = directory;
     this.#open = open;
     this.begin = begin;
@@ -42,7 +47,8 @@ export class List {
     const scroll = byId("list-scroll");
     scroll.addEventListener("keydown", (event) => this.#onListKey(event));
     scroll.addEventListener("scroll", () => this.#onScroll(), { passive: true });
-    for (const button of byId("filters").children) button.addEventListener("click", () => this.#choose(button.dataset.filter));
+    for (const button of this.#filters()) button.addEventListener("click", () => this.#choose(button.dataset.filter));
+    byId("archive").addEventListener("click", () => this.#choose(this.#filter === "archived" ? "all" : "archived"));
     document.addEventListener("keydown", (event) => {
       if (event.key === "k" && (event.ctrlKey || event.metaKey)) {
         event.preventDefault();
@@ -108,6 +114,10 @@ export class List {
   #paint({ conversation, button, picture, name, time, last, badges }) {
     const { title, typing, lastMessage: message, unread, isMentioned } = conversation;
     paintAvatar(picture, conversation.peer ?? conversation.id, title, conversation.isGroup);
+    const isOnline = !conversation.isGroup && Boolean(this.#online.of(conversation.peer)?.online);
+    picture.classList.toggle("online", isOnline);
+    if (isOnline) button.setAttribute("aria-description", "online");
+    else button.removeAttribute("aria-description");
     name.textContent = title;
     time.textContent = message || conversation.isGroup ? when(conversation.time) : "";
     const types = typingText(typing.users, typing.more);
@@ -115,12 +125,15 @@ export class List {
     last.classList.toggle("typing", types !== "");
     const count = make("span", { className: "badge" }, unread > 99 ? "99+" : String(unread), spoken(" unread"));
     const at = make("span", { className: "badge at" }, "@", spoken(" you are mentioned"));
-    badges.replaceChildren(...(unread > 0 && isMentioned ? [at] : []), ...(unread > 0 ? [count] : []));
+    const asks = make("span", { className: "badge asks-badge" }, "Request");
+    const shown = conversation.isRequest ? [asks] : [...(isMentioned ? [at] : []), count];
+    badges.replaceChildren(...(unread > 0 || conversation.isRequest ? shown : []));
     button.classList.toggle("unread", unread > 0);
   }
 
   #summary(conversation, message) {
-    const { isGroup, count } = conversation;
+    const { isGroup, count, declined, request } = conversation;
+    if (declined) return [request === "by_me" ? "Did not accept" : "Declined"];
     if (!message) return [isGroup ? `${count} members` : "No messages yet"];
     const words = make("bdi", {}, message.deleted ? "Message deleted" : message.text.replace(/\s+/g, " ").slice(0, 160));
     if (message.sender !== this.#me) return isGroup ? [make("bdi", {}, nameOf(message.sender)), ": ", words] : [words];
@@ -156,6 +169,7 @@ export class List {
   #sift() {
     const searched = this.#search.value.trim().toLocaleLowerCase();
     const { passes } = FILTERS[this.#filter];
+    this.#showAsides();
     let shown = 0;
     const peers = new Set();
     for (const { conversation, element } of this.#items.values()) {
@@ -179,19 +193,45 @@ export class List {
 
   #emptyWords(searched) {
     if (searched !== "") return "Nothing has this name.";
-    return { all: "No conversations yet.", unread: "Everything is read.", direct: "No chats of two yet.", group: "No groups yet." }[this.#filter];
+    return {
+      all: "No conversations yet.", unread: "Everything is read.", direct: "No chats of two yet.", group: "No groups yet.",
+      requests: "Nobody waits for an answer.", archived: "The archive is empty.",
+    }[this.#filter];
+  }
+
+  #filters() {
+    return byId("filters").querySelectorAll("button");
+  }
+
+  /** Requests and the archive have places of their own, which are offered where there is something in them. */
+  #showAsides() {
+    const all = [...this.#items.values()].map(({ conversation }) => conversation);
+    const requests = all.filter(({ isRequest }) => isRequest).length;
+    const [chip] = [...this.#filters()].filter(({ dataset }) => dataset.filter === "requests");
+    chip.hidden = this.#filter !== "requests" && !all.some(FILTERS.requests.passes);
+    chip.textContent = requests > 0 ? `Requests (${requests})` : "Requests";
+    const archived = all.filter(FILTERS.archived.passes);
+    const unread = archived.reduce((sum, one) => sum + one.unread, 0);
+    byId("archive").hidden = this.#filter !== "archived" && archived.length === 0;
+    byId("archive-text").textContent = this.#filter === "archived" ? "Leave the archive" : "Archived";
+    byId("archive-unread").hidden = unread === 0 || this.#filter === "archived";
+    byId("archive-unread").textContent = String(unread);
   }
 
   #choose(filter) {
     this.#filter = filter;
-    for (const button of byId("filters").children) button.setAttribute("aria-pressed", String(button.dataset.filter === filter));
+    for (const button of this.#filters()) button.setAttribute("aria-pressed", String(button.dataset.filter === filter));
     this.#settle();
     const { wanted } = FILTERS[filter];
     if (wanted) this.#find(wanted);
   }
 
   #countUnread() {
-    const here = [...this.#items.values()].reduce((sum, { conversation }) => sum + conversation.unread, 0);
+    // A request is one thing to be answered, whatever it says.
+    const here = [...this.#items.values()].reduce((sum, { conversation }) => {
+      const { unread, isRequest, request } = conversation;
+      return sum + (isRequest ? 1 : request === "to_me" ? 0 : unread);
+    }, 0);
     const unread = here + this.#directory.unreadElsewhere;
     document.title = unread > 0 ? `(${unread > 999 ? "999+" : unread}) Switchyard` : "Switchyard";
     byId("back-unread").hidden = unread === 0;

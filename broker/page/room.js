@@ -1,11 +1,11 @@
 // The open conversation: its lines, what is done with them, and moving through its history.
 
 import { Composer } from "./composer.js";
-import { byId, paintAvatar, toast } from "./dom.js";
+import { byId, paintAvatar, toast, whenSure } from "./dom.js";
 import { Pins } from "./pins.js";
 import { Row } from "./row.js";
 import { Seen } from "./seen.js";
-import { nameOf, reason, typingText } from "./words.js";
+import { groupWords, presenceWords, reason, typingText } from "./words.js";
 
 /** So near to the end, a reader is at the end, and to the beginning, wants more. */
 const NEAR_END_PX = 80;
@@ -21,6 +21,7 @@ export class Room {
   #composer;
   #pins;
   #seen;
+  #online;
   #unseen = 0;
   #stop = null;
   #wasAtEnd = true;
@@ -28,14 +29,19 @@ export class Room {
   #newAbove = null;
   #newRow = null;
 
-  constructor(client, me) {
+  constructor(client, me, online) {
     this.#client = client;
+    this.#online = online;
     this.#me = me;
     this.#composer = new Composer(client, me);
     this.#pins = new Pins(client, (id) => this.#goTo(id));
     this.#seen = new Seen(client, me);
     this.#scroll.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     byId("newest").addEventListener("click", () => this.#toNewest());
+    byId("asks-yes").addEventListener("click", () => this.#do(this.#client.accept(this.#conversation.id)));
+    byId("asks-no").addEventListener("click", () => this.#do(this.#client.decline(this.#conversation.id)));
+    byId("asks-block").addEventListener("click", () => this.#do(this.#client.block(this.#conversation.peer)));
+    byId("closed-undo").addEventListener("click", () => this.#do(this.#client.unblock(this.#conversation.peer)));
     this.#log.addEventListener("keydown", (event) => this.#onKey(event));
     document.addEventListener("visibilitychange", () => this.#read());
     addEventListener("focus", () => this.#read());
@@ -49,6 +55,7 @@ export class Room {
   /** Shows this conversation, or none. */
   open(conversation) {
     this.#conversation = conversation;
+    this.#online.count(conversation?.isGroup ? conversation.id : undefined);
     byId("nothing").hidden = conversation !== null;
     byId("chat").hidden = conversation === null;
     this.#composer.open(conversation);
@@ -104,22 +111,40 @@ export class Room {
 
   /** Who it is with, who types, whether one may write. */
   #showAbout() {
-    const { id, peer, title, isGroup, typing, closed, count, lines } = this.#conversation;
+    const { id, peer, title, isGroup, typing, count, online, lines } = this.#conversation;
     paintAvatar(byId("chat-avatar"), peer ?? id, title, isGroup);
     byId("chat-name").textContent = title;
     const types = typingText(typing.users, typing.more);
     const about = byId("chat-about");
-    const words = types || (isGroup ? `${count} members` : nameOf(peer) === peer ? "" : `@${peer}`);
+    const presence = isGroup ? undefined : this.#online.of(peer);
+    const words = types || (isGroup ? groupWords(count, online) : presenceWords(presence, peer));
+    about.classList.toggle("online", Boolean(presence?.online));
     // What is said already is not said again to whoever listens.
     if (about.textContent !== words) about.textContent = words;
     about.classList.toggle("typing", types !== "");
-    byId("closed").hidden = !closed;
-    byId("composer").hidden = Boolean(closed);
+    this.#showGate();
     byId("loading").hidden = lines.isLoaded;
     const beginning = byId("beginning");
     beginning.hidden = lines.hasOlder || !lines.isLoaded;
     beginning.textContent = isGroup ? `This is the beginning of ${title}.` : `This is the beginning of your chat with ${title}.`;
     this.#read();
+  }
+
+  /** Whether one may write here, why not, and what can be done about it. */
+  #showGate() {
+    const { isRequest, isWritable, isGroup, blocked, declined, request, title } = this.#conversation;
+    byId("asks").hidden = request !== "to_me" || blocked;
+    byId("asks-no").hidden = !isRequest;
+    byId("asks-text").textContent = declined
+      ? `You have declined, so ${title} cannot write to you.`
+      : `${title} would like to talk with you, and sees that you have read this only once you accept or answer.`;
+    byId("closed").hidden = isWritable;
+    byId("composer").hidden = !isWritable;
+    byId("closed-undo").hidden = !blocked;
+    byId("closed-undo").textContent = "Unblock";
+    if (blocked) byId("closed-text").textContent = `You have blocked ${title}.`;
+    else if (declined && request === "by_me") byId("closed-text").textContent = `${title} did not accept your request.`;
+    else byId("closed-text").textContent = `This ${isGroup ? "group" : "conversation"} is closed. It can be read, and reopened.`;
   }
 
   /** A line came, changed, or has its place now. */
@@ -215,10 +240,7 @@ export class Room {
   }
 
   #remove(entry) {
-    const sure = byId("sure");
-    sure.onclose = () => sure.returnValue === "yes" && this.#do(this.#client.delete(entry.message.id));
-    sure.returnValue = "";
-    sure.showModal();
+    whenSure("Delete this message?", () => this.#do(this.#client.delete(entry.message.id)));
   }
 
   /** Shows a message, wherever it is. */

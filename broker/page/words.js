@@ -47,6 +47,19 @@ export function moment(time) {
   return dayNumber(time) === dayNumber(Date.now()) ? clock(time) : `${SHORT_DAY.format(time)}, ${clock(time)}`;
 }
 
+/** How it is with somebody. */
+export function presenceWords(presence, user) {
+  if (presence?.online) return "Online";
+  if (presence?.last_seen_ms) return `Last seen ${moment(presence.last_seen_ms)}`;
+  return nameOf(user) === user ? "" : `@${user}`;
+}
+
+/** How many are in a group, and how many of them are there. */
+export function groupWords(count, online) {
+  const members = count === 1 ? "1 member" : `${count} members`;
+  return online > 1 ? `${members}, ${online} online` : members;
+}
+
 /** Who types. */
 export function typingText(users, more) {
   const names = users.map(nameOf);
@@ -64,7 +77,7 @@ export function joinNames(ids) {
 const REASONS = {
   CLOSED: "The conversation is closed.",
   CONFLICT: "That does not go with what is there: the last admin stays, and nobody is a member twice.",
-  FORBIDDEN: "You may not do this here.",
+  FORBIDDEN: "That is not allowed here.",
   NOT_FOUND: "It is not there, or you are not a member any more.",
   BAD_REQUEST: "That is not possible.",
   TOO_LARGE: "It is too long.",

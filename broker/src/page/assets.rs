@@ -68,7 +68,7 @@ static DOCUMENT: Asset = Asset { name: "asyncapi.json", kind: JSON, bytes: switc
 const PAGE: &[Asset] = assets! {"page":
     "index.html" HTML, "protocol.html" HTML, "style.css" CSS, "chat.css" CSS, "protocol.css" CSS, "icon.svg" SVG, "theme.js" JS,
     "app.js" JS, "colours.js" JS, "composer.js" JS, "conversation.js" JS, "directory.js" JS, "dom.js" JS, "info.js" JS, "lines.js" JS,
-    "list.js" JS, "login.js" JS, "mentions.js" JS, "naming.js" JS, "pins.js" JS, "progress.js" JS, "protocol.js" JS, "room.js" JS,
+    "list.js" JS, "login.js" JS, "mentions.js" JS, "naming.js" JS, "online.js" JS, "pins.js" JS, "progress.js" JS, "protocol.js" JS, "room.js" JS,
     "row.js" JS, "schema.js" JS, "seen.js" JS, "start.js" JS, "words.js" JS,
 };
 
