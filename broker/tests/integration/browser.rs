@@ -10,7 +10,9 @@ mod lists;
 mod marks;
 mod outage;
 mod pins;
+mod presence;
 mod protocol;
+mod requests;
 mod sdk;
 
 pub(crate) use chrome::Browser;

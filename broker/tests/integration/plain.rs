@@ -239,6 +239,14 @@ impl Plain {
     }
 }
 
+/// The direct conversation of two who have accepted each other: the first one's session, and its id.
+pub(crate) fn acquainted(site: &Site, one: &str, other: &str) -> (Plain, String) {
+    let mut plain = Plain::open(site, one);
+    let conversation = plain.direct(other);
+    Plain::open(site, other).done("accept", &json!({"conversation": conversation}));
+    (plain, conversation)
+}
+
 fn id_of(created: &Value) -> String {
     created["conversation"]["id"].as_str().expect("an id").to_owned()
 }

@@ -4,12 +4,14 @@ use serde_json::json;
 
 use super::Browser;
 use super::chrome::ENTER;
+use crate::plain::acquainted;
 use crate::site::Site;
 
 #[test]
 fn two_windows_chat_both_ways() {
     let site = Site::dev();
     let browser = Browser::start();
+    acquainted(&site, "alice", "bob");
     let [alice, bob] = browser.people(&site, ["Alice", "Bob"]);
     alice.open("Bob");
     alice.say("Did the night train get through?");
@@ -30,7 +32,7 @@ fn two_windows_chat_both_ways() {
     alice.until("document.getElementById('chat-about').textContent === 'Bob is typing…'", &[]);
     bob.type_into("#text", &format!("id, at 4:12.{ENTER}"));
     alice.sees("It did, at 4:12.", "sent");
-    alice.until("document.getElementById('chat-about').textContent === '@bob'", &[]);
+    alice.until("document.getElementById('chat-about').textContent === 'Online'", &[]);
     assert_eq!(alice.texts(), bob.texts());
     assert_eq!(alice.texts().len(), 3, "each stands there once");
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::plain::acquainted;
 use crate::site::Site;
 
 /// Far longer than anything takes; reached only by a fault.
@@ -126,11 +127,15 @@ impl Browser {
         })
     }
 
-    /// Alice and Bob, each with the conversation with the other open.
+    /// Alice and Bob, who know each other, each with the conversation with the other open.
     pub(crate) fn chat(&self, site: &Site) -> [Window<'_>; 2] {
         let [alice, bob] = self.people(site, ["Alice", "Bob"]);
+        acquainted(site, "alice", "bob");
         alice.open("Bob");
         bob.open("Alice");
+        for window in [&alice, &bob] {
+            window.until("!document.getElementById('asks').checkVisibility()", &[]);
+        }
         [alice, bob]
     }
 

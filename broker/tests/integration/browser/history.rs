@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Browser;
-use crate::plain::Plain;
+use crate::plain::{Plain, acquainted};
 use crate::site::Site;
 
 /// Three pages of the page's own, and a little.
@@ -12,13 +12,12 @@ const MESSAGES: usize = 130;
 #[test]
 fn history_comes_by_scrolling_up_and_nothing_jumps() {
     let site = Site::dev();
-    let mut bob = Plain::open(&site, "bob");
-    let conversation = bob.direct("alice");
+    let (mut bob, conversation) = acquainted(&site, "bob", "alice");
     for n in 1..=MESSAGES {
         bob.send(&conversation, &format!("w{n}"), &format!("wagon {n}"));
     }
     // All is read: what is not would be fetched at once, and begun with.
-    Plain::open(&site, "alice").done("mark", &json!({"conversation": conversation, "read": MESSAGES}));
+    Plain::open(&site, "alice").done("mark", &json!({"conversation": conversation, "read": MESSAGES + 1}));
     let browser = Browser::start();
     let [alice] = browser.people(&site, ["Alice"]);
     alice.open("Bob");
@@ -53,10 +52,9 @@ fn history_comes_by_scrolling_up_and_nothing_jumps() {
 #[test]
 fn it_opens_where_one_has_read_to() {
     let site = Site::dev();
-    let mut bob = Plain::open(&site, "bob");
-    let conversation = bob.direct("alice");
+    let (mut bob, conversation) = acquainted(&site, "bob", "alice");
     bob.send_texts(&conversation, 1..=100);
-    Plain::open(&site, "alice").done("mark", &json!({"conversation": conversation, "read": 60}));
+    Plain::open(&site, "alice").done("mark", &json!({"conversation": conversation, "read": 61}));
     let browser = Browser::start();
     let [alice] = browser.people(&site, ["Alice"]);
     alice.unread("Bob", 40);
@@ -77,13 +75,12 @@ fn it_opens_where_one_has_read_to() {
 #[test]
 fn an_old_message_is_shown_with_what_is_around_it_and_the_way_back_is_whole() {
     let site = Site::dev();
-    let mut bob = Plain::open(&site, "bob");
-    let conversation = bob.direct("alice");
+    let (mut bob, conversation) = acquainted(&site, "bob", "alice");
     let first = bob.send(&conversation, "first", "the very first")["message"]["id"].clone();
     bob.send_texts(&conversation, 1..=150);
     let answer = json!({"conversation": conversation, "client_id": "answer", "text": "as I said", "reply_to": first});
     bob.done("send", &answer);
-    Plain::open(&site, "alice").done("mark", &json!({"conversation": conversation, "read": 152}));
+    Plain::open(&site, "alice").done("mark", &json!({"conversation": conversation, "read": 153}));
     let browser = Browser::start();
     let [alice] = browser.people(&site, ["Alice"]);
     alice.open("Bob");
@@ -115,5 +112,5 @@ fn an_old_message_is_shown_with_what_is_around_it_and_the_way_back_is_whole() {
     assert_eq!(alice.texts().last().map(String::as_str), Some("I remember"));
     let marks = bob.done("marks", &json!({"conversation": conversation}));
     let of_alice = marks["marks"].as_array().expect("a list").iter().find(|one| one["user"] == "alice");
-    assert!(of_alice.and_then(|one| one["read"].as_u64()) >= Some(153), "{marks}");
+    assert!(of_alice.and_then(|one| one["read"].as_u64()) >= Some(154), "{marks}");
 }

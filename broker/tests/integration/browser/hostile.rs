@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Browser;
-use crate::plain::Plain;
+use crate::plain::acquainted;
 use crate::site::Site;
 
 /// Markup and script in several ways, terminal colours, text that turns its surroundings around, and what no eye sees.
@@ -21,8 +21,7 @@ const HOSTILE: &[&str] = &[
 #[test]
 fn n40_what_people_write_is_shown_as_text() {
     let site = Site::dev();
-    let mut bob = Plain::open(&site, "bob");
-    let conversation = bob.direct("alice");
+    let (mut bob, conversation) = acquainted(&site, "bob", "alice");
     for (n, text) in HOSTILE.iter().enumerate() {
         bob.send(&conversation, &format!("h{n}"), text);
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Browser;
-use crate::plain::Plain;
+use crate::plain::{Plain, acquainted};
 use crate::site::Site;
 
 /// The names that stand in the list, in order.
@@ -22,8 +22,7 @@ fn what_somebody_else_begins_appears_by_itself_and_goes_when_one_is_removed() {
     );
     alice.until("document.querySelectorAll('#suggested li').length === 2", &[]);
 
-    let mut bob = Plain::open(&site, "bob");
-    let direct = bob.direct("alice");
+    let (mut bob, direct) = acquainted(&site, "bob", "alice");
     alice.until(&format!("{NAMES}.join() === 'Bob'"), &[]);
     alice.until("document.querySelector('#suggested li:not([hidden])').textContent.includes('Carol')", &[]);
     bob.send(&direct, "b1", "are you there?");
@@ -45,8 +44,7 @@ fn what_somebody_else_begins_appears_by_itself_and_goes_when_one_is_removed() {
 #[test]
 fn what_is_unread_is_right_on_every_device_and_after_a_reload() {
     let site = Site::dev();
-    let mut bob = Plain::open(&site, "bob");
-    let direct = bob.direct("alice");
+    let (mut bob, direct) = acquainted(&site, "bob", "alice");
     bob.send_texts(&direct, 1..=3);
     let browser = Browser::start();
     let [one, other] = browser.people(&site, ["Alice", "Alice"]);
@@ -77,7 +75,7 @@ fn what_is_unread_is_right_on_every_device_and_after_a_reload() {
 
 #[test]
 fn nothing_is_read_by_somebody_who_does_not_look() {
-    let site = Site::without_requests();
+    let site = Site::dev();
     let browser = Browser::start();
     let [alice, bob] = browser.chat(&site);
     alice.say("first");
@@ -97,8 +95,7 @@ fn what_happened_while_the_server_was_away_is_in_the_list() {
     let mut site = Site::dev();
     let browser = Browser::start();
     let [alice] = browser.people(&site, ["Alice"]);
-    let mut bob = Plain::open(&site, "bob");
-    let direct = bob.direct("alice");
+    let (mut bob, direct) = acquainted(&site, "bob", "alice");
     bob.send(&direct, "b1", "one");
     alice.unread("Bob", 1);
     site.kill();
@@ -125,7 +122,7 @@ fn a_long_list_is_counted_searched_filtered_and_scrolled() {
     let mut bob = Plain::open(&site, "bob");
     let old = bob.group("The oldest of all", &["alice"]);
     bob.send(&old, "m", "still unread");
-    let direct = bob.direct("alice");
+    let (_, direct) = acquainted(&site, "alice", "bob");
     bob.send(&direct, "m", "hello");
     for n in 1..=60 {
         bob.group(&format!("Siding {n}"), &["alice"]);

@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::Browser;
-use crate::plain::Plain;
+use crate::plain::{Plain, acquainted};
 use crate::site::Site;
 
 #[test]
 fn ticks_follow_a_message_to_its_reader() {
-    let mut site = Site::without_requests();
+    let mut site = Site::dev();
+    acquainted(&site, "alice", "bob");
     let browser = Browser::start();
     let [alice] = browser.people(&site, ["Alice"]);
     alice.open("Bob");

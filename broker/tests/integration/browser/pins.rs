@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Browser;
 use super::chrome::{ENTER, Window};
-use crate::plain::Plain;
+use crate::plain::{Plain, acquainted};
 use crate::site::Site;
 
 fn tool(window: &Window<'_>, text: &str, words: &str) {
@@ -18,8 +18,7 @@ fn tool(window: &Window<'_>, text: &str, words: &str) {
 #[test]
 fn a_message_is_pinned_found_from_far_away_and_unpinned() {
     let site = Site::dev();
-    let mut plain = Plain::open(&site, "bob");
-    let conversation = plain.direct("alice");
+    let (mut plain, conversation) = acquainted(&site, "bob", "alice");
     plain.send(&conversation, "key", "the key is under the mat");
     plain.send_texts(&conversation, 1..=3);
     let browser = Browser::start();
