@@ -102,10 +102,8 @@ export class Conversation {
     this.#last(message);
     this.lines.addMessage(message, isOwn);
     // Whoever answers a request accepts it.
-    if (message.sender !== (this.request === "by_me" ? this.#me : this.peer)) {
-      this.request = undefined;
-      this.declined = false;
-    }
+    const maker = this.request === "by_me" ? this.#me : this.peer;
+    if (this.request !== undefined && message.sender !== maker) this.#onAccepted();
     if (isNew && !isOwn) {
       this.progress.received(message.seq, this.count);
       this.isMentioned ||= Boolean(message.mentions?.includes(this.#me));
@@ -240,13 +238,20 @@ export class Conversation {
     if (erased) this.isErased = true;
     if (accepted !== undefined) {
       this.declined = !accepted;
-      if (accepted) this.request = undefined;
+      if (accepted) this.#onAccepted();
       tell(accepted ? "accepted the request" : "declined the request");
     }
     if (pinned) this.#pin(seq, pinned, true, () => tell("pinned a message"));
     if (unpinned) this.#pin(seq, unpinned, false, () => tell("unpinned a message"));
     this.#activity = Math.max(this.#activity, time);
     this.changed("about");
+  }
+
+  /** It is no request any more: its maker is told from now on how far the other is, and was not before. */
+  #onAccepted() {
+    this.request = undefined;
+    this.declined = false;
+    if (this.lines.isLoaded) this.progress.loadOthers(this.count).catch(() => {});
   }
 
   #pin(seq, id, pinned, tell) {
