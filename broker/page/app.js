@@ -19,13 +19,13 @@ const conversations = new Map();
 const directory = new Directory(client, found);
 const online = new Online(client, {
   changed: (user) => {
-    for (const conversation of conversations.values()) if (conversation.peer === user) changed(conversation, "about");
+    for (const conversation of conversations.values()) if (conversation.peer === user) changed(conversation, "presence");
   },
   counted: (id, count) => {
     const conversation = conversations.get(id);
     if (!conversation) return;
     conversation.online = count;
-    changed(conversation, "about");
+    changed(conversation, "presence");
   },
 });
 const list = new List(me, directory, online, { open: go, begin });
@@ -41,7 +41,7 @@ function found(listing) {
     const { request } = known;
     known.learn(listing);
     if (!known.isGroup) online.follow(known.peer, request !== known.request);
-    changed(known, "about");
+    changed(known, "detail");
     return;
   }
   const conversation = new Conversation(client, me, listing, changed);
@@ -75,7 +75,7 @@ async function untilDone(act) {
 /** Something of a conversation changed: what shows it follows. */
 function changed(conversation, what, entry) {
   if (room.conversation === conversation) room.follow(what, entry);
-  if (what === "about" || what === "members") info.refresh(conversation);
+  if (what === "detail" || what === "members") info.refresh(conversation);
   list.show(conversation);
 }
 

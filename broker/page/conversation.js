@@ -17,8 +17,8 @@ export class Conversation {
   /** What was told up to this number is in `count`. */
   #counted = 0;
 
-  /** `changed(conversation, what, entry)` is called with what lines.js says, and with "about", "marks", "members" and
-   * "pins". */
+  /** `changed(conversation, what, entry)` is called with what lines.js says, and with "about", "detail", "marks",
+   * "members" and "pins". */
   constructor(client, me, listing, changed) {
     this.#client = client;
     this.#me = me;
@@ -108,7 +108,6 @@ export class Conversation {
       this.progress.received(message.seq, this.count);
       this.isMentioned ||= Boolean(message.mentions?.includes(this.#me));
     }
-    this.typing = { ...this.typing, users: this.typing.users.filter((user) => user !== message.sender) };
     this.changed("about");
   }
 
@@ -244,7 +243,7 @@ export class Conversation {
     if (pinned) this.#pin(seq, pinned, true, () => tell("pinned a message"));
     if (unpinned) this.#pin(seq, unpinned, false, () => tell("unpinned a message"));
     this.#activity = Math.max(this.#activity, time);
-    this.changed("about");
+    this.changed("detail");
   }
 
   /** It is no request any more: its maker is told from now on how far the other is, and was not before. */

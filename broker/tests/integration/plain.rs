@@ -243,7 +243,10 @@ impl Plain {
 pub(crate) fn acquainted(site: &Site, one: &str, other: &str) -> (Plain, String) {
     let mut plain = Plain::open(site, one);
     let conversation = plain.direct(other);
-    Plain::open(site, other).done("accept", &json!({"conversation": conversation}));
+    let ask = json!({"conversation": conversation});
+    if plain.done("get", &ask)["conversation"]["request"] == "by_me" {
+        Plain::open(site, other).done("accept", &ask);
+    }
     (plain, conversation)
 }
 
