@@ -378,8 +378,8 @@ fn what_users_are_is_written_when_it_is_news_and_no_home_is_loaded() {
     let told = |desk: &mut Desk, name: &str, roles: Roles, issued_ms: u64| {
         let answer = desk.ask_home_with(roles, name, HomeAsk::Roles { issued_ms });
         assert_eq!(code(&answer), Y);
-        let known = desk.disk.inner().marks.get(&(home(name), 4, user(name))).map(|(at, value)| (*at, value[0]));
-        known
+        let disk = desk.disk.inner();
+        disk.marks.get(&(home(name), 4, user(name))).map(|(at, value)| (*at, value[0]))
     };
     assert_eq!(told(&mut desk, "ana", Roles::NONE, 5_000), None, "a customer of whom nothing is known");
     assert_eq!(told(&mut desk, "eva", Roles::SELLER, 5_000), Some((5_000, Roles::SELLER.bits())));

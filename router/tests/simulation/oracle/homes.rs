@@ -12,10 +12,13 @@ use super::Oracle;
 use crate::ask::{Asked, What};
 use crate::clients::tenant;
 
+/// When something was asked: at which step, and which conversations were known to be erased by then.
+type When = (u64, BTreeSet<ConversationId>);
+
 /// What was asked of homes, and what edges were told by them.
 #[derive(Debug, Default)]
 pub(crate) struct Homes {
-    asked: BTreeMap<(u64, u64), (UserId, HomeAsk, (u64, BTreeSet<ConversationId>))>,
+    asked: BTreeMap<(u64, u64), (UserId, HomeAsk, When)>,
     /// Conversations of which somebody was told that they are erased.
     pub(super) gone: BTreeSet<ConversationId>,
     /// What each user was last told to have unread in all.

@@ -23,7 +23,7 @@ pub(super) fn forbidden(entry: &Entry, asked: &Asked, members_add: bool) -> bool
     match &asked.what {
         What::Add(users) => {
             let customers = entry.internal() && users.iter().any(|user| !roles_of(user).is_staff());
-            direct || customers || !above && !(members_add && entry.has_roles())
+            direct || customers || !(above || members_add && entry.has_roles())
         }
         What::Remove(user) => {
             direct || !above || role == Some(Role::Moderator) && entry.role(user) == Some(Role::Admin)

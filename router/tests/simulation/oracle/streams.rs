@@ -12,7 +12,7 @@ use crate::timeline::{ERASE, Entry, MEMBERS};
 /// Whether this user would be shown it without a role as well.
 fn lasts(entry: &Entry, user: &UserId) -> bool {
     match entry.role(user) {
-        Some(role) => !entry.internal() && !(entry.desk() && role == Role::Moderator),
+        Some(role) => !(entry.internal() || entry.desk() && role == Role::Moderator),
         None => false,
     }
 }
