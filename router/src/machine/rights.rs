@@ -14,6 +14,7 @@ use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
 
 use super::approval::NO_REQUEST;
 use super::conversation::State;
+use super::erasing::Erased;
 use super::kinds::Shape;
 use super::members::Member;
 use super::pipeline::{Pending, Work};
@@ -94,6 +95,7 @@ impl State {
     pub(super) fn standing_of(&self, member: Option<&Member>, roles: Roles) -> Standing {
         let kind = self.profile.kind;
         match member {
+            _ if self.erased != Erased::No => Standing::Stranger,
             _ if roles.is_service() => Standing::Service,
             _ if roles.is_staff() && self.profile.shape() == Shape::Desk => Standing::Staff,
             Some(member) if roles.is_staff() || !needs_staff(kind, member.role) => Standing::Member(member.role),

@@ -7,7 +7,7 @@ use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
 
 use crate::clients::{ROLES, roles_of, tenant};
 use crate::disk::Disk;
-use crate::timeline::{Entry, MESSAGE, user};
+use crate::timeline::{ERASE, Entry, MESSAGE, user};
 
 /// What somebody is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +64,9 @@ impl Entry {
     pub(crate) fn rank(&self, user: &UserId) -> Rank {
         let roles = roles_of(user);
         let role = self.role(user);
+        if self.row.kind == ERASE {
+            return Rank::Nobody;
+        }
         if roles.is_service() {
             return Rank::Service;
         }

@@ -280,7 +280,9 @@ impl Timeline {
             }
             ERASE => members = Rc::default(),
             _ => {
-                if profile.standing != Standing::Open && profile.maker != Some(user(row.sender())) {
+                let other = Some(user(row.sender()))
+                    .filter(|sender| members.contains_key(sender) && profile.maker.as_ref() != Some(sender));
+                if profile.standing != Standing::Open && other.is_some() {
                     Rc::make_mut(&mut profile).standing = Standing::Open;
                 }
                 let id = (user(row.sender()), row.client_id().to_owned());

@@ -156,8 +156,9 @@ impl World {
 
     pub(crate) fn start_clients(&mut self) {
         for at in 0..self.sessions.len() {
-            if !std::mem::replace(&mut self.sessions[at].here, true) {
-                self.count_session(at, 1);
+            // Some come only when they want something.
+            if self.rng.chance(700) {
+                self.come(at);
             }
             let pause = self.rng.below(self.profile.pause_us_max);
             self.at(pause, Event::Client(at));
@@ -195,8 +196,7 @@ impl World {
     pub(crate) fn end_streams(&mut self) {
         for at in 0..self.sessions.len() {
             self.reconnect(at);
-            self.sessions[at].here = false;
-            self.count_session(at, -1);
+            self.go(at);
         }
     }
 
@@ -334,6 +334,7 @@ impl World {
         if self.left == 0 {
             return;
         }
+        self.come(at);
         let user = self.sessions[at].user.clone();
         let mut chooser = Chooser {
             wall_ms: WALL_MS + self.now_us / 1_000 - self.wall_back_ms,
@@ -343,6 +344,7 @@ impl World {
             large: self.profile.large,
             fresh: &mut self.fresh,
         };
+        let mut away = false;
         match chooser.deed(&user) {
             Deed::Ask(key, asks) => {
                 for what in asks {
@@ -357,14 +359,35 @@ impl World {
             }
             Deed::Home(ask) => self.ask_home(at, ask),
             Deed::Watch(key, watched) => self.ask_watch(at, &key, watched),
-            Deed::Reconnect => self.reconnect(at),
+            Deed::Reconnect => {
+                self.reconnect(at);
+                away = self.rng.chance(500);
+            }
         }
         if self.rng.chance(5) {
             // Somebody sets the clock.
             self.wall_back_ms = self.rng.below(60_000);
         }
-        let pause = self.rng.below(self.profile.pause_us_max);
+        let mut pause = self.rng.below(self.profile.pause_us_max);
+        if away {
+            self.go(at);
+            pause += self.rng.below(self.profile.config.offline_after.as_micros() as u64 * 2);
+        }
         self.at(pause, Event::Client(at));
+    }
+
+    /// A client is there, if it was not.
+    fn come(&mut self, at: usize) {
+        if !std::mem::replace(&mut self.sessions[at].here, true) {
+            self.count_session(at, 1);
+        }
+    }
+
+    /// It is not there any more.
+    fn go(&mut self, at: usize) {
+        if std::mem::replace(&mut self.sessions[at].here, false) {
+            self.count_session(at, -1);
+        }
     }
 
     fn reconnect(&mut self, at: usize) {
@@ -383,8 +406,10 @@ impl World {
         }
         // The new session is there before the old one is known to be gone, or after.
         let (first, second) = if self.rng.chance(300) { (1, -1) } else { (-1, 1) };
-        self.count_session(at, first);
-        self.count_session(at, second);
+        if self.sessions[at].here {
+            self.count_session(at, first);
+            self.count_session(at, second);
+        }
         self.sessions[at].session = self.next_session;
         self.next_session += 1;
     }

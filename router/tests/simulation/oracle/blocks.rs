@@ -10,7 +10,7 @@ use switchyard_store::{Row, Seq};
 
 use super::Oracle;
 use crate::ask::{Asked, What};
-use crate::clients::{STRANGER, USERS, tenant};
+use crate::clients::{USERS, sessions, tenant};
 use crate::disk::HOME;
 use crate::timeline::user;
 
@@ -134,14 +134,15 @@ fn home(user: &UserId) -> Home {
 
 /// Whether this is the key of a home.
 pub(super) fn is_home(key: &ConversationKey) -> bool {
-    USERS.iter().chain([&STRANGER]).any(|name| home(&user(name)).key == *key)
+    sessions().iter().any(|session| home(&session.user).key == *key)
 }
 
 impl Oracle {
     /// The other one of a direct conversation.
     fn peer(&self, key: &ConversationKey, user: &UserId) -> Option<UserId> {
         let entry = self.entry(key, 0)?;
-        entry.members.keys().find(|other| entry.direct() && *other != user).cloned()
+        let direct = entry.profile.kind == ConversationKind::Direct as i32;
+        entry.members.keys().find(|other| direct && *other != user).cloned()
     }
 
     /// A message was stored, and is acknowledged only now.

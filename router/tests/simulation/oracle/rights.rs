@@ -106,7 +106,10 @@ pub(super) fn wrong(before: &Entry, entry: &Entry, sender: &UserId) -> Option<&'
                 _ => None,
             }
         }
-        ERASE => (!admin || before.direct()).then_some("no right to erase"),
+        ERASE => {
+            let administers = rank == Rank::Ends || before.desk() && roles_of(sender).is_admin();
+            (before.direct() || !admin && !administers).then_some("no right to erase")
+        }
         CHANGE if let Some(accepted) = form::Change::decode(body()).expect("a change row").accepted => {
             let own = before.profile.maker.as_ref() == Some(sender);
             let standing = before.profile.standing;
