@@ -16,7 +16,7 @@ const BLOCKED: u8 = 0;
 /// Kind of the rows that say what is archived: each about a conversation.
 const ARCHIVED: u8 = 1;
 
-/// One event of a home's log, body of [`RowKind::Home`](crate::stored::RowKind::Home).
+/// One event of a home's log, body of `RowKind::Home`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum HomeEvent {
     /// This user is blocked.

@@ -5,7 +5,7 @@
 //! know of the conversation at all. Then whether one of that standing may do such a thing to a conversation of this
 //! [`Shape`], then whether it is closed.
 
-use switchyard_cluster::home::HomeAsk;
+use switchyard_cluster::home::{Decision, HomeAsk};
 use switchyard_cluster::link::{Annotation, Ask, Refusal};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::UserId;
@@ -80,6 +80,7 @@ pub(super) fn refuse_service(roles: Roles, ask: &Ask) -> Option<Refusal> {
     match ask {
         _ if !roles.is_service() || !ask.is_answered() => None,
         Ask::Send(_) | Ask::Home(HomeAsk::Roles { .. }) => None,
+        Ask::Home(HomeAsk::Decide(Decision::Archive(_) | Decision::Unarchive(_))) => Some(Refusal::NOT_FOUND),
         Ask::Create(_) | Ask::Home(_) => Some(SERVICE_ONLY_SENDS),
         _ => Some(Refusal::NOT_FOUND),
     }

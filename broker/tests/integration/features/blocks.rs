@@ -163,6 +163,7 @@ fn b5_who_types_is_seen_no_more_once_blocked() {
     let site = Site::dev();
     let (mut alice, mut bob) = (Plain::open(&site, "alice"), Plain::open(&site, "bob"));
     let direct = alice.direct("bob");
+    bob.done("accept", &json!({"conversation": direct}));
     alice.done("subscribe", &json!({"conversations": [direct]}));
     alice.done("open", &json!({"conversations": [direct]}));
     bob.done("subscribe", &json!({"conversations": [direct]}));
