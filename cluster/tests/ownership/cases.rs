@@ -136,7 +136,7 @@ fn wider_bounds_hold() {
         Bounds { epochs: 4, paged: true, ..PARTS },
         Bounds { rows: 3, messages: 3, ..SMALL },
         Bounds { fences: 2, ..SMALL },
-        Bounds { fences: 2, ..DROPS },
+        Bounds { fences: 1, ..DROPS },
         Bounds { drops: true, ..FENCED_TWICE },
         Bounds { drops: true, rows: 3, ..FENCED_TWICE },
         ERASES,
