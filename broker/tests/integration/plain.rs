@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tungstenite::client::ClientRequestBuilder;
@@ -173,12 +173,14 @@ impl Plain {
         }
     }
 
-    /// The next frame.
+    /// The next frame. The broker's heartbeat is none: it would hide for ever that nothing comes.
     pub(crate) fn frame(&mut self) -> Value {
+        let began = Instant::now();
         loop {
             match self.read().expect("the broker is there") {
                 Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
-                Message::Ping(_) | Message::Pong(_) => {}
+                Message::Ping(_) | Message::Pong(_) if began.elapsed() < GUARD => {}
+                Message::Ping(_) | Message::Pong(_) => panic!("nothing came"),
                 other => panic!("{other:?}"),
             }
         }
