@@ -6,11 +6,11 @@ use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::v1::{self, reply};
 
-use super::annotate::pending_change;
-use super::pipeline::{Pending, WAITING_BYTES_MAX, Work, ask_bytes};
-use super::rights::refuse_service;
-use super::targets::Targets;
+use super::rights::table::refuse_service;
 use super::ticket::Ticket;
+use super::writing::annotate::pending_change;
+use super::writing::pipeline::{Pending, WAITING_BYTES_MAX, Work, ask_bytes};
+use super::writing::targets::Targets;
 use super::{Effect, LOADING_REQUESTS_MAX, Machine, ReadPlan, Slot, busy, refuse, succeed};
 
 impl Machine {

@@ -4,7 +4,7 @@ use switchyard_cluster::link::{Asker, Request};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1;
 
-use super::admission::Admission;
+use super::rights::admission::Admission;
 
 /// What a read was for; given back with its result.
 #[derive(Debug)]

@@ -11,14 +11,14 @@ use switchyard_protocol::limits::BLOCKED_MAX;
 use switchyard_protocol::v1::{self, reply};
 use switchyard_store::ProjectionWrite;
 
-use super::super::annotate::pending_change;
-use super::super::pipeline::{Pipeline, Sealed, SealedEvent, Work};
-use super::super::seal::Sealer;
-use super::super::write::{refuse_all, refused_by_store, tell_unknown};
-use super::super::{CommitOutcome, Effect, Machine, Projection, Repeat, Written, busy, refuse, succeed};
 use super::rows::Rows;
 use super::{Homes, Kept};
 use crate::decided::{Decided, HomeEvent};
+use crate::machine::writing::annotate::pending_change;
+use crate::machine::writing::pipeline::{Pipeline, Sealed, SealedEvent, Work};
+use crate::machine::writing::seal::Sealer;
+use crate::machine::writing::send::{refuse_all, refused_by_store, tell_unknown};
+use crate::machine::{CommitOutcome, Effect, Machine, Projection, Repeat, Written, busy, refuse, succeed};
 use crate::stored::RowKind;
 
 const TOO_MANY_BLOCKED: Refusal =

@@ -13,8 +13,8 @@ mod telling;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::told_roles::ToldRoles;
-use super::{Effect, Machine, ReadFailed, busy, read_refusal, refuse, succeed};
+use crate::machine::rights::told_roles::ToldRoles;
+use crate::machine::{Effect, Machine, ReadFailed, busy, read_refusal, refuse, succeed};
 use list::{End, Lists, Purpose};
 use log::OwnLog;
 pub use own::HomeRead;

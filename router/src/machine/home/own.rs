@@ -13,11 +13,11 @@ use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::v1::{self, reply};
 use switchyard_store::Seq;
 
-use super::super::{Effect, succeed};
 use super::log::OwnLog;
 use super::rows::{Change, Rows};
 use super::{Homes, Kept};
 use crate::decided::Decided;
+use crate::machine::{Effect, succeed};
 
 /// What was read of a home.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]

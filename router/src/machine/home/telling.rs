@@ -13,9 +13,9 @@ use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{self, reply};
 
-use super::super::ticket::Ticket;
-use super::super::{Effect, ReadFailed, ReadPlan, refuse, succeed};
 use super::{Homes, Kept};
+use crate::machine::ticket::Ticket;
+use crate::machine::{Effect, ReadFailed, ReadPlan, refuse, succeed};
 
 /// Owners that have not confirmed by then do not answer, or their store does not.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(5);
