@@ -48,6 +48,11 @@ impl Core {
                 let head = timeline.head;
                 return self.confirm(ticket, conversation, head);
             }
+            From::Now if untold => {
+                // Nor has it been told anything yet; what is being read for it from before is passed over.
+                timeline.forget_held(&mut self.held_bytes);
+                timeline.position = None;
+            }
             From::Now => {}
         }
         timeline.tickets.push(ticket);
@@ -255,9 +260,17 @@ impl Core {
         timeline.attached = Attached::Yes;
         timeline.alone = false;
         timeline.head = timeline.head.max(page.head);
+        let from_now = before.is_none();
+        if from_now {
+            timeline.position = Some(page.head);
+            timeline.failures = 0;
+        }
         self.confirm_all(name, page.head);
         if page.first_available > 1 {
             self.remember(name, Known { head: page.head, first: page.first_available });
+        }
+        if from_now {
+            return self.drain(name);
         }
         self.on_gap(name, page.first_available);
         for event in page.events {

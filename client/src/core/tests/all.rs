@@ -166,3 +166,51 @@ fn without_room_the_newest_of_each_conversation_waits() {
     assert_eq!(told, ["b", "b", "c"]);
     assert!(matches!(&*out.delivered(), [Event::Listed { .. }, Event::Unlisted { .. }, Event::Listed { .. }]));
 }
+
+/// One that reads all and was not told yet that `b` came, of which two events are missed.
+fn untold() -> Rig {
+    let mut rig = Rig::reads_all();
+    rig.give(Input::Room(0));
+    rig.listed("b", Some(0));
+    rig.cut();
+    rig.pass_until_connect();
+    rig
+}
+
+#[test]
+fn from_now_on_is_from_the_answer_on_for_whom_nothing_was_told() {
+    let mut rig = untold();
+    let (ticket, _) = rig.subscribe("b", From::Now);
+    rig.give(Input::Room(9));
+    let mut out = rig.connected();
+    out.0.extend(rig.welcome("alice").0);
+    let asked = |(id, request)| match request {
+        Request::Subscribe(asked) if asked.conversations == ["b"] => Some(id),
+        _ => None,
+    };
+    let asked = out.frames().into_iter().find_map(asked);
+    let now = v1::SubscribedTo { conversation: "b".to_owned(), head: 2, error: None };
+    let now = v1::Subscribed { subscribed: vec![now], all: None };
+    let out = rig.reply(asked.expect("`b` has no position any more"), reply::Result::Subscribed(now));
+    assert!(out.answer(ticket).is_some(), "{out:?}");
+    assert!(out.numbers().is_empty());
+    assert_eq!(rig.message("b", 3).numbers(), [3]);
+}
+
+#[test]
+fn from_now_on_passes_over_a_page_that_was_asked_for_from_before() {
+    let mut rig = untold();
+    let mut out = rig.connected();
+    out.0.extend(rig.welcome("alice").0);
+    let (id, positions) = out.resume();
+    assert_eq!(positions, [("a".to_owned(), 5), ("b".to_owned(), 0)]);
+    let (ticket, _) = rig.subscribe("b", From::Now);
+    rig.give(Input::Room(9));
+    let mut pages = vec![page("a", &[], 5), page("b", &[1, 2], 2)];
+    pages[1].first_available = 1;
+    let out = rig.reply(id, reply::Result::Resumed(v1::Resumed { conversations: pages }));
+    let Some(Ok(reply::Result::Subscribed(answer))) = out.answer(ticket) else { panic!("{out:?}") };
+    assert_eq!(answer.subscribed[0].head, 2);
+    assert!(out.numbers().is_empty(), "{out:?}");
+    assert_eq!(rig.message("b", 3).numbers(), [3]);
+}
