@@ -175,6 +175,7 @@ impl Session {
             live.subscriptions.retain(|known| *known != conversation);
             live.forget_role(conversation);
             live.forget_showing(conversation);
+            live.take_back(conversation);
         }
     }
 

@@ -251,6 +251,18 @@ impl Gathering {
         }
     }
 
+    /// The user was put out of this conversation after its owner answered: what that answer brought is not told any more.
+    pub(super) fn take_back(&mut self, conversation: ConversationId) {
+        for part in self.parts.iter_mut().filter(|part| part.conversation == conversation) {
+            if let Outcome::Subscribed { missed, .. } = &part.outcome {
+                let held = Held::of(&missed.events);
+                self.held.events -= held.events;
+                self.held.bytes -= held.bytes;
+                part.outcome = Outcome::Refused(Refusal::NOT_FOUND);
+            }
+        }
+    }
+
     /// Conversations whose owners have not answered.
     pub(super) fn waiting(&self) -> impl Iterator<Item = ConversationId> + '_ {
         self.parts.iter().filter(|part| matches!(part.outcome, Outcome::Waiting)).map(|part| part.conversation)

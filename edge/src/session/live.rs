@@ -344,6 +344,7 @@ impl Live {
         cx.effects.push(Effect::Settled { conversation, head });
         if no_reader {
             // Whoever is refused as a stranger reads no longer, even if the event that put them out was lost on the way.
+            self.take_back(conversation);
             self.stop_reading(conversation, cx);
         }
         if let Some(gathering) = complete {
@@ -421,6 +422,13 @@ impl Live {
             self.subscriptions.swap_remove(at);
             self.forget_role(conversation);
             cx.effects.push(Effect::Unsubscribed(conversation));
+        }
+    }
+
+    /// The user was put out of a conversation: no request that still waits for others tells what its owner said of it before.
+    pub(super) fn take_back(&mut self, conversation: ConversationId) {
+        for gathering in self.extra.iter_mut().flat_map(|extra| &mut extra.gatherings) {
+            gathering.take_back(conversation);
         }
     }
 

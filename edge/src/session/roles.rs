@@ -84,6 +84,7 @@ impl Live {
         }
         let ended = self.extra.as_mut().map(|extra| std::mem::take(&mut extra.by_role)).unwrap_or_default();
         for conversation in &ended {
+            self.take_back(*conversation);
             self.stop_reading(*conversation, cx);
         }
         self.drop_extra();

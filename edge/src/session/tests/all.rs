@@ -108,6 +108,19 @@ fn the_welcome_waits_for_three_seconds_and_says_what_is_missing() {
 }
 
 #[test]
+fn what_went_before_the_answer_is_none_of_all() {
+    let mut desk = Desk::known();
+    let question = home_question(desk.say(subscribe_all()));
+    let parts = asked(desk.answer(&question, watching(1..3, 2)));
+    desk.answer(&parts[0], Desk::granted(&parts[0], 3, 0, 0));
+    desk.session.forget(id(1));
+    let effects = desk.answer(&parts[1], Desk::granted(&parts[1], 8, 0, 0));
+    let Reply::Subscribed(subscribed) = reply(&effects) else { panic!("{effects:?}") };
+    let codes: Vec<_> = subscribed.subscribed.iter().map(|one| one.error.as_ref().map(|it| it.code.as_str())).collect();
+    assert_eq!(codes, [Some("NOT_FOUND"), None]);
+}
+
+#[test]
 fn a_home_that_does_not_answer_or_refuses_does_not_hold_hello_up() {
     for refuses in [false, true] {
         let mut desk = Desk::stranger();
