@@ -17,12 +17,6 @@ const STAGES: &[Stage] = &[
     ("deny", tools::deny),
     ("js", || run(Command::new("node").arg("--test").current_dir("client/js"))),
     ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
-    // A workspace of its own, which no other stage sees; in the same folder, so that what is built already serves.
-    ("fuzz", || {
-        cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])?;
-        let checked = ["--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target", "--all-targets"];
-        cargo(&[&["clippy"], &checked[..], &["--", "-D", "warnings"]].concat())
-    }),
     ("doc", || {
         let mut command = Command::new("cargo");
         command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");

@@ -37,6 +37,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         "switchyard-broker",
         &["switchyard-protocol", "switchyard-store", "switchyard-cluster", "switchyard-router", "switchyard-edge"],
     ),
+    // It feeds their decoders.
+    (
+        "switchyard-fuzz",
+        &["switchyard-protocol", "switchyard-store", "switchyard-cluster", "switchyard-router", "switchyard-edge"],
+    ),
     ("xtask", &[]),
 ];
 
