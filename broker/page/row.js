@@ -79,8 +79,8 @@ export class Row {
     this.#who.style.setProperty("--hue", hueOf(sender));
     this.showSender();
     this.#meta = make("span", { className: "meta" }, make("time", { dateTime: new Date(time).toISOString() }, clock(time)));
-    this.#text = make("p", { dir: "auto" });
-    this.#bubble = make("div", { className: "bubble" }, this.#text, this.#meta);
+    this.#text = make("p");
+    this.#bubble = make("div", { className: "bubble" }, make("div", { className: "words", dir: "auto" }, this.#text, this.#meta));
     this.#body = make("div", { className: "body" }, this.#who, this.#bubble);
     const picture = avatar(sender, nameOf(sender));
     picture.classList.add("small");
