@@ -85,6 +85,7 @@ async function untilDone(act) {
 
 /** Something of a conversation changed: what shows it follows. */
 function changed(conversation, what, entry) {
+  if (conversations.get(conversation.id) !== conversation) return;
   if (room.conversation === conversation) room.follow(what, entry);
   if (what === "detail" || what === "members") info.refresh(conversation);
   list.show(conversation);
@@ -104,6 +105,7 @@ function show() {
   const conversation = conversations.get(wanted()) ?? null;
   list.mark(conversation?.id);
   byId("app").dataset.shows = conversation ? "chat" : "list";
+  if (!conversation && wanted() !== "" && isLoaded) findWanted();
   const before = room.conversation;
   if (before === conversation) return;
   room.open(conversation);
@@ -112,7 +114,6 @@ function show() {
     lost(before.id);
     client.unsubscribe(before.id);
   }
-  if (!conversation && wanted() !== "" && isLoaded) findWanted();
   client.open(conversation ? [conversation.id] : []).catch(() => {});
   if (!conversation) return;
   untilDone(() => conversation.load()).catch((error) => {
@@ -122,7 +123,9 @@ function show() {
 
 /** The address names one that is not here: far down in the list, or one that staff may look at. */
 function findWanted() {
-  directory.one(wanted()).catch(() => {
+  const id = wanted();
+  directory.one(id).catch(() => {
+    if (id !== wanted()) return;
     toast("There is no such conversation, or it is not yours to read.");
     go("");
   });

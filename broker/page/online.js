@@ -47,7 +47,11 @@ export class Online {
 
   async #ask(users, through) {
     try {
-      for (const presence of await this.#client.watch(users, through)) if (!presence.error) this.#learn(presence);
+      for (const presence of await this.#client.watch(users, through)) {
+        // One that is not read yet is followed once it is.
+        if (presence.error) this.#asked.delete(presence.user);
+        else this.#learn(presence);
+      }
     } catch (error) {
       if (!["CLIENT_CLOSED", "UNSUBSCRIBED"].includes(error.code)) console.warn("it is not known who is online:", error);
     }
