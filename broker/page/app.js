@@ -43,6 +43,7 @@ function found(listing) {
     const { request } = known;
     known.learn(listing);
     if (!known.isGroup) online.follow(known, request !== known.request);
+    online.onRead(id);
     changed(known, "detail");
     return;
   }

@@ -14,6 +14,7 @@ export class Online {
   /** Whom to ask about next, by the conversation that both are in; the empty name stands for the direct one. */
   #wanted = new Map();
   #counting;
+  #isCounted = false;
   #members = [];
 
   /** `changed(user)` is called when somebody came or went, `counted(conversation, online)` when another number is. */
@@ -66,13 +67,20 @@ export class Online {
   async count(conversation) {
     if (this.#counting !== undefined) this.#client.unwatchOnline(this.#counting);
     this.#counting = conversation;
+    this.#isCounted = conversation !== undefined;
     if (conversation === undefined) return;
     try {
       const online = await this.#client.watchOnline(conversation);
       if (conversation === this.#counting) this.counted(conversation, online);
     } catch (error) {
-      if (!["CLIENT_CLOSED", "UNSUBSCRIBED"].includes(error.code)) console.warn("it is not known how many are online:", error);
+      if (error.code === "UNSUBSCRIBED" && conversation === this.#counting) this.#isCounted = false;
+      else if (error.code !== "CLIENT_CLOSED") console.warn("it is not known how many are online:", error);
     }
+  }
+
+  /** A conversation may be read from now on, as one that was just made. */
+  onRead(conversation) {
+    if (conversation === this.#counting && !this.#isCounted) this.count(conversation);
   }
 
   /** Wants to know of these members of a conversation, in place of those of another one; of nobody where they are many. */

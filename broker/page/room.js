@@ -147,6 +147,7 @@ export class Room {
   #showGate() {
     const { isRequest, isWritable, isVisited, blocked, declined, request, closed, mayClose, title } = this.#conversation;
     byId("asks").hidden = request !== "to_me" || blocked;
+    byId("composer").classList.toggle("asked", !byId("asks").hidden);
     byId("asks-no").hidden = !isRequest;
     byId("asks-text").textContent = declined
       ? `You have declined, so ${title} cannot write to you.`
