@@ -123,3 +123,31 @@ fn what_was_told_is_in_history_too() {
     alice.told("Bob named it “The last shift”");
     alice.told("Carol closed the conversation");
 }
+
+#[test]
+fn where_too_much_happened_to_look_for_it_all_a_line_says_so() {
+    let site = Site::dev();
+    let browser = Browser::start();
+    let window = browser.window(&site);
+    let found = window.run(
+        "const { Told } = await import('/page/told.js');
+         const asked = [];
+         const client = { events: async (conversation, { after }) => {
+             asked.push(after);
+             const events = Array.from({ length: given[0] }, (_, n) => ({ event: 'conversation', seq: after + 1 + n, change: { closed: true, by: 'bob', time_ms: 1 } }));
+             return { events, more: true };
+         } };
+         const told = new Told(client, 'c', 'alice', () => {});
+         const lines = await told.between(1, 5_000, 40);
+         const again = asked.length;
+         await told.between(4_000, 4_900, 40);
+         return { asked, again: asked.length - again, count: lines.length, last: lines.findLast(({ time }) => time === undefined) }",
+        &[json!(500)],
+    );
+    assert_eq!(found["asked"], json!([3000, 3500, 4000, 4500]), "the newest, and no more than four answers of it");
+    assert_eq!((&found["count"], &found["again"]), (&json!(2_001), &json!(0)), "what is known is not asked for again");
+    assert_eq!(
+        (&found["last"]["seq"], &found["last"]["text"]),
+        (&json!(3000.5), &json!("What was changed before this, beside messages, is not shown"))
+    );
+}
