@@ -130,7 +130,7 @@ export class Room {
     const presence = isGroup ? undefined : this.#online.of(peer);
     const state = isDesk ? deskWords(this.#conversation, this.#me) : isGroup ? groupWords(count, online) : presenceWords(presence, peer);
     const words = types || [context, state].filter(Boolean).join(" · ");
-    about.classList.toggle("online", Boolean(presence?.online));
+    about.classList.toggle("online", Boolean(presence?.online) && !context);
     // What is said already is not said again to whoever listens.
     if (about.textContent !== words) about.textContent = words;
     about.classList.toggle("typing", types !== "");

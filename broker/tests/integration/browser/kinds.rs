@@ -87,14 +87,18 @@ fn a_customer_asks_the_support_and_an_agent_comes() {
     erin.until("!document.getElementById('visited').checkVisibility()", &[]);
     assert_eq!(actions(&erin), "Rename,Add,Leave,Archive,Close for writing");
     assert_eq!(actions(&alice), "Archive,Close for writing", "it is hers for good, and not hers to rename");
-    let tools = "return [...document.querySelectorAll('.row:not(.own) .tools > button')].map((one) => one.ariaLabel).join()";
+    let tools =
+        "return [...document.querySelectorAll('.row:not(.own) .tools > button')].map((one) => one.ariaLabel).join()";
     assert_eq!(alice.script(tools, &[]), "Answer");
     assert_eq!(erin.script(tools, &[]), "Answer,Pin,Delete,Answer,Pin,Delete");
 
     // Another service says something there: a line of its own, which nobody has to read.
     let mut orders = Plain::open_with(&site, &site.token_as("orders", &["SERVICE"]));
     erin.look(false);
-    orders.done("send", &json!({"conversation": id, "client_id": "o1", "kind": "SYSTEM", "text": "It has left the depot."}));
+    orders.done(
+        "send",
+        &json!({"conversation": id, "client_id": "o1", "kind": "SYSTEM", "text": "It has left the depot."}),
+    );
     for window in [&alice, &erin] {
         let line = "[...document.querySelectorAll('.row.system .notice')].map((one) => one.querySelector('.sender').textContent + one.querySelector('p').textContent).join()";
         window.until(&format!("{line} === 'ordersIt has left the depot.'"), &[]);
@@ -105,7 +109,10 @@ fn a_customer_asks_the_support_and_an_agent_comes() {
     erin.click_on("#info-toggle", "Close for writing");
     erin.click("#info-close");
     alice.told("Erin closed the conversation");
-    alice.until("document.getElementById('closed-text').textContent.endsWith('is closed. It can be read, not written to.')", &[]);
+    alice.until(
+        "document.getElementById('closed-text').textContent.endsWith('is closed. It can be read, not written to.')",
+        &[],
+    );
     alice.until("document.querySelector('#list .badges').textContent === 'closed'", &[]);
 
     // After a reload all of it stands there, and the agent has it in the list.
