@@ -288,6 +288,13 @@ impl Window<'_> {
         self.script("document.getElementById('marked').id = ''", &[]);
     }
 
+    /// What can be pressed or filled in, stands there and has no name for whoever hears the page.
+    pub(crate) fn nameless(&self) -> Value {
+        let all = "return [...document.querySelectorAll('button, input, textarea, select')].filter((one) => one.checkVisibility() && \
+                   !one.ariaLabel && !one.textContent.trim() && !one.labels?.length).map((one) => one.outerHTML)";
+        self.script(all, &[])
+    }
+
     /// Waits until this is told in the open conversation, beside messages.
     pub(crate) fn told(&self, text: &str) {
         let found = "[...document.querySelectorAll('.row.told p')].some((one) => one.textContent === given[0])";

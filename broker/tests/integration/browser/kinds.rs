@@ -18,7 +18,9 @@ fn head(window: &Window<'_>, title: &str, label: &str, about: &str) {
 fn offered(window: &Window<'_>) -> String {
     window.click("#new");
     let offered = "[...document.querySelectorAll('#start-what .segment')].map((one) => one.textContent).join()";
-    window.until(offered, &[]).as_str().expect("text").to_owned()
+    let offered = window.until(offered, &[]).as_str().expect("text").to_owned();
+    assert_eq!(window.nameless(), json!([]));
+    offered
 }
 
 /// Chooses what to begin there.
@@ -32,6 +34,7 @@ fn actions(window: &Window<'_>) -> String {
     let all = "document.querySelectorAll('#info-members li').length > 0 && \
                [...document.querySelectorAll('#info :is(form, menu) button')].filter((one) => one.checkVisibility()).map((one) => one.textContent).join()";
     let said = window.until(all, &[]).as_str().expect("text").to_owned();
+    assert_eq!(window.nameless(), json!([]));
     window.click("#info-close");
     said
 }
