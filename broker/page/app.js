@@ -6,12 +6,13 @@ import { Conversation } from "./conversation.js";
 import { Directory } from "./directory.js";
 import { byId, paintAvatar, toast } from "./dom.js";
 import { Info } from "./info.js";
+import { isStaff, postOf } from "./kinds.js";
 import { List } from "./list.js";
 import { logIn, logOut, token } from "./login.js";
 import { Online } from "./online.js";
 import { Room } from "./room.js";
 import { Start } from "./start.js";
-import { nameOf, reason } from "./words.js";
+import { nameOf, reason, whyNotBegun } from "./words.js";
 
 const { me, people } = await logIn();
 const client = connect({ token: () => token(me), account: me, device: "page" });
@@ -20,6 +21,7 @@ const directory = new Directory(client, found);
 const online = new Online(client, {
   changed: (user) => {
     for (const conversation of conversations.values()) if (conversation.peer === user) changed(conversation, "presence");
+    info.showOnline(user);
   },
   counted: (id, count) => {
     const conversation = conversations.get(id);
@@ -30,8 +32,8 @@ const online = new Online(client, {
 });
 const list = new List(me, directory, online, { open: go, begin });
 const room = new Room(client, me, online);
-const info = new Info(client, me);
-new Start(directory, me, go);
+const info = new Info(client, me, online);
+new Start(directory, me, { open: go, find: openReference });
 
 /** The server says of a conversation that it is there, or what it is now. */
 function found(listing) {
@@ -40,24 +42,34 @@ function found(listing) {
   if (known) {
     const { request } = known;
     known.learn(listing);
-    if (!known.isGroup) online.follow(known.peer, request !== known.request);
+    if (!known.isGroup) online.follow(known, request !== known.request);
+    online.onRead(id);
     changed(known, "detail");
     return;
   }
   const conversation = new Conversation(client, me, listing, changed);
   conversations.set(id, conversation);
-  if (!conversation.isGroup && conversation.peer) online.follow(conversation.peer);
+  if (!conversation.isGroup && conversation.peer) online.follow(conversation);
+  // Staff see whose matter it is by its members.
+  if (conversation.isDesk && isStaff(me)) directory.whenIdle(() => conversation.members());
   list.show(conversation);
   if (id === wanted()) show();
 }
 
-/** Begins a chat with somebody. */
-async function begin(user) {
+/** Begins a conversation of this kind: with somebody, or with the support. */
+async function begin(kind, user) {
   try {
-    go(await directory.withPerson(user));
+    go(await directory.make({ kind, members: user ? [user] : [] }));
   } catch (error) {
-    toast(reason(error));
+    toast(whyNotBegun(kind, user, error));
   }
+}
+
+/** Opens one that somebody names by its reference or by a link to it; says whether it is there. */
+async function openReference(text) {
+  const id = decodeURIComponent(text.slice(text.lastIndexOf("#") + 1)).trim();
+  if (!conversations.has(id)) await directory.one(id);
+  go(id);
 }
 
 /** Does what the page cannot be without: again, where it got no answer because the connection was lost. */
@@ -74,6 +86,7 @@ async function untilDone(act) {
 
 /** Something of a conversation changed: what shows it follows. */
 function changed(conversation, what, entry) {
+  if (conversations.get(conversation.id) !== conversation) return;
   if (room.conversation === conversation) room.follow(what, entry);
   if (what === "detail" || what === "members") info.refresh(conversation);
   list.show(conversation);
@@ -93,12 +106,29 @@ function show() {
   const conversation = conversations.get(wanted()) ?? null;
   list.mark(conversation?.id);
   byId("app").dataset.shows = conversation ? "chat" : "list";
-  if (room.conversation === conversation) return;
+  if (!conversation && wanted() !== "" && isLoaded) findWanted();
+  const before = room.conversation;
+  if (before === conversation) return;
   room.open(conversation);
+  // Whoever only looked on leaves nothing behind.
+  if (before?.isVisited && conversations.has(before.id)) {
+    lost(before.id);
+    client.unsubscribe(before.id);
+  }
   client.open(conversation ? [conversation.id] : []).catch(() => {});
   if (!conversation) return;
   untilDone(() => conversation.load()).catch((error) => {
     if (room.conversation === conversation) toast(`It could not be read. ${reason(error)}`);
+  });
+}
+
+/** The address names one that is not here: far down in the list, or one that staff may look at. */
+function findWanted() {
+  const id = wanted();
+  directory.one(id).catch(() => {
+    if (id !== wanted()) return;
+    toast("There is no such conversation, or it is not yours to read.");
+    go("");
   });
 }
 
@@ -176,6 +206,9 @@ function listen() {
   onState(client.state);
 }
 
+/** Once the newest page of the list is here. */
+let isLoaded = false;
+
 /** What the list says now, and what came to it while there was no connection. */
 let wasOnline = false;
 function refreshList({ state }) {
@@ -187,6 +220,7 @@ function refreshList({ state }) {
 function start() {
   paintAvatar(byId("me-avatar"), me, nameOf(me));
   byId("me-name").textContent = nameOf(me);
+  byId("me-post").textContent = postOf(me) ?? "";
   byId("app").hidden = false;
   offerColours();
   addEventListener("hashchange", show);
@@ -207,8 +241,8 @@ function start() {
   untilDone(() => directory.load()).then(
     () => {
       list.suggest(people.filter((user) => user !== me));
-      // The address may name one that is far down in the list.
-      if (wanted() !== "" && !conversations.has(wanted())) directory.one(wanted()).catch(() => go(""));
+      isLoaded = true;
+      if (wanted() !== "" && !conversations.has(wanted())) findWanted();
     },
     () => toast("The conversations could not be loaded."),
   );

@@ -1,8 +1,10 @@
 // One conversation as this tab knows it: what a list shows of it, its lines, who types, who has read what. It knows nothing
 // of the page; whoever shows it listens.
 
+import { isStaff, labelOf, shapeOf } from "./kinds.js";
 import { Lines } from "./lines.js";
 import { Progress } from "./progress.js";
+import { Told, wordsOf } from "./told.js";
 import { joinNames, nameOf } from "./words.js";
 
 export class Conversation {
@@ -11,6 +13,11 @@ export class Conversation {
   pins = [];
   /** A message that names this user is unread. */
   isMentioned = false;
+  /** The user is no member and reads it as staff. */
+  isVisited = false;
+  /** Whose matter a support conversation is, and who of the support has been there, once that is known. */
+  matterOf = [];
+  agents = new Set();
   #client;
   #me;
   #activity = 0;
@@ -24,21 +31,46 @@ export class Conversation {
     this.#me = me;
     this.changed = (what, entry) => changed(this, what, entry);
     this.id = listing.conversation.id;
-    this.lines = new Lines(client, this.id, this.changed);
+    const told = new Told(client, this.id, me, (event) => this.#learnAgents(event.members?.added));
+    this.lines = new Lines(client, this.id, told, this.changed);
     this.progress = new Progress(client, this.id, me, this.changed);
     this.learn(listing);
   }
 
+  get shape() {
+    return shapeOf(this, this.peer, this.count);
+  }
+
+  /** Whether there may be more than two in it. */
   get isGroup() {
-    return this.kind === "group";
+    return this.shape !== "pair";
+  }
+
+  /** Whether it is a matter for the support. */
+  get isDesk() {
+    return this.shape === "desk";
   }
 
   get title() {
-    return this.isGroup ? this.name || "Group" : nameOf(this.peer ?? this.id);
+    if (!this.isGroup) return nameOf(this.peer ?? this.id);
+    if (this.name) return this.name;
+    if (!this.isDesk) return "Group";
+    return isStaff(this.#me) && this.matterOf.length > 0 ? joinNames(this.matterOf) : "Support";
   }
 
+  /** Whose colour it has. */
+  get face() {
+    return this.peer ?? (this.isDesk && isStaff(this.#me) ? this.matterOf[0] : undefined) ?? this.id;
+  }
+
+  /** What stands beside its title: who the others are. */
+  get label() {
+    return labelOf(this.kind, this.#me);
+  }
+
+  /** Whoever only looks on has nothing to read. */
   get unread() {
-    return this.progress.unread;
+    return this.isVisited ? 0 : this.progress.unread;
   }
 
   /** Somebody else began it, and this user has not said yet whether it is wanted. */
@@ -49,6 +81,11 @@ export class Conversation {
   /** Whether this user may write here. */
   get isWritable() {
     return !this.closed && !this.blocked && !(this.declined && this.request === "by_me");
+  }
+
+  /** Whether this user may close it, and open it again. */
+  get mayClose() {
+    return this.shape !== "group" || this.role === "admin";
   }
 
   /** Whether this user may pin messages here. */
@@ -64,8 +101,8 @@ export class Conversation {
   /** What the server's list says of it. */
   learn({ conversation, last, activity_ms: activity = 0, peer }) {
     const { kind, name, closed = false, role, member_count: count, created_ms: createdMs, pins = [] } = conversation;
-    const { request, declined = false, archived = false, blocked = false } = conversation;
-    Object.assign(this, { kind, name, closed, role, count, createdMs, pins, request, declined, archived, blocked });
+    const { context, request, declined = false, archived = false, blocked = false } = conversation;
+    Object.assign(this, { kind, name, context, closed, role, count, createdMs, pins, request, declined, archived, blocked });
     this.#counted = Math.max(this.#counted, conversation.head);
     this.peer = peer ?? this.peer;
     this.#activity = Math.max(this.#activity, activity, createdMs);
@@ -80,7 +117,7 @@ export class Conversation {
   /** Fetches what is needed to show it. */
   async load() {
     if (this.lines.isLoaded) return;
-    const others = this.progress.loadOthers(this.count);
+    const others = Promise.all([this.progress.loadOthers(this.count), this.isDesk ? this.members() : undefined]);
     await this.lines.load(this.unread);
     const messages = this.lines.entries.filter(({ kind }) => kind === "message");
     if (messages.length > 0) this.#last(messages.at(-1).message);
@@ -103,7 +140,7 @@ export class Conversation {
     this.lines.addMessage(message, isOwn);
     // Whoever answers a request accepts it.
     const maker = this.request === "by_me" ? this.#me : this.peer;
-    if (this.request !== undefined && message.sender !== maker) this.#onAccepted();
+    if (this.request !== undefined && message.sender !== maker && message.kind !== "SYSTEM") this.#onAccepted();
     if (isNew && !isOwn) {
       this.progress.received(message.seq, this.count);
       this.isMentioned ||= Boolean(message.mentions?.includes(this.#me));
@@ -211,37 +248,48 @@ export class Conversation {
   }
 
   /** Members came, went or got another role. */
-  onMembers(seq, { added = [], removed = [], promoted = [], by, time_ms: time }) {
+  onMembers(seq, members) {
+    const { added = [], removed = [], promoted = [], time_ms: time } = members;
     if (seq > this.#counted) this.count += added.length - removed.length;
     this.#counted = Math.max(this.#counted, seq);
     this.memberIds = undefined;
-    for (const { user, role } of promoted) if (user === this.#me) this.role = role;
-    this.lines.addTold(seq, time, toldOf({ added, removed, promoted, who: by === this.#me ? "You" : nameOf(by), by }));
+    this.#learnAgents(added);
+    for (const { user, role } of [...added, ...promoted]) {
+      if (user === this.#me) Object.assign(this, { role, isVisited: false });
+    }
+    this.#tell(seq, time, { event: "members", members });
     this.#activity = Math.max(this.#activity, time);
     this.changed("members");
-    if (this.lines.isLoaded) this.progress.loadOthers(this.count).catch(() => {});
+    if (!this.lines.isLoaded) return;
+    this.progress.loadOthers(this.count).catch(() => {});
+    if (this.isDesk) this.members().catch(() => {});
+  }
+
+  #tell(seq, time, event) {
+    const words = wordsOf(event, this.#me);
+    if (words) this.lines.addTold(seq, time, words);
+  }
+
+  /** In a support conversation, who is moderator is of the support. */
+  #learnAgents(members = []) {
+    if (!this.isDesk) return;
+    for (const { user, role } of members) if (role === "moderator") this.agents.add(user);
   }
 
   /** It was renamed, closed or reopened, accepted or declined, or a message was pinned. */
-  onChange(seq, { name, closed, accepted, erased, pinned, unpinned, by, time_ms: time }) {
-    const who = by === this.#me ? "You" : nameOf(by);
-    const tell = (words) => this.lines.addTold(seq, time, `${who} ${words}`);
-    if (name !== undefined) {
-      this.name = name;
-      tell(`named it “${name}”`);
-    }
-    if (closed !== undefined) {
-      this.closed = closed;
-      tell(`${closed ? "closed" : "reopened"} the conversation`);
-    }
+  onChange(seq, change) {
+    const { name, context, closed, accepted, erased, pinned, unpinned, time_ms: time } = change;
+    if (name !== undefined) this.name = name;
+    if (context !== undefined) this.context = context;
+    if (closed !== undefined) this.closed = closed;
     if (erased) this.isErased = true;
     if (accepted !== undefined) {
       this.declined = !accepted;
       if (accepted) this.#onAccepted();
-      tell(accepted ? "accepted the request" : "declined the request");
     }
-    if (pinned) this.#pin(seq, pinned, true, () => tell("pinned a message"));
-    if (unpinned) this.#pin(seq, unpinned, false, () => tell("unpinned a message"));
+    this.#tell(seq, time, { event: "conversation", change });
+    if (pinned) this.#pin(seq, pinned, true);
+    if (unpinned) this.#pin(seq, unpinned, false);
     this.#activity = Math.max(this.#activity, time);
     this.changed("detail");
   }
@@ -253,9 +301,8 @@ export class Conversation {
     if (this.lines.isLoaded) this.progress.loadOthers(this.count).catch(() => {});
   }
 
-  #pin(seq, id, pinned, tell) {
+  #pin(seq, id, pinned) {
     this.pins = [...this.pins.filter((other) => other !== id), ...(pinned ? [id] : [])];
-    tell();
     this.lines.about(seq, () => {
       const entry = this.lines.withId(id);
       if (entry) this.lines.become(entry, { ...entry.message, pinned });
@@ -265,15 +312,16 @@ export class Conversation {
 
   /** All members' ids, the first thousand; once they are known, until they change. */
   async members() {
-    this.memberIds ??= (await this.#client.members(this.id)).members.map(({ user }) => user);
+    if (!this.memberIds) this.#take((await this.#client.members(this.id)).members);
     return this.memberIds;
   }
-}
 
-function toldOf({ added, removed, promoted, who, by }) {
-  const users = added.map(({ user }) => user);
-  if (users.length > 0) return `${who} added ${joinNames(users)}`;
-  if (removed.length === 1 && removed[0] === by) return `${who} left`;
-  if (removed.length > 0) return `${who} removed ${joinNames(removed)}`;
-  return `${who} made ${promoted.map(({ user, role }) => `${nameOf(user)} ${role}`).join(", ")}`;
+  #take(members) {
+    this.memberIds = members.map(({ user }) => user);
+    if (!this.isDesk) return;
+    this.#learnAgents(members);
+    this.isVisited = !this.memberIds.includes(this.#me);
+    this.matterOf = members.filter(({ role }) => role === "member").map(({ user }) => user);
+    this.changed("detail");
+  }
 }

@@ -1,6 +1,8 @@
 // Which conversations there are: the server's list, page by page, and what it tells of those that come and go. All that this
 // user has are read, so what was said last and what is unread follows by itself from there on.
 
+import { shapeOf } from "./kinds.js";
+
 /** Conversations in a page of the list, and about which one question asks what is unread. */
 const PAGE = 50;
 const UNREAD_MAX = 200;
@@ -15,6 +17,7 @@ export class Directory {
   /** Unread messages of conversations that are not here yet. */
   #elsewhere = new Map();
   #looking;
+  #idle = Promise.resolve();
 
   /** `found(listing)` is told of each conversation, and again when the server says something new of it. */
   constructor(client, found) {
@@ -51,30 +54,29 @@ export class Directory {
     this.#takeAll(await this.#client.list({ limit: PAGE, ...wanted }));
   }
 
-  /** Finds one, if it is the user's. */
+  /** Finds one, if this user may read it. Of one that is not theirs, as staff, no events come by themselves. */
   async one(id) {
     if (this.#known.has(id)) return;
     const conversation = await this.#client.get(id);
-    const peer = conversation.kind === "direct" ? await this.#peerOf(id) : undefined;
+    const { user } = await this.#client.ready();
+    const { kind, name, member_count: count } = conversation;
+    const shape = shapeOf({ kind, name }, undefined, count);
+    const { members } = shape === "group" ? { members: [] } : await this.#client.members(id);
+    const peer = shape === "pair" ? members.find((member) => member.user !== user)?.user : undefined;
+    if (shape === "desk" && !members.some((member) => member.user === user)) await this.#client.subscribe(id);
     this.take({ conversation, peer });
   }
 
-  async #peerOf(id) {
-    const { user } = await this.#client.ready();
-    const { members } = await this.#client.members(id);
-    return members.find((member) => member.user !== user)?.user;
+  /** Gets or makes one; gives its id. */
+  async make({ kind, members, name, context }) {
+    const { conversation } = await this.#client.create({ kind, members, name: name || undefined, context: context || undefined });
+    const isPair = members.length === 1 && shapeOf(conversation, undefined, 2) === "pair";
+    return this.take({ conversation, peer: isPair ? members[0] : undefined });
   }
 
-  /** The conversation with somebody. */
-  async withPerson(user) {
-    const { conversation } = await this.#client.create({ kind: "direct", members: [user] });
-    return this.take({ conversation, peer: user });
-  }
-
-  /** A new group. */
-  async makeGroup(name, members) {
-    const { conversation } = await this.#client.create({ kind: "group", name, members });
-    return this.take({ conversation });
+  /** Does something that nobody waits for: one after the other. */
+  whenIdle(act) {
+    this.#idle = this.#idle.then(act).catch(() => {});
   }
 
   /** It is there; gives its id. */

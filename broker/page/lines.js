@@ -19,6 +19,7 @@ export class Lines {
   state = "none";
   #client;
   #conversation;
+  #told;
   #changed;
   #own = new Map();
   #asking = new Map();
@@ -27,10 +28,12 @@ export class Lines {
   /** The newest number that is not in the part because that ends before it. */
   #passed = 0;
 
-  /** `changed(what, entry)` is called with "entry", "gone", "older", "newer" or "all". */
-  constructor(client, conversation, changed) {
+  /** `told` finds what happened beside messages; `changed(what, entry)` is called with "entry", "gone", "older", "newer" or
+   * "all". */
+  constructor(client, conversation, told, changed) {
     this.#client = client;
     this.#conversation = conversation;
+    this.#told = told;
     this.#changed = changed;
   }
 
@@ -45,7 +48,7 @@ export class Lines {
     return this.#once("load", async () => {
       try {
         const limit = Math.min(FIRST_PAGE_MAX, PAGE + unread);
-        await this.#fetch({ limit }, (page) => this.#begin(page.messages.reverse(), page.more, false));
+        await this.#fetch({ limit }, (entries, { more }) => this.#begin(entries, more, false));
       } finally {
         if (this.state === "loading") this.state = "none";
       }
@@ -56,10 +59,10 @@ export class Lines {
   loadOlder() {
     const [oldest] = this.entries;
     if (!this.hasOlder || oldest?.seq === undefined) return Promise.resolve();
-    return this.#once("older", () => this.#fetch({ before: oldest.seq, limit: PAGE }, (page) => {
+    return this.#once("older", () => this.#fetch({ before: Math.ceil(oldest.seq), limit: PAGE }, (entries, { more }) => {
       if (this.entries[0] !== oldest) return;
-      this.hasOlder = page.more;
-      this.#changed("older", page.messages.reverse().map(asEntry).filter((entry) => this.#insert(entry)));
+      this.hasOlder = more;
+      this.#changed("older", entries.filter((entry) => this.#insert(entry)));
     }));
   }
 
@@ -67,10 +70,10 @@ export class Lines {
   loadNewer() {
     const newest = this.entries.at(-1);
     if (!this.hasNewer || newest === undefined) return Promise.resolve();
-    return this.#once("newer", () => this.#fetch({ after: newest.seq, limit: PAGE }, (page) => {
+    return this.#once("newer", () => this.#fetch({ after: Math.floor(newest.seq), limit: PAGE }, (entries, { more }) => {
       if (this.entries.at(-1) !== newest) return;
-      const added = page.messages.map(asEntry).filter((entry) => this.#insert(entry));
-      this.hasNewer = page.more || (this.entries.at(-1)?.seq ?? 0) < this.#passed;
+      const added = entries.filter((entry) => this.#insert(entry));
+      this.hasNewer = more || (this.entries.at(-1)?.seq ?? 0) < this.#passed;
       if (!this.hasNewer) this.entries.push(...this.#own.values());
       this.#changed("newer", added);
     }));
@@ -79,7 +82,7 @@ export class Lines {
   /** Goes to the end again, from a part that ends before it. */
   async toNewest() {
     if (!this.hasNewer) return;
-    await this.#fetch({ limit: PAGE }, (page) => this.#begin(page.messages.reverse(), page.more, false));
+    await this.#fetch({ limit: PAGE }, (entries, { more }) => this.#begin(entries, more, false));
   }
 
   /** Sees to it that a message is here; gives its entry, or nothing if it is not to be had. */
@@ -88,9 +91,9 @@ export class Lines {
     if (here) return here;
     const before = await this.#client.history(this.#conversation, { id, limit: PAGE / 2 });
     const from = before.messages[0]?.seq ?? 0;
-    await this.#fetch({ after: from, limit: PAGE }, ({ messages, more }) => {
-      if (messages[0]?.id === id) this.#begin([...before.messages.reverse(), ...messages], before.more, more);
-    });
+    await this.#fetch({ after: from, limit: PAGE }, (entries, { messages, more }) => {
+      if (messages[0]?.id === id) this.#begin(entries, before.more, more);
+    }, before);
     return this.withId(id);
   }
 
@@ -103,17 +106,32 @@ export class Lines {
     return found?.id === id ? found : undefined;
   }
 
-  /** A page of history, and on top of it what became of its messages while it was on its way. */
-  async #fetch(page, take) {
+  /** A page of history with what was told between its messages, and on top of it what became of those while it was on its
+   * way. `take(entries, page)` gets it in order, perhaps behind a page that was fetched before. */
+  async #fetch(wanted, take, before) {
     const meanwhile = [];
     this.#meanwhile.push(meanwhile);
     try {
-      const answer = await this.#client.history(this.#conversation, page);
-      take(answer);
+      const answer = await this.#client.history(this.#conversation, wanted);
+      take(await this.#withTold(wanted, answer, before), answer);
       for (const { seq, act } of meanwhile) if (seq > answer.head) act();
     } finally {
       this.#meanwhile.splice(this.#meanwhile.indexOf(meanwhile), 1);
     }
+  }
+
+  async #withTold({ before: end, after }, { messages, first_available: first, head, more }, earlier) {
+    const inOrder = after === undefined ? [...messages].reverse() : messages;
+    const entries = [...[...(earlier?.messages ?? [])].reverse(), ...inOrder].map(asEntry);
+    const goesBefore = earlier ? earlier.more : more;
+    let from = goesBefore && entries.length > 0 ? entries[0].seq : first;
+    if (after !== undefined && !earlier) from = after + 1;
+    const to = after !== undefined && more && entries.length > 0 ? entries.at(-1).seq : (end ?? head + 1) - 1;
+    const told = await this.#told.between(Math.max(from, first), to, entries.length);
+    const all = [...entries, ...told].sort((one, other) => one.seq - other.seq);
+    // What has no time of its own has its neighbour's.
+    for (const [at, entry] of all.entries()) entry.time ??= (all[at - 1] ?? all[at + 1])?.time ?? Date.now();
+    return all;
   }
 
   /** Does something about a message that is here, or on its way. */
@@ -122,9 +140,8 @@ export class Lines {
     for (const list of this.#meanwhile) list.push({ seq, act });
   }
 
-  #begin(messages, hasOlder, hasNewer) {
+  #begin(entries, hasOlder, hasNewer) {
     const live = hasNewer || this.hasNewer ? [] : this.entries.filter(({ seq }) => seq !== undefined);
-    const entries = messages.map(asEntry);
     const first = entries[0]?.seq ?? 0;
     this.hasOlder = hasOlder;
     this.hasNewer = hasNewer || Math.max(0, ...[...entries, ...live].map(({ seq }) => seq)) < this.#passed;

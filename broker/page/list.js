@@ -2,7 +2,8 @@
 // people to begin a chat with.
 
 import { avatar, byId, icon, make, paintAvatar } from "./dom.js";
-import { nameOf, typingText, when } from "./words.js";
+import { beginningWith, isStaff, supportKind } from "./kinds.js";
+import { groupWords, nameOf, typingText, when } from "./words.js";
 
 /** So near to the end of the list, the next page is fetched. */
 const NEAR_END_PX = 400;
@@ -15,10 +16,11 @@ const isAside = ({ archived, declined }) => archived || declined;
 const FILTERS = {
   all: { passes: (one) => !isAside(one) },
   unread: { passes: (one) => one.unread > 0 && !isAside(one) },
-  direct: { passes: (one) => !one.isGroup && !isAside(one), wanted: { kind: "direct" } },
-  group: { passes: (one) => one.isGroup && !isAside(one), wanted: { kind: "group" } },
-  requests: { passes: (one) => one.request !== undefined && !one.archived, wanted: { state: "pending" } },
-  archived: { passes: ({ archived }) => archived, wanted: { archived: true } },
+  direct: { passes: (one) => !one.isGroup && !isAside(one), wanted: [{ kind: "direct" }, { kind: "customer_seller" }] },
+  group: { passes: (one) => one.shape === "group" && !isAside(one), wanted: [{ kind: "group" }, { kind: "internal" }] },
+  support: { passes: (one) => one.isDesk && !isAside(one), wanted: [{ kind: "customer_support" }, { kind: "seller_support" }] },
+  requests: { passes: (one) => one.request !== undefined && !one.archived, wanted: [{ state: "pending" }] },
+  archived: { passes: ({ archived }) => archived, wanted: [{ archived: true }] },
 };
 
 export class List {
@@ -35,7 +37,7 @@ export class List {
   #loading = false;
   #search = byId("search");
 
-  /** `open(id)` is called when one is chosen, `begin(user)` when somebody is; the directory is asked for more. */
+  /** `open(id)` is called when one is chosen, `begin(kind, user)` when somebody is; the directory is asked for more. */
   constructor(me, directory, online, { open, begin }) {
     this.#me = me;
     this.#online = online;
@@ -71,17 +73,23 @@ export class List {
     this.#settle();
   }
 
-  /** People with whom one can begin, as long as there is no conversation with them. */
+  /** People with whom one can begin, and the support, as long as there is no such conversation. */
   suggest(users) {
     for (const user of users) {
-      const button = make("button", { type: "button", className: "item" }, avatar(user, nameOf(user)),
-        make("bdi", { className: "name" }, nameOf(user)), make("span", { className: "last" }, "Start a chat"));
-      button.addEventListener("click", () => this.begin(user));
-      const element = make("li", {}, button);
-      this.#suggested.set(user, element);
-      byId("suggested").append(element);
+      const { kind, words } = beginningWith(this.#me, user) ?? {};
+      if (kind) this.#suggest(kind, user, nameOf(user), words);
     }
+    if (!isStaff(this.#me)) this.#suggest(supportKind(this.#me), undefined, "Support", "Ask the support");
     this.#settle();
+  }
+
+  #suggest(kind, user, name, words) {
+    const button = make("button", { type: "button", className: "item" }, avatar(user ?? kind, name, !user),
+      make("span", { className: "heading" }, make("bdi", { className: "name" }, name)), make("span", { className: "last" }, words));
+    button.addEventListener("click", () => this.begin(kind, user));
+    const element = make("li", {}, button);
+    this.#suggested.set(nameIn(kind, user), { element, name });
+    byId("suggested").append(element);
   }
 
   /** Puts the focus on one: whoever closed it goes on from there. */
@@ -102,23 +110,27 @@ export class List {
   #make(conversation) {
     const part = (tag, className) => make(tag, { className });
     const picture = make("span", { className: "avatar", ariaHidden: "true" });
-    const [name, time, last, badges] = [part("bdi", "name"), part("time", ""), part("span", "last"), part("span", "badges")];
-    const button = make("button", { type: "button", className: "item" }, picture, name, time, last, badges);
+    const [name, topic, label, time, last, badges] = [part("bdi", "name"), part("bdi", "topic"), part("span", "label"), part("time", ""),
+      part("span", "last"), part("span", "badges")];
+    const heading = make("span", { className: "heading" }, name, topic, label);
+    const button = make("button", { type: "button", className: "item" }, picture, heading, time, last, badges);
     button.addEventListener("click", () => this.#open(conversation.id));
-    const item = { conversation, element: make("li", {}, button), button, picture, name, time, last, badges };
+    const item = { conversation, element: make("li", {}, button), button, picture, name, topic, label, time, last, badges };
     if (conversation.id === this.#current) button.setAttribute("aria-current", "true");
     byId("list").append(item.element);
     return item;
   }
 
-  #paint({ conversation, button, picture, name, time, last, badges }) {
-    const { title, typing, lastMessage: message, unread, isMentioned } = conversation;
-    paintAvatar(picture, conversation.peer ?? conversation.id, title, conversation.isGroup);
+  #paint({ conversation, button, picture, name, topic, label, time, last, badges }) {
+    const { title, typing, lastMessage: message, unread, isMentioned, closed } = conversation;
+    paintAvatar(picture, conversation.face, title, conversation.isGroup);
     const isOnline = !conversation.isGroup && Boolean(this.#online.of(conversation.peer)?.online);
     picture.classList.toggle("online", isOnline);
     if (isOnline) button.setAttribute("aria-description", "online");
     else button.removeAttribute("aria-description");
     name.textContent = title;
+    topic.textContent = conversation.context ?? "";
+    label.textContent = conversation.label === title ? "" : conversation.label;
     time.textContent = message || conversation.isGroup ? when(conversation.time) : "";
     const types = typingText(typing.users, typing.more);
     last.replaceChildren(...(types ? [types] : this.#summary(conversation, message)));
@@ -126,15 +138,16 @@ export class List {
     const count = make("span", { className: "badge" }, unread > 99 ? "99+" : String(unread), spoken(" unread"));
     const at = make("span", { className: "badge at" }, "@", spoken(" you are mentioned"));
     const asks = make("span", { className: "badge asks-badge" }, "Request");
-    const shown = conversation.isRequest ? [asks] : [...(isMentioned ? [at] : []), count];
-    badges.replaceChildren(...(unread > 0 || conversation.isRequest ? shown : []));
+    const counts = conversation.isRequest ? [asks] : [...(isMentioned ? [at] : []), count];
+    const shut = closed ? [icon("lock"), spoken("closed")] : [];
+    badges.replaceChildren(...shut, ...(unread > 0 || conversation.isRequest ? counts : []));
     button.classList.toggle("unread", unread > 0);
   }
 
   #summary(conversation, message) {
     const { isGroup, count, declined, request } = conversation;
     if (declined) return [request === "by_me" ? "Did not accept" : "Declined"];
-    if (!message) return [isGroup ? `${count} members` : "No messages yet"];
+    if (!message) return [isGroup && !conversation.isDesk ? groupWords(count) : "No messages yet"];
     const words = make("bdi", {}, message.deleted ? "Message deleted" : message.text.replace(/\s+/g, " ").slice(0, 160));
     if (message.sender !== this.#me) return isGroup ? [make("bdi", {}, nameOf(message.sender)), ": ", words] : [words];
     if (message.deleted) return [words];
@@ -171,18 +184,18 @@ export class List {
     const { passes } = FILTERS[this.#filter];
     this.#showAsides();
     let shown = 0;
-    const peers = new Set();
+    const begun = new Set();
     for (const { conversation, element } of this.#items.values()) {
       const isShown = conversation.title.toLocaleLowerCase().includes(searched)
         && (passes(conversation) || conversation.id === this.#current);
       element.hidden = !isShown;
       shown += isShown ? 1 : 0;
-      if (!conversation.isGroup) peers.add(conversation.peer);
+      for (const name of namesOf(conversation, this.#me)) begun.add(name);
     }
     let suggested = 0;
-    for (const [user, element] of this.#suggested) {
-      const fits = nameOf(user).toLocaleLowerCase().includes(searched) && ["all", "direct"].includes(this.#filter);
-      element.hidden = peers.has(user) || !fits;
+    for (const [key, { element, name }] of this.#suggested) {
+      const fits = name.toLocaleLowerCase().includes(searched) && ["all", "direct"].includes(this.#filter);
+      element.hidden = begun.has(key) || !fits;
       suggested += element.hidden ? 0 : 1;
     }
     byId("suggestions").hidden = suggested === 0;
@@ -195,6 +208,7 @@ export class List {
     if (searched !== "") return "Nothing has this name.";
     return {
       all: "No conversations yet.", unread: "Everything is read.", direct: "No chats of two yet.", group: "No groups yet.",
+      support: "No support conversations yet.",
       requests: "Nobody waits for an answer.", archived: "The archive is empty.",
     }[this.#filter];
   }
@@ -207,7 +221,9 @@ export class List {
   #showAsides() {
     const all = [...this.#items.values()].map(({ conversation }) => conversation);
     const requests = all.filter(({ isRequest }) => isRequest).length;
-    const [chip] = [...this.#filters()].filter(({ dataset }) => dataset.filter === "requests");
+    const chips = Object.fromEntries([...this.#filters()].map((chip) => [chip.dataset.filter, chip]));
+    chips.support.hidden = this.#filter !== "support" && !all.some(({ isDesk }) => isDesk);
+    const chip = chips.requests;
     chip.hidden = this.#filter !== "requests" && !all.some(FILTERS.requests.passes);
     chip.textContent = requests > 0 ? `Requests (${requests})` : "Requests";
     const archived = all.filter(FILTERS.archived.passes);
@@ -222,8 +238,7 @@ export class List {
     this.#filter = filter;
     for (const button of this.#filters()) button.setAttribute("aria-pressed", String(button.dataset.filter === filter));
     this.#settle();
-    const { wanted } = FILTERS[filter];
-    if (wanted) this.#find(wanted);
+    for (const wanted of FILTERS[filter].wanted ?? []) this.#find(wanted);
   }
 
   #countUnread() {
@@ -291,6 +306,16 @@ export class List {
 /** What only who hears the page is told. */
 function spoken(text) {
   return make("span", { className: "spoken" }, text);
+}
+
+/** What is begun with whom, as a name. */
+const nameIn = (kind, user) => `${kind} ${user ?? ""}`;
+
+/** What need not be suggested any more because of this one. */
+function namesOf({ kind, peer, context, isDesk, matterOf }, me) {
+  if (context) return [];
+  if (!isDesk) return [nameIn(kind, peer)];
+  return isStaff(me) ? matterOf.map((user) => nameIn(kind, user)) : [nameIn(kind)];
 }
 
 function byActivity(one, other) {

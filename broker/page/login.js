@@ -3,6 +3,7 @@
 
 import { NoToken } from "/sdk/switchyard.js";
 import { avatar, byId, make } from "./dom.js";
+import { postOf, rolesAre } from "./kinds.js";
 import { nameIs } from "./words.js";
 
 const KEY = "switchyard.user";
@@ -10,7 +11,10 @@ const KEY = "switchyard.user";
 /** Gives the user of this tab: the one who was chosen before, or who is chosen now; and all there are to choose from. */
 export async function logIn() {
   const users = await demoUsers();
-  for (const { user, name } of users) nameIs(user, name);
+  for (const { user, name, roles } of users) {
+    nameIs(user, name);
+    rolesAre(user, roles);
+  }
   const people = users.map(({ user }) => user);
   const before = sessionStorage.getItem(KEY);
   const me = people.includes(before) ? before : await choose(users);
@@ -48,7 +52,9 @@ function choose(users) {
   }
   return new Promise((resolve) => {
     byId("login-users").replaceChildren(...users.map(({ user, name }) => {
-      const button = make("button", { type: "button", className: "person" }, avatar(user, name), make("span", {}, name));
+      const button = make("button", { type: "button", className: "person" }, avatar(user, name), make("bdi", {}, name));
+      const post = postOf(user);
+      if (post) button.append(make("span", { className: "label" }, post));
       button.addEventListener("click", () => {
         byId("login").hidden = true;
         resolve(user);

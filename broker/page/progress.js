@@ -44,8 +44,9 @@ export class Progress {
   }
 
   /** A message is there. */
-  onMessage({ ordinal, sender, seq, time_ms: time }) {
-    if (this.#last === 0) this.#base = ordinal - 1 - this.#said;
+  onMessage({ ordinal, kind, sender, seq, time_ms: time }) {
+    // A SYSTEM message counts for nobody: it has the ordinal of the one before.
+    if (this.#last === 0) this.#base = ordinal - (kind === "SYSTEM" ? 0 : 1) - this.#said;
     this.#last = Math.max(this.#last, ordinal);
     if (sender === this.#me) this.readTo(seq, ordinal);
     else this.#rise({ user: sender, read: seq, read_ms: time, delivered: seq, delivered_ms: time });

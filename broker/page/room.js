@@ -5,7 +5,7 @@ import { byId, paintAvatar, toast, whenSure } from "./dom.js";
 import { Pins } from "./pins.js";
 import { Row } from "./row.js";
 import { Seen } from "./seen.js";
-import { groupWords, presenceWords, reason, typingText } from "./words.js";
+import { deskWords, groupWords, presenceWords, reason, typingText } from "./words.js";
 
 /** So near to the end, a reader is at the end, and to the beginning, wants more. */
 const NEAR_END_PX = 80;
@@ -41,7 +41,10 @@ export class Room {
     byId("asks-yes").addEventListener("click", () => this.#do(this.#client.accept(this.#conversation.id)));
     byId("asks-no").addEventListener("click", () => this.#do(this.#client.decline(this.#conversation.id)));
     byId("asks-block").addEventListener("click", () => this.#do(this.#client.block(this.#conversation.peer)));
-    byId("closed-undo").addEventListener("click", () => this.#do(this.#client.unblock(this.#conversation.peer)));
+    byId("closed-undo").addEventListener("click", () => {
+      const { id, peer, blocked } = this.#conversation;
+      this.#do(blocked ? this.#client.unblock(peer) : this.#client.reopenConversation(id));
+    });
     this.#log.addEventListener("keydown", (event) => this.#onKey(event));
     document.addEventListener("visibilitychange", () => this.#read());
     addEventListener("focus", () => this.#read());
@@ -78,6 +81,7 @@ export class Room {
       case "all": return this.#showAll();
       case "marks": return this.#showMarks();
       case "pins": return this.#pins.show(this.#conversation);
+      case "detail": return this.#showDetail();
       default: return this.#showAbout();
     }
   }
@@ -109,16 +113,24 @@ export class Room {
     this.#newAbove = null;
   }
 
+  /** What it is, and who its people are, which shows in the lines too. */
+  #showDetail() {
+    this.#showAbout();
+    for (const row of this.#rows.values()) row.showSender();
+  }
+
   /** Who it is with, who types, whether one may write. */
   #showAbout() {
-    const { id, peer, title, isGroup, typing, count, online, lines } = this.#conversation;
-    paintAvatar(byId("chat-avatar"), peer ?? id, title, isGroup);
+    const { face, peer, title, label, context, isGroup, isDesk, typing, count, online, lines } = this.#conversation;
+    paintAvatar(byId("chat-avatar"), face, title, isGroup);
     byId("chat-name").textContent = title;
+    byId("chat-label").textContent = label === title ? "" : label;
     const types = typingText(typing.users, typing.more);
     const about = byId("chat-about");
     const presence = isGroup ? undefined : this.#online.of(peer);
-    const words = types || (isGroup ? groupWords(count, online) : presenceWords(presence, peer));
-    about.classList.toggle("online", Boolean(presence?.online));
+    const state = isDesk ? deskWords(this.#conversation, this.#me) : isGroup ? groupWords(count, online) : presenceWords(presence, peer);
+    const words = types || [context, state].filter(Boolean).join(" · ");
+    about.classList.toggle("online", Boolean(presence?.online) && !context);
     // What is said already is not said again to whoever listens.
     if (about.textContent !== words) about.textContent = words;
     about.classList.toggle("typing", types !== "");
@@ -126,25 +138,29 @@ export class Room {
     byId("loading").hidden = lines.isLoaded;
     const beginning = byId("beginning");
     beginning.hidden = lines.hasOlder || !lines.isLoaded;
-    beginning.textContent = isGroup ? `This is the beginning of ${title}.` : `This is the beginning of your chat with ${title}.`;
+    if (isDesk) beginning.textContent = "This is the beginning of this conversation with the support.";
+    else beginning.textContent = isGroup ? `This is the beginning of ${title}.` : `This is the beginning of your chat with ${title}.`;
     this.#read();
   }
 
   /** Whether one may write here, why not, and what can be done about it. */
   #showGate() {
-    const { isRequest, isWritable, isGroup, blocked, declined, request, title } = this.#conversation;
+    const { isRequest, isWritable, isVisited, blocked, declined, request, closed, mayClose, title } = this.#conversation;
     byId("asks").hidden = request !== "to_me" || blocked;
+    byId("composer").classList.toggle("asked", !byId("asks").hidden);
     byId("asks-no").hidden = !isRequest;
     byId("asks-text").textContent = declined
       ? `You have declined, so ${title} cannot write to you.`
       : `${title} would like to talk with you, and sees that you have read this only once you accept or answer.`;
     byId("closed").hidden = isWritable;
     byId("composer").hidden = !isWritable;
-    byId("closed-undo").hidden = !blocked;
-    byId("closed-undo").textContent = "Unblock";
+    byId("visited").hidden = !isVisited || !isWritable;
+    const undo = blocked ? "Unblock" : closed && mayClose ? "Reopen" : "";
+    byId("closed-undo").hidden = undo === "";
+    byId("closed-undo").textContent = undo;
     if (blocked) byId("closed-text").textContent = `You have blocked ${title}.`;
     else if (declined && request === "by_me") byId("closed-text").textContent = `${title} did not accept your request.`;
-    else byId("closed-text").textContent = `This ${isGroup ? "group" : "conversation"} is closed. It can be read, and reopened.`;
+    else byId("closed-text").textContent = `This ${this.#conversation.shape === "group" ? "group" : "conversation"} is closed. It can be read, not written to.`;
   }
 
   /** A line came, changed, or has its place now. */
@@ -233,6 +249,7 @@ export class Room {
     mayPin: () => this.#conversation.mayPin,
     progress: (entry) => this.#conversation.progress.of(entry.seq),
     isGroup: () => this.#conversation.isGroup,
+    labelOf: (user) => (this.#conversation.agents.has(user) ? "Support" : ""),
   };
 
   #do(done) {

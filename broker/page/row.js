@@ -39,9 +39,10 @@ export class Row {
 
   #me;
   #new;
+  #who;
 
   /** `actions` says what a reader may do: `sendAgain`, `discard`, `reply`, `edit`, `remove`, `react`, `pin`, `goTo`, `seen`,
-   * each given the entry, and `mayRemove` and `mayPin`; `progress` says how far an own one has come. */
+   * each given the entry, and `mayRemove` and `mayPin`; `progress` says how far an own one has come, `labelOf` what somebody is. */
   constructor(entry, me, actions) {
     this.entry = entry;
     this.#me = me;
@@ -51,6 +52,7 @@ export class Row {
     this.#day = make("div", { className: "day", hidden: true });
     this.element.append(this.#day);
     if (entry.kind === "told") this.#tell();
+    else if (isOfService(entry)) this.#announce();
     else this.#say();
     this.update();
   }
@@ -60,25 +62,46 @@ export class Row {
     this.element.append(make("p", { dir: "auto" }, this.entry.text));
   }
 
+  /** What another service says stands as a line of its own. */
+  #announce() {
+    const { sender, time } = this.entry;
+    this.element.classList.add("told", "system");
+    this.#text = make("p", { dir: "auto" });
+    this.element.append(make("div", { className: "notice" }, make("bdi", { className: "sender" }, nameOf(sender)), this.#text,
+      make("time", { dateTime: new Date(time).toISOString() }, clock(time))));
+  }
+
   #say() {
     const { sender, time } = this.entry;
     const name = this.isOwn ? "You" : nameOf(sender);
     this.element.classList.toggle("own", this.isOwn);
-    const who = make("span", { className: "sender" }, make("bdi", {}, name));
-    who.style.setProperty("--hue", hueOf(sender));
+    this.#who = make("span", { className: "sender" }, make("bdi", {}, name));
+    this.#who.style.setProperty("--hue", hueOf(sender));
+    this.showSender();
     this.#meta = make("span", { className: "meta" }, make("time", { dateTime: new Date(time).toISOString() }, clock(time)));
-    this.#text = make("p", { dir: "auto" });
-    this.#bubble = make("div", { className: "bubble" }, this.#text, this.#meta);
-    this.#body = make("div", { className: "body" }, who, this.#bubble);
+    this.#text = make("p");
+    this.#bubble = make("div", { className: "bubble" }, make("div", { className: "words", dir: "auto" }, this.#text, this.#meta));
+    this.#body = make("div", { className: "body" }, this.#who, this.#bubble);
     const picture = avatar(sender, nameOf(sender));
     picture.classList.add("small");
     this.element.append(picture, this.#body);
+  }
+
+  /** Shows what the sender is, which may be known later. */
+  showSender() {
+    const label = this.#who && !this.isOwn ? this.#actions.labelOf(this.entry.sender) : "";
+    this.#who?.querySelector(".label")?.remove();
+    if (label) this.#who.append(make("span", { className: "label" }, label));
   }
 
   /** Shows the entry as it is now. */
   update() {
     if (this.entry.kind === "told") return;
     const { state, text, message } = this.entry;
+    if (isOfService(this.entry)) {
+      this.#text.textContent = message.deleted ? "This message was deleted" : text;
+      return;
+    }
     this.element.dataset.state = state;
     this.element.classList.toggle("deleted", Boolean(message.deleted));
     this.element.classList.toggle("named", !message.deleted && Boolean(message.mentions?.includes(this.#me)));
@@ -116,7 +139,7 @@ export class Row {
 
   /** Shows what has become of an own message. */
   showState() {
-    if (!this.isOwn || this.entry.kind === "told") return;
+    if (!this.isOwn || !this.#meta) return;
     for (const old of this.#meta.querySelectorAll(".tick")) old.remove();
     const { state, error } = this.entry;
     this.#again?.remove();
@@ -209,7 +232,12 @@ function isMine({ message }, emoji) {
   return Boolean(message.reactions?.some((one) => one.emoji === emoji && one.mine));
 }
 
+/** Whether another service said it. */
+function isOfService({ message }) {
+  return message?.kind === "SYSTEM";
+}
+
 function isTogether(one, next) {
-  const isSaid = one.kind !== "told" && next.kind !== "told" && one.sender === next.sender;
+  const isSaid = ![one, next].some((line) => line.kind === "told" || isOfService(line)) && one.sender === next.sender;
   return isSaid && next.time - one.time < TOGETHER_MS && dayNumber(one.time) === dayNumber(next.time);
 }

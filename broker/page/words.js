@@ -3,6 +3,7 @@
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const SHORT_DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+export const SHORT_DATE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 const DAY_MS = 24 * 3_600 * 1_000;
 
 const people = new Map();
@@ -60,6 +61,13 @@ export function groupWords(count, online) {
   return online > 1 ? `${members}, ${online} online` : members;
 }
 
+/** Who is there in a support conversation. */
+export function deskWords({ agents, count, online }, me) {
+  const others = [...agents].filter((user) => user !== me);
+  if (agents.has(me)) return groupWords(count, online);
+  return others.length > 0 ? `With ${joinNames(others)}` : "Nobody of the support is here yet";
+}
+
 /** Who types. */
 export function typingText(users, more) {
   const names = users.map(nameOf);
@@ -69,8 +77,8 @@ export function typingText(users, more) {
   return `${names.length + more} people are typing…`;
 }
 
-export function joinNames(ids) {
-  const names = ids.map(nameOf);
+export function joinNames(ids, say = nameOf) {
+  const names = ids.map((id) => say(id));
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
 
@@ -90,4 +98,10 @@ const REASONS = {
 /** Why something did not work, for people. */
 export function reason(error) {
   return REASONS[error.code] ?? "It did not work.";
+}
+
+/** Why a conversation of this kind could not be begun with somebody, for people. */
+export function whyNotBegun(kind, user, error) {
+  if (error.code !== "FORBIDDEN" || !user || kind === "direct" || kind === "group") return reason(error);
+  return `That does not go between you and ${nameOf(user)}. The server knows what somebody is once they have come in: has ${nameOf(user)}?`;
 }

@@ -20,6 +20,7 @@ const KINDS = {
   unread: { repeats: () => true, changes: false },
   marks: { repeats: () => true, changes: false },
   ping: { repeats: () => true, changes: false },
+  resume: { repeats: () => true, changes: false },
   delete: { repeats: () => true, changes: true },
   edit: { repeats: () => false, changes: true },
   react: { repeats: () => false, changes: true },
@@ -328,8 +329,10 @@ export class Calls {
   }
 
   /** Keeps how far a conversation goes, for the `since` of later sends. */
-  #learnHead({ name, body }, { message, conversation, seq, head, first_available: first }) {
-    if (message) this.remember(message.conversation, { head: message.seq, first: 0 });
+  #learnHead({ name, body }, { message, conversation, conversations, seq, head, first_available: first }) {
+    if (name === "resume") {
+      for (const one of conversations) if (!one.error) this.#core.subscriptions.reaches(one.conversation, one.head);
+    } else if (message) this.remember(message.conversation, { head: message.seq, first: 0 });
     else if (conversation?.id) {
       this.remember(conversation.id, { head: conversation.head, first: conversation.first_available });
     } else if (typeof conversation === "string" && seq) this.remember(conversation, { head: seq, first: 0 });

@@ -70,6 +70,17 @@ export class Subscriptions {
     this.#lookAfter(conversation);
   }
 
+  /** The application has read events beside its subscription, up to this number. The server takes that for a subscription. */
+  reaches(conversation, head) {
+    const timeline = this.timelines.get(conversation);
+    if (!timeline) {
+      this.tellUnwanted(conversation);
+      return;
+    }
+    timeline.head = Math.max(timeline.head, head);
+    this.#lookAfter(conversation);
+  }
+
   /** Has the server told that nobody wants this conversation. */
   tellUnwanted(conversation) {
     this.#unsubscribing.add(conversation);

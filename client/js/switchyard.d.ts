@@ -37,6 +37,9 @@ export class Client {
   get(conversation: string): Promise<Conversation>;
   /** A page of messages: newest first, or oldest first with `after` and `after_time_ms`. */
   history(conversation: string, page?: HistoryPage): Promise<Page>;
+  /** What happened after the number `after`, other than messages too, oldest first: a page of 500 events at most, of a
+   * conversation that is subscribed; its subscription goes on where it is. Live ones come by `on`. */
+  events(conversation: string, page?: { after?: number }): Promise<EventPage>;
 
   /** Sends a message, and again until it has a final answer. Messages of one conversation are stored in the order of these
    * calls. */
@@ -57,7 +60,7 @@ export class Client {
   unsent(conversation?: string): Unsent[];
 
   /** Events of this conversation from now on: all that follow the number `after` (0 for all that are kept), or from the
-   * present end. Waits until the server has confirmed it, however long that takes. */
+   * present end. One that is read already goes on where it is, if no number is given. Waits until the server has confirmed it, however long that takes. */
   subscribe(conversation: string, options?: { after?: number }): Promise<{ conversation: string; head: number }>;
   unsubscribe(conversation: string): Promise<void>;
   /** Events of all conversations of the user from now on, the newest 1,000 of them, and of those that come later: `listed`
@@ -336,6 +339,15 @@ export interface Page {
   first_available: number;
   head: number;
   /** There are more in the direction that was asked for. */
+  more: boolean;
+}
+
+export interface EventPage {
+  events: Events["message" | "updated" | "deleted" | "reacted" | "members" | "conversation"][];
+  /** The oldest number that is still there. */
+  first_available: number;
+  head: number;
+  /** There are more before `head`. */
   more: boolean;
 }
 

@@ -3,7 +3,7 @@
 // the clock, the token provider and the disk.
 
 import { Core } from "./core.js";
-import { NoToken, SwitchyardError } from "./errors.js";
+import { NoToken, refusal, SwitchyardError } from "./errors.js";
 import { CLOSE_TIMEOUT } from "./limits.js";
 import { openUnsent, randomId } from "./unsent.js";
 
@@ -135,6 +135,14 @@ export class Client {
   /** A page of messages; `before`, `after` or a time says which. */
   history(conversation, page = {}) {
     return this.#call("history", { conversation, ...page });
+  }
+
+  /** What happened after a number, other than messages too, oldest first: `{ events, head, first_available, more }`. */
+  async events(conversation, { after = 0 } = {}) {
+    const { conversations: [page] } = await this.#call("resume", { positions: [{ conversation, seq: after }] });
+    if (page.error) throw refusal(page.error);
+    const { events = [], head, first_available, more = false } = page;
+    return { events, head, first_available, more };
   }
 
   async get(conversation) {

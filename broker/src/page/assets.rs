@@ -67,9 +67,9 @@ static DOCUMENT: Asset = Asset { name: "asyncapi.json", kind: JSON, bytes: switc
 /// `/page/…`, `/` for the first, and `/protocol` for the second.
 const PAGE: &[Asset] = assets! {"page":
     "index.html" HTML, "protocol.html" HTML, "style.css" CSS, "chat.css" CSS, "protocol.css" CSS, "icon.svg" SVG, "theme.js" JS,
-    "app.js" JS, "colours.js" JS, "composer.js" JS, "conversation.js" JS, "directory.js" JS, "dom.js" JS, "info.js" JS, "lines.js" JS,
+    "app.js" JS, "colours.js" JS, "composer.js" JS, "conversation.js" JS, "directory.js" JS, "dom.js" JS, "info.js" JS, "kinds.js" JS, "lines.js" JS,
     "list.js" JS, "login.js" JS, "mentions.js" JS, "naming.js" JS, "online.js" JS, "pins.js" JS, "progress.js" JS, "protocol.js" JS, "room.js" JS,
-    "row.js" JS, "schema.js" JS, "seen.js" JS, "start.js" JS, "words.js" JS,
+    "row.js" JS, "schema.js" JS, "seen.js" JS, "start.js" JS, "told.js" JS, "words.js" JS,
 };
 
 pub(super) fn routes() -> Router {

@@ -21,8 +21,22 @@ use switchyard_protocol::id::UserId;
 use crate::commands::now_ms;
 use crate::ops::http::error;
 
-/// Who they are: id, and name for people.
-const USERS: &[(&str, &str)] = &[("alice", "Alice"), ("bob", "Bob"), ("carol", "Carol")];
+/// One of them: what their tokens say.
+struct DemoUser {
+    id: &'static str,
+    name: &'static str,
+    roles: &'static [&'static str],
+}
+
+/// Customers, and a shop: somebody who sells, an agent of its support, and who leads the agents.
+const USERS: &[DemoUser] = &[
+    DemoUser { id: "alice", name: "Alice", roles: &["USER"] },
+    DemoUser { id: "bob", name: "Bob", roles: &["USER"] },
+    DemoUser { id: "carol", name: "Carol", roles: &["USER"] },
+    DemoUser { id: "dave", name: "Dave", roles: &["SELLER"] },
+    DemoUser { id: "erin", name: "Erin", roles: &["SUPPORT"] },
+    DemoUser { id: "frank", name: "Frank", roles: &["MANAGER"] },
+];
 
 /// Bytes of a request: a name in an object.
 const BODY_BYTES_MAX: usize = 1_024;
@@ -50,8 +64,9 @@ impl DemoUsers {
     }
 
     fn token(&self, user: &str) -> Option<String> {
-        let (id, name) = USERS.iter().find(|(id, _)| *id == user)?;
-        let claims = Claims { name: Some((*name).to_owned()), ..(self.claims)(UserId::new(id).ok()?) };
+        let DemoUser { id, name, roles } = USERS.iter().find(|demo| demo.id == user)?;
+        let roles = roles.iter().map(|&role| role.to_owned()).collect();
+        let claims = Claims { name: Some((*name).to_owned()), roles, ..(self.claims)(UserId::new(id).ok()?) };
         let signing = self.signing.read().unwrap_or_else(PoisonError::into_inner).clone();
         mint(signing.expose(), &claims, now_ms()).ok()
     }
@@ -81,7 +96,8 @@ pub(super) fn routes(demo: Arc<DemoUsers>) -> Router {
 
 /// Who there is to be: no secret.
 async fn users() -> Response {
-    let users: Vec<_> = USERS.iter().map(|(id, name)| json!({"user": id, "name": name})).collect();
+    let say = |DemoUser { id, name, roles }: &DemoUser| json!({"user": id, "name": name, "roles": roles});
+    let users: Vec<_> = USERS.iter().map(say).collect();
     ([(header::CACHE_CONTROL, "no-store")], Json(json!({"users": users}))).into_response()
 }
 

@@ -102,6 +102,12 @@ fn the_page_gets_tokens_of_demo_users_and_of_nobody_else() {
     let identity = verifier.verify(body["token"].as_str().expect("a token"), crate::commands::now_ms()).expect("good");
     assert_eq!((identity.user.as_str(), identity.tenant.as_str()), ("bob", "default"));
 
+    for (user, role) in [("carol", "USER"), ("dave", "SELLER"), ("erin", "SUPPORT"), ("frank", "MANAGER")] {
+        let body: serde_json::Value = serde_json::from_str(&get(user, &[("origin", PAGE)]).2).expect("JSON");
+        let token = body["token"].as_str().expect("a token");
+        let identity = verifier.verify(token, crate::commands::now_ms()).expect("good");
+        assert_eq!(identity.roles.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), [role], "{user}");
+    }
     for nobody in ["dev", "", "alice ", "root"] {
         assert_eq!(get(nobody, &[("origin", PAGE)]).0, StatusCode::NOT_FOUND, "{nobody}");
     }
@@ -110,7 +116,9 @@ fn the_page_gets_tokens_of_demo_users_and_of_nobody_else() {
     let long = format!("{{\"user\":\"{}\"}}", "a".repeat(2_000));
     assert_eq!(ask(&router, "POST", "/demo/token", &[("origin", PAGE), json], &long).0, StatusCode::BAD_REQUEST);
     let (status, _, body) = ask(&router, "GET", "/demo/users", &[], "");
-    assert!(status == StatusCode::OK && body.contains("carol"), "{body}");
+    let users: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let of_dave = serde_json::json!({"user": "dave", "name": "Dave", "roles": ["SELLER"]});
+    assert!(status == StatusCode::OK && users["users"].as_array().is_some_and(|all| all.contains(&of_dave)), "{body}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod chrome;
 mod groups;
 mod history;
 mod hostile;
+mod kinds;
 mod lists;
 mod marks;
 mod outage;

@@ -90,6 +90,46 @@ test("what was given up stays so, and is taken back by subscribing", () => {
   assert.deepEqual(desk.told(), [9]);
 });
 
+test("one that is read is asked for by its name without a hole, whatever the connection does", () => {
+  const desk = readsAll();
+  desk.lose();
+  const ticket = desk.ask("subscribe", { conversation: "a" });
+  assert.deepEqual(desk.take("complete"), [], "it is confirmed by the server");
+  desk.pass(20_000);
+  const [{ connection }] = desk.take("connect");
+  desk.give({ type: "connected", connection });
+  const [[, , hello], [name, body, resume]] = desk.sent();
+  assert.deepEqual([name, body], ["resume", { positions: [{ conversation: "a", seq: 5 }] }], "the application knows it from 5 on");
+  desk.ok(hello, WELCOME);
+  const events = [6, 7].map((seq) => ({ event: "message", seq, message: { seq, text: "" } }));
+  desk.ok(resume, { conversations: [{ conversation: "a", events, head: 7, first_available: 1 }] });
+  assert.equal(desk.take("complete")[0].ticket, ticket);
+  desk.message("a", 8);
+  assert.deepEqual(desk.told(), [6, 7, 8]);
+});
+
+test("events are read beside the subscription, which goes on where it is", () => {
+  const desk = readsAll();
+  const read = (conversation) => {
+    const ticket = desk.ask("submit", { name: "resume", body: { positions: [{ conversation, seq: 2 }] } });
+    const sent = desk.sent().find(([name]) => name === "resume");
+    const event = { event: "members", seq: 3, members: { removed: ["ann"] } };
+    desk.ok(sent[2], { conversations: [{ conversation, events: [event], head: 7, first_available: 1 }] });
+    assert.equal(desk.take("complete").at(-1).ticket, ticket);
+  };
+  read("a");
+  assert.deepEqual(desk.told(), [], "it is in the answer, and long past");
+  // It goes up to a number that has not come: what lies between is fetched.
+  const { body, id } = desk.one("resume");
+  assert.deepEqual(body.positions, [{ conversation: "a", seq: 5 }]);
+  const events = [6, 7].map((seq) => ({ event: "message", seq, message: { seq, text: "" } }));
+  desk.ok(id, { conversations: [{ conversation: "a", events, head: 7, first_available: 1 }] });
+  assert.deepEqual(desk.told(), [6, 7]);
+  // Of one that is not read, nothing more is to come.
+  read("b");
+  assert.deepEqual(desk.one("unsubscribe").body, { conversations: ["b"] });
+});
+
 test("what is being given up does not come back by itself", () => {
   const desk = readsAll();
   desk.ask("unsubscribe", { conversation: "a" });

@@ -240,6 +240,16 @@ function story(seed) {
         page.write(conversation, `${page.user}-${(written += 1)}`);
       });
     }
+    for (let n = 0; n < 3; n += 1) {
+      // One that is read is asked for by its name, and some of what happened there is read again.
+      world.later(world.random() * 500, () => {
+        const known = [...page.from.keys()];
+        const conversation = known[Math.floor(world.random() * known.length)];
+        page.give({ type: "subscribe", ticket: (page.tickets += 1), conversation });
+        const positions = [{ conversation, seq: page.from.get(conversation) }];
+        page.give({ type: "submit", ticket: (page.tickets += 1), name: "resume", body: { positions } });
+      });
+    }
     for (let n = 0; n < 2; n += 1) {
       // What a page has not put on the disk yet goes with it, so it is reloaded when it has.
       world.later(world.random() * 500, () => {

@@ -3,19 +3,10 @@
 use serde_json::json;
 
 use super::Browser;
-use super::chrome::{ENTER, Window};
+use super::chrome::ENTER;
 use crate::site::Site;
 
 const UP: &str = "\u{e013}";
-
-/// Clicks on a tool beside the message with this text.
-fn tool(window: &Window<'_>, text: &str, words: &str) {
-    let marked = "const row = [...document.querySelectorAll('.row')].find((row) => row.querySelector('.bubble p')?.textContent === arguments[0]);
-                  row.id = 'marked'; row.tabIndex = 0; row.focus()";
-    window.script(marked, &[json!(text)]);
-    window.click(&format!("#marked .tools [aria-label='{words}']"));
-    window.script("document.getElementById('marked').id = ''", &[]);
-}
 
 #[test]
 fn messages_are_edited_answered_given_emoji_and_deleted() {
@@ -35,7 +26,7 @@ fn messages_are_edited_answered_given_emoji_and_deleted() {
     alice.until("document.querySelector('.row .edited') !== null", &[]);
     assert_eq!(alice.texts().len(), 1);
 
-    tool(&alice, "the train leaves at four", "React with 🎉");
+    alice.tool("the train leaves at four", "React with 🎉");
     for (window, mine) in [(&alice, "true"), (&bob, "false")] {
         let chip = "[...document.querySelectorAll('.chip')].map((one) => `${one.textContent} ${one.ariaPressed}`).join() === given[0]";
         window.until(chip, &[json!(format!("🎉 1 {mine}"))]);
@@ -45,12 +36,12 @@ fn messages_are_edited_answered_given_emoji_and_deleted() {
     alice.click(".chip");
     bob.until("document.querySelector('.chip')?.textContent === '🎉 1'", &[]);
 
-    tool(&alice, "the train leaves at four", "Answer");
+    alice.tool("the train leaves at four", "Answer");
     alice.type_keys(&format!("then I run{ENTER}"));
     bob.sees("then I run", "sent");
     bob.until("document.querySelector('.quote')?.textContent === 'Bobthe train leaves at four'", &[]);
 
-    tool(&bob, "the train leaves at four", "Delete");
+    bob.tool("the train leaves at four", "Delete");
     bob.click("#sure button[value='yes']");
     for window in [&alice, &bob] {
         window

@@ -54,7 +54,7 @@ fn a_reload_keeps_who_one_is_and_what_is_open() {
     bob.until("document.getElementById('me-name').textContent === 'Bob'", &[]);
     alice.click("#logout");
     let offered = "[...document.querySelectorAll('.person')].filter((one) => one.checkVisibility()).length";
-    alice.until(&format!("{offered} === 3"), &[]);
+    alice.until(&format!("{offered} === 6"), &[]);
 }
 
 #[test]
@@ -82,11 +82,11 @@ fn keys_alone_are_enough() {
     let window = browser.window(&site);
     const TAB: &str = "\u{e004}";
     const CONTROL: &str = "\u{e009}";
-    window.until("document.querySelectorAll('.person').length === 3", &[]);
+    window.until("document.querySelectorAll('.person').length === 6", &[]);
     window.type_keys(&format!("{TAB}{TAB}"));
     window.type_keys(ENTER);
     window.until("document.getElementById('me-name').textContent === 'Bob'", &[]);
-    window.until("document.querySelectorAll('#suggested li').length === 2", &[]);
+    window.until("document.querySelector('#suggested li') !== null", &[]);
     window.type_keys(&format!("{CONTROL}k"));
     window.type_keys(&format!("car{ENTER}"));
     window.until("document.getElementById('chat-name').textContent === 'Carol'", &[]);
@@ -95,9 +95,7 @@ fn keys_alone_are_enough() {
 
     // What a screen reader is told: a log that speaks, and a name on everything that can be pressed.
     assert_eq!(window.script("return document.getElementById('scroll').ariaLive", &[]), "polite");
-    let nameless = "return [...document.querySelectorAll('button, input, textarea, select')].filter((one) => one.checkVisibility() && \
-                    !one.ariaLabel && !one.textContent.trim() && !one.labels?.length).length";
-    assert_eq!(window.script(nameless, &[]), 0);
+    assert_eq!(window.nameless(), json!([]));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::plain::acquainted;
+use crate::plain::{Plain, acquainted};
 use crate::site::Site;
 
 /// Far longer than anything takes; reached only by a fault.
@@ -137,6 +137,13 @@ impl Browser {
             window.until("!document.getElementById('asks').checkVisibility()", &[]);
         }
         [alice, bob]
+    }
+
+    /// Alice and Bob, who are members of Carol's group `Night shift`; with Carol, and the group's id.
+    pub(crate) fn night_shift(&self, site: &Site) -> ([Window<'_>; 2], Plain, String) {
+        let mut carol = Plain::open(site, "carol");
+        let group = carol.group("Night shift", &["alice", "bob"]);
+        (self.people(site, ["Alice", "Bob"]), carol, group)
     }
 
     fn run<T>(&self, act: impl AsyncFnOnce(&Client) -> Result<T, CmdError>) -> T {
@@ -270,6 +277,33 @@ impl Window<'_> {
         let found = "[...document.querySelectorAll('.row')].some((row) => row.dataset.state === given[1] \
                      && row.querySelector('.bubble p')?.textContent === given[0])";
         self.until(found, &[json!(text), json!(state)]);
+    }
+
+    /// Clicks on a tool beside the message with this text.
+    pub(crate) fn tool(&self, text: &str, words: &str) {
+        let marked = "const row = [...document.querySelectorAll('.row')].find((row) => row.querySelector('.bubble p')?.textContent === arguments[0]);
+                      row.id = 'marked'; row.tabIndex = 0; row.focus()";
+        self.script(marked, &[json!(text)]);
+        self.click(&format!("#marked .tools [aria-label='{words}']"));
+        self.script("document.getElementById('marked').id = ''", &[]);
+    }
+
+    /// What can be pressed or filled in, stands there and has no name for whoever hears the page.
+    pub(crate) fn nameless(&self) -> Value {
+        let all = "return [...document.querySelectorAll('button, input, textarea, select')].filter((one) => one.checkVisibility() && \
+                   !one.ariaLabel && !one.textContent.trim() && !one.labels?.length).map((one) => one.outerHTML)";
+        self.script(all, &[])
+    }
+
+    /// Waits until this is told in the open conversation, beside messages.
+    pub(crate) fn told(&self, text: &str) {
+        let found = "[...document.querySelectorAll('.row.told p')].some((one) => one.textContent === given[0])";
+        self.until(found, &[json!(text)]);
+    }
+
+    /// Waits until this stands for a moment at the page's edge.
+    pub(crate) fn toasted(&self, text: &str) {
+        self.until("document.getElementById('toasts').textContent.includes(given[0])", &[json!(text)]);
     }
 
     /// Waits until this is unread in the conversation of this name, as its badge says: 0 for no badge.

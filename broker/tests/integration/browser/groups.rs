@@ -4,13 +4,8 @@ use serde_json::json;
 
 use super::Browser;
 use super::chrome::Window;
+use crate::plain::Plain;
 use crate::site::Site;
-
-/// What was told in the open conversation, beside messages.
-fn told(window: &Window<'_>, text: &str) {
-    let found = "[...document.querySelectorAll('.row.told p')].some((one) => one.textContent === given[0])";
-    window.until(found, &[json!(text)]);
-}
 
 fn make_group(window: &Window<'_>, name: &str, members: &[&str]) {
     window.click("#new");
@@ -36,7 +31,7 @@ fn a_group_is_made_led_and_left() {
     alice.click("#details");
     alice.until("document.querySelectorAll('#info-members li').length === 3", &[]);
     alice.type_into("#info-members select[aria-label='Role of Bob']", "moderator");
-    told(&bob, "Alice made Bob moderator");
+    bob.told("Alice made you a moderator");
     bob.click("#details");
     bob.until("[...document.querySelectorAll('#info-members .role')].map((one) => one.textContent).join() === 'admin,moderator'", &[]);
     bob.until("document.getElementById('info-toggle').checkVisibility() === false", &[]);
@@ -44,8 +39,8 @@ fn a_group_is_made_led_and_left() {
 
     alice.click("#info-members button[aria-label='Remove Bob']");
     bob.until("![...document.querySelectorAll('.item')].some((one) => one.textContent.includes('Night shift'))", &[]);
-    bob.until("document.getElementById('toasts').textContent.includes('You are no longer in Night shift.')", &[]);
-    told(&alice, "You removed Bob");
+    bob.toasted("You are no longer in Night shift.");
+    alice.told("You removed Bob");
 }
 
 #[test]
@@ -55,15 +50,104 @@ fn a_closed_conversation_is_read_only_until_it_is_reopened() {
     let [alice, bob] = browser.chat(&site);
     alice.click("#details");
     alice.click("#info-toggle");
-    told(&bob, "Alice closed the conversation");
+    bob.told("Alice closed the conversation");
     bob.until(
         "!document.getElementById('composer').checkVisibility() && document.getElementById('closed').checkVisibility()",
         &[],
     );
     bob.click("#details");
     bob.click_on("#info-toggle", "Reopen");
-    told(&alice, "Bob reopened the conversation");
+    alice.told("Bob reopened the conversation");
     alice.click("#info-close");
     alice.say("open again");
     bob.sees("open again", "sent");
+}
+
+/// What stands in the open conversation, in order.
+const LINES: &str = "[...document.querySelectorAll('.row p')].map((one) => one.textContent)";
+
+#[test]
+fn what_was_told_is_in_history_too() {
+    let site = Site::dev();
+    let mut carol = Plain::open(&site, "carol");
+    let group = carol.group("Night shift", &["alice", "bob"]);
+    let one = json!({"conversation": group});
+    let with = |more: serde_json::Value| {
+        let mut body = one.clone();
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        body
+    };
+    let mut expected = Vec::new();
+    // Far more of it than one page of the page's own, and than one answer of the server.
+    for n in 1..=12 {
+        carol.done("update", &with(json!({"name": format!("Shift {n}")})));
+        expected.push(format!("Carol named it “Shift {n}”"));
+        for m in 1..=10 {
+            let said = carol.send(&group, &format!("m{n}-{m}"), &format!("wagon {n}-{m}"))["message"]["id"].clone();
+            expected.push(format!("wagon {n}-{m}"));
+            for emoji in ["👍", "🎉", "❤️", "😂", "😮"] {
+                carol.done("react", &json!({"id": said, "emoji": emoji}));
+            }
+        }
+    }
+    carol.done("promote", &with(json!({"member": "bob", "role": "moderator"})));
+    carol.done("add", &with(json!({"members": ["dave"]})));
+    carol.done("remove", &with(json!({"member": "dave"})));
+    carol.done("close", &one);
+    carol.done("reopen", &one);
+    carol.done("leave", &one);
+    expected.extend(
+        [
+            "Carol made Bob a moderator",
+            "Carol added Dave",
+            "Carol removed Dave",
+            "Carol closed the conversation",
+            "Carol reopened the conversation",
+            "Carol left. Bob is now an admin",
+        ]
+        .map(str::to_owned),
+    );
+    Plain::open(&site, "alice").done("mark", &with(json!({"read": 700})));
+
+    let browser = Browser::start();
+    let [alice] = browser.people(&site, ["Alice"]);
+    alice.open("Shift 12");
+    alice.told("Carol left. Bob is now an admin");
+    alice.until("(document.getElementById('scroll').scrollTop = 0, !document.getElementById('beginning').hidden)", &[]);
+    assert_eq!(alice.script(&format!("return {LINES}"), &[]), json!(expected), "all of it, once and in order");
+
+    // From far up, around a message that somebody goes to, it is there as well; and what comes live follows it.
+    Plain::open(&site, "bob").done("update", &with(json!({"name": "The last shift"})));
+    alice.told("Bob named it “The last shift”");
+    alice.reload();
+    alice.told("Bob named it “The last shift”");
+    alice.told("Carol closed the conversation");
+}
+
+#[test]
+fn where_too_much_happened_to_look_for_it_all_a_line_says_so() {
+    let site = Site::dev();
+    let browser = Browser::start();
+    let window = browser.window(&site);
+    let found = window.run(
+        "const { Told } = await import('/page/told.js');
+         const asked = [];
+         const client = { events: async (conversation, { after }) => {
+             asked.push(after);
+             const events = Array.from({ length: given[0] }, (_, n) => ({ event: 'conversation', seq: after + 1 + n, change: { closed: true, by: 'bob', time_ms: 1 } }));
+             return { events, more: true };
+         } };
+         const told = new Told(client, 'c', 'alice', () => {});
+         const lines = await told.between(1, 5_000, 40);
+         const again = asked.length;
+         await told.between(4_000, 4_900, 40);
+         return { asked, again: asked.length - again, count: lines.length, last: lines.findLast(({ time }) => time === undefined) }",
+        &[json!(500)],
+    );
+    assert_eq!(found["asked"], json!([3000, 3500, 4000, 4500]), "the newest, and no more than four answers of it");
+    assert_eq!((&found["count"], &found["again"]), (&json!(2_001), &json!(0)), "what is known is not asked for again");
+    assert_eq!(
+        (&found["last"]["seq"], &found["last"]["text"]),
+        (&json!(3000.5), &json!("What was changed before this, beside messages, is not shown"))
+    );
 }

@@ -20,7 +20,8 @@ fn what_somebody_else_begins_appears_by_itself_and_goes_when_one_is_removed() {
         0,
         "nobody has begun anything"
     );
-    alice.until("document.querySelectorAll('#suggested li').length === 2", &[]);
+    let suggested = "[...document.querySelectorAll('#suggested .name')].map((one) => one.textContent).join()";
+    alice.until(&format!("{suggested} === 'Bob,Carol,Dave,Support'"), &[]);
 
     let (mut bob, direct) = acquainted(&site, "bob", "alice");
     alice.until(&format!("{NAMES}.join() === 'Bob'"), &[]);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Browser;
-use crate::plain::{Plain, acquainted};
+use crate::plain::acquainted;
 use crate::site::Site;
 
 #[test]
@@ -41,10 +41,8 @@ fn ticks_follow_a_message_to_its_reader() {
 #[test]
 fn in_a_group_it_is_said_who_has_read_and_when() {
     let site = Site::dev();
-    let mut carol = Plain::open(&site, "carol");
-    let group = carol.group("Night shift", &["alice", "bob"]);
     let browser = Browser::start();
-    let [alice, bob] = browser.people(&site, ["Alice", "Bob"]);
+    let ([alice, bob], mut carol, group) = browser.night_shift(&site);
     alice.open("Night shift");
     bob.open("Night shift");
     alice.say("the 4:12 is late");

@@ -3,17 +3,9 @@
 use serde_json::json;
 
 use super::Browser;
-use super::chrome::{ENTER, Window};
+use super::chrome::ENTER;
 use crate::plain::{Plain, acquainted};
 use crate::site::Site;
-
-fn tool(window: &Window<'_>, text: &str, words: &str) {
-    let marked = "const row = [...document.querySelectorAll('.row')].find((row) => row.querySelector('.bubble p')?.textContent === arguments[0]);
-                  row.id = 'marked'; row.tabIndex = 0; row.focus()";
-    window.script(marked, &[json!(text)]);
-    window.click(&format!("#marked .tools [aria-label='{words}']"));
-    window.script("document.getElementById('marked').id = ''", &[]);
-}
 
 #[test]
 fn a_message_is_pinned_found_from_far_away_and_unpinned() {
@@ -24,15 +16,12 @@ fn a_message_is_pinned_found_from_far_away_and_unpinned() {
     let browser = Browser::start();
     let [alice, bob] = browser.chat(&site);
     alice.sees("the key is under the mat", "sent");
-    tool(&alice, "the key is under the mat", "Pin");
+    alice.tool("the key is under the mat", "Pin");
     for window in [&alice, &bob] {
         window.until("document.getElementById('pin-text').textContent === 'the key is under the mat'", &[]);
         window.until("document.querySelector('.row .meta .pin') !== null", &[]);
     }
-    bob.until(
-        "[...document.querySelectorAll('.told p')].some((one) => one.textContent === 'Alice pinned a message')",
-        &[],
-    );
+    bob.told("Alice pinned a message");
 
     // Much later, and after a reload, it is a click away, though it is not among what was fetched.
     plain.send_texts(&conversation, 4..=150);
@@ -43,7 +32,7 @@ fn a_message_is_pinned_found_from_far_away_and_unpinned() {
     bob.click("#pin-go");
     bob.until("document.activeElement.querySelector('.bubble p')?.textContent === 'the key is under the mat'", &[]);
 
-    tool(&alice, "wagon 150", "Pin");
+    alice.tool("wagon 150", "Pin");
     bob.until("document.getElementById('pin-text').textContent === 'wagon 150'", &[]);
     bob.click("#pin-all");
     let listed = "[...document.querySelectorAll('#pinned-list .pinned > bdi')].map((one) => one.textContent).join()";
@@ -77,10 +66,8 @@ fn members_of_a_group_without_the_right_cannot_pin() {
 #[test]
 fn who_is_mentioned_is_offered_told_and_shown() {
     let site = Site::dev();
-    let mut carol = Plain::open(&site, "carol");
-    let group = carol.group("Night shift", &["alice", "bob"]);
     let browser = Browser::start();
-    let [alice, bob] = browser.people(&site, ["Alice", "Bob"]);
+    let ([alice, bob], mut carol, group) = browser.night_shift(&site);
     alice.open("Night shift");
     alice.type_into("#text", "over to @b");
     alice.until("document.querySelector('#naming [aria-selected=true]')?.textContent.includes('Bob')", &[]);

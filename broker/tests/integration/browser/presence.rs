@@ -29,6 +29,16 @@ fn who_comes_and_goes_is_shown() {
     bob.click("#start-go");
     alice.open("Night shift");
     alice.until(&format!("{about} === '3 members, 2 online'"), &[]);
+    // Among its members one sees who.
+    alice.click("#details");
+    let there = "[...document.querySelectorAll('#info-members li')].filter((line) => line.querySelector('.avatar.online') \
+                 && line.querySelector('.is-online').textContent === 'online').map((line) => line.dataset.user).join()";
+    alice.until(&format!("{there} === 'alice,bob'"), &[]);
+    let [carol] = browser.people(&site, ["Carol"]);
+    alice.until(&format!("{there} === 'alice,bob,carol'"), &[]);
+    carol.close();
     bob.close();
+    alice.until(&format!("{there} === 'alice'"), &[]);
+    alice.click("#info-close");
     alice.until(&format!("{about} === '3 members'"), &[]);
 }
