@@ -255,6 +255,21 @@ impl Client {
         }
     }
 
+    /// What happened after this number, other than messages too, oldest first: 500 events at most, of which
+    /// [`v1::ResumedConversation::more`] says whether others follow. Live ones come by [`Client::events`]; a subscription to
+    /// the conversation goes on where it is.
+    pub async fn events_after(&self, conversation: &str, after: u64) -> Result<v1::ResumedConversation, Error> {
+        let position = v1::Position { conversation: conversation.to_owned(), seq: after };
+        match self.call(Call::Events(v1::Resume { positions: vec![position] })).await? {
+            reply::Result::Resumed(mut resumed) => match resumed.conversations.pop() {
+                Some(v1::ResumedConversation { error: Some(error), .. }) => Err(Error::rejected(&error)),
+                Some(page) => Ok(page),
+                None => Err(Error::BadAnswer),
+            },
+            _ => Err(Error::BadAnswer),
+        }
+    }
+
     /// The conversation as the asker sees it.
     pub async fn get(&self, conversation: &str) -> Result<v1::Conversation, Error> {
         match self.call(Call::Get(v1::Get { conversation: conversation.to_owned() })).await? {

@@ -277,6 +277,12 @@ impl Core {
 
     /// Keeps how far the conversation goes, for the `since` of later sends.
     fn learn_head(&mut self, call: &Call, result: &reply::Result) {
+        if let (Call::Events(_), reply::Result::Resumed(resumed)) = (call, result) {
+            for page in resumed.conversations.iter().filter(|page| page.error.is_none()) {
+                self.reaches(&page.conversation, page.head);
+            }
+            return;
+        }
         let (name, head, first) = match (call, result) {
             (_, reply::Result::Sent(v1::Sent { message: Some(message), .. })) => {
                 (&message.conversation, message.seq, 0)

@@ -24,6 +24,8 @@ pub enum Call {
     /// A send under an id that the application chose, and may have used before: an earlier message of that id counts.
     SendChosen(v1::Send),
     History(v1::History),
+    /// What happened beside messages, too: read beside a subscription, which goes on where it is.
+    Events(v1::Resume),
     Get(v1::Get),
     Members(v1::Members),
     List(v1::List),
@@ -67,6 +69,7 @@ impl Call {
             Self::Create(body) => Request::Create(body),
             Self::Send(body) | Self::SendChosen(body) => Request::Send(body),
             Self::History(body) => Request::History(body),
+            Self::Events(body) => Request::Resume(body),
             Self::Get(body) => Request::Get(body),
             Self::Members(body) => Request::Members(body),
             Self::List(body) => Request::List(body),
@@ -111,6 +114,7 @@ impl Call {
             | Self::Send(_)
             | Self::SendChosen(_)
             | Self::History(_)
+            | Self::Events(_)
             | Self::Get(_)
             | Self::Members(_)
             // What is deleted stays so.
@@ -148,7 +152,7 @@ impl Call {
             | Self::Unarchive(_)
             | Self::Block(_)
             | Self::Unblock(_) => true,
-            Self::History(_) | Self::Get(_) | Self::Members(_) | Self::List(_) => false,
+            Self::History(_) | Self::Events(_) | Self::Get(_) | Self::Members(_) | Self::List(_) => false,
             Self::Unread(_) | Self::Marks(_) | Self::Blocks(_) | Self::Ping(_) => false,
         }
     }

@@ -74,6 +74,21 @@ impl Core {
         self.complete(ticket, Ok(reply::Result::Done(v1::Done {})));
     }
 
+    /// The application has read events beside its subscription, and they go up to this number. The server takes that for a
+    /// subscription.
+    pub(super) fn reaches(&mut self, conversation: &str, head: u64) {
+        let name = Name::from(conversation);
+        match self.timelines.get_mut(&name) {
+            Some(timeline) => {
+                timeline.head = timeline.head.max(head);
+                self.look_after(&name);
+            }
+            None => {
+                self.unsubscribing.insert(name);
+            }
+        }
+    }
+
     /// Queues a timeline for the next request for events, unless it is under way already.
     pub(super) fn want(&mut self, name: &Name) {
         if let Some(timeline) = self.timelines.get_mut(name)

@@ -35,6 +35,16 @@ async fn a_conversation_in_both_forms() {
                 peer.reply(id, sent(&send, 4)).await;
                 peer.event(message("c", 4)).await;
 
+                // Read beside the subscription: the stream has no second one of it, nor a hole.
+                let (id, positions) = peer.resume().await;
+                assert_eq!(positions.iter().map(|it| it.seq).collect::<Vec<_>>(), [1]);
+                let events = vec![message("c", 2), message("c", 3)];
+                let page = v1::ResumedConversation { events, more: true, ..page_of(&positions[0], 4) };
+                peer.resumed(id, vec![page]).await;
+                let (id, positions) = peer.resume().await;
+                let error = Some(frame::error(ErrorCode::NotFound, "not there", None));
+                peer.resumed(id, vec![v1::ResumedConversation { error, ..page_of(&positions[0], 4) }]).await;
+
                 let (id, Request::Add(add)) = peer.request().await else { panic!("add") };
                 assert_eq!(add.members, ["carol"]);
                 let error = frame::error(ErrorCode::Forbidden, "not an admin", None);
@@ -52,6 +62,13 @@ async fn a_conversation_in_both_forms() {
                 let stored = client.send("c", "hello").await.expect("sent");
                 assert_eq!((stored.message.seq, stored.duplicate), (4, false));
                 assert_eq!(events.next().await.and_then(|event| event.seq()), Some(4));
+                let page = client.events_after("c", 1).await.expect("a page");
+                assert_eq!(
+                    (page.events.iter().map(|event| event.seq).collect::<Vec<_>>(), page.more),
+                    (vec![2, 3], true)
+                );
+                let refused = client.events_after("d", 1).await.expect_err("refused");
+                assert_eq!(refused.code(), Some(ErrorCode::NotFound));
                 let refused = client.add("c", &["carol"]).await.expect_err("refused");
                 assert_eq!(refused.code(), Some(ErrorCode::Forbidden));
             };
