@@ -50,8 +50,19 @@ struct Desk {
     verifier: Verifier,
     config: SessionConfig,
     gate: Open,
+    names: Names,
     now: Now,
     next_id: u64,
+}
+
+/// Where conversations lie: in the order in which they were read first.
+#[derive(Default)]
+struct Names(Vec<ConversationId>);
+
+impl Directory for Names {
+    fn spot(&self, _: &TenantId, conversation: ConversationId) -> Option<Spot> {
+        self.0.iter().position(|name| *name == conversation).map(|at| Spot(at as u32))
+    }
 }
 
 impl Desk {
@@ -61,6 +72,7 @@ impl Desk {
             verifier: Verifier::new(&AuthConfig::development(Secret::new(SECRET))).expect("a good configuration"),
             config: SessionConfig::default(),
             gate: Open::default(),
+            names: Names::default(),
             now: Now { mono: Duration::from_secs(5), wall_ms: START_MS },
             next_id: 0,
         }
@@ -93,12 +105,28 @@ impl Desk {
             session: 77,
             config: &self.config,
             verifier: &self.verifier,
+            directory: &self.names,
             gate: &mut self.gate,
             fresh: &mut || [0xab; 16],
             effects: &mut effects,
         };
         call(&mut self.session, &mut cx);
+        for effect in &effects {
+            if let Effect::Settled { conversation, head: Some(_) } = effect {
+                let tenant = self.session.tenant().expect("somebody known");
+                let spot = self.names.spot(tenant, *conversation);
+                if spot.is_none() {
+                    self.names.0.push(*conversation);
+                }
+                self.session.reads(spot.unwrap_or(Spot(self.names.0.len() as u32 - 1)));
+            }
+        }
         effects
+    }
+
+    /// What it reads.
+    fn reads(&self) -> Vec<ConversationId> {
+        self.session.subscriptions().iter().map(|Spot(at)| self.names.0[*at as usize]).collect()
     }
 
     fn say(&mut self, request: Request) -> Vec<Effect> {
@@ -229,7 +257,7 @@ fn hello_is_welcomed_when_all_its_conversations_are_answered() {
     let codes: Vec<_> =
         welcome.subscribed.iter().map(|it| (it.head, it.error.as_ref().map(|error| error.code.as_str()))).collect();
     assert_eq!(codes, [(0, Some("NOT_FOUND")), (0, Some("NOT_FOUND")), (7, None)], "in the order asked");
-    assert_eq!(desk.session.subscriptions(), [id(2)]);
+    assert_eq!(desk.reads(), [id(2)]);
 }
 
 #[test]
@@ -446,7 +474,7 @@ fn subscriptions_have_a_limit() {
             desk.answer(&question, Desk::granted(&question, 1, 0, 0));
         }
     }
-    assert_eq!(desk.session.subscriptions().len(), SUBSCRIPTIONS_MAX);
+    assert_eq!(desk.reads().len(), SUBSCRIPTIONS_MAX);
     let effects = desk.say(subscribe(5_000, 1));
     let Reply::Subscribed(subscribed) = reply(&effects) else { panic!("{effects:?}") };
     assert_eq!(subscribed.subscribed[0].error.as_ref().map(|error| error.code.as_str()), Some("BAD_REQUEST"));
@@ -463,7 +491,7 @@ fn who_unsubscribes_before_the_answer_gets_no_events() {
     desk.say(Request::Unsubscribe(v1::Unsubscribe { conversations: vec![text(1)] }));
     let effects = desk.answer(&question, Desk::granted(&question, 4, 0, 0));
     assert!(matches!(effects.as_slice(), [Effect::Settled { head: None, .. }, Effect::Reply { .. }]));
-    assert!(desk.session.subscriptions().is_empty());
+    assert!(desk.reads().is_empty());
 }
 
 #[test]
