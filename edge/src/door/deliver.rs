@@ -247,7 +247,7 @@ impl<L: EdgeLink> Door<L> {
     /// Tells of events that gave way, unless the conversation is not read any more.
     fn tell_mark(&mut self, slot: u32, mark: Mark) {
         let Some(key) = self.key(slot, mark.0) else { return };
-        if self.reads(slot, &key) {
+        if self.is_reading(slot, &key) {
             self.tell_head(slot, mark);
         }
     }

@@ -349,7 +349,7 @@ impl<L: EdgeLink> Door<L> {
     }
 
     /// Whether the session reads this conversation.
-    pub(super) fn reads(&self, slot: u32, key: &ConversationKey) -> bool {
+    pub(super) fn is_reading(&self, slot: u32, key: &ConversationKey) -> bool {
         let Some(spot) = self.readers.spot(&key.tenant, key.conversation) else { return false };
         let Some(Stage::Open(open)) = self.connections.get(slot as usize).map(|it| &it.stage) else { return false };
         open.session.subscriptions().contains(&spot)
