@@ -294,12 +294,12 @@ fn who_is_put_out_before_the_reply_gets_nothing_of_what_was_read_for_it() {
     let position = |n| v1::Position { conversation: text(n), seq: 0 };
     let parts = asked(desk.say(Request::Resume(v1::Resume { positions: vec![position(1), position(2)] })));
     desk.answer(&parts[0], Desk::granted(&parts[0], 3, 3, 100));
-    desk.session.forget(id(1));
+    desk.session.forget(id(1), Spot(0));
     let effects = desk.answer(&parts[1], Desk::granted(&parts[1], 2, 2, 100));
     let Reply::Resumed(resumed) = reply(&effects) else { panic!("{effects:?}") };
     let pages: Vec<_> = resumed.conversations.iter().map(|page| (page.events.len(), page.error.is_some())).collect();
     assert_eq!(pages, [(0, true), (2, false)]);
-    assert_eq!(desk.session.subscriptions(), [id(2)]);
+    assert_eq!(desk.reads(), [id(2)]);
 }
 
 #[test]

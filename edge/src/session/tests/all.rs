@@ -113,7 +113,7 @@ fn what_went_before_the_answer_is_none_of_all() {
     let question = home_question(desk.say(subscribe_all()));
     let parts = asked(desk.answer(&question, watching(1..3, 2)));
     desk.answer(&parts[0], Desk::granted(&parts[0], 3, 0, 0));
-    desk.session.forget(id(1));
+    desk.session.forget(id(1), Spot(0));
     let effects = desk.answer(&parts[1], Desk::granted(&parts[1], 8, 0, 0));
     let Reply::Subscribed(subscribed) = reply(&effects) else { panic!("{effects:?}") };
     let codes: Vec<_> = subscribed.subscribed.iter().map(|one| one.error.as_ref().map(|it| it.code.as_str())).collect();
