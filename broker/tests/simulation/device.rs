@@ -16,8 +16,7 @@ pub(crate) const SECRET: &[u8] = b"a secret of the simulation, thirty-two bytes 
 /// What a ticket stands for.
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
-    /// A request; and the highest number that anybody had been told of where it is about, when it was made.
-    Call(Call, u64),
+    Call(Call, When),
     /// For events; which subscription of that conversation it was.
     Subscribe(String),
     SubscribeAll,
@@ -25,6 +24,17 @@ pub(crate) enum Asked {
     Show,
     Typing,
     Mark,
+}
+
+/// When something was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct When {
+    /// The highest number that anybody had been told of where it is about.
+    pub(crate) low: u64,
+    /// Where the judge's clock stood.
+    pub(crate) step: u64,
+    /// On which connection it went out, if it did at once.
+    pub(crate) wire: Option<u64>,
 }
 
 /// A message that may have been stored, to be sent again under its id.
@@ -54,8 +64,9 @@ pub(crate) struct Device {
     pub(crate) taking: bool,
     pub(crate) deeds_left: u64,
     pub(crate) unsure: Vec<Unsure>,
-    /// The conversations of the last list.
+    /// The conversations of the last list, and of the last one of what is archived.
     pub(crate) list: Option<BTreeSet<String>>,
+    pub(crate) archived: Option<BTreeSet<String>>,
     /// How far it has said since it was started that its user has read.
     pub(crate) marked: BTreeMap<String, u64>,
     /// Where it shows that somebody types.
@@ -82,6 +93,7 @@ impl Device {
             deeds_left: plan.deeds,
             unsure: Vec::new(),
             list: None,
+            archived: None,
             marked: BTreeMap::new(),
             typing: BTreeMap::new(),
             next_ticket: 0,

@@ -2,11 +2,14 @@
 //! application sees, and the rows.
 
 mod changes;
+mod decisions;
+mod gone;
 mod marks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use switchyard_client::core::Call;
 use switchyard_client::{Ended, Error, Event};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
@@ -19,6 +22,7 @@ use crate::places;
 use crate::profile::Profile;
 use crate::timeline::{self, MESSAGE, Timeline};
 use changes::{Wish, is_shown};
+use decisions::Decisions;
 
 /// What an application was told of one submission of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +40,8 @@ struct Wanted {
     text: String,
     /// The highest number that anybody had been told of in this conversation when it was first submitted.
     after: Seq,
+    /// Where the judge's clock stood then.
+    step: u64,
     submissions: usize,
     verdicts: Vec<Verdict>,
 }
@@ -51,6 +57,13 @@ pub(crate) struct Oracle {
     said: BTreeMap<(ConversationKey, UserId), Seq>,
     /// The highest number of which a sender was told, by conversation.
     told: BTreeMap<ConversationKey, Seq>,
+    decisions: Decisions,
+    /// Answers to requests that somebody wanted to give.
+    answers: BTreeSet<(ConversationKey, UserId, bool)>,
+    /// Of which conversations somebody was told that they are erased, and when.
+    erased: BTreeMap<ConversationKey, u64>,
+    /// The judge's clock: what was asked and answered.
+    steps: u64,
     retention: Retention,
     /// Rows of the old group that nobody of this run sent.
     old_rows: u64,
@@ -68,6 +81,10 @@ impl Oracle {
             wishes: BTreeMap::new(),
             said: BTreeMap::new(),
             told: BTreeMap::new(),
+            decisions: Decisions::default(),
+            answers: BTreeSet::new(),
+            erased: BTreeMap::new(),
+            steps: 0,
             retention: profile.config.retention,
             old_rows: profile.old_rows,
             wall_ms: 0,
@@ -99,7 +116,26 @@ impl Oracle {
 
     /// Rows are stored for certain: they are read now, for their texts may be overwritten later.
     pub(crate) fn stored(&mut self, key: &ConversationKey) {
+        let known = self.timelines.get(key).map_or(0, |timeline| timeline.entries.len());
         self.timeline(key);
+        self.none_is_blocked(key, known);
+    }
+
+    /// Somebody asks for something: where the judge's clock stands.
+    pub(crate) fn asks(&mut self, user: &UserId, call: &Call) -> u64 {
+        self.steps += 1;
+        let step = self.steps;
+        match call {
+            Call::Send(send) | Call::SendChosen(send) => self.submitted(user, send),
+            Call::Accept(accept) => self.answers.extend([(places::key(&accept.conversation), user.clone(), true)]),
+            Call::Decline(decline) => {
+                self.answers.extend([(places::key(&decline.conversation), user.clone(), false)]);
+            }
+            _ => {}
+        }
+        self.wished(user, call);
+        self.decides(user, call, step);
+        step
     }
 
     /// The highest number that a sender was told of there.
@@ -107,13 +143,14 @@ impl Oracle {
         self.told.get(&places::key(name)).copied().unwrap_or(0)
     }
 
-    pub(crate) fn submitted(&mut self, user: &UserId, send: &v1::Send) {
+    fn submitted(&mut self, user: &UserId, send: &v1::Send) {
         let key = places::key(&send.conversation);
-        let after = self.told.get(&key).copied().unwrap_or(0);
+        let (after, step) = (self.told.get(&key).copied().unwrap_or(0), self.steps);
         let wanted = self.wanted.entry((user.clone(), send.client_id.clone())).or_insert_with(|| Wanted {
             key,
             text: send.text.clone(),
             after,
+            step,
             submissions: 0,
             verdicts: Vec::new(),
         });
@@ -131,6 +168,10 @@ impl Oracle {
             Err(Error::Unknown { .. }) => Verdict::Unknown,
             Err(Error::BadAnswer) => return self.violate("an SDK does not understand the answer to a send".into()),
             Err(Error::Rejected { code: Some(ErrorCode::IdExpired), .. }) => Verdict::Unknown,
+            Err(Error::Rejected { code: Some(ErrorCode::Forbidden), .. }) => {
+                self.forbidden(user, send);
+                Verdict::NotStored
+            }
             Err(_) => Verdict::NotStored,
         };
         if let Some(wanted) = self.wanted.get_mut(&(user.clone(), send.client_id.clone())) {
@@ -342,10 +383,13 @@ impl Oracle {
                     wanted.is_some_and(|wanted| wanted.key == *key && wanted.text.as_bytes() == &entry.row.body[..]);
                 let member = before.is_some_and(|before: &timeline::Entry| before.role(&sender).is_some());
                 // Nothing is stored after a close until a reopening; who sends it again gets the first result.
-                let open = before.is_some_and(|before| !before.profile.closed);
+                let open = before.is_some_and(|before| !before.profile.closed && !before.profile.declines(&sender));
                 if !right || !member || !open {
                     wrong.push(format!("{sender} did not want, or may not have, {:?}: {wanted:?}", entry.row));
                 }
+            }
+            if before.is_some_and(|before| self.wrong_answer(key, before, entry)) {
+                wrong.push(format!("a request is answered that did not wait for it, or not so: {:?}", entry.row));
             }
             before = Some(entry);
         }

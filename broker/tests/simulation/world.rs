@@ -245,8 +245,11 @@ impl World {
                 self.go_on_for(MARKS_SAID_US);
             }
             for device in 0..self.devices.len() {
-                self.devices[device].list = None;
-                self.call(device, Call::List(v1::List { limit: 100, ..v1::List::default() }), None);
+                (self.devices[device].list, self.devices[device].archived) = (None, None);
+                for archived in [false, true] {
+                    self.call(device, Call::List(v1::List { limit: 100, archived, ..v1::List::default() }), None);
+                }
+                self.call(device, Call::Blocks(v1::Blocks::default()), None);
                 for name in if self.resting { self.places.clone() } else { Vec::new() } {
                     if self.oracle.is_member(&self.devices[device].user, &name) {
                         self.call(
@@ -272,10 +275,12 @@ impl World {
             let rows: BTreeSet<String> = rows.map(|((key, _), _)| key.conversation.to_string()).collect();
             drop(inner);
             // One that has no connection just now gets no answer in time.
-            if device.list.as_ref().is_some_and(|list| *list != rows) {
-                let problem = format!("{} lists {:?}, its rows are {rows:?}", device.name, device.list);
+            let (Some(list), Some(archived)) = (&device.list, &device.archived) else { continue };
+            if list.union(archived).cloned().collect::<BTreeSet<_>>() != rows {
+                let problem = format!("{} lists {list:?} and {archived:?}, its rows are {rows:?}", device.name);
                 self.oracle.violations.push(problem);
             }
+            self.oracle.lists_are(&device.user, list, archived);
         }
     }
 

@@ -72,7 +72,7 @@ pub(super) fn is_shown(
 
 impl Oracle {
     /// Somebody asks for a change of a message.
-    pub(crate) fn wished(&mut self, user: &UserId, call: &Call) {
+    pub(super) fn wished(&mut self, user: &UserId, call: &Call) {
         if let Some((name, seq, what)) = wish(call) {
             self.wishes.entry(places::key(name)).or_default().insert((user.clone(), seq, what));
         }

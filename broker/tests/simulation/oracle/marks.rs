@@ -73,7 +73,9 @@ impl Oracle {
         for one in marks {
             let whose = crate::timeline::user(&one.user);
             let reason = self.reason(&key, &whose);
-            if one.read > reason || one.delivered < one.read {
+            if whose != *user && self.only_asks(&key, user) {
+                self.violate(format!("{user} waits for an answer to {name}, and is told {one:?}"));
+            } else if one.read > reason || one.delivered < one.read {
                 self.violate(format!("{user} is told {one:?} of {name}, there was reason for {reason}"));
             }
         }
@@ -88,6 +90,9 @@ impl Oracle {
         let key = places::key(name);
         let low = if exact { self.head(&key) } else { 0 };
         self.unread(user, name, (conversation.read, conversation.unread), low);
+        if exact {
+            self.stands_as(user, conversation);
+        }
         let (timeline, durable) = self.timeline(&key);
         let newest =
             timeline.entries[..durable].iter().rposition(crate::timeline::Entry::is_message).unwrap_or(0) as u64;

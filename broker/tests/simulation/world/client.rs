@@ -10,7 +10,7 @@ use switchyard_protocol::json;
 use switchyard_protocol::v1::{self, ServerFrame, reply};
 
 use super::{Event, World};
-use crate::device::{Asked, Unsure};
+use crate::device::{Asked, Unsure, When};
 use crate::places;
 use crate::wire;
 
@@ -162,6 +162,7 @@ impl World {
             self.oracle.marks_told(&it.user, name, marks);
             self.seen.entry("marks are told").and_modify(|times| *times += 1).or_insert(1);
         } else if let switchyard_client::Event::Typing { users, .. } = event {
+            self.oracle.typing_told(&it.user, name, users);
             if users.is_empty() {
                 it.typing.remove(name);
             } else {
@@ -216,7 +217,7 @@ impl World {
         };
         match asked {
             Asked::Call(Call::Send(send) | Call::SendChosen(send), _) => self.sent(device, send, result),
-            Asked::Call(call, low) => self.answered(device, &call, low, result),
+            Asked::Call(call, when) => self.answered(device, &call, when, result),
             Asked::SubscribeAll => self.reads_all(device, result),
             Asked::Unsubscribe | Asked::Typing | Asked::Mark => {}
             Asked::Show => self.shown(device, result),
@@ -237,6 +238,7 @@ impl World {
             Err(Error::Rejected { code: Some(ErrorCode::Closed), .. }) => {
                 self.saw("a message is rejected where it is closed");
             }
+            Err(Error::Rejected { code: Some(ErrorCode::Forbidden), .. }) => self.saw("a message is forbidden"),
             Err(Error::Rejected { .. }) => self.saw("a message is rejected"),
             Err(_) => self.saw("a message is given up"),
         }
@@ -304,8 +306,19 @@ impl World {
         }
     }
 
-    fn answered(&mut self, device: usize, call: &Call, low: u64, result: Result<reply::Result, Error>) {
+    fn answered(&mut self, device: usize, call: &Call, when: When, result: Result<reply::Result, Error>) {
+        let When { low, step, wire } = when;
         let user = self.devices[device].user.clone();
+        let done = match &result {
+            Ok(result) => {
+                self.oracle.shown(&user, call, result, step);
+                Some(true)
+            }
+            Err(Error::Rejected { .. }) => Some(false),
+            Err(_) => None,
+        };
+        let once = wire.is_some() && wire == self.devices[device].wire;
+        self.oracle.decided(&user, call, step, done, once);
         match (call, result) {
             (_, Ok(reply::Result::Created(created))) => {
                 let conversation = created.conversation.unwrap_or_default();
@@ -313,12 +326,17 @@ impl World {
                     self.announce(conversation.id);
                 }
             }
-            (Call::List(_), Ok(reply::Result::Listed(page))) => {
+            (Call::List(list), Ok(reply::Result::Listed(page))) => {
                 for entry in &page.conversations {
                     self.oracle.listing(&user, entry, self.resting);
                 }
                 let ids = page.conversations.into_iter().filter_map(|entry| Some(entry.conversation?.id));
-                self.devices[device].list = Some(ids.collect());
+                let ids = Some(ids.collect());
+                if list.archived {
+                    self.devices[device].archived = ids;
+                } else {
+                    self.devices[device].list = ids;
+                }
                 self.saw("a list is read");
             }
             (Call::History(history), Ok(reply::Result::Page(page))) => {
@@ -339,8 +357,25 @@ impl World {
                 self.saw("a change of a message is rejected");
             }
             (Call::Unread(_), Ok(reply::Result::Unread(counts))) => self.counted(device, &user, &counts, low),
+            (Call::Blocks(_), Ok(reply::Result::Blocks(page))) if self.resting => {
+                self.oracle.blocks_are(&user, &page.users)
+            }
+            (Call::Block(_), Ok(_)) => self.saw("somebody is blocked"),
+            (Call::Unblock(_), Ok(_)) => self.saw("somebody is blocked no more"),
+            (Call::Archive(_), Ok(_)) => self.saw("a conversation is put away"),
+            (Call::Unarchive(_), Ok(_)) => self.saw("a conversation is put back"),
             (_, Ok(reply::Result::Changed(changed))) => {
                 self.oracle.changed(&user, &changed);
+                match call {
+                    Call::Erase(_) => {
+                        self.oracle.erased(&changed.conversation);
+                        self.saw("a conversation is erased");
+                    }
+                    Call::Accept(_) => self.saw("a request is accepted"),
+                    Call::Decline(_) => self.saw("a request is declined"),
+                    Call::Add(_) => self.oracle.brought(&user, &changed.conversation, changed.seq, step),
+                    _ => {}
+                }
                 self.saw("members or names change");
             }
             _ => {}
@@ -385,12 +420,8 @@ impl World {
 
     /// An application asks for something.
     pub(super) fn call(&mut self, device: usize, call: Call, timeout: Option<std::time::Duration>) {
-        if let Call::Send(send) | Call::SendChosen(send) = &call {
-            let user = self.devices[device].user.clone();
-            self.oracle.submitted(&user, send);
-        }
         let user = self.devices[device].user.clone();
-        self.oracle.wished(&user, &call);
+        let step = self.oracle.asks(&user, &call);
         let low = match &call {
             Call::History(history) => self.oracle.told_in(&history.conversation),
             Call::Unread(v1::Unread { conversations, .. }) => match &conversations[..] {
@@ -399,7 +430,8 @@ impl World {
             },
             _ => 0,
         };
-        let ticket = self.devices[device].ticket(Asked::Call(call.clone(), low));
+        let wire = self.devices[device].wire;
+        let ticket = self.devices[device].ticket(Asked::Call(call.clone(), When { low, step, wire }));
         self.give(device, Input::Submit { ticket, call, timeout });
     }
 

@@ -47,18 +47,19 @@ impl World {
         let place = self.rng.below(self.places.len() as u64) as usize;
         let name = self.places[place].clone();
         match self.rng.below(100) {
-            0..33 => self.send(device, &name),
-            33..50 => self.change_message(device, name),
-            50..55 => (0..self.rng.within(3, 15)).for_each(|_| self.send(device, &name)),
-            55..60 => self.read_anew(device, &name),
-            60..65 => self.mark(device, &name),
-            65..69 => self.unsubscribe(device, &name),
-            69..78 => self.change(device, name),
-            78..86 => self.look(device, name),
-            86..89 => self.create_some(device),
-            89..92 => self.restart(device),
-            92..95 => self.send_again(device),
-            95..97 => {
+            0..30 => self.send(device, &name),
+            30..43 => self.change_message(device, name),
+            43..47 => (0..self.rng.within(3, 15)).for_each(|_| self.send(device, &name)),
+            47..52 => self.read_anew(device, &name),
+            52..56 => self.mark(device, &name),
+            56..60 => self.unsubscribe(device, &name),
+            60..67 => self.change(device, name),
+            67..74 => self.look(device, name),
+            74..78 => self.create_some(device),
+            78..81 => self.restart(device),
+            81..84 => self.send_again(device),
+            84..93 => self.decide(device, name),
+            93..97 => {
                 let shown = self.devices[device].reading().map(|(name, _)| name.to_owned()).take(8).collect();
                 self.show(device, shown);
             }
@@ -162,6 +163,28 @@ impl World {
         self.call(device, call, None);
     }
 
+    /// Somebody is blocked, a conversation put away, a request answered, a group erased, or one of these taken back.
+    fn decide(&mut self, device: usize, conversation: String) {
+        let user = self.devices[device].user.clone();
+        let other = places::user(self.rng.below(self.plan.users as u64) as usize);
+        let what = self.rng.below(20);
+        if what < 9 && other == user {
+            return;
+        }
+        let places = self.places.clone();
+        let request = self.oracle.request_to(&places, &user).unwrap_or_else(|| conversation.clone());
+        let call = match what {
+            0..5 => Call::Block(v1::Block { user: other.to_string() }),
+            5..9 => Call::Unblock(v1::Unblock { user: other.to_string() }),
+            9..12 => Call::Archive(v1::Archive { conversation }),
+            12..14 => Call::Unarchive(v1::Unarchive { conversation }),
+            14..16 => Call::Accept(v1::Accept { conversation: request }),
+            16..19 => Call::Decline(v1::Decline { conversation: request }),
+            _ => Call::Erase(v1::Erase { conversation }),
+        };
+        self.call(device, call, None);
+    }
+
     fn look(&mut self, device: usize, conversation: String) {
         let call = match self.rng.below(7) {
             5..7 => Call::Unread(v1::Unread { conversations: vec![conversation], all: false }),
@@ -191,9 +214,13 @@ impl World {
         let seed = self.rng.next();
         let lost = self.devices[device].restart(device, seed);
         for asked in lost.into_values() {
-            if let Asked::Call(Call::Send(send) | Call::SendChosen(send), _) = asked {
-                let user = self.devices[device].user.clone();
-                self.oracle.abandoned(&user, &send.client_id);
+            let user = self.devices[device].user.clone();
+            match asked {
+                Asked::Call(Call::Send(send) | Call::SendChosen(send), _) => {
+                    self.oracle.abandoned(&user, &send.client_id);
+                }
+                Asked::Call(call, when) => self.oracle.decided(&user, &call, when.step, None, false),
+                _ => {}
             }
         }
         self.open(device);
