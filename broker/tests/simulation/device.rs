@@ -24,6 +24,19 @@ pub(crate) enum Asked {
     Show,
     Typing,
     Mark,
+    Watch(String),
+    Unwatch,
+}
+
+/// Somebody whom an application watches.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    /// Through which conversation; their direct one, if none is named.
+    pub(crate) through: Option<String>,
+    /// Its newest number when that was asked, if both were in it then.
+    pub(crate) from: Option<u64>,
+    /// What it shows; nothing before the answer.
+    pub(crate) online: Option<bool>,
 }
 
 /// When something was asked for.
@@ -71,6 +84,10 @@ pub(crate) struct Device {
     pub(crate) marked: BTreeMap<String, u64>,
     /// Where it shows that somebody types.
     pub(crate) typing: BTreeMap<String, Vec<String>>,
+    /// Whom it watches.
+    pub(crate) watched: BTreeMap<String, Watched>,
+    /// Since when it has had a session, if it has one.
+    pub(crate) online_since: Option<Duration>,
     next_ticket: u64,
     messages: u64,
 }
@@ -96,6 +113,8 @@ impl Device {
             archived: None,
             marked: BTreeMap::new(),
             typing: BTreeMap::new(),
+            watched: BTreeMap::new(),
+            online_since: None,
             next_ticket: 0,
             messages: 0,
         }
@@ -110,6 +129,8 @@ impl Device {
         self.taking = false;
         self.typing.clear();
         self.marked.clear();
+        self.watched.clear();
+        self.online_since = None;
         std::mem::take(&mut self.waiting)
     }
 
@@ -127,6 +148,12 @@ impl Device {
         let mut text = format!("text of {id}");
         text.extend(std::iter::repeat_n('.', len));
         (id, text)
+    }
+
+    /// It reads this conversation no more: whom it watched through that, it watches no more.
+    pub(crate) fn reads_no_more(&mut self, name: &str) {
+        self.typing.remove(name);
+        self.watched.retain(|_, watched| watched.through.as_deref() != Some(name));
     }
 
     pub(crate) fn room(&self) -> usize {

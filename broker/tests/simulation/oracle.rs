@@ -5,6 +5,7 @@ mod changes;
 mod decisions;
 mod gone;
 mod marks;
+mod presence;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -105,9 +106,13 @@ impl Oracle {
         (timeline, usize::try_from(rows.durable).unwrap())
     }
 
+    fn conversations(&self) -> Vec<ConversationKey> {
+        self.disk.inner().rows.keys().filter(|key| !places::is_home(key)).cloned().collect()
+    }
+
     /// The power was cut: rows that were not certain may be others from now on.
     pub(crate) fn crash(&mut self) {
-        let keys: Vec<ConversationKey> = self.disk.inner().rows.keys().cloned().collect();
+        let keys = self.conversations();
         self.timelines.retain(|key, _| keys.contains(key));
         for key in keys {
             self.timeline(&key);
@@ -116,6 +121,9 @@ impl Oracle {
 
     /// Rows are stored for certain: they are read now, for their texts may be overwritten later.
     pub(crate) fn stored(&mut self, key: &ConversationKey) {
+        if places::is_home(key) {
+            return;
+        }
         let known = self.timelines.get(key).map_or(0, |timeline| timeline.entries.len());
         self.timeline(key);
         self.none_is_blocked(key, known);
@@ -345,8 +353,7 @@ impl Oracle {
 
     /// All has come to rest: what is stored is what was wanted.
     pub(crate) fn finish(&mut self) {
-        let keys: Vec<ConversationKey> = self.disk.inner().rows.keys().cloned().collect();
-        for key in &keys {
+        for key in &self.conversations() {
             self.rows_are_wanted(key);
             self.changes_are_wanted(key);
         }

@@ -42,6 +42,9 @@ const CALM_US: u64 = 300 * SECOND_US;
 /// Within this time SDKs have said all marks, also those that were refused for now, and owners have stored them.
 const MARKS_SAID_US: u64 = 6 * SECOND_US;
 
+/// Within this time everybody is told of those who came and went for good, however slowly they read.
+const TOLD_US: u64 = 20 * SECOND_US;
+
 /// How often it is looked whether everything has come to rest.
 const LOOK_US: u64 = SECOND_US / 4;
 
@@ -232,6 +235,7 @@ impl World {
                 self.oracle.violations.push(format!("nothing will happen any more: {unrest}"));
             }
             self.list_all();
+            self.one_goes();
             self.finish();
         }
     }
@@ -281,6 +285,33 @@ impl World {
                 self.oracle.violations.push(problem);
             }
             self.oracle.lists_are(&device.user, list, archived);
+        }
+    }
+
+    /// One user goes, with all devices. Once that has lasted, those who watch know who is there and who is not.
+    fn one_goes(&mut self) {
+        let gone = self.rng.below(self.plan.users as u64) as usize;
+        let own: Vec<usize> = (0..self.devices.len()).filter(|at| self.devices[*at].plan.user == gone).collect();
+        self.leaving = true;
+        own.iter().for_each(|device| self.close(*device));
+        self.leaving = false;
+        let offline_us = u64::try_from(self.plan.profile.config.offline_after.as_micros()).unwrap();
+        self.go_on_for(offline_us + TOLD_US);
+        let long_ago = self.mono().saturating_sub(Duration::from_micros(TOLD_US));
+        let stays = |device: &Device| device.online_since.is_some_and(|since| since < long_ago);
+        for watcher in self.devices.iter().filter(|device| device.plan.user != gone && stays(device)) {
+            for (other, watched) in &watcher.watched {
+                let (other, mut there) = (crate::timeline::user(other), None);
+                if other == places::user(gone) {
+                    there = Some(false);
+                } else if self.devices.iter().any(|device| device.user == other && stays(device)) {
+                    there = Some(true);
+                }
+                if let Some(there) = there {
+                    self.oracle.presence_is(&watcher.user, &other, watched, there);
+                    *self.seen.entry("it is known who is there").or_default() += 1;
+                }
+            }
         }
     }
 

@@ -172,6 +172,12 @@ impl Oracle {
         }
     }
 
+    /// Whether neither of these has ever asked to block the other.
+    pub(super) fn never_blocked(&self, user: &UserId, other: &UserId) -> bool {
+        let never = |by: &UserId, of: &UserId| self.decisions.blocks(by, of).asked == 0;
+        never(user, other) && never(other, user)
+    }
+
     /// All is at rest: whom somebody has blocked, as they were told.
     pub(crate) fn blocks_are(&mut self, user: &UserId, told: &[String]) {
         let told: BTreeSet<UserId> = told.iter().map(|name| timeline::user(name)).collect();

@@ -10,7 +10,7 @@ use switchyard_protocol::json;
 use switchyard_protocol::v1::{self, ServerFrame, reply};
 
 use super::{Event, World};
-use crate::device::{Asked, Unsure, When};
+use crate::device::{Asked, Unsure, Watched, When};
 use crate::places;
 use crate::wire;
 
@@ -65,13 +65,17 @@ impl World {
             Effect::Deliver(event) => self.deliver_to_app(device, &event),
             Effect::Complete(ticket, result) => self.complete_for_app(device, ticket, result),
             Effect::State(State::Closed(closed)) => {
+                self.devices[device].online_since = None;
                 if closed != switchyard_client::Closed::Application {
                     let name = &self.devices[device].name;
                     self.oracle.violations.push(format!("the SDK of {name} gave up: {closed}"));
                 }
             }
-            Effect::State(State::Online(_)) => self.saw("a device is online"),
-            Effect::State(State::Connecting) => {}
+            Effect::State(State::Online(_)) => {
+                self.devices[device].online_since = Some(self.mono());
+                self.saw("a device is online");
+            }
+            Effect::State(State::Connecting) => self.devices[device].online_since = None,
             Effect::WakeAt(at) => {
                 self.devices[device].wake_at = Some(at);
                 let at_us = u64::try_from(at.as_nanos().div_ceil(1_000)).unwrap();
@@ -138,6 +142,15 @@ impl World {
         }
         let name = event.conversation();
         match event {
+            switchyard_client::Event::Presence(told) => {
+                // What was watched through a conversation is over by now, if the application learned of that first.
+                if let Some(watched) = it.watched.get_mut(&told.user) {
+                    watched.online = Some(told.online);
+                    self.oracle.seen(&it.user, told, watched);
+                }
+                self.seen.entry("somebody comes or goes").and_modify(|times| *times += 1).or_insert(1);
+                return self.will_take(device);
+            }
             switchyard_client::Event::Listed { head, .. } => {
                 if let Some(head) = head {
                     it.readings.entry(name.to_owned()).or_insert(Some(head + 1));
@@ -172,7 +185,7 @@ impl World {
         } else if let switchyard_client::Event::Ended { reason, .. } = event {
             self.oracle.ended(&it.user, name, next, reason);
             it.readings.remove(name);
-            it.typing.remove(name);
+            it.reads_no_more(name);
             self.seen.entry("a subscription ends").and_modify(|times| *times += 1).or_insert(1);
         } else {
             let (next, gap) = self.oracle.delivered(&it.user, next, event);
@@ -219,7 +232,8 @@ impl World {
             Asked::Call(Call::Send(send) | Call::SendChosen(send), _) => self.sent(device, send, result),
             Asked::Call(call, when) => self.answered(device, &call, when, result),
             Asked::SubscribeAll => self.reads_all(device, result),
-            Asked::Unsubscribe | Asked::Typing | Asked::Mark => {}
+            Asked::Unsubscribe | Asked::Typing | Asked::Mark | Asked::Unwatch => {}
+            Asked::Watch(other) => self.watching(device, &other, result),
             Asked::Show => self.shown(device, result),
             Asked::Subscribe(name) => self.subscribed(device, &name, result),
         }
@@ -286,6 +300,48 @@ impl World {
         self.give(device, Input::Typing { ticket, conversation, on });
     }
 
+    /// An application watches somebody, or does so no more.
+    pub(super) fn watch(
+        &mut self,
+        device: usize,
+        conversation: Option<String>,
+        other: &switchyard_protocol::id::UserId,
+    ) {
+        let it = &mut self.devices[device];
+        let through = conversation.filter(|name| it.readings.get(name).is_some_and(Option::is_some));
+        let from = self.oracle.watches_from(&it.user, other, through.as_deref());
+        let online = it.watched.get(other.as_str()).and_then(|watched| watched.online);
+        let users = vec![other.to_string()];
+        it.watched.insert(other.to_string(), Watched { through: through.clone(), from, online });
+        let ticket = it.ticket(Asked::Watch(other.to_string()));
+        self.give(device, Input::Watch { ticket, users, conversation: through });
+    }
+
+    pub(super) fn unwatch(&mut self, device: usize, other: &switchyard_protocol::id::UserId) {
+        let it = &mut self.devices[device];
+        it.watched.remove(other.as_str());
+        let ticket = it.ticket(Asked::Unwatch);
+        self.give(device, Input::Unwatch { ticket, users: vec![other.to_string()], conversation: None, all: false });
+    }
+
+    fn watching(&mut self, device: usize, other: &str, result: Result<reply::Result, Error>) {
+        let it = &mut self.devices[device];
+        let told = match result {
+            Ok(reply::Result::Watched(told)) => told.presence.into_iter().find(|told| told.user == other),
+            other => return self.oracle.violations.push(format!("{} watched and got {other:?}", it.name)),
+        };
+        // It may have been given up meanwhile.
+        let Some(watched) = it.watched.get_mut(other) else { return };
+        match told {
+            Some(told) if told.error.is_none() => {
+                watched.online = Some(told.online);
+                self.oracle.seen(&it.user, &told, watched);
+                self.saw("somebody is watched");
+            }
+            _ => drop(it.watched.remove(other)),
+        }
+    }
+
     fn subscribed(&mut self, device: usize, name: &str, result: Result<reply::Result, Error>) {
         let it = &mut self.devices[device];
         match result {
@@ -298,7 +354,7 @@ impl World {
             Err(Error::Unsubscribed) => {}
             Err(error) => {
                 let next = it.readings.remove(name).flatten();
-                it.typing.remove(name);
+                it.reads_no_more(name);
                 self.oracle.ended(&it.user, name, next, &Ended::Refused(error));
                 self.saw("a subscription is refused");
             }
@@ -449,7 +505,7 @@ impl World {
     pub(super) fn unsubscribe(&mut self, device: usize, name: &str) {
         let it = &mut self.devices[device];
         it.readings.remove(name);
-        it.typing.remove(name);
+        it.reads_no_more(name);
         let ticket = it.ticket(Asked::Unsubscribe);
         self.give(device, Input::Unsubscribe { ticket, conversation: name.to_owned() });
     }

@@ -63,7 +63,8 @@ impl World {
                 let shown = self.devices[device].reading().map(|(name, _)| name.to_owned()).take(8).collect();
                 self.show(device, shown);
             }
-            97..99 => self.type_in(device, name),
+            97 => self.type_in(device, name),
+            98..100 => self.watch_some(device, name),
             _ => {}
         }
     }
@@ -183,6 +184,19 @@ impl World {
             _ => Call::Erase(v1::Erase { conversation }),
         };
         self.call(device, call, None);
+    }
+
+    /// Somebody is watched: through this conversation or their direct one.
+    fn watch_some(&mut self, device: usize, name: String) {
+        let other = places::user(self.rng.below(self.plan.users as u64) as usize);
+        if other == self.devices[device].user {
+            return;
+        }
+        match self.rng.below(10) {
+            0 => self.unwatch(device, &other),
+            1..6 => self.watch(device, Some(name), &other),
+            _ => self.watch(device, None, &other),
+        }
     }
 
     fn look(&mut self, device: usize, conversation: String) {
