@@ -88,6 +88,8 @@ pub(crate) struct Device {
     pub(crate) watched: BTreeMap<String, Watched>,
     /// Since when it has had a session, if it has one.
     pub(crate) online_since: Option<Duration>,
+    /// Whether its newest token says that its user is staff.
+    pub(crate) staff_by_token: bool,
     next_ticket: u64,
     messages: u64,
 }
@@ -115,6 +117,7 @@ impl Device {
             typing: BTreeMap::new(),
             watched: BTreeMap::new(),
             online_since: None,
+            staff_by_token: false,
             next_ticket: 0,
             messages: 0,
         }
@@ -160,8 +163,10 @@ impl Device {
         self.plan.events_max - self.queue
     }
 
-    pub(crate) fn token(&self, ttl: Duration, now_ms: u64) -> String {
-        mint(SECRET, &Claims { ttl, ..Claims::for_user(self.user.clone()) }, now_ms).unwrap()
+    pub(crate) fn token(&mut self, ttl: Duration, now_ms: u64, role: &str, staff: bool) -> String {
+        self.staff_by_token = staff;
+        let roles = vec![role.to_owned()];
+        mint(SECRET, &Claims { ttl, roles, ..Claims::for_user(self.user.clone()) }, now_ms).unwrap()
     }
 
     /// Why it is not at rest, but for what it reads.

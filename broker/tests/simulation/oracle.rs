@@ -6,6 +6,7 @@ mod decisions;
 mod gone;
 mod marks;
 mod presence;
+mod roles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::profile::Profile;
 use crate::timeline::{self, MESSAGE, Timeline};
 use changes::{Wish, is_shown};
 use decisions::Decisions;
+use roles::{Staff, reads};
 
 /// What an application was told of one submission of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +61,7 @@ pub(crate) struct Oracle {
     /// The highest number of which a sender was told, by conversation.
     told: BTreeMap<ConversationKey, Seq>,
     decisions: Decisions,
+    staff: Staff,
     /// Answers to requests that somebody wanted to give.
     answers: BTreeSet<(ConversationKey, UserId, bool)>,
     /// Of which conversations somebody was told that they are erased, and when.
@@ -83,6 +86,7 @@ impl Oracle {
             said: BTreeMap::new(),
             told: BTreeMap::new(),
             decisions: Decisions::default(),
+            staff: Staff::default(),
             answers: BTreeSet::new(),
             erased: BTreeMap::new(),
             steps: 0,
@@ -284,15 +288,16 @@ impl Oracle {
             self.violate(format!("{user} expects number {next} and gets {event:?}"));
         }
         let same = self.is_event(user, &key, seq, event);
+        let staff = self.staff.ever(user);
         let (timeline, durable) = self.timeline(&key);
         let at = usize::try_from(seq).unwrap();
         let stored = timeline.entries.get(at).map(|_| timeline.live(&key, seq).body);
         // A member of the state before it or of any later one: whoever came back may read what was missed.
         let states = timeline.entries.get(at.saturating_sub(1)..durable).unwrap_or_default();
-        let reads = states.iter().rev().any(|entry| entry.role(user).is_some());
+        let is_reader = states.iter().rev().any(|entry| reads(entry, user, staff));
         if at >= durable || !same {
             self.violate(format!("{user} gets {event:?}, stored ({durable} for certain) is {stored:?}"));
-        } else if !reads {
+        } else if !is_reader {
             self.violate(format!("{user} is no member and gets {event:?}"));
         }
         seq + 1
@@ -300,10 +305,11 @@ impl Oracle {
 
     /// An application is told that it reads a conversation no more.
     pub(crate) fn ended(&mut self, user: &UserId, name: &str, next: Option<u64>, why: &Ended) {
+        let staff = self.staff.ever(user) && self.is_staff(user);
         let (timeline, _) = self.timeline(&places::key(name));
         let from = usize::try_from(next.unwrap_or(1).saturating_sub(1)).unwrap();
         let states = timeline.entries.get(from..).unwrap_or_default();
-        let was_out = states.iter().any(|entry| entry.role(user).is_none());
+        let was_out = states.iter().any(|entry| !reads(entry, user, staff));
         let allowed = match why {
             Ended::Removed => true,
             Ended::Refused(error) => matches!(error.code(), Some(ErrorCode::NotFound | ErrorCode::Forbidden)),
@@ -319,8 +325,9 @@ impl Oracle {
         for message in &page.messages {
             self.same_message(&key, user, low, message);
         }
+        let staff = self.staff.ever(user);
         let (timeline, _) = self.timeline(&key);
-        if !timeline.entries.iter().any(|entry| entry.role(user).is_some()) {
+        if !timeline.entries.iter().any(|entry| reads(entry, user, staff)) {
             self.violate(format!("{user} was never a member of {name} and reads a page"));
         }
     }
@@ -335,8 +342,9 @@ impl Oracle {
     }
 
     pub(crate) fn is_member(&mut self, user: &UserId, name: &str) -> bool {
+        let staff = self.is_staff(user);
         let (timeline, _) = self.timeline(&places::key(name));
-        timeline.entries.last().is_some_and(|entry| entry.role(user).is_some())
+        timeline.entries.last().is_some_and(|entry| reads(entry, user, staff))
     }
 
     /// Why a reader that expects this number next is not where it should be in the end.

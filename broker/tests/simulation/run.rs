@@ -43,6 +43,7 @@ const MET: &[&str] = &[
     "a page is read",
     "a request is accepted",
     "a request is declined",
+    "a role ends",
     "a subscription ends",
     "a subscription is refused",
     "conversations are shown",

@@ -97,6 +97,7 @@ pub(crate) enum Event {
     ResetClient(u64),
     ResetServer(u64),
     End(End),
+    RoleEnds(usize),
     Start,
     Heal,
 }
@@ -208,6 +209,14 @@ impl World {
         for (at, end) in std::mem::take(&mut self.plan.ends_us) {
             self.at(at, Event::End(end));
         }
+        for (user, role) in self.plan.roles.iter().enumerate() {
+            if ["SUPPORT", "ADMIN"].contains(role) {
+                self.oracle.staff(&places::user(user), true);
+            }
+        }
+        if let Some((user, at)) = self.plan.role_ends {
+            self.at(at, Event::RoleEnds(user));
+        }
         self.at(self.plan.trouble_us, Event::Heal);
         for device in 0..self.devices.len() {
             self.open(device);
@@ -278,6 +287,8 @@ impl World {
             let rows = inner.members.iter().filter(|((_, user), (_, value))| *user == device.user && value.is_some());
             let rows: BTreeSet<String> = rows.map(|((key, _), _)| key.conversation.to_string()).collect();
             drop(inner);
+            let user = &device.user;
+            let rows: BTreeSet<String> = rows.into_iter().filter(|name| self.oracle.sees_listed(user, name)).collect();
             // One that has no connection just now gets no answer in time.
             let (Some(list), Some(archived)) = (&device.list, &device.archived) else { continue };
             if list.union(archived).cloned().collect::<BTreeSet<_>>() != rows {
@@ -385,6 +396,10 @@ impl World {
             Event::ResetClient(wire) => self.reset_client(wire),
             Event::ResetServer(wire) => self.reset_server(wire),
             Event::End(end) => self.end(end),
+            Event::RoleEnds(user) => {
+                self.saw("a role ends");
+                self.oracle.staff(&places::user(user), false);
+            }
             Event::Start => self.start(),
             Event::Heal => self.heal(),
         }
@@ -416,6 +431,14 @@ impl World {
         for device in &self.devices {
             if let Some(unrest) = device.unrest() {
                 return Some(unrest);
+            }
+            let staff = self.oracle.is_staff(&device.user);
+            if device
+                .wire
+                .and_then(|wire| self.wires.get(&wire))
+                .is_some_and(|wire| wire.upgraded && wire.staff != staff)
+            {
+                return Some(format!("{} has another role by now", device.name));
             }
             for (name, seen) in device.reading() {
                 if let Some(unrest) = self.oracle.unrest(&device.user, name, seen) {

@@ -7,6 +7,7 @@ use switchyard_store::Seq;
 
 use super::Oracle;
 use super::changes::is_shown;
+use super::roles::is_desk;
 use crate::places;
 use crate::present::{DELETE, target};
 use crate::timeline::Timeline;
@@ -54,6 +55,10 @@ impl Oracle {
     /// A user is told how far they have read, and what is unread, of some moment from `low` on.
     pub(crate) fn unread(&mut self, user: &UserId, name: &str, (read, unread): (Seq, u64), low: Seq) {
         let key = places::key(name);
+        if self.timeline(&key).0.entries.last().is_some_and(|last| last.role(user).is_none() && is_desk(last)) {
+            // Staff who are no members have no marks.
+            return;
+        }
         let reason = self.reason(&key, user);
         let (counted, aged) = self.gone_below(&key);
         let (timeline, durable) = self.timeline(&key);

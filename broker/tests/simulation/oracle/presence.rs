@@ -4,6 +4,7 @@ use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::v1;
 
 use super::Oracle;
+use super::roles::asks_for_staff;
 use crate::device::Watched;
 use crate::places;
 use crate::timeline::Standing;
@@ -38,10 +39,11 @@ impl Oracle {
         let both =
             |entry: &crate::timeline::Entry| entry.members.contains_key(user) && entry.members.contains_key(other);
         let all = timeline.entries.get(from..durable).is_some_and(|states| states.iter().all(both));
+        let by_role = timeline.entries.iter().any(asks_for_staff);
         let open = timeline.entries.last().is_some_and(|last| last.profile.standing == Standing::Open);
-        if all && open && undisturbed {
+        if all && open && undisturbed && !by_role {
             MayKnow::All
-        } else if timeline.entries.iter().any(both) {
+        } else if by_role || timeline.entries.iter().any(both) {
             MayKnow::Some
         } else {
             MayKnow::Nothing

@@ -7,7 +7,7 @@ use switchyard_client::{Ended, Error, State};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::json;
-use switchyard_protocol::v1::{self, ServerFrame, reply};
+use switchyard_protocol::v1::{self, ServerFrame, client_frame, reply, server_frame};
 
 use super::{Event, World};
 use crate::device::{Asked, Unsure, Watched, When};
@@ -54,7 +54,10 @@ impl World {
             Effect::SendFrame(connection, frame) => {
                 let Some(id) = self.devices[device].wire else { return };
                 let Some(request) = frame.request else { return };
-                if self.wires.get(&id).is_some_and(|wire| wire.connection == connection) {
+                if let Some(wire) = self.wires.get_mut(&id).filter(|wire| wire.connection == connection) {
+                    if matches!(request, client_frame::Request::Hello(_)) {
+                        wire.staff = self.devices[device].staff_by_token;
+                    }
                     let form = self.devices[device].plan.form;
                     let payload = frame::encode_client(form, frame.id, request);
                     let opcode = if form == Form::Json { wire::TEXT } else { wire::BINARY };
@@ -105,7 +108,12 @@ impl World {
         let token = if self.once_in(self.plan.no_token_one_in) {
             Err(NoToken::Later)
         } else {
-            Ok(self.devices[device].token(self.plan.token_ttl, self.now().wall_ms))
+            let (ttl, now_ms) = (self.plan.token_ttl, self.now().wall_ms);
+            let it = &mut self.devices[device];
+            let staff = self.oracle.is_staff(&it.user);
+            let lost = self.plan.role_ends.is_some_and(|(user, _)| user == it.plan.user) && !staff;
+            let role = if lost { "" } else { self.plan.roles[it.plan.user] };
+            Ok(it.token(ttl, now_ms, role, staff))
         };
         self.give(device, Input::Token(token));
     }
@@ -123,6 +131,12 @@ impl World {
         };
         if let (Some(frame), Some(wire)) = (&frame, self.wires.get_mut(&wire)) {
             self.oracle.violations.extend(wire.word.take(frame));
+            if let Some(server_frame::Frame::Reply(reply)) = &frame.frame
+                && matches!(reply.result, Some(reply::Result::Renewed(_)))
+            {
+                wire.staff = it.staff_by_token;
+            }
+            self.oracle.sent(&it.user, wire.staff, frame);
         }
         if it.core.room() < room {
             self.give(device, Input::Room(room));

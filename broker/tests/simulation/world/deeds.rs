@@ -20,7 +20,9 @@ impl World {
         let own = self.devices[device].plan.user;
         let others = users.into_iter().filter(|user| *user != own);
         let members = others.map(|user| places::user(user).to_string()).collect();
-        let create = v1::Create { kind: kind.into(), members, ..v1::Create::default() };
+        // An internal one of two would be one of two for good.
+        let name = (kind == ConversationKind::Internal).then(|| "ours".to_owned());
+        let create = v1::Create { kind: kind.into(), members, name, ..v1::Create::default() };
         self.call(device, Call::Create(create), Some(Duration::from_secs(60)));
     }
 
@@ -213,7 +215,14 @@ impl World {
 
     fn create_some(&mut self, device: usize) {
         let other = self.rng.below(self.plan.users as u64) as usize;
-        if other == self.devices[device].plan.user || self.rng.chance(500) {
+        if self.plan.roles.iter().any(|role| !role.is_empty()) && self.rng.chance(600) {
+            match self.rng.below(5) {
+                0 => self.create(device, ConversationKind::CustomerSeller, vec![other]),
+                1 => self.create(device, ConversationKind::SellerSupport, Vec::new()),
+                2 => self.create(device, ConversationKind::Internal, vec![1, 3.min(self.plan.users - 1)]),
+                _ => self.create(device, ConversationKind::CustomerSupport, Vec::new()),
+            }
+        } else if other == self.devices[device].plan.user || self.rng.chance(500) {
             self.create(device, ConversationKind::Group, (0..self.plan.users).collect());
         } else {
             self.create(device, ConversationKind::Direct, vec![other]);
