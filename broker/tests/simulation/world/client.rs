@@ -428,7 +428,7 @@ impl World {
             }
             (Call::Unread(_), Ok(reply::Result::Unread(counts))) => self.counted(device, &user, &counts, low),
             (Call::Blocks(_), Ok(reply::Result::Blocks(page))) if self.resting => {
-                self.oracle.blocks_are(&user, &page.users)
+                self.oracle.blocks_are(&user, &page.users);
             }
             (Call::Block(_), Ok(_)) => self.saw("somebody is blocked"),
             (Call::Unblock(_), Ok(_)) => self.saw("somebody is blocked no more"),
