@@ -2,6 +2,7 @@
 
 mod all;
 mod decisions;
+mod names;
 mod presence;
 mod roles;
 
@@ -16,6 +17,7 @@ use switchyard_protocol::v1::{self, client_frame::Request, event::Body, reply::R
 use super::*;
 use crate::admission::budget;
 use crate::auth::{AuthConfig, Claims, Secret, Verifier, mint};
+use names::Names;
 
 const SECRET: &[u8] = b"a secret of these tests alone, thirty-two bytes and more";
 const START_MS: u64 = 1_000_000_000;
@@ -53,16 +55,6 @@ struct Desk {
     names: Names,
     now: Now,
     next_id: u64,
-}
-
-/// Where conversations lie: in the order in which they were read first.
-#[derive(Default)]
-struct Names(Vec<ConversationId>);
-
-impl Directory for Names {
-    fn spot(&self, _: &TenantId, conversation: ConversationId) -> Option<Spot> {
-        self.0.iter().position(|name| *name == conversation).map(|at| Spot(at as u32))
-    }
 }
 
 impl Desk {
@@ -113,12 +105,7 @@ impl Desk {
         call(&mut self.session, &mut cx);
         for effect in &effects {
             if let Effect::Settled { conversation, head: Some(_) } = effect {
-                let tenant = self.session.tenant().expect("somebody known");
-                let spot = self.names.spot(tenant, *conversation);
-                if spot.is_none() {
-                    self.names.0.push(*conversation);
-                }
-                self.session.reads(spot.unwrap_or(Spot(self.names.0.len() as u32 - 1)));
+                self.session.reads(self.names.put(*conversation));
             }
         }
         effects
@@ -126,7 +113,7 @@ impl Desk {
 
     /// What it reads.
     fn reads(&self) -> Vec<ConversationId> {
-        self.session.subscriptions().iter().map(|Spot(at)| self.names.0[*at as usize]).collect()
+        self.session.subscriptions().iter().map(|spot| self.names.name(*spot)).collect()
     }
 
     fn say(&mut self, request: Request) -> Vec<Effect> {
