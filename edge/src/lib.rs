@@ -7,6 +7,7 @@ pub mod door;
 mod fanout;
 pub mod metrics;
 mod opened;
+mod readers;
 pub mod session;
 mod watchers;
 mod watching;

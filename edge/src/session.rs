@@ -8,6 +8,7 @@ mod all;
 mod check;
 mod context;
 mod cost;
+mod directory;
 mod effect;
 mod fit;
 mod flood;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use context::{Context, Gate, SessionConfig};
 pub use cost::change_units;
+pub use directory::{Directory, Spot};
 pub use effect::Effect;
 pub use fit::PAGE_ENCODED_BYTES_MAX;
 pub use kind::RequestKind;
@@ -118,9 +120,23 @@ impl Session {
         }
     }
 
-    /// The conversations it reads.
-    pub fn subscriptions(&self) -> &[ConversationId] {
+    /// Where the conversations lie that it reads.
+    pub fn subscriptions(&self) -> &[Spot] {
         self.live().map_or(&[], |live| &live.subscriptions)
+    }
+
+    /// The conversation that lies there is read by it from now on, as it has wanted by a [`Settled`](Effect::Settled).
+    pub fn reads(&mut self, spot: Spot) {
+        if let Phase::Live(live) = &mut self.phase {
+            live.reads(spot);
+        }
+    }
+
+    /// What it reads lies elsewhere now.
+    pub fn move_spots(&mut self, moved: impl Fn(Spot) -> Spot) {
+        if let Phase::Live(live) = &mut self.phase {
+            live.subscriptions.iter_mut().for_each(|spot| *spot = moved(*spot));
+        }
     }
 
     /// Conversations whose owners were asked for a subscription and have not answered.
@@ -169,10 +185,10 @@ impl Session {
         }
     }
 
-    /// It reads this conversation no more, for its user was put out.
-    pub fn forget(&mut self, conversation: ConversationId) {
+    /// It reads this conversation no more, which lies there, for its user was put out.
+    pub fn forget(&mut self, conversation: ConversationId, spot: Spot) {
         if let Phase::Live(live) = &mut self.phase {
-            live.subscriptions.retain(|known| *known != conversation);
+            live.reads_no_more(spot);
             live.forget_role(conversation);
             live.forget_showing(conversation);
             live.take_back(conversation);

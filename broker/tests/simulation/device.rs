@@ -16,8 +16,7 @@ pub(crate) const SECRET: &[u8] = b"a secret of the simulation, thirty-two bytes 
 /// What a ticket stands for.
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
-    /// A request; and the highest number that anybody had been told of where it is about, when it was made.
-    Call(Call, u64),
+    Call(Call, When),
     /// For events; which subscription of that conversation it was.
     Subscribe(String),
     SubscribeAll,
@@ -25,6 +24,30 @@ pub(crate) enum Asked {
     Show,
     Typing,
     Mark,
+    Watch(String),
+    Unwatch,
+}
+
+/// Somebody whom an application watches.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    /// Through which conversation; their direct one, if none is named.
+    pub(crate) through: Option<String>,
+    /// Its newest number when that was asked, if both were in it then.
+    pub(crate) from: Option<u64>,
+    /// What it shows; nothing before the answer.
+    pub(crate) online: Option<bool>,
+}
+
+/// When something was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct When {
+    /// The highest number that anybody had been told of where it is about.
+    pub(crate) low: u64,
+    /// Where the judge's clock stood.
+    pub(crate) step: u64,
+    /// On which connection it went out, if it did at once.
+    pub(crate) wire: Option<u64>,
 }
 
 /// A message that may have been stored, to be sent again under its id.
@@ -54,12 +77,19 @@ pub(crate) struct Device {
     pub(crate) taking: bool,
     pub(crate) deeds_left: u64,
     pub(crate) unsure: Vec<Unsure>,
-    /// The conversations of the last list.
+    /// The conversations of the last list, and of the last one of what is archived.
     pub(crate) list: Option<BTreeSet<String>>,
+    pub(crate) archived: Option<BTreeSet<String>>,
     /// How far it has said since it was started that its user has read.
     pub(crate) marked: BTreeMap<String, u64>,
     /// Where it shows that somebody types.
     pub(crate) typing: BTreeMap<String, Vec<String>>,
+    /// Whom it watches.
+    pub(crate) watched: BTreeMap<String, Watched>,
+    /// Since when it has had a session, if it has one.
+    pub(crate) online_since: Option<Duration>,
+    /// Whether its newest token says that its user is staff.
+    pub(crate) staff_by_token: bool,
     next_ticket: u64,
     messages: u64,
 }
@@ -82,8 +112,12 @@ impl Device {
             deeds_left: plan.deeds,
             unsure: Vec::new(),
             list: None,
+            archived: None,
             marked: BTreeMap::new(),
             typing: BTreeMap::new(),
+            watched: BTreeMap::new(),
+            online_since: None,
+            staff_by_token: false,
             next_ticket: 0,
             messages: 0,
         }
@@ -98,6 +132,8 @@ impl Device {
         self.taking = false;
         self.typing.clear();
         self.marked.clear();
+        self.watched.clear();
+        self.online_since = None;
         std::mem::take(&mut self.waiting)
     }
 
@@ -117,12 +153,20 @@ impl Device {
         (id, text)
     }
 
+    /// It reads this conversation no more: whom it watched through that, it watches no more.
+    pub(crate) fn reads_no_more(&mut self, name: &str) {
+        self.typing.remove(name);
+        self.watched.retain(|_, watched| watched.through.as_deref() != Some(name));
+    }
+
     pub(crate) fn room(&self) -> usize {
         self.plan.events_max - self.queue
     }
 
-    pub(crate) fn token(&self, ttl: Duration, now_ms: u64) -> String {
-        mint(SECRET, &Claims { ttl, ..Claims::for_user(self.user.clone()) }, now_ms).unwrap()
+    pub(crate) fn token(&mut self, ttl: Duration, now_ms: u64, role: &str, staff: bool) -> String {
+        self.staff_by_token = staff;
+        let roles = vec![role.to_owned()];
+        mint(SECRET, &Claims { ttl, roles, ..Claims::for_user(self.user.clone()) }, now_ms).unwrap()
     }
 
     /// Why it is not at rest, but for what it reads.

@@ -231,7 +231,8 @@ impl<L: EdgeLink> Door<L> {
     /// What the connection in this slot reads, if it has a session.
     pub(crate) fn reads(&self, slot: u32) -> Option<Vec<ConversationId>> {
         let Stage::Open(open) = &self.connections.get(slot as usize)?.stage else { return None };
-        Some(open.session.subscriptions().to_vec())
+        let tenant = open.session.tenant()?;
+        open.session.subscriptions().iter().map(|spot| self.readers.name(tenant, *spot)).collect()
     }
 
     /// Events that gave way in full queues.

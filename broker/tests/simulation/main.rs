@@ -50,6 +50,9 @@ mod rng;
 #[allow(dead_code, reason = "the router's own simulation uses the rest")]
 mod timeline;
 
+#[path = "../../../edge/src/readers.rs"]
+#[allow(dead_code, reason = "the edge uses the rest")]
+mod readers;
 #[path = "../../../edge/src/watchers.rs"]
 mod watchers;
 #[path = "../../../edge/src/watching.rs"]

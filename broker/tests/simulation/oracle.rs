@@ -2,11 +2,16 @@
 //! application sees, and the rows.
 
 mod changes;
+mod decisions;
+mod gone;
 mod marks;
+mod presence;
+mod roles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use switchyard_client::core::Call;
 use switchyard_client::{Ended, Error, Event};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
@@ -19,6 +24,8 @@ use crate::places;
 use crate::profile::Profile;
 use crate::timeline::{self, MESSAGE, Timeline};
 use changes::{Wish, is_shown};
+use decisions::Decisions;
+use roles::{Staff, reads};
 
 /// What an application was told of one submission of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +43,8 @@ struct Wanted {
     text: String,
     /// The highest number that anybody had been told of in this conversation when it was first submitted.
     after: Seq,
+    /// Where the judge's clock stood then.
+    step: u64,
     submissions: usize,
     verdicts: Vec<Verdict>,
 }
@@ -51,6 +60,14 @@ pub(crate) struct Oracle {
     said: BTreeMap<(ConversationKey, UserId), Seq>,
     /// The highest number of which a sender was told, by conversation.
     told: BTreeMap<ConversationKey, Seq>,
+    decisions: Decisions,
+    staff: Staff,
+    /// Answers to requests that somebody wanted to give.
+    answers: BTreeSet<(ConversationKey, UserId, bool)>,
+    /// Of which conversations somebody was told that they are erased, and when.
+    erased: BTreeMap<ConversationKey, u64>,
+    /// The judge's clock: what was asked and answered.
+    steps: u64,
     retention: Retention,
     /// Rows of the old group that nobody of this run sent.
     old_rows: u64,
@@ -68,6 +85,11 @@ impl Oracle {
             wishes: BTreeMap::new(),
             said: BTreeMap::new(),
             told: BTreeMap::new(),
+            decisions: Decisions::default(),
+            staff: Staff::default(),
+            answers: BTreeSet::new(),
+            erased: BTreeMap::new(),
+            steps: 0,
             retention: profile.config.retention,
             old_rows: profile.old_rows,
             wall_ms: 0,
@@ -88,9 +110,13 @@ impl Oracle {
         (timeline, usize::try_from(rows.durable).unwrap())
     }
 
+    fn conversations(&self) -> Vec<ConversationKey> {
+        self.disk.inner().rows.keys().filter(|key| !places::is_home(key)).cloned().collect()
+    }
+
     /// The power was cut: rows that were not certain may be others from now on.
     pub(crate) fn crash(&mut self) {
-        let keys: Vec<ConversationKey> = self.disk.inner().rows.keys().cloned().collect();
+        let keys = self.conversations();
         self.timelines.retain(|key, _| keys.contains(key));
         for key in keys {
             self.timeline(&key);
@@ -99,7 +125,29 @@ impl Oracle {
 
     /// Rows are stored for certain: they are read now, for their texts may be overwritten later.
     pub(crate) fn stored(&mut self, key: &ConversationKey) {
+        if places::is_home(key) {
+            return;
+        }
+        let known = self.timelines.get(key).map_or(0, |timeline| timeline.entries.len());
         self.timeline(key);
+        self.none_is_blocked(key, known);
+    }
+
+    /// Somebody asks for something: where the judge's clock stands.
+    pub(crate) fn asks(&mut self, user: &UserId, call: &Call) -> u64 {
+        self.steps += 1;
+        let step = self.steps;
+        match call {
+            Call::Send(send) | Call::SendChosen(send) => self.submitted(user, send),
+            Call::Accept(accept) => self.answers.extend([(places::key(&accept.conversation), user.clone(), true)]),
+            Call::Decline(decline) => {
+                self.answers.extend([(places::key(&decline.conversation), user.clone(), false)]);
+            }
+            _ => {}
+        }
+        self.wished(user, call);
+        self.decides(user, call, step);
+        step
     }
 
     /// The highest number that a sender was told of there.
@@ -107,13 +155,14 @@ impl Oracle {
         self.told.get(&places::key(name)).copied().unwrap_or(0)
     }
 
-    pub(crate) fn submitted(&mut self, user: &UserId, send: &v1::Send) {
+    fn submitted(&mut self, user: &UserId, send: &v1::Send) {
         let key = places::key(&send.conversation);
-        let after = self.told.get(&key).copied().unwrap_or(0);
+        let (after, step) = (self.told.get(&key).copied().unwrap_or(0), self.steps);
         let wanted = self.wanted.entry((user.clone(), send.client_id.clone())).or_insert_with(|| Wanted {
             key,
             text: send.text.clone(),
             after,
+            step,
             submissions: 0,
             verdicts: Vec::new(),
         });
@@ -131,6 +180,10 @@ impl Oracle {
             Err(Error::Unknown { .. }) => Verdict::Unknown,
             Err(Error::BadAnswer) => return self.violate("an SDK does not understand the answer to a send".into()),
             Err(Error::Rejected { code: Some(ErrorCode::IdExpired), .. }) => Verdict::Unknown,
+            Err(Error::Rejected { code: Some(ErrorCode::Forbidden), .. }) => {
+                self.forbidden(user, send);
+                Verdict::NotStored
+            }
             Err(_) => Verdict::NotStored,
         };
         if let Some(wanted) = self.wanted.get_mut(&(user.clone(), send.client_id.clone())) {
@@ -235,15 +288,16 @@ impl Oracle {
             self.violate(format!("{user} expects number {next} and gets {event:?}"));
         }
         let same = self.is_event(user, &key, seq, event);
+        let staff = self.staff.ever(user);
         let (timeline, durable) = self.timeline(&key);
         let at = usize::try_from(seq).unwrap();
         let stored = timeline.entries.get(at).map(|_| timeline.live(&key, seq).body);
         // A member of the state before it or of any later one: whoever came back may read what was missed.
         let states = timeline.entries.get(at.saturating_sub(1)..durable).unwrap_or_default();
-        let reads = states.iter().rev().any(|entry| entry.role(user).is_some());
+        let is_reader = states.iter().rev().any(|entry| reads(entry, user, staff));
         if at >= durable || !same {
             self.violate(format!("{user} gets {event:?}, stored ({durable} for certain) is {stored:?}"));
-        } else if !reads {
+        } else if !is_reader {
             self.violate(format!("{user} is no member and gets {event:?}"));
         }
         seq + 1
@@ -251,10 +305,11 @@ impl Oracle {
 
     /// An application is told that it reads a conversation no more.
     pub(crate) fn ended(&mut self, user: &UserId, name: &str, next: Option<u64>, why: &Ended) {
+        let staff = self.staff.ever(user) && self.is_staff(user);
         let (timeline, _) = self.timeline(&places::key(name));
         let from = usize::try_from(next.unwrap_or(1).saturating_sub(1)).unwrap();
         let states = timeline.entries.get(from..).unwrap_or_default();
-        let was_out = states.iter().any(|entry| entry.role(user).is_none());
+        let was_out = states.iter().any(|entry| !reads(entry, user, staff));
         let allowed = match why {
             Ended::Removed => true,
             Ended::Refused(error) => matches!(error.code(), Some(ErrorCode::NotFound | ErrorCode::Forbidden)),
@@ -270,8 +325,9 @@ impl Oracle {
         for message in &page.messages {
             self.same_message(&key, user, low, message);
         }
+        let staff = self.staff.ever(user);
         let (timeline, _) = self.timeline(&key);
-        if !timeline.entries.iter().any(|entry| entry.role(user).is_some()) {
+        if !timeline.entries.iter().any(|entry| reads(entry, user, staff)) {
             self.violate(format!("{user} was never a member of {name} and reads a page"));
         }
     }
@@ -286,8 +342,9 @@ impl Oracle {
     }
 
     pub(crate) fn is_member(&mut self, user: &UserId, name: &str) -> bool {
+        let staff = self.is_staff(user);
         let (timeline, _) = self.timeline(&places::key(name));
-        timeline.entries.last().is_some_and(|entry| entry.role(user).is_some())
+        timeline.entries.last().is_some_and(|entry| reads(entry, user, staff))
     }
 
     /// Why a reader that expects this number next is not where it should be in the end.
@@ -304,8 +361,7 @@ impl Oracle {
 
     /// All has come to rest: what is stored is what was wanted.
     pub(crate) fn finish(&mut self) {
-        let keys: Vec<ConversationKey> = self.disk.inner().rows.keys().cloned().collect();
-        for key in &keys {
+        for key in &self.conversations() {
             self.rows_are_wanted(key);
             self.changes_are_wanted(key);
         }
@@ -342,10 +398,13 @@ impl Oracle {
                     wanted.is_some_and(|wanted| wanted.key == *key && wanted.text.as_bytes() == &entry.row.body[..]);
                 let member = before.is_some_and(|before: &timeline::Entry| before.role(&sender).is_some());
                 // Nothing is stored after a close until a reopening; who sends it again gets the first result.
-                let open = before.is_some_and(|before| !before.profile.closed);
+                let open = before.is_some_and(|before| !before.profile.closed && !before.profile.declines(&sender));
                 if !right || !member || !open {
                     wrong.push(format!("{sender} did not want, or may not have, {:?}: {wanted:?}", entry.row));
                 }
+            }
+            if before.is_some_and(|before| self.wrong_answer(key, before, entry)) {
+                wrong.push(format!("a request is answered that did not wait for it, or not so: {:?}", entry.row));
             }
             before = Some(entry);
         }

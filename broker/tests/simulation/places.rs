@@ -2,9 +2,11 @@
 
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 
+const USERS: [&str; 4] = ["ana", "ben", "cleo", "dan"];
+
 /// The name of this user.
 pub(crate) fn user(number: usize) -> UserId {
-    UserId::new(["ana", "ben", "cleo", "dan"][number]).unwrap()
+    UserId::new(USERS[number]).unwrap()
 }
 
 /// The group that has a long past when a run begins, if the run has one.
@@ -12,8 +14,16 @@ pub(crate) fn old_key() -> ConversationKey {
     key(&ConversationId::from_bytes([7; 16]).to_string())
 }
 
+/// Whether this is the name of a user's home, and of no conversation.
+pub(crate) fn is_home(key: &ConversationKey) -> bool {
+    USERS.iter().any(|name| ConversationKey::home(&key.tenant, &UserId::new(name).unwrap()) == *key)
+}
+
 /// The full name of the conversation with this id.
 pub(crate) fn key(name: &str) -> ConversationKey {
-    let tenant = TenantId::new(switchyard_edge::auth::DEV_TENANT).unwrap();
-    ConversationKey { tenant, conversation: ConversationId::parse(name).unwrap() }
+    ConversationKey { tenant: tenant(), conversation: ConversationId::parse(name).unwrap() }
+}
+
+pub(crate) fn tenant() -> TenantId {
+    TenantId::new(switchyard_edge::auth::DEV_TENANT).unwrap()
 }

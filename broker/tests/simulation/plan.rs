@@ -37,6 +37,10 @@ pub(crate) struct DevicePlan {
 pub(crate) struct Plan {
     pub(crate) profile: Profile,
     pub(crate) users: usize,
+    /// The role of each user's tokens; empty for customers.
+    pub(crate) roles: Vec<&'static str>,
+    /// From this time on the tokens of this user name no role any more.
+    pub(crate) role_ends: Option<(usize, u64)>,
     pub(crate) devices: Vec<DevicePlan>,
     pub(crate) doors: u16,
     pub(crate) edge: EdgeConfig,
@@ -85,6 +89,10 @@ impl Plan {
             }
         }
         let trouble_us = rng.within(2, 20) * SECOND_US;
+        let cast = if rng.chance(400) { ["", "SUPPORT", "SELLER", "ADMIN"] } else { [""; 4] };
+        let role_ends = (!cast[1].is_empty() && rng.chance(500)).then(|| (1, rng.below(trouble_us)));
+        // Whoever is staff no more learns of it with the next token.
+        let ttls: &[u64] = if role_ends.is_some() { &[20, 70] } else { &[20, 70, 900] };
         profile.old_rows = 0;
         if rng.below(12) == 0 {
             give_past(&mut profile, &mut devices, rng);
@@ -98,6 +106,8 @@ impl Plan {
         }
         Self {
             users,
+            roles: cast[..users].to_vec(),
+            role_ends,
             devices,
             doors: rng.within(1, 2) as u16,
             edge: edge(rng),
@@ -108,7 +118,7 @@ impl Plan {
             send_buffer: *rng.pick(&[150, 600, 4_000, 65_536]),
             requests_max: *rng.pick(&[3, 20, 65_536]),
             event_bytes_max: *rng.pick(&[0, 300, 2_000, 1 << 20]),
-            token_ttl: Duration::from_secs(*rng.pick(&[20, 70, 900])),
+            token_ttl: Duration::from_secs(*rng.pick(ttls)),
             no_token_one_in: *rng.pick(&[4, 20, NEVER]),
             ends_us,
             profile,

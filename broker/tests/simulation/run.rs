@@ -13,7 +13,7 @@ use crate::rng::Rng;
 use crate::world::World;
 
 /// Seeds of a usual run: as many as take some seconds without optimisation.
-const SEEDS: u64 = 4_000;
+const SEEDS: u64 = 3_000;
 
 /// So much of each broken promise is printed.
 const CHARS_PRINTED: usize = 1_000;
@@ -25,6 +25,9 @@ const MET: &[&str] = &[
     "a connection stalls",
     "a conversation comes",
     "a conversation goes",
+    "a conversation is erased",
+    "a conversation is put away",
+    "a conversation is put back",
     "a gap is told for old age",
     "a gap is told for too many events",
     "a gap is told more than a thousand events wide",
@@ -34,13 +37,22 @@ const MET: &[&str] = &[
     "a message is edited",
     "a message is given up",
     "a message is rejected",
+    "a message is forbidden",
     "a message is rejected where it is closed",
     "a message is sent again by the application",
     "a page is read",
+    "a request is accepted",
+    "a request is declined",
+    "a role ends",
     "a subscription ends",
     "a subscription is refused",
     "conversations are shown",
+    "somebody is blocked",
+    "somebody is blocked no more",
+    "it is known who is there",
+    "somebody comes or goes",
     "somebody is seen typing",
+    "somebody is watched",
     "all conversations are read",
     "an emoji is given or taken away",
     "marks are told",

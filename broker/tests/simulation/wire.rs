@@ -36,6 +36,8 @@ pub(crate) struct Wire {
     pub(crate) upgraded: bool,
     /// What the server has promised on it.
     pub(crate) word: Word,
+    /// The token that it begins with, or one that was taken since, says that the user is staff.
+    pub(crate) staff: bool,
     incoming: BytesMut,
 }
 
@@ -73,6 +75,7 @@ impl Wire {
             released: false,
             upgraded: false,
             word: Word::default(),
+            staff: false,
             incoming: BytesMut::new(),
         }
     }

@@ -42,6 +42,9 @@ const CALM_US: u64 = 300 * SECOND_US;
 /// Within this time SDKs have said all marks, also those that were refused for now, and owners have stored them.
 const MARKS_SAID_US: u64 = 6 * SECOND_US;
 
+/// Within this time everybody is told of those who came and went for good, however slowly they read.
+const TOLD_US: u64 = 20 * SECOND_US;
+
 /// How often it is looked whether everything has come to rest.
 const LOOK_US: u64 = SECOND_US / 4;
 
@@ -94,6 +97,7 @@ pub(crate) enum Event {
     ResetClient(u64),
     ResetServer(u64),
     End(End),
+    RoleEnds(usize),
     Start,
     Heal,
 }
@@ -205,6 +209,14 @@ impl World {
         for (at, end) in std::mem::take(&mut self.plan.ends_us) {
             self.at(at, Event::End(end));
         }
+        for (user, role) in self.plan.roles.iter().enumerate() {
+            if ["SUPPORT", "ADMIN"].contains(role) {
+                self.oracle.staff(&places::user(user), true);
+            }
+        }
+        if let Some((user, at)) = self.plan.role_ends {
+            self.at(at, Event::RoleEnds(user));
+        }
         self.at(self.plan.trouble_us, Event::Heal);
         for device in 0..self.devices.len() {
             self.open(device);
@@ -232,6 +244,7 @@ impl World {
                 self.oracle.violations.push(format!("nothing will happen any more: {unrest}"));
             }
             self.list_all();
+            self.one_goes();
             self.finish();
         }
     }
@@ -245,8 +258,11 @@ impl World {
                 self.go_on_for(MARKS_SAID_US);
             }
             for device in 0..self.devices.len() {
-                self.devices[device].list = None;
-                self.call(device, Call::List(v1::List { limit: 100, ..v1::List::default() }), None);
+                (self.devices[device].list, self.devices[device].archived) = (None, None);
+                for archived in [false, true] {
+                    self.call(device, Call::List(v1::List { limit: 100, archived, ..v1::List::default() }), None);
+                }
+                self.call(device, Call::Blocks(v1::Blocks::default()), None);
                 for name in if self.resting { self.places.clone() } else { Vec::new() } {
                     if self.oracle.is_member(&self.devices[device].user, &name) {
                         self.call(
@@ -271,10 +287,41 @@ impl World {
             let rows = inner.members.iter().filter(|((_, user), (_, value))| *user == device.user && value.is_some());
             let rows: BTreeSet<String> = rows.map(|((key, _), _)| key.conversation.to_string()).collect();
             drop(inner);
+            let user = &device.user;
+            let rows: BTreeSet<String> = rows.into_iter().filter(|name| self.oracle.sees_listed(user, name)).collect();
             // One that has no connection just now gets no answer in time.
-            if device.list.as_ref().is_some_and(|list| *list != rows) {
-                let problem = format!("{} lists {:?}, its rows are {rows:?}", device.name, device.list);
+            let (Some(list), Some(archived)) = (&device.list, &device.archived) else { continue };
+            if list.union(archived).cloned().collect::<BTreeSet<_>>() != rows {
+                let problem = format!("{} lists {list:?} and {archived:?}, its rows are {rows:?}", device.name);
                 self.oracle.violations.push(problem);
+            }
+            self.oracle.lists_are(&device.user, list, archived);
+        }
+    }
+
+    /// One user goes, with all devices. Once that has lasted, those who watch know who is there and who is not.
+    fn one_goes(&mut self) {
+        let gone = self.rng.below(self.plan.users as u64) as usize;
+        let own: Vec<usize> = (0..self.devices.len()).filter(|at| self.devices[*at].plan.user == gone).collect();
+        self.leaving = true;
+        own.iter().for_each(|device| self.close(*device));
+        self.leaving = false;
+        let offline_us = u64::try_from(self.plan.profile.config.offline_after.as_micros()).unwrap();
+        self.go_on_for(offline_us + TOLD_US);
+        let long_ago = self.mono().saturating_sub(Duration::from_micros(TOLD_US));
+        let stays = |device: &Device| device.online_since.is_some_and(|since| since < long_ago);
+        for watcher in self.devices.iter().filter(|device| device.plan.user != gone && stays(device)) {
+            for (other, watched) in &watcher.watched {
+                let (other, mut there) = (crate::timeline::user(other), None);
+                if other == places::user(gone) {
+                    there = Some(false);
+                } else if self.devices.iter().any(|device| device.user == other && stays(device)) {
+                    there = Some(true);
+                }
+                if let Some(there) = there {
+                    self.oracle.presence_is(&watcher.user, &other, watched, there);
+                    *self.seen.entry("it is known who is there").or_default() += 1;
+                }
             }
         }
     }
@@ -349,6 +396,10 @@ impl World {
             Event::ResetClient(wire) => self.reset_client(wire),
             Event::ResetServer(wire) => self.reset_server(wire),
             Event::End(end) => self.end(end),
+            Event::RoleEnds(user) => {
+                self.saw("a role ends");
+                self.oracle.staff(&places::user(user), false);
+            }
             Event::Start => self.start(),
             Event::Heal => self.heal(),
         }
@@ -380,6 +431,14 @@ impl World {
         for device in &self.devices {
             if let Some(unrest) = device.unrest() {
                 return Some(unrest);
+            }
+            let staff = self.oracle.is_staff(&device.user);
+            if device
+                .wire
+                .and_then(|wire| self.wires.get(&wire))
+                .is_some_and(|wire| wire.upgraded && wire.staff != staff)
+            {
+                return Some(format!("{} has another role by now", device.name));
             }
             for (name, seen) in device.reading() {
                 if let Some(unrest) = self.oracle.unrest(&device.user, name, seen) {

@@ -16,7 +16,7 @@ use super::outbox::{FrameId, Outbox};
 use super::queue::{Mark, Written};
 use crate::fanout::Upkeep;
 use crate::metrics::{Ended, Tally};
-use crate::session::{PAGE_ENCODED_BYTES_MAX, RequestKind, Ticket};
+use crate::session::{Directory as _, PAGE_ENCODED_BYTES_MAX, RequestKind, Ticket};
 use crate::ws::Opcode;
 
 /// What a client is told that asks and asks and does not read, in place of an answer that it may ask for again.
@@ -87,16 +87,15 @@ impl<L: EdgeLink> Door<L> {
             // Nobody here has read it for a while; the word of that was lost, or is on its way.
             return self.keep_up(event.key.clone(), Upkeep::Unsubscribe);
         };
-        if event.seq <= readers.last {
-            return;
-        }
-        readers.last = event.seq;
+        let mut any = false;
         let mut forms = Forms::new(&event.frame);
         let queue_bytes_max = self.shared.config.room.queue_bytes_max;
-        for reader in readers.iter() {
-            if event.seq <= reader.after {
+        for reader in readers {
+            if event.seq <= reader.seen {
                 continue;
             }
+            reader.seen = event.seq;
+            any = true;
             let Some(connection) = self.connections.get_mut(reader.slot as usize) else { continue };
             let Stage::Open(open) = &connection.stage else { continue };
             let Some((frame, bytes)) = forms.get(open.session.form(), &mut self.outbox) else { continue };
@@ -119,13 +118,14 @@ impl<L: EdgeLink> Door<L> {
             }
             self.metrics.tally.delivered += 1;
         }
-        if event.puts_out_any() {
+        if any && event.puts_out_any() {
             self.put_out(event, now);
         }
     }
 
     /// Users who were put out by this event get nothing after it.
     fn put_out(&mut self, event: &LiveEvent, now: Now) {
+        let Some(spot) = self.readers.spot(&event.key.tenant, event.key.conversation) else { return };
         let Some(readers) = self.readers.get_mut(&event.key) else { return };
         let (mut gone, mut watching) = (Vec::new(), Vec::new());
         for reader in readers.iter() {
@@ -135,7 +135,7 @@ impl<L: EdgeLink> Door<L> {
                 watching.push(reader.slot);
             }
             if open.session.user().is_some_and(|user| event.puts_out(user)) {
-                open.session.forget(event.key.conversation);
+                open.session.forget(event.key.conversation, spot);
                 gone.push(reader.slot);
             }
         }
@@ -157,9 +157,12 @@ impl<L: EdgeLink> Door<L> {
         let Some(readers) = self.readers.get_mut(&key) else {
             return self.keep_up(key, Upkeep::Unsubscribe);
         };
-        readers.last = readers.last.max(head);
-        let head = readers.last;
-        let slots: Vec<u32> = readers.iter().filter(|reader| reader.after < head).map(|reader| reader.slot).collect();
+        let behind = readers.iter_mut().filter(|reader| reader.seen < head);
+        let told = behind.map(|reader| {
+            reader.seen = head;
+            reader.slot
+        });
+        let slots: Vec<u32> = told.collect();
         for slot in slots {
             self.tell_head(slot, (key.conversation, head));
         }
@@ -244,8 +247,7 @@ impl<L: EdgeLink> Door<L> {
     /// Tells of events that gave way, unless the conversation is not read any more.
     fn tell_mark(&mut self, slot: u32, mark: Mark) {
         let Some(key) = self.key(slot, mark.0) else { return };
-        let reads = self.readers.get_mut(&key).is_some_and(|readers| readers.has(slot));
-        if reads {
+        if self.is_reading(slot, &key) {
             self.tell_head(slot, mark);
         }
     }

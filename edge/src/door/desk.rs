@@ -13,6 +13,7 @@ use crate::admission::budget::{self, Limit, Moment};
 use crate::admission::connection::{ConnectionBudget, ConnectionRates};
 use crate::admission::door::{Change, Entered};
 use crate::auth::{Identity, Verifier};
+use crate::fanout::FanOut;
 use crate::session::{Context, Effect, Gate, PageLine};
 
 /// See the module.
@@ -78,6 +79,7 @@ impl Desk {
         id: ConnectionId,
         budget: &'a mut ConnectionBudget,
         entered: &'a mut Option<Entered>,
+        readers: &'a FanOut,
         now: Now,
     ) -> Lent<'a> {
         let account = Account {
@@ -88,7 +90,7 @@ impl Desk {
             entered,
             moment: moment(now),
         };
-        Lent { edge: self.edge, verifier: &self.verifier, effects: &mut self.effects, now, id, account }
+        Lent { edge: self.edge, verifier: &self.verifier, readers, effects: &mut self.effects, now, id, account }
     }
 }
 
@@ -96,6 +98,7 @@ impl Desk {
 pub(super) struct Lent<'a> {
     edge: EdgeId,
     verifier: &'a Verifier,
+    readers: &'a FanOut,
     effects: &'a mut Vec<Effect>,
     now: Now,
     id: ConnectionId,
@@ -111,6 +114,7 @@ impl Lent<'_> {
             session: self.id.number(),
             config: &self.account.shared.config.session,
             verifier: self.verifier,
+            directory: self.readers,
             gate: &mut self.account,
             fresh: &mut rand::random,
             effects: self.effects,

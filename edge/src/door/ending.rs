@@ -118,8 +118,10 @@ impl<L: EdgeLink> Door<L> {
         self.not_half_open(slot);
         if let Some(tenant) = session.tenant() {
             let key = |conversation| ConversationKey { tenant: tenant.clone(), conversation };
-            for conversation in session.subscriptions() {
-                let key = key(*conversation);
+            let spots = session.subscriptions().iter();
+            let read: Vec<_> = spots.filter_map(|spot| self.readers.name(tenant, *spot)).collect();
+            for conversation in read {
+                let key = key(conversation);
                 let upkeep = self.readers.remove(&key, slot);
                 self.keep_up(key, upkeep);
             }

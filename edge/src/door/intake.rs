@@ -21,7 +21,7 @@ use super::outbox::FrameId;
 use super::{Door, READ_BYTES};
 use crate::fanout::Upkeep;
 use crate::metrics::Ended;
-use crate::session::{Context, Effect, PageLine, RequestKind, Session, Ticket, change_units};
+use crate::session::{Context, Directory as _, Effect, PageLine, RequestKind, Session, Spot, Ticket, change_units};
 use crate::ws::{Incoming, Opcode, Violation};
 
 /// When a client is told to come again after the way to an owner was full.
@@ -129,7 +129,7 @@ impl<L: EdgeLink> Door<L> {
         let Some(connection) = self.connections.get_mut(slot as usize) else { return fed };
         let Connection { stage, id, budget, entered, queue, dirty, .. } = &mut **connection;
         let Stage::Open(Open { decoder, session }) = stage else { return fed };
-        let mut lent = self.desk.lend(*id, budget, entered, now);
+        let mut lent = self.desk.lend(*id, budget, entered, &self.readers, now);
         let mut from = 0;
         while from < size && !session.is_closing() {
             let limit = session.frame_bytes_max();
@@ -183,7 +183,7 @@ impl<L: EdgeLink> Door<L> {
         let Some(connection) = self.connections.get_mut(slot as usize) else { return };
         let Connection { stage, id, budget, entered, .. } = &mut **connection;
         let Stage::Open(open) = stage else { return };
-        self.desk.lend(*id, budget, entered, now).call(|cx| call(&mut open.session, cx));
+        self.desk.lend(*id, budget, entered, &self.readers, now).call(|cx| call(&mut open.session, cx));
     }
 
     /// Does what the session wants done; doing so may bring it something more to want.
@@ -224,7 +224,10 @@ impl<L: EdgeLink> Door<L> {
             }
             Effect::Settled { conversation, head } => {
                 if let Some(key) = self.key(slot, conversation) {
-                    let upkeep = self.readers.settle(&key, slot, head);
+                    if let Some(head) = head {
+                        self.begin_reading(slot, &key, head);
+                    }
+                    let upkeep = self.readers.settled(&key);
                     self.keep_up(key, upkeep);
                 }
             }
@@ -338,10 +341,29 @@ impl<L: EdgeLink> Door<L> {
         Some(ConversationKey { tenant: open.session.tenant()?.clone(), conversation })
     }
 
+    /// The session reads this conversation from there on.
+    fn begin_reading(&mut self, slot: u32, key: &ConversationKey, head: u64) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let Stage::Open(open) = &mut connection.stage else { return };
+        open.session.reads(self.readers.read(key, slot, head));
+    }
+
+    /// Whether the session reads this conversation.
+    pub(super) fn is_reading(&self, slot: u32, key: &ConversationKey) -> bool {
+        let Some(spot) = self.readers.spot(&key.tenant, key.conversation) else { return false };
+        let Some(Stage::Open(open)) = self.connections.get(slot as usize).map(|it| &it.stage) else { return false };
+        open.session.subscriptions().contains(&spot)
+    }
+
     /// Tells the owner that nobody here reads a conversation any more, when that is so. If the way there is full, its
     /// next event will remind us.
     pub(super) fn keep_up(&mut self, key: ConversationKey, upkeep: Upkeep) {
         if upkeep == Upkeep::Unsubscribe {
+            self.readers.close_up(&key.tenant, |slot, moved| {
+                let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+                let Stage::Open(open) = &mut connection.stage else { return };
+                open.session.move_spots(|Spot(from)| Spot(moved.get(from as usize).copied().unwrap_or(from)));
+            });
             self.say_for_edge(key, Ask::Unsubscribe);
         }
     }

@@ -53,8 +53,7 @@ impl<L: EdgeLink> Door<L> {
     /// Tells a session that has taken all that waited of marks that it was not told, if it reads the conversation still.
     pub(super) fn tell_marks_missed(&mut self, slot: u32, conversation: ConversationId) {
         let Some(key) = self.key(slot, conversation) else { return };
-        let reads = self.readers.get_mut(&key).is_some_and(|readers| readers.has(slot));
-        if reads {
+        if self.is_reading(slot, &key) {
             self.tell(slot, &event(conversation, Vec::new(), true));
         }
     }

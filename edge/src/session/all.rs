@@ -89,7 +89,7 @@ impl Live {
         };
         let mut room = self.room_for_subscriptions();
         for conversation in conversations {
-            if !self.subscriptions.contains(&conversation) {
+            if self.spot(conversation, cx).is_none() {
                 if room == 0 {
                     gathering.refuse(conversation.text().as_str(), bad("too many subscriptions in one session"));
                     continue;
@@ -169,7 +169,7 @@ impl Live {
         if now.changed {
             return tell(conversation, v1::ListingChanged { changed: Some(entry.clone()), ..Default::default() }, cx);
         }
-        let known = self.subscriptions.contains(&conversation) || self.room_for_subscriptions() > 0;
+        let known = self.spot(conversation, cx).is_some() || self.room_for_subscriptions() > 0;
         let extra = self.extra.get_or_insert_default();
         if !known || extra.arrivals.len() >= ARRIVALS_MAX {
             self.drop_extra();
@@ -200,8 +200,8 @@ impl Live {
             Answer::Refused(refusal) => (None, refusal.code == ErrorCode::NotFound),
             Answer::Sent { .. } | Answer::Result(_) | Answer::Watching(_) | Answer::Presence(_) => (None, false),
         };
-        if head.is_some() {
-            self.reads(conversation, by_role);
+        if head.is_some() && by_role {
+            self.reads_by_role(conversation);
         }
         if gone {
             self.stop_reading(conversation, cx);

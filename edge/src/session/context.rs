@@ -9,6 +9,7 @@ use switchyard_protocol::frame;
 use switchyard_protocol::limits::HEARTBEAT_MS;
 use switchyard_protocol::v1::reply::Result as Reply;
 
+use super::directory::Directory;
 use super::effect::Effect;
 use super::gather::told;
 use super::kind::RequestKind;
@@ -76,6 +77,8 @@ pub struct Context<'a> {
     pub config: &'a SessionConfig,
     /// Checks tokens.
     pub verifier: &'a Verifier,
+    /// Where conversations lie that are read here.
+    pub directory: &'a dyn Directory,
     /// Budgets.
     pub gate: &'a mut dyn Gate,
     /// Randomness, for names of sessions and ids of groups.

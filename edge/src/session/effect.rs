@@ -27,7 +27,8 @@ pub enum Effect {
     Event(Box<v1::Event>),
     /// The client is known from here on.
     Admitted,
-    /// One `Ask::Subscribe` has its answer; with a head, the session reads the conversation from there on.
+    /// One `Ask::Subscribe` has its answer; with a head, the session reads the conversation from there on, and is to be told
+    /// at once [where](super::Session::reads) it lies.
     Settled {
         /// Of which conversation.
         conversation: ConversationId,

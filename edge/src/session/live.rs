@@ -20,6 +20,7 @@ use switchyard_protocol::v1::{self, reply::Result as Reply};
 use super::all::{Arrival, HOME, tell_head};
 use super::check::{self, Checked, bad};
 use super::context::{Context, SessionConfig};
+use super::directory::Spot;
 use super::effect::Effect;
 use super::fit::fit;
 use super::gather::{Gathered, Gathering};
@@ -87,8 +88,8 @@ const TOLD: u64 = u64::MAX;
 pub(super) struct Live {
     pub(super) tenant: TenantId,
     pub(super) user: UserId,
-    /// Most sessions of a device read one conversation at a time.
-    pub(super) subscriptions: SmallVec<[ConversationId; 1]>,
+    /// What it reads. Of a few, that costs nothing more.
+    pub(super) subscriptions: SmallVec<[Spot; 4]>,
     pub(super) extra: Option<Box<Extra>>,
     pub(super) greeted: bool,
     /// It wants all conversations of its user, or asked for them.
@@ -244,7 +245,7 @@ impl Live {
             match check::conversation(text) {
                 Ok(conversation) => {
                     // What it reads already may be asked for again at the limit too.
-                    if !self.subscriptions.contains(&conversation) {
+                    if self.spot(conversation, cx).is_none() {
                         if room == 0 {
                             gathering.refuse(text, bad("too many subscriptions in one session"));
                             continue;
@@ -335,8 +336,8 @@ impl Live {
         let late = gathering.all.as_ref().is_some_and(|all| all.told);
         let complete = gathering.is_complete().then(|| gatherings.swap_remove(at));
         self.drop_extra();
-        if head.is_some() {
-            self.reads(conversation, by_role);
+        if head.is_some() && by_role {
+            self.reads_by_role(conversation);
         }
         if let Some(head) = head.filter(|_| late) {
             tell_head(conversation, head, cx);
@@ -418,8 +419,8 @@ impl Live {
     pub(super) fn stop_reading(&mut self, conversation: ConversationId, cx: &mut Context<'_>) {
         self.stop_showing(conversation, cx);
         self.end_watches(conversation, None, cx);
-        if let Some(at) = self.subscriptions.iter().position(|known| *known == conversation) {
-            self.subscriptions.swap_remove(at);
+        if let Some(spot) = self.spot(conversation, cx) {
+            self.reads_no_more(spot);
             self.forget_role(conversation);
             cx.effects.push(Effect::Unsubscribed(conversation));
         }

@@ -124,7 +124,7 @@ impl Live {
     /// Watches users, or counts who is online.
     pub(super) fn watch(&mut self, id: u64, request: &v1::Watch, cx: &mut Context<'_>) {
         let kind = RequestKind::Watch;
-        let wanted = match self.wanted(request) {
+        let wanted = match self.wanted(request, cx) {
             Ok(wanted) => wanted,
             Err(refusal) => return cx.refuse(id, kind, &refusal),
         };
@@ -164,9 +164,9 @@ impl Live {
     }
 
     /// What a request wants, each once, in its order.
-    fn wanted(&self, request: &v1::Watch) -> Result<Vec<Watch>, Refusal> {
+    fn wanted(&self, request: &v1::Watch, cx: &Context<'_>) -> Result<Vec<Watch>, Refusal> {
         let through = request.conversation.as_deref().map(check::conversation).transpose()?;
-        if through.is_some_and(|through| !self.subscriptions.contains(&through)) {
+        if through.is_some_and(|through| self.spot(through, cx).is_none()) {
             return Err(Refusal::NOT_FOUND);
         }
         let mut wanted: Vec<Watch> = Vec::with_capacity(request.users.len().min(WATCHED_MAX));

@@ -105,16 +105,11 @@ impl Live {
         }
     }
 
-    /// The session reads a conversation from now on.
-    pub(super) fn reads(&mut self, conversation: ConversationId, by_role: bool) {
-        if !self.subscriptions.contains(&conversation) {
-            self.subscriptions.push(conversation);
-        }
-        if by_role {
-            let by_role = &mut self.extra.get_or_insert_default().by_role;
-            if !by_role.contains(&conversation) {
-                by_role.push(conversation);
-            }
+    /// The session reads a conversation from now on, for its user is staff.
+    pub(super) fn reads_by_role(&mut self, conversation: ConversationId) {
+        let by_role = &mut self.extra.get_or_insert_default().by_role;
+        if !by_role.contains(&conversation) {
+            by_role.push(conversation);
         }
     }
 

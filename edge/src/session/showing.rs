@@ -93,7 +93,7 @@ impl Live {
         }
         let subscribed = |text: &String| {
             let conversation = check::conversation(text).ok()?;
-            self.subscriptions.contains(&conversation).then_some(conversation)
+            self.spot(conversation, cx).map(|_| conversation)
         };
         let wanted: Vec<Option<ConversationId>> = open.conversations.iter().map(subscribed).collect();
         self.show(wanted.iter().flatten().copied().collect(), cx);
@@ -143,7 +143,7 @@ impl Live {
     pub(super) fn typing(&mut self, id: u64, typing: &v1::Typing, cx: &mut Context<'_>) {
         let kind = RequestKind::Typing;
         let conversation = match check::conversation(&typing.conversation) {
-            Ok(conversation) if self.subscriptions.contains(&conversation) => conversation,
+            Ok(conversation) if self.spot(conversation, cx).is_some() => conversation,
             _ => return cx.refuse(id, kind, &Refusal::NOT_FOUND),
         };
         if !typing.on {

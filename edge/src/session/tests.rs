@@ -2,6 +2,7 @@
 
 mod all;
 mod decisions;
+mod names;
 mod presence;
 mod roles;
 
@@ -16,6 +17,7 @@ use switchyard_protocol::v1::{self, client_frame::Request, event::Body, reply::R
 use super::*;
 use crate::admission::budget;
 use crate::auth::{AuthConfig, Claims, Secret, Verifier, mint};
+use names::Names;
 
 const SECRET: &[u8] = b"a secret of these tests alone, thirty-two bytes and more";
 const START_MS: u64 = 1_000_000_000;
@@ -50,6 +52,7 @@ struct Desk {
     verifier: Verifier,
     config: SessionConfig,
     gate: Open,
+    names: Names,
     now: Now,
     next_id: u64,
 }
@@ -61,6 +64,7 @@ impl Desk {
             verifier: Verifier::new(&AuthConfig::development(Secret::new(SECRET))).expect("a good configuration"),
             config: SessionConfig::default(),
             gate: Open::default(),
+            names: Names::default(),
             now: Now { mono: Duration::from_secs(5), wall_ms: START_MS },
             next_id: 0,
         }
@@ -93,12 +97,23 @@ impl Desk {
             session: 77,
             config: &self.config,
             verifier: &self.verifier,
+            directory: &self.names,
             gate: &mut self.gate,
             fresh: &mut || [0xab; 16],
             effects: &mut effects,
         };
         call(&mut self.session, &mut cx);
+        for effect in &effects {
+            if let Effect::Settled { conversation, head: Some(_) } = effect {
+                self.session.reads(self.names.put(*conversation));
+            }
+        }
         effects
+    }
+
+    /// What it reads.
+    fn reads(&self) -> Vec<ConversationId> {
+        self.session.subscriptions().iter().map(|spot| self.names.name(*spot)).collect()
     }
 
     fn say(&mut self, request: Request) -> Vec<Effect> {
@@ -229,7 +244,7 @@ fn hello_is_welcomed_when_all_its_conversations_are_answered() {
     let codes: Vec<_> =
         welcome.subscribed.iter().map(|it| (it.head, it.error.as_ref().map(|error| error.code.as_str()))).collect();
     assert_eq!(codes, [(0, Some("NOT_FOUND")), (0, Some("NOT_FOUND")), (7, None)], "in the order asked");
-    assert_eq!(desk.session.subscriptions(), [id(2)]);
+    assert_eq!(desk.reads(), [id(2)]);
 }
 
 #[test]
@@ -266,12 +281,12 @@ fn who_is_put_out_before_the_reply_gets_nothing_of_what_was_read_for_it() {
     let position = |n| v1::Position { conversation: text(n), seq: 0 };
     let parts = asked(desk.say(Request::Resume(v1::Resume { positions: vec![position(1), position(2)] })));
     desk.answer(&parts[0], Desk::granted(&parts[0], 3, 3, 100));
-    desk.session.forget(id(1));
+    desk.session.forget(id(1), Spot(0));
     let effects = desk.answer(&parts[1], Desk::granted(&parts[1], 2, 2, 100));
     let Reply::Resumed(resumed) = reply(&effects) else { panic!("{effects:?}") };
     let pages: Vec<_> = resumed.conversations.iter().map(|page| (page.events.len(), page.error.is_some())).collect();
     assert_eq!(pages, [(0, true), (2, false)]);
-    assert_eq!(desk.session.subscriptions(), [id(2)]);
+    assert_eq!(desk.reads(), [id(2)]);
 }
 
 #[test]
@@ -446,7 +461,7 @@ fn subscriptions_have_a_limit() {
             desk.answer(&question, Desk::granted(&question, 1, 0, 0));
         }
     }
-    assert_eq!(desk.session.subscriptions().len(), SUBSCRIPTIONS_MAX);
+    assert_eq!(desk.reads().len(), SUBSCRIPTIONS_MAX);
     let effects = desk.say(subscribe(5_000, 1));
     let Reply::Subscribed(subscribed) = reply(&effects) else { panic!("{effects:?}") };
     assert_eq!(subscribed.subscribed[0].error.as_ref().map(|error| error.code.as_str()), Some("BAD_REQUEST"));
@@ -463,7 +478,7 @@ fn who_unsubscribes_before_the_answer_gets_no_events() {
     desk.say(Request::Unsubscribe(v1::Unsubscribe { conversations: vec![text(1)] }));
     let effects = desk.answer(&question, Desk::granted(&question, 4, 0, 0));
     assert!(matches!(effects.as_slice(), [Effect::Settled { head: None, .. }, Effect::Reply { .. }]));
-    assert!(desk.session.subscriptions().is_empty());
+    assert!(desk.reads().is_empty());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use switchyard_protocol::v1::{self, Role, event::Body};
 use switchyard_store::{Row, Seq};
 
 use super::Oracle;
+use super::roles::{Staff, is_desk};
 use crate::places;
 use crate::present::{DELETE, EDIT, REACT, form, target};
 use crate::timeline::{self, Timeline};
@@ -72,7 +73,7 @@ pub(super) fn is_shown(
 
 impl Oracle {
     /// Somebody asks for a change of a message.
-    pub(crate) fn wished(&mut self, user: &UserId, call: &Call) {
+    pub(super) fn wished(&mut self, user: &UserId, call: &Call) {
         if let Some((name, seq, what)) = wish(call) {
             self.wishes.entry(places::key(name)).or_default().insert((user.clone(), seq, what));
         }
@@ -145,7 +146,7 @@ impl Oracle {
         let rows = timeline.entries.iter().enumerate().skip(given as usize + 1);
         let wrong: Vec<String> = rows
             .filter_map(|(seq, entry)| {
-                let why = wrong_change(timeline, seq as u64, &wishes)?;
+                let why = wrong_change(timeline, seq as u64, &wishes, &self.staff)?;
                 Some(format!("number {seq} of {key:?}: {why}: {:?}", entry.row))
             })
             .collect();
@@ -153,7 +154,7 @@ impl Oracle {
     }
 }
 
-fn wrong_change(timeline: &Timeline, seq: Seq, wishes: &BTreeSet<Wish>) -> Option<&'static str> {
+fn wrong_change(timeline: &Timeline, seq: Seq, wishes: &BTreeSet<Wish>, staff: &Staff) -> Option<&'static str> {
     let row = &timeline.entries.get(seq as usize)?.row;
     let (at, what) = (target(row)?, deed(row)?);
     let before = timeline.entries.get(seq.checked_sub(1)? as usize)?;
@@ -163,7 +164,8 @@ fn wrong_change(timeline: &Timeline, seq: Seq, wishes: &BTreeSet<Wish>) -> Optio
     let sender = timeline::user(row.sender());
     let own = on.row.sender() == row.sender();
     let present = timeline.present(at, seq - 1);
-    let Some(role) = before.role(&sender) else { return Some("by somebody who is no member") };
+    let by_role = (is_desk(before) && staff.ever(&sender)).then_some(Role::Moderator);
+    let Some(role) = by_role.or_else(|| before.role(&sender)) else { return Some("by somebody who is no member") };
     if before.profile.closed {
         return Some("in a closed conversation");
     }

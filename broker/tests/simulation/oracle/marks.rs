@@ -7,6 +7,7 @@ use switchyard_store::Seq;
 
 use super::Oracle;
 use super::changes::is_shown;
+use super::roles::is_desk;
 use crate::places;
 use crate::present::{DELETE, target};
 use crate::timeline::Timeline;
@@ -54,6 +55,10 @@ impl Oracle {
     /// A user is told how far they have read, and what is unread, of some moment from `low` on.
     pub(crate) fn unread(&mut self, user: &UserId, name: &str, (read, unread): (Seq, u64), low: Seq) {
         let key = places::key(name);
+        if self.timeline(&key).0.entries.last().is_some_and(|last| last.role(user).is_none() && is_desk(last)) {
+            // Staff who are no members have no marks.
+            return;
+        }
         let reason = self.reason(&key, user);
         let (counted, aged) = self.gone_below(&key);
         let (timeline, durable) = self.timeline(&key);
@@ -73,7 +78,9 @@ impl Oracle {
         for one in marks {
             let whose = crate::timeline::user(&one.user);
             let reason = self.reason(&key, &whose);
-            if one.read > reason || one.delivered < one.read {
+            if whose != *user && self.only_asks(&key, user) {
+                self.violate(format!("{user} waits for an answer to {name}, and is told {one:?}"));
+            } else if one.read > reason || one.delivered < one.read {
                 self.violate(format!("{user} is told {one:?} of {name}, there was reason for {reason}"));
             }
         }
@@ -88,6 +95,9 @@ impl Oracle {
         let key = places::key(name);
         let low = if exact { self.head(&key) } else { 0 };
         self.unread(user, name, (conversation.read, conversation.unread), low);
+        if exact {
+            self.stands_as(user, conversation);
+        }
         let (timeline, durable) = self.timeline(&key);
         let newest =
             timeline.entries[..durable].iter().rposition(crate::timeline::Entry::is_message).unwrap_or(0) as u64;

@@ -7,10 +7,10 @@ use switchyard_client::{Ended, Error, State};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::json;
-use switchyard_protocol::v1::{self, ServerFrame, reply};
+use switchyard_protocol::v1::{self, ServerFrame, client_frame, reply, server_frame};
 
 use super::{Event, World};
-use crate::device::{Asked, Unsure};
+use crate::device::{Asked, Unsure, Watched, When};
 use crate::places;
 use crate::wire;
 
@@ -54,7 +54,10 @@ impl World {
             Effect::SendFrame(connection, frame) => {
                 let Some(id) = self.devices[device].wire else { return };
                 let Some(request) = frame.request else { return };
-                if self.wires.get(&id).is_some_and(|wire| wire.connection == connection) {
+                if let Some(wire) = self.wires.get_mut(&id).filter(|wire| wire.connection == connection) {
+                    if matches!(request, client_frame::Request::Hello(_)) {
+                        wire.staff = self.devices[device].staff_by_token;
+                    }
                     let form = self.devices[device].plan.form;
                     let payload = frame::encode_client(form, frame.id, request);
                     let opcode = if form == Form::Json { wire::TEXT } else { wire::BINARY };
@@ -65,13 +68,17 @@ impl World {
             Effect::Deliver(event) => self.deliver_to_app(device, &event),
             Effect::Complete(ticket, result) => self.complete_for_app(device, ticket, result),
             Effect::State(State::Closed(closed)) => {
+                self.devices[device].online_since = None;
                 if closed != switchyard_client::Closed::Application {
                     let name = &self.devices[device].name;
                     self.oracle.violations.push(format!("the SDK of {name} gave up: {closed}"));
                 }
             }
-            Effect::State(State::Online(_)) => self.saw("a device is online"),
-            Effect::State(State::Connecting) => {}
+            Effect::State(State::Online(_)) => {
+                self.devices[device].online_since = Some(self.mono());
+                self.saw("a device is online");
+            }
+            Effect::State(State::Connecting) => self.devices[device].online_since = None,
             Effect::WakeAt(at) => {
                 self.devices[device].wake_at = Some(at);
                 let at_us = u64::try_from(at.as_nanos().div_ceil(1_000)).unwrap();
@@ -101,7 +108,12 @@ impl World {
         let token = if self.once_in(self.plan.no_token_one_in) {
             Err(NoToken::Later)
         } else {
-            Ok(self.devices[device].token(self.plan.token_ttl, self.now().wall_ms))
+            let (ttl, now_ms) = (self.plan.token_ttl, self.now().wall_ms);
+            let it = &mut self.devices[device];
+            let staff = self.oracle.is_staff(&it.user);
+            let lost = self.plan.role_ends.is_some_and(|(user, _)| user == it.plan.user) && !staff;
+            let role = if lost { "" } else { self.plan.roles[it.plan.user] };
+            Ok(it.token(ttl, now_ms, role, staff))
         };
         self.give(device, Input::Token(token));
     }
@@ -119,6 +131,12 @@ impl World {
         };
         if let (Some(frame), Some(wire)) = (&frame, self.wires.get_mut(&wire)) {
             self.oracle.violations.extend(wire.word.take(frame));
+            if let Some(server_frame::Frame::Reply(reply)) = &frame.frame
+                && matches!(reply.result, Some(reply::Result::Renewed(_)))
+            {
+                wire.staff = it.staff_by_token;
+            }
+            self.oracle.sent(&it.user, wire.staff, frame);
         }
         if it.core.room() < room {
             self.give(device, Input::Room(room));
@@ -138,6 +156,15 @@ impl World {
         }
         let name = event.conversation();
         match event {
+            switchyard_client::Event::Presence(told) => {
+                // What was watched through a conversation is over by now, if the application learned of that first.
+                if let Some(watched) = it.watched.get_mut(&told.user) {
+                    watched.online = Some(told.online);
+                    self.oracle.seen(&it.user, told, watched);
+                }
+                self.seen.entry("somebody comes or goes").and_modify(|times| *times += 1).or_insert(1);
+                return self.will_take(device);
+            }
             switchyard_client::Event::Listed { head, .. } => {
                 if let Some(head) = head {
                     it.readings.entry(name.to_owned()).or_insert(Some(head + 1));
@@ -162,6 +189,7 @@ impl World {
             self.oracle.marks_told(&it.user, name, marks);
             self.seen.entry("marks are told").and_modify(|times| *times += 1).or_insert(1);
         } else if let switchyard_client::Event::Typing { users, .. } = event {
+            self.oracle.typing_told(&it.user, name, users);
             if users.is_empty() {
                 it.typing.remove(name);
             } else {
@@ -171,7 +199,7 @@ impl World {
         } else if let switchyard_client::Event::Ended { reason, .. } = event {
             self.oracle.ended(&it.user, name, next, reason);
             it.readings.remove(name);
-            it.typing.remove(name);
+            it.reads_no_more(name);
             self.seen.entry("a subscription ends").and_modify(|times| *times += 1).or_insert(1);
         } else {
             let (next, gap) = self.oracle.delivered(&it.user, next, event);
@@ -216,9 +244,10 @@ impl World {
         };
         match asked {
             Asked::Call(Call::Send(send) | Call::SendChosen(send), _) => self.sent(device, send, result),
-            Asked::Call(call, low) => self.answered(device, &call, low, result),
+            Asked::Call(call, when) => self.answered(device, &call, when, result),
             Asked::SubscribeAll => self.reads_all(device, result),
-            Asked::Unsubscribe | Asked::Typing | Asked::Mark => {}
+            Asked::Unsubscribe | Asked::Typing | Asked::Mark | Asked::Unwatch => {}
+            Asked::Watch(other) => self.watching(device, &other, result),
             Asked::Show => self.shown(device, result),
             Asked::Subscribe(name) => self.subscribed(device, &name, result),
         }
@@ -237,6 +266,7 @@ impl World {
             Err(Error::Rejected { code: Some(ErrorCode::Closed), .. }) => {
                 self.saw("a message is rejected where it is closed");
             }
+            Err(Error::Rejected { code: Some(ErrorCode::Forbidden), .. }) => self.saw("a message is forbidden"),
             Err(Error::Rejected { .. }) => self.saw("a message is rejected"),
             Err(_) => self.saw("a message is given up"),
         }
@@ -284,6 +314,48 @@ impl World {
         self.give(device, Input::Typing { ticket, conversation, on });
     }
 
+    /// An application watches somebody, or does so no more.
+    pub(super) fn watch(
+        &mut self,
+        device: usize,
+        conversation: Option<String>,
+        other: &switchyard_protocol::id::UserId,
+    ) {
+        let it = &mut self.devices[device];
+        let through = conversation.filter(|name| it.readings.get(name).is_some_and(Option::is_some));
+        let from = self.oracle.watches_from(&it.user, other, through.as_deref());
+        let online = it.watched.get(other.as_str()).and_then(|watched| watched.online);
+        let users = vec![other.to_string()];
+        it.watched.insert(other.to_string(), Watched { through: through.clone(), from, online });
+        let ticket = it.ticket(Asked::Watch(other.to_string()));
+        self.give(device, Input::Watch { ticket, users, conversation: through });
+    }
+
+    pub(super) fn unwatch(&mut self, device: usize, other: &switchyard_protocol::id::UserId) {
+        let it = &mut self.devices[device];
+        it.watched.remove(other.as_str());
+        let ticket = it.ticket(Asked::Unwatch);
+        self.give(device, Input::Unwatch { ticket, users: vec![other.to_string()], conversation: None, all: false });
+    }
+
+    fn watching(&mut self, device: usize, other: &str, result: Result<reply::Result, Error>) {
+        let it = &mut self.devices[device];
+        let told = match result {
+            Ok(reply::Result::Watched(told)) => told.presence.into_iter().find(|told| told.user == other),
+            other => return self.oracle.violations.push(format!("{} watched and got {other:?}", it.name)),
+        };
+        // It may have been given up meanwhile.
+        let Some(watched) = it.watched.get_mut(other) else { return };
+        match told {
+            Some(told) if told.error.is_none() => {
+                watched.online = Some(told.online);
+                self.oracle.seen(&it.user, &told, watched);
+                self.saw("somebody is watched");
+            }
+            _ => drop(it.watched.remove(other)),
+        }
+    }
+
     fn subscribed(&mut self, device: usize, name: &str, result: Result<reply::Result, Error>) {
         let it = &mut self.devices[device];
         match result {
@@ -296,7 +368,7 @@ impl World {
             Err(Error::Unsubscribed) => {}
             Err(error) => {
                 let next = it.readings.remove(name).flatten();
-                it.typing.remove(name);
+                it.reads_no_more(name);
                 self.oracle.ended(&it.user, name, next, &Ended::Refused(error));
                 self.saw("a subscription is refused");
             }
@@ -304,8 +376,19 @@ impl World {
         }
     }
 
-    fn answered(&mut self, device: usize, call: &Call, low: u64, result: Result<reply::Result, Error>) {
+    fn answered(&mut self, device: usize, call: &Call, when: When, result: Result<reply::Result, Error>) {
+        let When { low, step, wire } = when;
         let user = self.devices[device].user.clone();
+        let done = match &result {
+            Ok(result) => {
+                self.oracle.shown(&user, call, result, step);
+                Some(true)
+            }
+            Err(Error::Rejected { .. }) => Some(false),
+            Err(_) => None,
+        };
+        let once = wire.is_some() && wire == self.devices[device].wire;
+        self.oracle.decided(&user, call, step, done, once);
         match (call, result) {
             (_, Ok(reply::Result::Created(created))) => {
                 let conversation = created.conversation.unwrap_or_default();
@@ -313,12 +396,17 @@ impl World {
                     self.announce(conversation.id);
                 }
             }
-            (Call::List(_), Ok(reply::Result::Listed(page))) => {
+            (Call::List(list), Ok(reply::Result::Listed(page))) => {
                 for entry in &page.conversations {
                     self.oracle.listing(&user, entry, self.resting);
                 }
                 let ids = page.conversations.into_iter().filter_map(|entry| Some(entry.conversation?.id));
-                self.devices[device].list = Some(ids.collect());
+                let ids = Some(ids.collect());
+                if list.archived {
+                    self.devices[device].archived = ids;
+                } else {
+                    self.devices[device].list = ids;
+                }
                 self.saw("a list is read");
             }
             (Call::History(history), Ok(reply::Result::Page(page))) => {
@@ -339,8 +427,25 @@ impl World {
                 self.saw("a change of a message is rejected");
             }
             (Call::Unread(_), Ok(reply::Result::Unread(counts))) => self.counted(device, &user, &counts, low),
+            (Call::Blocks(_), Ok(reply::Result::Blocks(page))) if self.resting => {
+                self.oracle.blocks_are(&user, &page.users);
+            }
+            (Call::Block(_), Ok(_)) => self.saw("somebody is blocked"),
+            (Call::Unblock(_), Ok(_)) => self.saw("somebody is blocked no more"),
+            (Call::Archive(_), Ok(_)) => self.saw("a conversation is put away"),
+            (Call::Unarchive(_), Ok(_)) => self.saw("a conversation is put back"),
             (_, Ok(reply::Result::Changed(changed))) => {
                 self.oracle.changed(&user, &changed);
+                match call {
+                    Call::Erase(_) => {
+                        self.oracle.erased(&changed.conversation);
+                        self.saw("a conversation is erased");
+                    }
+                    Call::Accept(_) => self.saw("a request is accepted"),
+                    Call::Decline(_) => self.saw("a request is declined"),
+                    Call::Add(_) => self.oracle.brought(&user, &changed.conversation, changed.seq, step),
+                    _ => {}
+                }
                 self.saw("members or names change");
             }
             _ => {}
@@ -385,12 +490,8 @@ impl World {
 
     /// An application asks for something.
     pub(super) fn call(&mut self, device: usize, call: Call, timeout: Option<std::time::Duration>) {
-        if let Call::Send(send) | Call::SendChosen(send) = &call {
-            let user = self.devices[device].user.clone();
-            self.oracle.submitted(&user, send);
-        }
         let user = self.devices[device].user.clone();
-        self.oracle.wished(&user, &call);
+        let step = self.oracle.asks(&user, &call);
         let low = match &call {
             Call::History(history) => self.oracle.told_in(&history.conversation),
             Call::Unread(v1::Unread { conversations, .. }) => match &conversations[..] {
@@ -399,7 +500,8 @@ impl World {
             },
             _ => 0,
         };
-        let ticket = self.devices[device].ticket(Asked::Call(call.clone(), low));
+        let wire = self.devices[device].wire;
+        let ticket = self.devices[device].ticket(Asked::Call(call.clone(), When { low, step, wire }));
         self.give(device, Input::Submit { ticket, call, timeout });
     }
 
@@ -417,7 +519,7 @@ impl World {
     pub(super) fn unsubscribe(&mut self, device: usize, name: &str) {
         let it = &mut self.devices[device];
         it.readings.remove(name);
-        it.typing.remove(name);
+        it.reads_no_more(name);
         let ticket = it.ticket(Asked::Unsubscribe);
         self.give(device, Input::Unsubscribe { ticket, conversation: name.to_owned() });
     }

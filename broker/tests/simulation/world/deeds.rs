@@ -20,7 +20,9 @@ impl World {
         let own = self.devices[device].plan.user;
         let others = users.into_iter().filter(|user| *user != own);
         let members = others.map(|user| places::user(user).to_string()).collect();
-        let create = v1::Create { kind: kind.into(), members, ..v1::Create::default() };
+        // An internal one of two would be one of two for good.
+        let name = (kind == ConversationKind::Internal).then(|| "ours".to_owned());
+        let create = v1::Create { kind: kind.into(), members, name, ..v1::Create::default() };
         self.call(device, Call::Create(create), Some(Duration::from_secs(60)));
     }
 
@@ -47,22 +49,24 @@ impl World {
         let place = self.rng.below(self.places.len() as u64) as usize;
         let name = self.places[place].clone();
         match self.rng.below(100) {
-            0..33 => self.send(device, &name),
-            33..50 => self.change_message(device, name),
-            50..55 => (0..self.rng.within(3, 15)).for_each(|_| self.send(device, &name)),
-            55..60 => self.read_anew(device, &name),
-            60..65 => self.mark(device, &name),
-            65..69 => self.unsubscribe(device, &name),
-            69..78 => self.change(device, name),
-            78..86 => self.look(device, name),
-            86..89 => self.create_some(device),
-            89..92 => self.restart(device),
-            92..95 => self.send_again(device),
-            95..97 => {
+            0..30 => self.send(device, &name),
+            30..43 => self.change_message(device, name),
+            43..47 => (0..self.rng.within(3, 15)).for_each(|_| self.send(device, &name)),
+            47..52 => self.read_anew(device, &name),
+            52..56 => self.mark(device, &name),
+            56..60 => self.unsubscribe(device, &name),
+            60..67 => self.change(device, name),
+            67..74 => self.look(device, name),
+            74..78 => self.create_some(device),
+            78..81 => self.restart(device),
+            81..84 => self.send_again(device),
+            84..93 => self.decide(device, name),
+            93..97 => {
                 let shown = self.devices[device].reading().map(|(name, _)| name.to_owned()).take(8).collect();
                 self.show(device, shown);
             }
-            97..99 => self.type_in(device, name),
+            97 => self.type_in(device, name),
+            98..100 => self.watch_some(device, name),
             _ => {}
         }
     }
@@ -162,6 +166,41 @@ impl World {
         self.call(device, call, None);
     }
 
+    /// Somebody is blocked, a conversation put away, a request answered, a group erased, or one of these taken back.
+    fn decide(&mut self, device: usize, conversation: String) {
+        let user = self.devices[device].user.clone();
+        let other = places::user(self.rng.below(self.plan.users as u64) as usize);
+        let what = self.rng.below(20);
+        if what < 9 && other == user {
+            return;
+        }
+        let places = self.places.clone();
+        let request = self.oracle.request_to(&places, &user).unwrap_or_else(|| conversation.clone());
+        let call = match what {
+            0..5 => Call::Block(v1::Block { user: other.to_string() }),
+            5..9 => Call::Unblock(v1::Unblock { user: other.to_string() }),
+            9..12 => Call::Archive(v1::Archive { conversation }),
+            12..14 => Call::Unarchive(v1::Unarchive { conversation }),
+            14..16 => Call::Accept(v1::Accept { conversation: request }),
+            16..19 => Call::Decline(v1::Decline { conversation: request }),
+            _ => Call::Erase(v1::Erase { conversation }),
+        };
+        self.call(device, call, None);
+    }
+
+    /// Somebody is watched: through this conversation or their direct one.
+    fn watch_some(&mut self, device: usize, name: String) {
+        let other = places::user(self.rng.below(self.plan.users as u64) as usize);
+        if other == self.devices[device].user {
+            return;
+        }
+        match self.rng.below(10) {
+            0 => self.unwatch(device, &other),
+            1..6 => self.watch(device, Some(name), &other),
+            _ => self.watch(device, None, &other),
+        }
+    }
+
     fn look(&mut self, device: usize, conversation: String) {
         let call = match self.rng.below(7) {
             5..7 => Call::Unread(v1::Unread { conversations: vec![conversation], all: false }),
@@ -176,7 +215,14 @@ impl World {
 
     fn create_some(&mut self, device: usize) {
         let other = self.rng.below(self.plan.users as u64) as usize;
-        if other == self.devices[device].plan.user || self.rng.chance(500) {
+        if self.plan.roles.iter().any(|role| !role.is_empty()) && self.rng.chance(600) {
+            match self.rng.below(5) {
+                0 => self.create(device, ConversationKind::CustomerSeller, vec![other]),
+                1 => self.create(device, ConversationKind::SellerSupport, Vec::new()),
+                2 => self.create(device, ConversationKind::Internal, vec![1, 3.min(self.plan.users - 1)]),
+                _ => self.create(device, ConversationKind::CustomerSupport, Vec::new()),
+            }
+        } else if other == self.devices[device].plan.user || self.rng.chance(500) {
             self.create(device, ConversationKind::Group, (0..self.plan.users).collect());
         } else {
             self.create(device, ConversationKind::Direct, vec![other]);
@@ -191,9 +237,13 @@ impl World {
         let seed = self.rng.next();
         let lost = self.devices[device].restart(device, seed);
         for asked in lost.into_values() {
-            if let Asked::Call(Call::Send(send) | Call::SendChosen(send), _) = asked {
-                let user = self.devices[device].user.clone();
-                self.oracle.abandoned(&user, &send.client_id);
+            let user = self.devices[device].user.clone();
+            match asked {
+                Asked::Call(Call::Send(send) | Call::SendChosen(send), _) => {
+                    self.oracle.abandoned(&user, &send.client_id);
+                }
+                Asked::Call(call, when) => self.oracle.decided(&user, &call, when.step, None, false),
+                _ => {}
             }
         }
         self.open(device);

@@ -326,8 +326,10 @@ impl World {
         // Where the word that nobody reads any more found no room, the next event would remind of it.
         let told = process.doors.iter().all(|entrance| entrance.link.0.borrow().refused == 0);
         // Sessions are counted whatever found no room: what was not told is told later.
-        let empty =
-            (held == Held::default() || !told) && held.presence == 0 && doors.iter().all(|door| *door == (0, 0));
-        (!empty).then(|| format!("left in memory: {held:?}, connections and readers {doors:?}"))
+        // That nobody watches any more is not.
+        let watched = self.seen.contains_key("somebody is watched");
+        let counted = held.presence == 0 || watched && !told;
+        let empty = (held == Held::default() || !told) && counted && doors.iter().all(|door| *door == (0, 0));
+        (!empty).then(|| format!("left in memory: {held:?}, connections and readers {doors:?}, all was told: {told}"))
     }
 }

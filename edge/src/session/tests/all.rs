@@ -41,7 +41,7 @@ fn reader() -> Desk {
     let question = home_question(desk.say(subscribe_all()));
     let parts = asked(desk.answer(&question, watching(1..2, 1)));
     desk.answer(&parts[0], Desk::granted(&parts[0], 3, 0, 0));
-    assert_eq!(desk.session.subscriptions(), [id(1)]);
+    assert_eq!(desk.reads(), [id(1)]);
     desk
 }
 
@@ -81,7 +81,7 @@ fn hello_with_all_is_answered_when_all_owners_have() {
     let Reply::Welcome(welcome) = reply(&effects) else { panic!("{effects:?}") };
     let heads: Vec<_> = welcome.subscribed.iter().map(|one| (one.head, one.error.is_some())).collect();
     assert_eq!((heads, welcome.all.as_ref().map(|all| all.total)), (vec![(0, true), (9, false)], Some(2)));
-    assert_eq!(desk.session.subscriptions(), [id(2)]);
+    assert_eq!(desk.reads(), [id(2)]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn the_welcome_waits_for_three_seconds_and_says_what_is_missing() {
     let [event] = &*events(&effects) else { panic!("{effects:?}") };
     assert_eq!((&event.conversation, &event.body), (&text(2), &Some(Body::Head(v1::Head { head: 8 }))));
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Reply { .. })), "{effects:?}");
-    assert_eq!(desk.session.subscriptions(), [id(1), id(2)]);
+    assert_eq!(desk.reads(), [id(1), id(2)]);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn what_went_before_the_answer_is_none_of_all() {
     let question = home_question(desk.say(subscribe_all()));
     let parts = asked(desk.answer(&question, watching(1..3, 2)));
     desk.answer(&parts[0], Desk::granted(&parts[0], 3, 0, 0));
-    desk.session.forget(id(1));
+    desk.session.forget(id(1), Spot(0));
     let effects = desk.answer(&parts[1], Desk::granted(&parts[1], 8, 0, 0));
     let Reply::Subscribed(subscribed) = reply(&effects) else { panic!("{effects:?}") };
     let codes: Vec<_> = subscribed.subscribed.iter().map(|one| one.error.as_ref().map(|it| it.code.as_str())).collect();
@@ -159,7 +159,7 @@ fn what_comes_is_subscribed_and_told_before_its_events() {
     let [Effect::Event(event), Effect::Settled { head: Some(4), .. }] = &*effects else { panic!("{effects:?}") };
     let Some(Body::Listed(change)) = &event.body else { panic!("{event:?}") };
     assert_eq!((change.head, &change.added, change.removed), (Some(4), &listed.entry, false));
-    assert_eq!(desk.session.subscriptions(), [id(1), id(2)]);
+    assert_eq!(desk.reads(), [id(1), id(2)]);
 
     let went = ListedNow { home: home(&desk), conversation: id(2), entry: None, changed: false };
     let effects = desk.call(|session, cx| session.on_listed(&went, cx));
@@ -177,7 +177,7 @@ fn what_comes_and_is_gone_again_or_not_wanted_is_not_read() {
     desk.say(Request::Unsubscribe(v1::Unsubscribe { conversations: vec![text(2)] }));
     let effects = desk.answer(&question, Desk::granted(&question, 4, 0, 0));
     assert!(matches!(effects.as_slice(), [Effect::Event(_), Effect::Settled { head: None, .. }]), "{effects:?}");
-    assert_eq!(desk.session.subscriptions(), [id(1)]);
+    assert_eq!(desk.reads(), [id(1)]);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn without_room_it_is_told_and_not_read() {
     for part in asked(desk.answer(&question, watching(0..most, 2_000))) {
         desk.answer(&part, Desk::granted(&part, 1, 0, 0));
     }
-    assert_eq!(desk.session.subscriptions().len(), SUBSCRIPTIONS_MAX);
+    assert_eq!(desk.reads().len(), SUBSCRIPTIONS_MAX);
     let listed = came(&desk, 5_000);
     let effects = desk.call(|session, cx| session.on_listed(&listed, cx));
     assert!(matches!(&events(&effects)[0].body, Some(Body::Listed(change)) if change.head.is_none()));
@@ -236,5 +236,5 @@ fn what_is_shown_otherwise_is_told_and_not_subscribed_again() {
     let [Effect::Event(event)] = &*effects else { panic!("{effects:?}") };
     let Some(Body::Listed(listed)) = &event.body else { panic!("{event:?}") };
     assert_eq!((&listed.changed, &listed.added, listed.head), (&changed.entry, &None, None));
-    assert_eq!(desk.session.subscriptions(), [id(1)]);
+    assert_eq!(desk.reads(), [id(1)]);
 }

@@ -57,7 +57,7 @@ fn reader() -> Desk {
     desk.answer(&question, by_role(&question));
     let question = asked(desk.say(subscribe(2))).remove(0);
     desk.answer(&question, Desk::granted(&question, 3, 0, 0));
-    assert_eq!(desk.session.subscriptions(), [id(1), id(2)]);
+    assert_eq!(desk.reads(), [id(1), id(2)]);
     desk
 }
 
@@ -120,7 +120,7 @@ fn what_was_read_by_a_role_ends_with_it_and_the_rest_goes_on() {
     let effects = desk.renew_as(&[]);
     assert!(matches!(reply(&effects), Reply::Renewed(renewed) if renewed.ended == [text(1)]), "{effects:?}");
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Unsubscribed(ended) if *ended == id(1))));
-    assert_eq!(desk.session.subscriptions(), [id(2)]);
+    assert_eq!(desk.reads(), [id(2)]);
     let question = telling(effects).expect("she is a customer again");
     assert_eq!(question.from.roles, Roles::NONE);
     assert!(desk.answer(&question, done()).is_empty(), "nobody waits for it");
@@ -138,7 +138,7 @@ fn a_grant_that_comes_after_the_role_went_is_none() {
             if subscribed.subscribed[0].error.as_ref().is_some_and(|error| error.code == "NOT_FOUND"))),
         "{effects:?}"
     );
-    assert_eq!(desk.session.subscriptions(), [id(2)]);
+    assert_eq!(desk.reads(), [id(2)]);
 }
 
 #[test]
@@ -213,6 +213,7 @@ fn b1_the_two_of_a_kind_and_context_have_one_conversation() {
             session: 77,
             config: &desk.config,
             verifier: &desk.verifier,
+            directory: &desk.names,
             gate: &mut desk.gate,
             fresh: &mut || [fresh; 16],
             effects: &mut effects,
