@@ -15,7 +15,7 @@ use switchyard_protocol::roles::Roles;
 use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 
-use crate::presence::{Census, Counted, Watch};
+use crate::presence::{Census, Counted, Part, Watch};
 
 /// A user's home. Its shard follows from tenant and user.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -141,6 +141,8 @@ pub enum RouterMessage {
     Surveyed(Surveyed),
     /// A session watches a user: for the user's home.
     Watch(Box<Watch>),
+    /// One of two has blocked the other: for the home of either.
+    Part(Box<Part>),
     /// An owner asks homes how many of its conversation's members are online. A link to several routers splits it by home.
     Census(Census),
     /// What a router says to that: once for each that it was sent to.
@@ -183,8 +185,9 @@ pub enum SurveyWish {
     Places(Arc<ListFilter>),
     /// What a list shows of them.
     Listings,
-    /// Nothing, but to know this of the home's user. Answered with the places of direct conversations that took it, once nothing
+    /// Nothing, but to know this of the home's user. Answered with the places of conversations of two that took it, once nothing
     /// is under way there any more that did not know of it. What is not in memory takes nothing: it is read when it is loaded.
+    /// A block is confirmed twice, by way of the home of either ([`RouterMessage::Part`]).
     Know(BlockNow),
     /// What is unread in them.
     Unread,
@@ -250,6 +253,7 @@ impl RouterMessage {
             Self::Member(notice) => Some(notice.home.shard()),
             Self::Surveyed(surveyed) => Some(surveyed.home.shard()),
             Self::Watch(watch) => Some(watch.ask.home.shard()),
+            Self::Part(part) => Some(part.parted.home.shard()),
             Self::Counted(counted) => Some(Shard::of_conversation(&counted.key)),
             Self::Survey(_) | Self::Census(_) | Self::Missed => None,
         }

@@ -12,7 +12,7 @@ use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 
 use crate::home::{Decision, HomeAsk, ListedNow, RouterMessage, WatchingAnswer};
-use crate::presence::{PresenceAsk, PresenceNow, WatchAsk};
+use crate::presence::{Parted, PresenceAsk, PresenceNow, WatchAsk};
 
 mod told;
 
@@ -422,6 +422,9 @@ pub enum Delivery {
     /// A user who is watched here came or went, or another number of a conversation's members is online. The newest of each
     /// counts; it gives way to everything else, and what waits is replaced by what is newer.
     Presence(Box<PresenceNow>),
+    /// Sessions here of one user watch another one no more by way of a conversation of these two. It always goes, behind what was
+    /// told before.
+    Parted(Box<Parted>),
 }
 
 impl Delivery {
@@ -434,6 +437,7 @@ impl Delivery {
             Self::Typing(now) => now.bytes(),
             Self::Marks(now) => now.bytes(),
             Self::Presence(now) => now.bytes(),
+            Self::Parted(parted) => parted.bytes(),
             Self::Listed(now) => now.entry.as_ref().map_or(0, v1::Listing::encoded_len),
         }
     }
@@ -445,7 +449,7 @@ impl Answer {
             Self::Sent { message, .. } => message.len(),
             Self::Subscribed(answer) => answer.missed.encoded_len(),
             Self::Watching(answer) => size_of_val(&*answer.conversations),
-            Self::Presence(now) => now.bytes(),
+            Self::Presence { now, .. } => now.bytes(),
             Self::Result(result) => result.encoded_len(),
             Self::Refused(_) => 0,
         }
@@ -467,7 +471,12 @@ pub enum Answer {
     /// The edge is told of conversations that come and go; the asker may read these.
     Watching(Box<WatchingAnswer>),
     /// How it is with whom or what a session watches from now on.
-    Presence(Box<PresenceNow>),
+    Presence {
+        /// How it is.
+        now: Box<PresenceNow>,
+        /// It may by way of a conversation of two for good, and no longer than neither blocks the other.
+        of_two: bool,
+    },
     /// Any other success.
     Result(Box<v1::reply::Result>),
     /// It was not done.

@@ -5,7 +5,7 @@
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::v1;
 
-use crate::home::Home;
+use crate::home::{Home, Surveyed};
 use crate::link::Asker;
 
 /// What an edge tells the home of the request's user. The request's key is the home's. None of it is answered.
@@ -37,6 +37,27 @@ pub struct Watch {
     pub ask: WatchAsk,
     /// Whom to answer.
     pub to: Asker,
+    /// The conversation is of these two for good: a block ends it.
+    pub of_two: bool,
+}
+
+/// One of two users has blocked the other: what is told of this one to sessions of that one, by way of a conversation of these
+/// two, is over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parted {
+    /// The home of whom they watch no more.
+    pub home: Home,
+    /// Whose sessions.
+    pub watcher: UserId,
+}
+
+/// The same for that home, from an owner that vouches for these two no more: behind everything that it vouched for before.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Part {
+    /// Whom from whom.
+    pub parted: Parted,
+    /// What the home that asked the owner is told once edges are: the owner's confirmation.
+    pub then: Surveyed,
 }
 
 /// How it is with something that sessions of an edge watch.
@@ -62,6 +83,13 @@ pub enum Seen {
     },
     /// Of a conversation: how many of its members are online.
     Online(u64),
+}
+
+impl Parted {
+    /// Bytes that it holds, about.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.home.user.as_str().len() + self.watcher.as_str().len()
+    }
 }
 
 impl PresenceNow {

@@ -43,7 +43,9 @@ fn received(edge: &mut MeshEdge) -> Vec<(&'static str, u64, usize)> {
         Delivery::Event(event) => ("event", event.seq, event.removed.len()),
         Delivery::Head { head, .. } => ("head", *head, 0),
         Delivery::Answer { .. } => ("answer", 0, 0),
-        Delivery::Listed(_) | Delivery::Presence(_) => unreachable!("nothing of the kind is sent"),
+        Delivery::Listed(_) | Delivery::Presence(_) | Delivery::Parted(_) => {
+            unreachable!("nothing of the kind is sent")
+        }
         Delivery::Typing(now) => ("typing", now.count, now.users.len()),
         Delivery::Marks(now) => ("marks", now.marks.iter().map(|marks| marks.read).sum(), now.marks.len()),
     };

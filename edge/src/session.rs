@@ -171,6 +171,13 @@ impl Session {
         }
     }
 
+    /// The user of this home and the session's are apart: neither watches the other any more by way of a conversation of these two.
+    pub fn on_parted(&mut self, home: ConversationId, cx: &mut Context<'_>) {
+        if let Phase::Live(live) = &mut self.phase {
+            live.part(home, cx);
+        }
+    }
+
     /// Whether it wants all conversations of its user, or asked for them.
     pub fn wants_all(&self) -> bool {
         self.live().is_some_and(|live| live.all)

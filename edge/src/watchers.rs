@@ -120,6 +120,11 @@ impl Watchers {
         self.watched.get_mut(key).map(|watched| watched.list.as_mut_slice()).unwrap_or_default()
     }
 
+    /// Where those lie.
+    pub(crate) fn slots(&self, key: &ConversationKey) -> impl Iterator<Item = u32> + '_ {
+        self.watched.get(key).into_iter().flat_map(|watched| watched.list.iter().map(|watcher| watcher.slot))
+    }
+
     /// What this connection does not know yet; it counts as told.
     pub(crate) fn news(&mut self, key: &ConversationKey, slot: u32) -> Option<Seen> {
         let latest = self.watched.get(key)?.latest.clone()?;

@@ -1,5 +1,6 @@
 //! The integration tests of the broker, in one binary. A test belongs in a module named after what it shows.
 
+mod binary;
 mod browser;
 mod commands;
 mod demo;

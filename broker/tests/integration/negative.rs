@@ -6,6 +6,7 @@ mod frames;
 mod half_open;
 mod handshakes;
 mod leaks;
+mod naming;
 mod sends;
 mod strangers;
 mod tokens;

@@ -8,9 +8,11 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
+use switchyard_client::protocol::frame::Form;
 use tungstenite::client::ClientRequestBuilder;
 use tungstenite::{HandshakeError, Message, WebSocket};
 
+use crate::binary;
 use crate::site::Site;
 
 /// The subprotocol of the JSON form.
@@ -25,6 +27,8 @@ pub(crate) struct Plain {
     next: u64,
     events: VecDeque<Value>,
     replies: HashMap<u64, Value>,
+    /// Frames go over the wire in the binary form, translated by `binary.rs`; all else is the same.
+    binary: bool,
 }
 
 impl Plain {
@@ -38,6 +42,12 @@ impl Plain {
         let mut plain = Self::connect(site);
         plain.done("hello", &json!({"token": token, "device": "phone"}));
         plain
+    }
+
+    /// An open WebSocket in this form, and nobody known.
+    pub(crate) fn connect_in(site: &Site, form: Form) -> Self {
+        let plain = Self::upgrade(site.address(), &[form.subprotocol()], &[]).expect("an upgrade");
+        Self { binary: form == Form::Proto, ..plain }
     }
 
     /// An open WebSocket, and nobody known.
@@ -72,7 +82,9 @@ impl Plain {
             request = request.with_header(*name, *value);
         }
         match tungstenite::client(request, stream) {
-            Ok((socket, _)) => Ok(Self { socket, next: 0, events: VecDeque::new(), replies: HashMap::new() }),
+            Ok((socket, _)) => {
+                Ok(Self { socket, next: 0, events: VecDeque::new(), replies: HashMap::new(), binary: false })
+            }
             Err(HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
                 let body = answer.body().as_deref().unwrap_or_default();
                 Err((answer.status().as_u16(), serde_json::from_slice(body).unwrap_or_default()))
@@ -89,7 +101,12 @@ impl Plain {
     /// Sends a request and does not wait; gives its id.
     pub(crate) fn post(&mut self, name: &str, body: &Value) -> u64 {
         self.next += 1;
-        self.say(&json!({"id": self.next, name: body}).to_string());
+        let text = json!({"id": self.next, name: body}).to_string();
+        if self.binary {
+            self.socket.send(Message::binary(binary::request(&text))).expect("the broker is there");
+        } else {
+            self.say(&text);
+        }
         self.next
     }
 
@@ -178,7 +195,8 @@ impl Plain {
         let began = Instant::now();
         loop {
             match self.read().expect("the broker is there") {
-                Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
+                Message::Binary(bytes) if self.binary => return binary::answer(bytes),
+                Message::Text(text) if !self.binary => return serde_json::from_str(&text).expect("JSON"),
                 Message::Ping(_) | Message::Pong(_) if began.elapsed() < GUARD => {}
                 Message::Ping(_) | Message::Pong(_) => panic!("nothing came"),
                 other => panic!("{other:?}"),

@@ -9,7 +9,9 @@ use crate::error::Error;
 impl Client {
     /// Watches users with whom there is a direct conversation without a context, beside those who are watched already, 200 at
     /// most in all. Gives how it is with each; from then on [`Event::Presence`](crate::Event::Presence) tells what changes.
-    /// Of whoever may not be watched, this says what it says of a user who was never there. Waits until the server has
+    /// Of whoever may not be watched, this says what it says of a user who was never there: also of the other one of a request, and
+    /// where either has blocked the other. Once they accept, or write, the server is asked again by itself; so it is after an
+    /// unblock on any device, with [`subscribe_all`](Client::subscribe_all). Waits until the server has
     /// answered, however long that takes.
     pub async fn watch(&self, users: &[&str]) -> Result<Vec<v1::UserPresence>, Error> {
         self.watch_through(users, None).await

@@ -181,6 +181,10 @@ impl Core {
             return self.notify(Event::Unlisted { conversation: name });
         }
         if let Some(entry) = change.changed {
+            // Its other one may have been unblocked.
+            if let Some(peer) = &entry.peer {
+                self.watch_again(false, |user| user == peer);
+            }
             return self.notify(Event::Relisted { conversation: name, entry: Box::new(entry) });
         }
         // What the application gives up just now is given up, though the server did not know it yet.

@@ -86,6 +86,7 @@ impl Core {
             _ => false,
         };
         self.room -= 1;
+        self.watch_after(&event);
         self.effects.push(Effect::Deliver(told(event)));
         if removed {
             self.end_subscription(name, Ended::Removed);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::frame;
 use switchyard_protocol::limits::WATCHED_MAX;
-use switchyard_protocol::v1::{self, client_frame::Request, reply};
+use switchyard_protocol::v1::{self, client_frame::Request, event::Body, reply};
 
 use super::flights::Purpose;
 use super::io::{Effect, Ticket};
@@ -18,6 +18,9 @@ use super::timers::Timer;
 use super::{Core, Name};
 use crate::error::{Closed, Error};
 use crate::event::Event;
+
+/// After a sign by which somebody may be seen and is not, others are passed over for so long; each time twice as long.
+const AGAIN_BASE: Duration = Duration::from_secs(1);
 
 /// What is watched.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +54,16 @@ struct Wanted {
     told: Option<Seen>,
     /// The newest.
     latest: Option<Seen>,
+    /// How often it was asked for again since the user was last seen, and when it may be next.
+    again: (u32, Duration),
+}
+
+impl Wanted {
+    /// Perhaps the user is not to be seen, as far as the server will tell.
+    fn is_unseen(&self) -> bool {
+        let never = |it: &v1::UserPresence| !it.online && it.last_seen_ms.is_none();
+        self.stage == Stage::Said && matches!(&self.latest, Some(Seen::User(it)) if never(it))
+    }
 }
 
 /// The application waits for how it is now.
@@ -102,8 +115,8 @@ impl Core {
             self.watching.over.remove(target);
             let before = wanted.remove(target);
             let (told, latest) = before.map_or((None, None), |before| (before.told, before.latest));
-            let (through, stage) = (through.clone(), Stage::Unsaid);
-            wanted.insert(target.clone(), Wanted { through, stage, told, latest });
+            let (through, stage, again) = (through.clone(), Stage::Unsaid, (0, Duration::ZERO));
+            wanted.insert(target.clone(), Wanted { through, stage, told, latest, again });
         }
         self.watching.waiting.push(Waiting { ticket, targets, refused: BTreeMap::new() });
         self.answer_watches();
@@ -219,6 +232,9 @@ impl Core {
                     };
                     it.stage = Stage::Said;
                     it.latest = Some(seen.clone());
+                    if !it.is_unseen() {
+                        it.again = (0, Duration::ZERO);
+                    }
                     if awaited {
                         it.told = Some(seen);
                         self.watching.held.remove(&target);
@@ -286,6 +302,34 @@ impl Core {
             let waiting = self.watching.waiting.remove(at);
             let result = self.watching.answer(&waiting);
             self.complete(waiting.ticket, result);
+        }
+    }
+
+    /// Something happened by which those who pass may be seen from now on: whoever is not, the server is asked for again. A
+    /// `sign` is one that may come often and mean nothing, so it is followed less and less often.
+    pub(super) fn watch_again(&mut self, sign: bool, passes: impl Fn(&str) -> bool) {
+        let now = self.now;
+        for (target, it) in &mut self.watching.wanted {
+            let named = matches!(target, Target::User(name) if passes(name));
+            if !named || !it.is_unseen() || sign && now < it.again.1 {
+                continue;
+            }
+            it.stage = Stage::Unsaid;
+            let (tries, _) = it.again;
+            it.again = (tries + 1, now.saturating_add(AGAIN_BASE.saturating_mul(1 << tries.min(6))));
+        }
+    }
+
+    /// A numbered event comes that may tell such a thing.
+    pub(super) fn watch_after(&mut self, event: &v1::Event) {
+        if self.watching.wanted.is_empty() {
+            return;
+        }
+        match &event.body {
+            // Of a direct conversation that was a request it accepts; and nobody is blocked there any more.
+            Some(Body::Message(message)) => self.watch_again(true, |user| user == message.sender),
+            Some(Body::Change(change)) if change.accepted == Some(true) => self.watch_again(false, |_| true),
+            _ => {}
         }
     }
 

@@ -35,7 +35,7 @@ fn may_be_asked_again(answer: &Answer) -> bool {
             Reply::Created(created) => !created.created,
             _ => false,
         },
-        Answer::Subscribed(_) | Answer::Watching(_) | Answer::Presence(_) | Answer::Refused(_) => false,
+        Answer::Subscribed(_) | Answer::Watching(_) | Answer::Presence { .. } | Answer::Refused(_) => false,
     }
 }
 
@@ -48,6 +48,7 @@ impl<L: EdgeLink> Door<L> {
             Delivery::Typing(typers) => self.fan_out_typing(typers),
             Delivery::Marks(marks) => self.fan_out_marks(&marks),
             Delivery::Presence(now) => self.fan_out_presence(&now),
+            Delivery::Parted(parted) => self.part(&parted, now),
             Delivery::Listed(listed) => self.fan_out_listed(&listed, now),
         }
     }
@@ -56,7 +57,7 @@ impl<L: EdgeLink> Door<L> {
         if let Answer::Subscribed(subscribed) = &answer {
             self.readers.granted(&subscribed.key);
         }
-        if let Answer::Presence(now) = &answer {
+        if let Answer::Presence { now, .. } = &answer {
             self.presence_answered(now);
         }
         let id = ConnectionId::from_number(to.session);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use switchyard_cluster::link::{Ask, Asker, EdgeLink, Request};
 use switchyard_cluster::now::Now;
-use switchyard_cluster::presence::{PresenceAsk, PresenceNow, Seen};
+use switchyard_cluster::presence::{Parted, PresenceAsk, PresenceNow, Seen};
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::roles::Roles;
@@ -115,6 +115,19 @@ impl<L: EdgeLink> Door<L> {
                 connection.dirty = true;
                 self.dirty.push(watcher.slot);
             }
+        }
+    }
+
+    /// One of two users has blocked the other: sessions of this one watch that one no more by way of a conversation of these two.
+    pub(super) fn part(&mut self, parted: &Parted, now: Now) {
+        let Parted { home, watcher } = parted;
+        let is_theirs = |slot: &u32| {
+            let stage = self.connections.get(*slot as usize).map(|connection| &connection.stage);
+            matches!(stage, Some(Stage::Open(open)) if open.session.user() == Some(watcher))
+        };
+        let slots: Vec<u32> = self.watchers.slots(&home.key).filter(is_theirs).collect();
+        for slot in slots {
+            self.with_session(slot, now, |session, cx| session.on_parted(home.key.conversation, cx));
         }
     }
 

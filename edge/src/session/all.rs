@@ -198,7 +198,7 @@ impl Live {
         let (head, gone) = match answer {
             Answer::Subscribed(answer) => (Some(answer.head).filter(|_| !cancelled), false),
             Answer::Refused(refusal) => (None, refusal.code == ErrorCode::NotFound),
-            Answer::Sent { .. } | Answer::Result(_) | Answer::Watching(_) | Answer::Presence(_) => (None, false),
+            Answer::Sent { .. } | Answer::Result(_) | Answer::Watching(_) | Answer::Presence { .. } => (None, false),
         };
         if head.is_some() && by_role {
             self.reads_by_role(conversation);

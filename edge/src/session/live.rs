@@ -185,7 +185,7 @@ impl Live {
                     }
                     Answer::Sent { message, duplicate } => sent(message, duplicate),
                     Answer::Refused(refusal) => Reply::Error(super::gather::told(&refusal)),
-                    Answer::Subscribed(_) | Answer::Watching(_) | Answer::Presence(_) => {
+                    Answer::Subscribed(_) | Answer::Watching(_) | Answer::Presence { .. } => {
                         Reply::Error(super::gather::told(&unexpected()))
                     }
                 };
@@ -329,7 +329,9 @@ impl Live {
         let answer = match answer {
             Answer::Subscribed(answer) => Ok((answer.head, answer.missed)),
             Answer::Refused(refusal) => Err(refusal),
-            Answer::Sent { .. } | Answer::Result(_) | Answer::Watching(_) | Answer::Presence(_) => Err(unexpected()),
+            Answer::Sent { .. } | Answer::Result(_) | Answer::Watching(_) | Answer::Presence { .. } => {
+                Err(unexpected())
+            }
         };
         let no_reader = matches!(&answer, Err(refusal) if refusal.code == ErrorCode::NotFound);
         let Some((conversation, head)) = gathering.settle(part, answer) else { return };

@@ -1,6 +1,6 @@
 //! Whom a session watches, and of which conversations it wants to know how many members are online. Only sessions that said
 //! so have any of it. That it may watch somebody is for the owner of a conversation to say that both are in; it is over
-//! when either is put out of that, or when the session reads it no more.
+//! when either is put out of that, when the session reads it no more, or, in one of two, when either blocks the other.
 
 use switchyard_cluster::home::Home;
 use switchyard_cluster::link::{Answer, Ask, Refusal};
@@ -38,6 +38,8 @@ struct Watch {
     user: Option<UserId>,
     /// With which it ends; nothing for one whom a direct conversation stands for, for that has always the same two.
     through: Option<ConversationId>,
+    /// That conversation is of these two for good, as its owner has said: a block ends it.
+    of_two: bool,
 }
 
 /// A request.
@@ -56,6 +58,8 @@ struct Asking {
 struct Part {
     watch: Watch,
     outcome: Option<Outcome>,
+    /// The two were parted since: what was vouched for before does not count.
+    parted: bool,
 }
 
 #[derive(Debug)]
@@ -149,7 +153,7 @@ impl Live {
                 asking.waiting += 1;
                 questions.push((asking.parts.len(), watch.clone()));
             }
-            asking.parts.push(Part { watch, outcome });
+            asking.parts.push(Part { watch, outcome, parted: false });
         }
         self.begin_request();
         if asking.waiting == 0 {
@@ -174,21 +178,21 @@ impl Live {
             let user = check::user(user)?;
             let key = ConversationKey::home(&self.tenant, &user).conversation;
             if wanted.iter().all(|watch| watch.key != key) {
-                wanted.push(Watch { key, user: Some(user), through });
+                wanted.push(Watch { key, user: Some(user), through, of_two: false });
             }
             if wanted.len() > WATCHED_MAX {
                 return Err(TOO_MANY);
             }
         }
         if let Some(key) = through.filter(|_| wanted.is_empty()) {
-            wanted.push(Watch { key, user: None, through });
+            wanted.push(Watch { key, user: None, through, of_two: false });
         }
         if wanted.is_empty() { Err(bad("nobody to watch")) } else { Ok(wanted) }
     }
 
     /// Whom to ask for it, and what.
     fn question(&self, watch: Watch) -> (ConversationId, Ask) {
-        let Watch { key, user, through } = watch;
+        let Watch { key, user, through, .. } = watch;
         let Some(user) = user else { return (key, Ask::Count) };
         let direct = || check::direct(&self.tenant, &self.user, &user);
         let conversation = through.unwrap_or_else(direct);
@@ -203,9 +207,17 @@ impl Live {
         let Some(at) = watches.asking.iter().position(|asking| asking.number == number) else { return };
         let Some(asking) = watches.asking.get_mut(at) else { return };
         let waiting = asking.parts.get_mut(usize::from(part)).filter(|part| part.outcome.is_none());
-        let Some(Part { watch, outcome }) = waiting else { return };
+        let Some(Part { watch, outcome, parted }) = waiting else { return };
         let came = match answer {
-            Answer::Presence(now) => Outcome::Seen(now.seen),
+            Answer::Presence { of_two: true, .. } if *parted => Outcome::Unseen,
+            Answer::Presence { now, of_two } => {
+                let known = watches.list.iter_mut().find(|known| known.key == watch.key);
+                if let Some(known) = known.filter(|known| known.through == watch.through) {
+                    known.of_two = of_two;
+                }
+                watch.of_two = of_two;
+                Outcome::Seen(now.seen)
+            }
             Answer::Refused(refusal) if refusal.code == ErrorCode::NotFound => Outcome::Unseen,
             Answer::Refused(refusal) => Outcome::Refused(refusal),
             _ => Outcome::Refused(unexpected()),
@@ -227,7 +239,7 @@ impl Live {
     fn finish_watch(&mut self, asking: &Asking, cx: &mut Context<'_>) {
         let kind = RequestKind::Watch;
         self.finished(kind);
-        if let [Part { watch: Watch { user: None, .. }, outcome }] = &asking.parts[..] {
+        if let [Part { watch: Watch { user: None, .. }, outcome, .. }] = &asking.parts[..] {
             match outcome {
                 Some(Outcome::Refused(refusal)) => return cx.refuse(asking.id, kind, refusal),
                 Some(Outcome::Unseen) | None => return cx.refuse(asking.id, kind, &Refusal::NOT_FOUND),
@@ -272,7 +284,7 @@ impl Live {
     }
 
     /// These are members of this conversation no more, or the session reads it no more, if nobody is named: what went
-    /// through it is over, and its client is told so, for it would show for ever what it was told last.
+    /// through it is over.
     pub(super) fn end_watches(
         &mut self,
         conversation: ConversationId,
@@ -283,6 +295,26 @@ impl Live {
         let own = removed.is_none_or(|removed| removed.contains(&self.user));
         let gone = |user: &Option<UserId>| user.as_ref().is_some_and(|user| removed.unwrap_or_default().contains(user));
         let over = extra.watches.take(|watch| watch.through == Some(conversation) && (own || gone(&watch.user)));
+        self.tell_over(over, cx);
+    }
+
+    /// A block has parted the session's user and the one of this home: what went by way of a conversation of these two is over.
+    pub(super) fn part(&mut self, home: ConversationId, cx: &mut Context<'_>) {
+        let Some(extra) = &mut self.extra else { return };
+        let over = extra.watches.take(|watch| watch.key == home && watch.of_two);
+        let parts = extra.watches.asking.iter_mut().flat_map(|asking| &mut asking.parts);
+        for part in parts.filter(|part| part.watch.key == home) {
+            match &part.outcome {
+                None => part.parted = true,
+                Some(Outcome::Seen(_)) if part.watch.of_two => part.outcome = Some(Outcome::Unseen),
+                Some(_) => {}
+            }
+        }
+        self.tell_over(over, cx);
+    }
+
+    /// These are watched no more, and the client is told so, for it would show for ever what it was told last.
+    fn tell_over(&mut self, over: Vec<Watch>, cx: &mut Context<'_>) {
         self.drop_extra();
         let mut told = v1::Presence::default();
         for Watch { key, user, .. } in over {

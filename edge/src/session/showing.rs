@@ -217,7 +217,9 @@ pub(super) fn take_opened(
             _ => Err(unexpected()),
         },
         Answer::Refused(refusal) => Err(refusal),
-        Answer::Sent { .. } | Answer::Subscribed(_) | Answer::Watching(_) | Answer::Presence(_) => Err(unexpected()),
+        Answer::Sent { .. } | Answer::Subscribed(_) | Answer::Watching(_) | Answer::Presence { .. } => {
+            Err(unexpected())
+        }
     };
     let typers = opened.map(|opened| v1::Typers { users: opened.users, more: opened.more });
     Some((gathering.opened(part, typers.clone())?, typers))

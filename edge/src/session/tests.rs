@@ -130,6 +130,11 @@ impl Desk {
         self.call(|session, cx| session.on_answer(ticket, answer, cx))
     }
 
+    /// The user of this home is parted from the session's by a block.
+    fn part(&mut self, home: ConversationId) -> Vec<Effect> {
+        self.call(|session, cx| session.on_parted(home, cx))
+    }
+
     /// What the owner of the asked conversation may answer.
     fn granted(asked: &Asked, head: u64, events: usize, bytes: usize) -> Answer {
         let Ask::Subscribe(ask) = &asked.ask else { panic!("not a subscription: {asked:?}") };

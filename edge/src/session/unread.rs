@@ -51,7 +51,9 @@ pub(super) fn take(gathering: &mut Gathering, part: u16, answer: Answer) -> bool
             _ => Err(unexpected()),
         },
         Answer::Refused(refusal) => Err(refusal),
-        Answer::Sent { .. } | Answer::Subscribed(_) | Answer::Watching(_) | Answer::Presence(_) => Err(unexpected()),
+        Answer::Sent { .. } | Answer::Subscribed(_) | Answer::Watching(_) | Answer::Presence { .. } => {
+            Err(unexpected())
+        }
     };
     gathering.counted(part, counted)
 }

@@ -188,7 +188,7 @@ impl Owner {
                 let presence = self.presence.entry(ask.home.key.clone()).or_default();
                 presence.edges.insert(from.edge);
                 let now = presence_now(ask.home.key, &ask.home.user, presence);
-                self.answer(from, Answer::Presence(now));
+                self.answer(from, Answer::Presence { now, of_two: false });
             }
             Ask::Watch(_) => self.answer(from, Answer::Refused(Refusal::NOT_FOUND)),
             Ask::Unread => {

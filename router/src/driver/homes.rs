@@ -145,10 +145,10 @@ pub(super) fn welcome(
     tenant: &TenantId,
     user: &UserId,
     others: &[UserId],
-    direct: bool,
+    of_two: bool,
 ) -> Result<Welcome, ReadError> {
     let blocked = |stand: &Stand| stand.is_some_and(|(_, blocked)| blocked);
-    if direct {
+    if of_two {
         for other in others {
             if stands(store, &[home_of(tenant, user)], other)?.iter().any(blocked) {
                 return Ok(Welcome::Blocking);

@@ -96,6 +96,7 @@ impl Router {
                 Effect::Listed { edge, now } => self.link.send(edge, Delivery::Listed(now)),
                 Effect::Tell(message) => self.link.tell(*message),
                 Effect::Presence { edge, now } => self.link.send(edge, Delivery::Presence(now)),
+                Effect::Parted { edge, parted } => self.link.send(edge, Delivery::Parted(parted)),
                 Effect::LoadSeen { home, epoch, began_ms } => {
                     self.readers.load_seen(&self.completions, home, (epoch, began_ms));
                 }

@@ -388,8 +388,8 @@ pub fn read(store: &dyn Timelines, key: &ConversationKey, plan: ReadPlan) -> Res
             }
             Ok(ReadResult::Found(None))
         }
-        ReadPlan::Welcome { user, others, direct } => {
-            homes::welcome(store, &key.tenant, &user, &others, direct).map(ReadResult::Welcome)
+        ReadPlan::Welcome { user, others, of_two } => {
+            homes::welcome(store, &key.tenant, &user, &others, of_two).map(ReadResult::Welcome)
         }
         ReadPlan::Archived { user, joined } => homes::archived(store, key, &user, joined).map(ReadResult::Archived),
         ReadPlan::Shared { user, other } => homes::shared(store, &key.tenant, &user, &other).map(ReadResult::Shared),

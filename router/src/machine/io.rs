@@ -2,7 +2,7 @@
 
 use switchyard_cluster::home::{Home, ListedNow, RouterMessage};
 use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, MarksNow, Request, TypersNow};
-use switchyard_cluster::presence::PresenceNow;
+use switchyard_cluster::presence::{Parted, PresenceNow};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_store::{Batch, Mark, ProjectionWrite};
 
@@ -254,6 +254,13 @@ pub enum Effect {
         edge: EdgeId,
         /// What to tell.
         now: Box<PresenceNow>,
+    },
+    /// Tell an edge that watches a user that somebody is to watch them no more.
+    Parted {
+        /// Which edge.
+        edge: EdgeId,
+        /// Who, and whom.
+        parted: Box<Parted>,
     },
     /// Tell a router, perhaps this one.
     Tell(Box<RouterMessage>),

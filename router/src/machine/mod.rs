@@ -193,7 +193,7 @@ impl Machine {
     fn count(&mut self, effects: &[Effect]) {
         let answered = |effect: &&Effect| match effect {
             Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => false,
-            Effect::Tell(_) | Effect::Listed { .. } | Effect::Presence { .. } => false,
+            Effect::Tell(_) | Effect::Listed { .. } | Effect::Presence { .. } | Effect::Parted { .. } => false,
             Effect::Append(_) | Effect::Project { .. } | Effect::Load { .. } | Effect::Read { .. } => true,
             Effect::Decoy { .. } | Effect::LoadHome { .. } | Effect::LoadSeen { .. } | Effect::Raise(_) => true,
             Effect::KeepRoles(_) => true,

@@ -248,10 +248,13 @@ impl Chooser<'_> {
             return Deed::Ask(key, vec![self.rng.pick(&answers).clone(); 1 + self.rng.below(2) as usize]);
         }
         let what = match self.rng.below(100) {
-            0..28 => self.send(&key, user, head),
-            28..30 => {
-                let watched = self.user();
-                return Deed::Watch(key, watched);
+            0..27 => self.send(&key, user, head),
+            27..30 => {
+                let peer = place.create.as_ref().and_then(|create| create.members.iter().find(|other| *other != user));
+                let watched = peer.filter(|_| self.rng.chance(600)).cloned();
+                let watched = watched.unwrap_or_else(|| self.user());
+                // An edge answers for one's own.
+                return if watched == *user { Deed::Reconnect } else { Deed::Watch(key, watched) };
             }
             30..39 => self.annotate(user, head),
             39..45 => self.mark(head),

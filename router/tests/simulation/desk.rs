@@ -10,7 +10,7 @@ use switchyard_cluster::link::{
     Answer, Ask, Asker, CreateAsk, EdgeId, LiveEvent, MarksNow, Request, SendAsk, TypersNow,
 };
 use switchyard_cluster::now::Now;
-use switchyard_cluster::presence::PresenceNow;
+use switchyard_cluster::presence::{Parted, PresenceNow};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::roles::Roles;
@@ -44,6 +44,7 @@ pub(crate) struct Desk {
     pub(crate) marks: Vec<(EdgeId, MarksNow)>,
     pub(crate) listed: Vec<(EdgeId, ListedNow)>,
     pub(crate) presence: Vec<(EdgeId, PresenceNow)>,
+    pub(crate) parted: Vec<(EdgeId, Parted)>,
     next_request: u64,
     epoch: u64,
 }
@@ -63,6 +64,7 @@ impl Desk {
             marks: Vec::new(),
             listed: Vec::new(),
             presence: Vec::new(),
+            parted: Vec::new(),
             next_request: 0,
             epoch: 1,
         }
@@ -154,6 +156,7 @@ impl Desk {
                 Effect::Marks { edge, now } => self.marks.push((edge, *now)),
                 Effect::Listed { edge, now } => self.listed.push((edge, *now)),
                 Effect::Presence { edge, now } => self.presence.push((edge, *now)),
+                Effect::Parted { edge, parted } => self.parted.push((edge, *parted)),
                 other => self.wanted.push_back(other),
             }
         }
@@ -237,6 +240,7 @@ impl Desk {
             | Effect::Typing { .. }
             | Effect::Marks { .. }
             | Effect::Presence { .. }
+            | Effect::Parted { .. }
             | Effect::Listed { .. } => {
                 unreachable!("these are never wanted")
             }

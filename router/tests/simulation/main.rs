@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end at once")]
 
+mod announcing;
 mod ask;
 mod blocks;
 mod cases;
@@ -27,6 +28,7 @@ mod profile;
 mod rights;
 mod rng;
 mod run;
+mod sight;
 mod standing;
 mod strangers;
 mod timeline;

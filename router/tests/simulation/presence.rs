@@ -64,7 +64,7 @@ fn watch_of(name: &str, turn: u64) -> Ask {
 /// Ana watches somebody.
 fn watch(desk: &mut Desk, name: &str) -> Seen {
     match ask(desk, "ana", EDGE, watch_of(name, 1)) {
-        Answer::Presence(now) => {
+        Answer::Presence { now, of_two: false } => {
             assert_eq!(now.key, home(name).key);
             now.seen
         }
@@ -170,7 +170,7 @@ fn in_large_conversations_only_the_number_is_told() {
     }
     assert_eq!(code(&ask(&mut desk, "user000", EDGE, watch_of("user001", 1))), Some(ErrorCode::BadRequest));
     assert_eq!(code(&ask(&mut desk, STRANGER, EDGE, Ask::Count)), Some(ErrorCode::NotFound));
-    let Answer::Presence(now) = ask(&mut desk, "user000", EDGE, Ask::Count) else { panic!("counted") };
+    let Answer::Presence { now, .. } = ask(&mut desk, "user000", EDGE, Ask::Count) else { panic!("counted") };
     assert_eq!((now.key, now.seen), (key(), Seen::Online(7)));
     desk.pass(LASTS * 2);
     assert_eq!(told(&mut desk), [], "as many as before");
@@ -190,7 +190,7 @@ fn in_large_conversations_only_the_number_is_told() {
 #[test]
 fn what_is_over_is_over_even_if_it_comes_late_and_not_what_was_asked_since() {
     let mut desk = three();
-    assert!(matches!(ask(&mut desk, "ana", EDGE, watch_of("ben", 7)), Answer::Presence(_)));
+    assert!(matches!(ask(&mut desk, "ana", EDGE, watch_of("ben", 7)), Answer::Presence { .. }));
     tell(&mut desk, EDGE, "ben", PresenceAsk::Unwatch { turn: 6 });
     sessions(&mut desk, "ben", 1);
     assert_eq!(told(&mut desk).len(), 1, "it was asked for again since");
@@ -230,4 +230,20 @@ fn last_seen_survives_a_restart_and_a_kill_counts_as_the_end() {
     assert_eq!(watch(&mut desk, "cleo"), seen("cleo", false, Some(came_back_ms)));
     sessions(&mut desk, "cleo", 1);
     assert_eq!(told(&mut desk), [seen("cleo", true, None)]);
+}
+
+#[test]
+fn who_is_watched_while_going_is_told_to_have_gone() {
+    let mut desk = three();
+    sessions(&mut desk, "ben", 1);
+    desk.pass(SECOND);
+    desk.now.wall_ms += 1_000;
+    let went_ms = desk.now.wall_ms;
+    sessions(&mut desk, "ben", -1);
+    // By now that is stored, and nobody has watched him.
+    desk.pass(SECOND * 5);
+    desk.now.wall_ms += 5_000;
+    assert_eq!(watch(&mut desk, "ben"), seen("ben", true, None));
+    desk.pass(LASTS);
+    assert_eq!(told(&mut desk), [seen("ben", false, Some(went_ms))]);
 }

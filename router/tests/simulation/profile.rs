@@ -22,11 +22,13 @@ pub(crate) struct Faults {
     pub(crate) read: u64,
     /// A projection write fails, with some of it written.
     pub(crate) project: u64,
+    /// An owner cannot say what a home asks about conversations.
+    pub(crate) survey: u64,
 }
 
 impl Faults {
     pub(crate) fn any(&self) -> bool {
-        self.refused + self.unknown + self.barrier + self.read + self.project > 0
+        self.refused + self.unknown + self.barrier + self.read + self.project + self.survey > 0
     }
 }
 
@@ -60,6 +62,7 @@ impl Profile {
                 barrier: level(300),
                 read: level(150),
                 project: level(400),
+                survey: level(300),
             };
         }
         // About one seed in thirteen: they take much longer than the others.

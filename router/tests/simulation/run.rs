@@ -25,7 +25,7 @@ use crate::world::World;
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 61] = [
+const EVERYTHING: [&str; 65] = [
     "accepted",
     "already",
     "annotated",
@@ -62,11 +62,14 @@ const EVERYTHING: [&str; 61] = [
     "no such message",
     "not found",
     "not invited",
+    "not seen for a block",
+    "not seen in a request",
     "not watched",
     "offline",
     "online",
     "overloaded",
     "page",
+    "parted",
     "published",
     "refused as blocked",
     "refused as closed",
@@ -85,6 +88,7 @@ const EVERYTHING: [&str; 61] = [
     "unread in all",
     "waits for an answer",
     "watched",
+    "watched by one of two",
     "watching",
     "went",
 ];
@@ -139,7 +143,8 @@ fn live(world: &mut World) -> bool {
                 return false;
             }
             world.heal();
-            if !world.run() || !ask_for_lists(world) {
+            // Whatever homes could not read, they have tried again by then.
+            if !world.run() || !world.pass(Duration::from_secs(5)) || !world.run() || !ask_for_lists(world) {
                 return false;
             }
             world.oracle.homes_are_rows();

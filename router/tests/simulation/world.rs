@@ -315,18 +315,23 @@ impl World {
     }
 
     fn answered(&mut self, to: Asker, answer: &Answer) {
-        if let Answer::Presence(now) = answer
+        if let Answer::Presence { now, .. } = answer
             && let Some(turn) = self.oracle.presence.unwanted(to.edge, now)
         {
             self.send_unwatch(to.edge, now, turn);
         }
-        for (edge, Home { key, user }, turn) in self.oracle.presence.take_over() {
-            let from = Asker { edge, session: 0, request: 0, roles: Roles::NONE };
-            self.carry(Request { from, key, user, ask: Ask::Presence(PresenceAsk::Unwatch { turn }) });
-        }
+        self.send_over();
         let granted = matches!(answer, Answer::Subscribed(_));
         if let Some(key) = self.edges.answered(to, granted) {
             self.unsubscribe(to.edge, key);
+        }
+    }
+
+    /// Tells homes whom edges watch no more since sessions were refused, or parted from somebody.
+    fn send_over(&mut self) {
+        for (edge, Home { key, user }, turn) in self.oracle.presence.take_over() {
+            let from = Asker { edge, session: 0, request: 0, roles: Roles::NONE };
+            self.carry(Request { from, key, user, ask: Ask::Presence(PresenceAsk::Unwatch { turn }) });
         }
     }
 
@@ -429,8 +434,7 @@ impl World {
         let from = session.asker();
         let asker = session.user.clone();
         let home = Home { key: ConversationKey::home(&tenant("t"), &user), user };
-        let may = self.oracle.may_watch(key, &asker, &home.user);
-        let turn = self.oracle.presence.ask(from, &home, may);
+        let turn = self.oracle.ask_to_watch(from, &home, key, &asker);
         let ask = Ask::Watch(Box::new(WatchAsk { home, turn }));
         self.carry(Request { from, key: key.clone(), user: asker, ask });
     }
@@ -496,7 +500,15 @@ impl World {
     /// The router tells itself something. Now and then a notice gives way.
     fn tell(&mut self, message: RouterMessage) {
         let gives_way = matches!(message, RouterMessage::Member(_)) && self.left > 0 && self.rng.chance(50);
-        let message = if gives_way { RouterMessage::Missed } else { message };
+        let message = match message {
+            _ if gives_way => RouterMessage::Missed,
+            // An owner whose store does not answer; what is told of blocks needs none.
+            RouterMessage::Surveyed(mut surveyed) if self.rng.chance(self.profile.faults.survey) => {
+                surveyed.unavailable = true;
+                RouterMessage::Surveyed(surveyed)
+            }
+            other => other,
+        };
         let delay = self.rng.within(1, 300);
         self.told_us = self.told_us.max(self.now_us + delay);
         self.at(self.told_us - self.now_us, Event::Told(message));

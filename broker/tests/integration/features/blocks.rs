@@ -1,5 +1,7 @@
 //! B5 and B9: users block others, in both forms, on all devices, and after a kill.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use switchyard_client::Error;
 use switchyard_client::protocol::code::ErrorCode;
@@ -169,8 +171,11 @@ fn b5_who_types_is_seen_no_more_once_blocked() {
     bob.done("subscribe", &json!({"conversations": [direct]}));
     bob.done("typing", &json!({"conversation": direct, "on": true}));
     assert_eq!(alice.event("typing")["users"], json!(["bob"]));
+    let typed = Instant::now();
     block(&mut alice, "bob");
     assert_eq!(alice.event("typing")["users"], json!([]));
+    // By itself it would be over after six seconds.
+    assert!(typed.elapsed() < Duration::from_secs(5), "{:?}", typed.elapsed());
     for user in ["bob", "alice"] {
         let mut device = Plain::open(&site, user);
         device.done("subscribe", &json!({"conversations": [direct]}));
@@ -295,7 +300,7 @@ fn b5_bad_blocks_are_refused_and_there_is_a_limit() {
 }
 
 #[test]
-fn n40_a_block_is_of_ones_own_tenant() {
+fn n13_a_block_is_of_ones_own_tenant() {
     let site = Site::dev();
     let (mut alice, mut bob) = (Plain::open(&site, "alice"), Plain::open(&site, "bob"));
     let direct = alice.direct("bob");
@@ -328,4 +333,58 @@ fn b5_the_sdk_blocks_in_both_forms() {
         alice.unblock("bob").await.expect("unblocked");
         bob.send(&id, "hey").await.expect("stored");
     });
+}
+
+/// A session of a user whose token names this role. Once it is open, everybody may know what the user is.
+fn open_as(site: &Site, user: &str, role: &str) -> Plain {
+    Plain::open_with(site, &site.token_as(user, &[role]))
+}
+
+#[test]
+fn b9_a_block_reaches_every_conversation_of_two_and_no_desk() {
+    let mut site = Site::without_requests();
+    let (mut sue, mut dan) = (open_as(&site, "sue", "SELLER"), open_as(&site, "dan", "SUPPORT"));
+    let (mut alice, mut gus) = (Plain::open(&site, "alice"), open_as(&site, "gus", "MANAGER"));
+    let make = |plain: &mut Plain, kind: &str, members: Value| {
+        let data = plain.done("create", &json!({"kind": kind, "members": members}));
+        data["conversation"]["id"].as_str().expect("an id").to_owned()
+    };
+    let shop = make(&mut alice, "customer_seller", json!(["sue"]));
+    let staff = make(&mut dan, "internal", json!(["gus"]));
+    let desk = make(&mut alice, "customer_support", json!(["dan"]));
+    block(&mut sue, "alice");
+    block(&mut dan, "gus");
+    block(&mut dan, "alice");
+    for restart in [false, true] {
+        if restart {
+            site.kill();
+            site.start_again();
+            (sue, dan) = (open_as(&site, "sue", "SELLER"), open_as(&site, "dan", "SUPPORT"));
+            (alice, gus) = (Plain::open(&site, "alice"), open_as(&site, "gus", "MANAGER"));
+        }
+        for (blocker, blocked, conversation) in [(&mut sue, &mut alice, &shop), (&mut dan, &mut gus, &staff)] {
+            for plain in [&mut *blocker, &mut *blocked] {
+                let code = plain.refused("send", &message(conversation, "x1"));
+                assert_eq!(code, "FORBIDDEN", "{conversation}");
+            }
+            assert_eq!(blocked.refused("close", &json!({"conversation": conversation})), "FORBIDDEN");
+            let detail = |plain: &mut Plain| plain.done("get", &json!({"conversation": conversation}));
+            assert_eq!(detail(blocker)["conversation"]["blocked"], true);
+            assert!(detail(blocked)["conversation"].get("blocked").is_none());
+        }
+        // Another one is not begun either, by neither of them.
+        let again = json!({"kind": "customer_seller", "members": ["sue"], "context": "order 7"});
+        assert_eq!(alice.refused("create", &again), "FORBIDDEN");
+        let again = json!({"kind": "customer_seller", "members": ["alice"], "context": "order 7"});
+        assert_eq!(sue.refused("create", &again), "FORBIDDEN");
+        // Whom one of the support has blocked is helped all the same, by that one too.
+        let id = format!("d{restart}");
+        alice.send(&desk, &id, "help");
+        dan.send(&desk, &id, "at once");
+    }
+    unblock(&mut sue, "alice");
+    alice.send(&shop, "a1", "is it there again?");
+    sue.send(&shop, "s1", "yes");
+    unblock(&mut dan, "gus");
+    gus.send(&staff, "g1", "well");
 }

@@ -234,7 +234,7 @@ fn b6_n44_bad_lists_are_refused() {
 }
 
 #[test]
-fn n40_another_tenants_user_of_the_same_name_lists_nothing() {
+fn n13_another_tenants_user_of_the_same_name_lists_nothing() {
     let site = Site::dev();
     let mut alice = Plain::open(&site, "alice");
     let group = alice.group("room", &["bob"]);

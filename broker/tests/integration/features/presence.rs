@@ -1,4 +1,5 @@
-//! A6: who is online is told to those who watch and share a conversation with them, and to nobody else.
+//! A6: who is online is told to those who watch and share a conversation with them, and to nobody else; in one of two, neither
+//! before it is both's, nor while one has blocked the other (B5, B9).
 
 use serde_json::{Value, json};
 use switchyard_client::protocol::v1::UserPresence;
@@ -8,11 +9,17 @@ use super::sdk::{client, in_both_forms};
 use crate::plain::{Plain, error_code, keys};
 use crate::site::{Site, now};
 
+/// Direct conversations are both's at once.
+const OPEN: (&str, &str) = ("SWITCHYARD__CONVERSATIONS__REQUESTS", "off");
+
 /// How long after their last session users count as online here.
-const SOON: [(&str, &str); 1] = [("SWITCHYARD__PRESENCE__OFFLINE_AFTER", "300ms")];
+const SOON: [(&str, &str); 2] = [OPEN, ("SWITCHYARD__PRESENCE__OFFLINE_AFTER", "300ms")];
 
 /// So long that what follows a reconnect is not taken for the end.
-const LATER: [(&str, &str); 1] = [("SWITCHYARD__PRESENCE__OFFLINE_AFTER", "2s")];
+const LATER: [(&str, &str); 2] = [OPEN, ("SWITCHYARD__PRESENCE__OFFLINE_AFTER", "2s")];
+
+/// As soon, and a direct conversation is a request first.
+const ASKED: [(&str, &str); 1] = [("SWITCHYARD__PRESENCE__OFFLINE_AFTER", "300ms")];
 
 /// Watches these users; how it is with each.
 fn watch(plain: &mut Plain, body: &Value) -> Vec<Value> {
@@ -129,6 +136,15 @@ fn a6_last_seen_survives_a_kill_and_whoever_was_there_then_was_there_until_then(
     let seen = watch(&mut alice, &json!({"users": ["bob", "carol"]}));
     assert_eq!(last_seen(&seen[1]), went);
     assert!((before..=now()).contains(&last_seen(&seen[0])), "{seen:?}");
+    // Nobody could be there since that process began, however many begin after it.
+    let carol = Plain::open(&site, "carol");
+    assert_eq!(told(&mut alice), online("carol"));
+    drop(carol);
+    gone(&mut alice, "carol");
+    site.kill();
+    site.start_again();
+    let mut alice = Plain::open(&site, "alice");
+    assert_eq!(watch(&mut alice, &json!({"users": ["bob"]})), seen[..1]);
     let _bob = Plain::open(&site, "bob");
     assert_eq!(told(&mut alice), online("bob"));
 }
@@ -251,6 +267,104 @@ fn n12_n13_strangers_and_other_tenants_learn_nothing() {
     assert!(!alice.has_event() && !own.has_event());
 }
 
+#[test]
+fn b5_neither_of_a_request_sees_the_other_until_it_is_accepted_or_answered() {
+    let site = Site::with_env(&ASKED);
+    let (mut alice, mut bob) = (Plain::open(&site, "alice"), Plain::open(&site, "bob"));
+    let mut mallory = Plain::open(&site, "mallory");
+    let count = |plain: &mut Plain, conversation: &str| {
+        let data = plain.done("watch", &json!({"conversation": conversation}));
+        data["counts"][0]["online"].clone()
+    };
+    for (peer, by_message) in [("bob", false), ("carol", true)] {
+        let direct = alice.direct(peer);
+        let mut other = Plain::open(&site, peer);
+        for plain in [&mut alice, &mut other] {
+            plain.done("subscribe", &json!({"conversations": [direct]}));
+        }
+        let stranger = watch(&mut mallory, &json!({"users": [peer]}));
+        for declined in [false, true] {
+            assert_eq!(watch(&mut alice, &json!({"users": [peer]})), stranger, "{declined}");
+            assert_eq!(watch(&mut alice, &json!({"users": [peer], "conversation": direct})), stranger, "{declined}");
+            assert_eq!(watch(&mut other, &json!({"users": ["alice"]})), [unseen("alice")], "{declined}");
+            assert_eq!(count(&mut alice, &direct), 1, "each sees oneself alone");
+            if !declined {
+                other.done("decline", &json!({"conversation": direct}));
+                alice.event("conversation");
+                other.event("conversation");
+            }
+        }
+        alice.done("unwatch", &json!({"all": true}));
+        if by_message {
+            other.send(&direct, "m1", "well, hello");
+            alice.event("message");
+        } else {
+            other.done("accept", &json!({"conversation": direct}));
+            alice.event("conversation");
+        }
+        sees(&mut alice, &json!({"users": [peer]}), &[online(peer)]);
+        sees(&mut other, &json!({"users": ["alice"]}), &[online("alice")]);
+        counts(&mut alice, &direct, 2);
+        alice.done("unwatch", &json!({"all": true}));
+    }
+    assert!(!bob.has_event() && !mallory.has_event());
+}
+
+#[test]
+fn n09_a_block_ends_what_is_watched_by_way_of_the_two_before_it_is_answered() {
+    let site = Site::with_env(&SOON);
+    let (mut alice, mut bob) = (Plain::open(&site, "alice"), Plain::open(&site, "bob"));
+    let mut tablet = Plain::open(&site, "bob");
+    alice.direct("bob");
+    let about = alice.done("create", &json!({"kind": "direct", "members": ["bob"], "context": "order 7"}));
+    let about = about["conversation"]["id"].as_str().expect("an id").to_owned();
+    let mut carol = Plain::open(&site, "carol");
+    carol.direct("alice");
+    sees(&mut carol, &json!({"users": ["alice"]}), &[online("alice")]);
+    tablet.done("subscribe", &json!({"conversations": [about]}));
+    for round in 0..3 {
+        sees(&mut alice, &json!({"users": ["bob"]}), &[online("bob")]);
+        sees(&mut bob, &json!({"users": ["alice"]}), &[online("alice")]);
+        sees(&mut tablet, &json!({"users": ["alice"], "conversation": about}), &[online("alice")]);
+        let (blocker, blocked) = if round == 1 { (&mut bob, "alice") } else { (&mut alice, "bob") };
+        blocker.done("block", &json!({"user": blocked}));
+        // On all devices, both ways; also when it is asked for anew, in whatever way.
+        for (plain, other) in [(&mut alice, "bob"), (&mut bob, "alice"), (&mut tablet, "alice")] {
+            assert_eq!(told(plain), unseen(other), "{round}");
+            assert_eq!(watch(plain, &json!({"users": [other]})), [unseen(other)], "{round}");
+        }
+        assert_eq!(watch(&mut tablet, &json!({"users": ["alice"], "conversation": about})), [unseen("alice")]);
+        // Whatever alice does now is told to carol alone.
+        drop(std::mem::replace(&mut alice, carol));
+        gone(&mut alice, "alice");
+        carol = std::mem::replace(&mut alice, Plain::open(&site, "alice"));
+        assert_eq!(told(&mut carol), online("alice"));
+        assert!(!bob.has_event() && !tablet.has_event() && !alice.has_event(), "{round}");
+        let (blocker, blocked) = if round == 1 { (&mut bob, "alice") } else { (&mut alice, "bob") };
+        blocker.done("unblock", &json!({"user": blocked}));
+        assert!(!bob.has_event() && !alice.has_event(), "it is asked for again");
+    }
+}
+
+#[test]
+fn b9_a_group_tells_it_whoever_has_blocked_whom() {
+    let site = Site::with_env(&SOON);
+    let (mut alice, mut bob) = (Plain::open(&site, "alice"), Plain::open(&site, "bob"));
+    alice.direct("bob");
+    let room = alice.group("room", &["bob"]);
+    for plain in [&mut alice, &mut bob] {
+        plain.done("subscribe", &json!({"conversations": [room]}));
+    }
+    let through = |user: &str| json!({"users": [user], "conversation": room});
+    sees(&mut bob, &through("alice"), &[online("alice")]);
+    alice.done("block", &json!({"user": "bob"}));
+    assert!(!bob.has_event(), "that goes on");
+    assert_eq!(watch(&mut alice, &through("bob")), [online("bob")]);
+    drop(alice);
+    gone(&mut bob, "alice");
+    assert_eq!(watch(&mut bob, &json!({"users": ["alice"]})), [unseen("alice")], "by way of the two it is not told");
+}
+
 /// Reads until it is told of a user.
 async fn next(events: &mut switchyard_client::Events) -> UserPresence {
     loop {
@@ -301,5 +415,30 @@ fn a6_over_the_sdk_it_lasts_across_a_kill() {
         assert_eq!(stranger.watch(&["bob"]).await.expect("answered"), [never]);
         assert!(stranger.watch_in(&room, &["bob"]).await.expect("answered")[0].error.is_some());
         assert!(stranger.watch_online(&room).await.is_err());
+    });
+}
+
+#[test]
+fn b5_over_the_sdk_who_accepts_or_is_unblocked_is_seen_without_asking() {
+    in_both_forms(|form| async move {
+        let site = Site::with_env(&ASKED);
+        let (alice, bob) = (client(&site, form, "alice"), client(&site, form, "bob"));
+        bob.ready().await.expect("welcome");
+        let direct = alice.create_direct("bob", None).await.expect("made").conversation.id;
+        alice.subscribe_all().await.expect("open");
+        let mut events = alice.events();
+        let never = UserPresence { user: "bob".to_owned(), ..UserPresence::default() };
+        assert_eq!(alice.watch(&["bob"]).await.expect("answered"), std::slice::from_ref(&never));
+        bob.accept(&direct).await.expect("it is his to answer");
+        assert!(next(&mut events).await.online);
+        bob.block("alice").await.expect("blocked");
+        assert_eq!(next(&mut events).await, never);
+        bob.unblock("alice").await.expect("unblocked");
+        bob.send(&direct, "hello again").await.expect("stored");
+        assert!(next(&mut events).await.online);
+        alice.block("bob").await.expect("blocked");
+        assert_eq!(next(&mut events).await, never);
+        alice.unblock("bob").await.expect("unblocked");
+        assert!(next(&mut events).await.online);
     });
 }

@@ -81,7 +81,24 @@ fn n40_traps_are_delivered_as_data_and_kept_out_of_the_log() {
         assert_eq!(bob.done("get", &json!({"conversation": group}))["conversation"]["name"], *trap);
         let mut namesake = Plain::open(&site, trap);
         assert_eq!(namesake.send(&group, "a", "x")["message"]["sender"], *trap);
-        for name in ["erase", "accept", "decline"] {
+        let id = sent["message"]["id"].clone();
+        let edited = format!("{trap} {trap}");
+        alice.done("edit", &json!({"id": id, "text": edited}));
+        assert_eq!(bob.event("updated")["message"]["text"], edited);
+        alice.done("update", &json!({"conversation": group, "context": trap}));
+        assert_eq!(bob.done("get", &json!({"conversation": group}))["conversation"]["context"], *trap);
+        alice.done("block", &json!({"user": trap}));
+        assert_eq!(alice.done("blocks", &json!({}))["users"], json!([trap]));
+        assert_eq!(namesake.refused("create", &json!({"kind": "direct", "members": ["alice"]})), "FORBIDDEN");
+        alice.done("unblock", &json!({"user": trap}));
+        alice.done("subscribe", &json!({"conversations": [group]}));
+        let watched = alice.done("watch", &json!({"conversation": group, "users": [trap]}));
+        assert_eq!(watched["presence"][0]["user"], *trap);
+        let marks = alice.done("marks", &json!({"conversation": group}));
+        let members = marks["marks"].as_array().expect("a list");
+        assert!(members.iter().any(|member| member["user"] == *trap), "{marks}");
+        alice.done("unsubscribe", &json!({"conversations": [group]}));
+        for name in ["erase", "accept", "decline", "archive", "get", "watch", "leave"] {
             assert_eq!(alice.refused(name, &json!({"conversation": trap})), "NOT_FOUND", "{name}");
         }
         // And in what is wrong: the answer repeats nothing that could do harm.

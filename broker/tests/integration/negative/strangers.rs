@@ -2,82 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::naming::{Someone, refusal};
 use crate::plain::{Plain, error_code};
 use crate::site::Site;
-
-/// Everything that can be asked about a conversation, and what comes of it.
-fn asked_about(plain: &mut Plain, conversation: &str) -> Vec<(&'static str, Value)> {
-    let message = format!("{conversation}.1");
-    let requests = [
-        ("get", json!({"conversation": conversation})),
-        ("members", json!({"conversation": conversation})),
-        ("history", json!({"conversation": conversation})),
-        ("history", json!({"conversation": conversation, "before": 1_000_000})),
-        ("history", json!({"conversation": conversation, "after_time_ms": 0})),
-        ("history", json!({"id": message})),
-        ("send", json!({"conversation": conversation, "client_id": "s1", "text": "let me in"})),
-        ("send", json!({"conversation": conversation, "client_id": "s1", "text": "let me in", "since": 1_000_000})),
-        ("send", json!({"conversation": conversation, "client_id": "s2", "text": "so?", "reply_to": message})),
-        ("edit", json!({"id": message, "text": "mine"})),
-        ("edit", json!({"conversation": conversation, "seq": 1, "text": "mine"})),
-        ("edit", json!({"conversation": conversation, "seq": 1_000_000, "text": "mine"})),
-        ("delete", json!({"id": message})),
-        ("react", json!({"id": message, "emoji": "+1"})),
-        ("pin", json!({"id": message})),
-        ("add", json!({"conversation": conversation, "members": ["mallory"]})),
-        ("remove", json!({"conversation": conversation, "member": "alice"})),
-        ("leave", json!({"conversation": conversation})),
-        ("update", json!({"conversation": conversation, "name": "mine"})),
-        ("update", json!({"conversation": conversation, "context": "mine"})),
-        ("promote", json!({"conversation": conversation, "member": "mallory", "role": "admin"})),
-        ("demote", json!({"conversation": conversation, "member": "alice"})),
-        ("close", json!({"conversation": conversation})),
-        ("reopen", json!({"conversation": conversation})),
-        ("archive", json!({"conversation": conversation})),
-        ("unarchive", json!({"conversation": conversation})),
-        ("erase", json!({"conversation": conversation})),
-        ("accept", json!({"conversation": conversation})),
-        ("decline", json!({"conversation": conversation})),
-        ("subscribe", json!({"conversations": [conversation]})),
-        ("resume", json!({"positions": [{"conversation": conversation, "seq": 0}]})),
-        ("resume", json!({"positions": [{"conversation": conversation, "seq": 1_000_000}]})),
-        ("unsubscribe", json!({"conversations": [conversation]})),
-        ("open", json!({"conversations": [conversation]})),
-        ("typing", json!({"conversation": conversation, "on": true})),
-        ("typing", json!({"conversation": conversation, "on": false})),
-        ("mark", json!({"conversation": conversation, "read": 1})),
-        ("mark", json!({"conversation": conversation, "delivered": 1_000_000})),
-        ("mark", json!({"id": message})),
-        ("unread", json!({"conversations": [conversation]})),
-        ("marks", json!({"conversation": conversation})),
-        ("marks", json!({"id": message})),
-        ("watch", json!({"conversation": conversation})),
-        ("watch", json!({"conversation": conversation, "users": ["alice"]})),
-        ("unwatch", json!({"conversation": conversation})),
-    ];
-    requests
-        .into_iter()
-        .map(|(name, body)| {
-            let mut reply = plain.ask(name, &body);
-            reply["id"] = json!(0);
-            // The conversation's own name is all in which two answers may differ.
-            let text = reply.to_string().replace(conversation, "C");
-            (name, serde_json::from_str(&text).expect("JSON"))
-        })
-        .collect()
-}
-
-/// The error in an answer, its own or that of its one conversation.
-fn refusal(name: &str, reply: &Value) -> Option<String> {
-    let error = match name {
-        "subscribe" => &reply["data"]["subscribed"][0]["error"],
-        "open" => &reply["data"]["opened"][0]["error"],
-        "resume" | "unread" => &reply["data"]["conversations"][0]["error"],
-        "unsubscribe" | "unwatch" => return None,
-        _ => &reply["error"],
-    };
-    Some(error_code(error))
-}
 
 /// A conversation of alice and bob and a group of theirs, with a message in each.
 fn theirs(alice: &mut Plain) -> [String; 2] {
@@ -88,13 +15,18 @@ fn theirs(alice: &mut Plain) -> [String; 2] {
     conversations
 }
 
-fn sees_nothing(alice: &mut Plain, conversations: &[String], other: &mut Plain) {
-    let nowhere = asked_about(other, &"5".repeat(26));
+/// The name of a conversation that does not exist.
+fn nowhere() -> String {
+    "5".repeat(26)
+}
+
+fn sees_nothing(alice: &mut Plain, conversations: &[String], other: &mut Someone<'_>) {
+    let nowhere = other.ask_about(&nowhere());
     for (name, reply) in &nowhere {
         assert!(refusal(name, reply).is_none_or(|code| code == "NOT_FOUND"), "{name}: {reply}");
     }
     for conversation in conversations {
-        let answers = asked_about(other, conversation);
+        let answers = other.ask_about(conversation);
         for (there, nowhere) in answers.iter().zip(&nowhere) {
             assert_eq!(there, nowhere, "it tells that the conversation exists");
         }
@@ -115,9 +47,9 @@ fn n12_a_stranger_gets_the_answer_for_what_does_not_exist() {
     let mut alice = Plain::open(&site, "alice");
     let conversations = theirs(&mut alice);
     let memory = site.memory_kib();
-    let mut mallory = Plain::open(&site, "mallory");
+    let mut mallory = Someone::of(&site, &site.token("mallory"));
     sees_nothing(&mut alice, &conversations, &mut mallory);
-    let made = mallory.done("create", &json!({"kind": "direct", "members": ["alice"]}));
+    let made = Plain::open(&site, "mallory").done("create", &json!({"kind": "direct", "members": ["alice"]}));
     assert_ne!(made["conversation"]["id"], conversations[0].as_str());
     site.unharmed(memory);
 }
@@ -129,8 +61,9 @@ fn n13_people_of_the_same_names_in_another_tenant_are_strangers() {
     let conversations = theirs(&mut alice);
     let memory = site.memory_kib();
     for user in ["alice", "bob"] {
-        let mut namesake = Plain::open_with(&site, &site.token_of("elsewhere", user));
-        sees_nothing(&mut alice, &conversations, &mut namesake);
+        let token = site.token_of("elsewhere", user);
+        sees_nothing(&mut alice, &conversations, &mut Someone::of(&site, &token));
+        let mut namesake = Plain::open_with(&site, &token);
         let message = json!({"conversation": conversations[0], "client_id": "x", "text": "y", "tenant": "default"});
         assert_eq!(namesake.refused("send", &message), "NOT_FOUND", "a tenant that is only claimed does not count");
     }
@@ -138,7 +71,8 @@ fn n13_people_of_the_same_names_in_another_tenant_are_strangers() {
     let mut namesake = Plain::open_with(&site, &site.token_of("elsewhere", "alice"));
     let own = namesake.direct("bob");
     assert_eq!(namesake.send(&own, "a1", "ours")["message"]["seq"], 1);
-    sees_nothing(&mut namesake_of(&site, &own), std::slice::from_ref(&own), &mut Plain::open(&site, "alice"));
+    let mut stranger = Someone::of(&site, &site.token("alice"));
+    sees_nothing(&mut namesake_of(&site, &own), std::slice::from_ref(&own), &mut stranger);
     site.unharmed(memory);
 }
 
@@ -149,14 +83,14 @@ fn n12_staff_are_strangers_where_there_is_no_support() {
     let conversations = theirs(&mut alice);
     let memory = site.memory_kib();
     for role in ["SELLER", "SUPPORT", "MANAGER"] {
-        let mut staff = Plain::open_with(&site, &site.token_as(role, &[role]));
+        let mut staff = Someone::of(&site, &site.token_as(role, &[role]));
         sees_nothing(&mut alice, &conversations, &mut staff);
     }
     // Groups an administrator may end, and nothing else.
-    let mut admin = Plain::open_with(&site, &site.token_as("root", &["ADMIN"]));
+    let mut admin = Someone::of(&site, &site.token_as("root", &["ADMIN"]));
     sees_nothing(&mut alice, &conversations[..1], &mut admin);
-    let nowhere = asked_about(&mut admin, &"5".repeat(26));
-    for (there, nowhere) in asked_about(&mut admin, &conversations[1]).iter().zip(&nowhere) {
+    let nowhere = admin.ask_about(&nowhere());
+    for (there, nowhere) in admin.ask_about(&conversations[1]).iter().zip(&nowhere) {
         assert!(matches!(there.0, "close" | "reopen" | "erase") || there == nowhere, "{there:?}");
     }
     site.unharmed(memory);
@@ -175,7 +109,7 @@ fn n13_staff_and_services_of_another_tenant_are_strangers() {
     let memory = site.memory_kib();
     for role in ["SUPPORT", "MANAGER", "ADMIN", "SERVICE"] {
         for name in ["bob", "somebody"] {
-            let mut foreign = Plain::open_with(&site, &site.token_in("elsewhere", name, &[role]));
+            let mut foreign = Someone::of(&site, &site.token_in("elsewhere", name, &[role]));
             sees_nothing(&mut alice, &conversations, &mut foreign);
         }
     }
@@ -211,10 +145,11 @@ fn n14_a_removed_member_gets_nothing_from_then_on() {
         let last = device.event("members");
         assert_eq!((&last["seq"], &last["members"]["removed"]), (&removed["seq"], &json!(["carol"])));
         assert!(!device.has_event(), "nothing after the removal");
-        let nowhere = asked_about(device, &"5".repeat(26));
-        for (there, nowhere) in asked_about(device, &group).iter().zip(&nowhere) {
-            assert_eq!(there, nowhere, "an older position does not help");
-        }
+    }
+    let mut removed = Someone::of(&site, &site.token("carol"));
+    let nowhere = removed.ask_about(&nowhere());
+    for (there, nowhere) in removed.ask_about(&group).iter().zip(&nowhere) {
+        assert_eq!(there, nowhere, "an older position does not help");
     }
     // Taken in again, they read on.
     alice.done("add", &json!({"conversation": group, "members": ["carol"]}));
@@ -236,14 +171,17 @@ fn n44_an_erased_group_is_answered_for_as_one_that_never_was() {
     let memory = site.memory_kib();
     alice.done("erase", &json!({"conversation": group}));
     for round in 0..2 {
-        let mut mallory = Plain::open(&site, "mallory");
-        let mut namesake = Plain::open_with(&site, &site.token_of("elsewhere", "alice"));
-        for who in [&mut alice, &mut bob, &mut mallory, &mut namesake] {
-            let nowhere = asked_about(who, &"5".repeat(26));
-            let there = asked_about(who, &group);
-            assert_eq!(there, nowhere, "it tells that there was one, {round}");
+        let tokens = ["alice", "bob", "mallory"].map(|user| site.token(user));
+        // Those too who see or may do what members may not.
+        let roles = ["SERVICE", "ADMIN", "SUPPORT"].map(|role| site.token_as("somebody", &[role]));
+        let foreign = [site.token_of("elsewhere", "alice")];
+        for token in tokens.into_iter().chain(roles).chain(foreign) {
+            let mut who = Someone::of(&site, &token);
+            let nowhere = who.ask_about(&nowhere());
+            assert_eq!(who.ask_about(&group), nowhere, "it tells that there was one, {round}");
             assert!(!who.has_event());
         }
+        assert!(!alice.has_event() && !bob.has_event());
         if round == 0 {
             site.unharmed(memory);
             site.kill();

@@ -39,6 +39,7 @@ impl World {
             Effect::Listed { edge, now } => self.deliver(edge, Delivery::Listed(now)),
             Effect::KeepRoles(told) => self.inside(delay, Inside::KeepRoles(told)),
             Effect::Presence { edge, now } => self.deliver(edge, Delivery::Presence(now)),
+            Effect::Parted { edge, parted } => self.deliver(edge, Delivery::Parted(parted)),
             Effect::LoadSeen { home, epoch, began_ms } => self.inside(delay, Inside::LoadSeen(home, epoch, began_ms)),
             Effect::LoadHome { home, own } => self.inside(delay, Inside::LoadHome(home, own)),
             Effect::Tell(message) => self.hear(*message),

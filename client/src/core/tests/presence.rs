@@ -117,3 +117,41 @@ fn what_there_is_no_room_for_is_told_later_the_newest_alone() {
     let out = rig.give(Input::Room(9));
     assert_eq!(out.delivered(), [&Event::Presence(seen("bob", false)), &Event::Presence(seen("eve", true))]);
 }
+
+#[test]
+fn who_is_not_to_be_seen_is_asked_for_again_when_they_accept_or_write() {
+    let mut rig = watching();
+    rig.subscribed_at("a", 5);
+    let accepted = |accepted| Body::Change(v1::ConversationChanged { accepted: Some(accepted), ..Default::default() });
+    assert!(rig.event("a", 6, accepted(false)).watches_nobody());
+    let (id, users, conversation) = rig.event("a", 7, accepted(true)).watches();
+    assert_eq!((users, conversation), (vec!["eve".to_owned()], None), "bob is seen already");
+    assert!(rig.reply(id, watched(&[("eve", false)])).delivered().is_empty(), "it is no news");
+    let wrote = |user: &str| Body::Message(v1::Message { sender: user.to_owned(), ..Default::default() });
+    assert!(rig.event("a", 8, wrote("bob")).watches_nobody());
+    // That may mean nothing: it is asked less and less often.
+    rig.pass(Duration::from_secs(2));
+    let mut asked = 0;
+    for seq in 9..109 {
+        let out = rig.event("a", seq, wrote("eve"));
+        if !out.watches_nobody() {
+            asked += 1;
+            let (id, _, _) = out.watches();
+            rig.reply(id, watched(&[("eve", false)]));
+        }
+        rig.pass(Duration::from_secs(1));
+    }
+    assert!((3..8).contains(&asked), "{asked}");
+    for _ in 0..70 {
+        rig.pass(Duration::from_secs(1));
+        rig.presence(&[]);
+    }
+    let (id, users, _) = rig.event("a", 109, wrote("eve")).watches();
+    assert_eq!(users, ["eve"]);
+    let out = rig.reply(id, watched(&[("eve", true)]));
+    assert_eq!(out.delivered(), [&Event::Presence(seen("eve", true))]);
+    // Blocked, she is gone; and back with the next word of hers.
+    assert_eq!(rig.presence(&[("eve", false)]).delivered(), [&Event::Presence(seen("eve", false))]);
+    let (id, ..) = rig.event("a", 110, wrote("eve")).watches();
+    assert_eq!(rig.reply(id, watched(&[("eve", true)])).delivered(), [&Event::Presence(seen("eve", true))]);
+}

@@ -78,7 +78,7 @@ pub(crate) struct State {
     pub(crate) deleted: Vec<u64>,
     /// The newest client ids.
     pub(crate) recent: Recent,
-    /// Of a direct conversation, who has blocked the other.
+    /// Of a conversation of two, who has blocked the other.
     pub(crate) blocks: Blocks,
     /// Nobody is a member any more, nor will be.
     pub(crate) erased: Erased,

@@ -250,7 +250,7 @@ impl Replay {
         self.home
     }
 
-    /// The two of a direct conversation.
+    /// The two of a conversation of two.
     pub(crate) fn pair(&self) -> Option<[UserId; 2]> {
         self.state.pair()
     }

@@ -4,6 +4,7 @@
 //!
 //! What a home decides itself (blocks, what is archived) is a log of its own under the home's key, see `log.rs`.
 
+mod again;
 mod list;
 pub(crate) mod log;
 mod own;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use crate::machine::rights::told_roles::ToldRoles;
 use crate::machine::{Effect, Machine, ReadFailed, busy, read_refusal, refuse, succeed};
+use again::{Again, Retry};
 use list::{End, Lists, Purpose};
 use log::OwnLog;
 pub use own::HomeRead;
@@ -50,6 +52,7 @@ pub(super) struct Homes {
     /// Homes with decisions that wait for a batch; sealed at the end of the turn.
     ready: Vec<ConversationKey>,
     tellings: Tellings,
+    again: Again,
 }
 
 /// A home in memory.
@@ -75,6 +78,8 @@ struct Kept {
     /// Lists that are being made.
     lists: usize,
     announcing: bool,
+    /// What failed and is tried again.
+    retry: Retry,
     touched: Duration,
 }
 
@@ -100,6 +105,7 @@ impl Kept {
             telling: 0,
             lists: 0,
             announcing: false,
+            retry: Retry::default(),
             touched: now,
         }
     }
@@ -175,7 +181,8 @@ impl Homes {
     /// When [`tick`](Self::tick) has something to do.
     pub(super) fn deadline(&self) -> Option<Duration> {
         let idle = self.idle.front().map(|(at, _)| *at);
-        idle.into_iter().chain(self.lists.deadline()).chain(self.tellings.deadline()).min()
+        let others = self.lists.deadline().into_iter().chain(self.tellings.deadline()).chain(self.again.deadline());
+        idle.into_iter().chain(others).min()
     }
 
     /// An edge asks.
@@ -272,11 +279,13 @@ impl Homes {
     }
 
     /// Some notices were not delivered, nobody knows to whom.
-    fn missed(&mut self) {
-        for kept in self.kept.values_mut() {
+    fn missed(&mut self, now: Now) {
+        for (key, kept) in &mut self.kept {
             kept.stale = true;
             if let Some(reading) = &mut kept.reading {
                 reading.again = true;
+            } else if !kept.edges.is_empty() {
+                self.again.put(now, key, &mut kept.retry);
             }
         }
     }
@@ -304,6 +313,9 @@ impl Homes {
                         kept.edges.retain(|edge| *edge != request.from.edge);
                     }
                 }
+                if !kept.edges.is_empty() {
+                    self.again.failed(now, key, &mut kept.retry);
+                }
                 return;
             }
         };
@@ -321,6 +333,7 @@ impl Homes {
         let changes = kept.rows.as_ref().map(|before| before.changes(&rows)).unwrap_or_default();
         kept.rows = Some(rows);
         kept.stale = again;
+        kept.retry.succeeded();
         for change in changes {
             kept.tell(change, out);
         }
@@ -360,7 +373,7 @@ impl Homes {
     }
 
     /// An owner has answered.
-    fn surveyed(&mut self, now: Now, surveyed: Surveyed, out: &mut Vec<Effect>) {
+    pub(in crate::machine) fn surveyed(&mut self, now: Now, surveyed: Surveyed, out: &mut Vec<Effect>) {
         if self.tellings.has(surveyed.number) {
             return self.confirmed(now, &surveyed, out);
         }
@@ -376,24 +389,25 @@ impl Homes {
         match (purpose, end) {
             (Purpose::Came(conversations), End::Listings(listings)) => {
                 kept.announcing = false;
+                kept.retry.succeeded();
                 kept.announced(&conversations, listings, false, out);
                 return self.announce(now, &home.key, out);
             }
             (Purpose::Changed(conversations), End::Listings(listings)) => {
                 kept.announcing = false;
+                kept.retry.succeeded();
                 kept.announced(&conversations, listings, true, out);
                 return self.announce(now, &home.key, out);
             }
             (Purpose::Came(conversations), _) => {
-                // They are told of when the home is looked at next.
                 kept.announcing = false;
                 kept.came.extend(conversations);
-                return;
+                return self.again.failed(now, &home.key, &mut kept.retry);
             }
             (Purpose::Changed(conversations), _) => {
                 kept.announcing = false;
                 kept.changed.extend(conversations);
-                return;
+                return self.again.failed(now, &home.key, &mut kept.retry);
             }
             (Purpose::Page { to, .. } | Purpose::Newest { to } | Purpose::Unread { to }, End::Failed) => {
                 refuse(to, read_refusal(ReadFailed::Unavailable), out);
@@ -426,6 +440,14 @@ impl Homes {
             self.ended(now, Some(ended), out);
         }
         self.give_up_telling(now, out);
+        while let Some(key) = self.again.take(now) {
+            let Some(kept) = self.kept.get_mut(&key) else { continue };
+            kept.retry.taken();
+            if kept.stale && !kept.edges.is_empty() {
+                kept.read(out);
+            }
+            self.announce(now, &key, out);
+        }
         for _ in 0..EVICTIONS_PER_TURN_MAX {
             match self.idle.front() {
                 Some((at, _)) if *at <= now.mono => {}
@@ -434,6 +456,7 @@ impl Homes {
             let Some((_, key)) = self.idle.pop_front() else { break };
             let Some(kept) = self.kept.get_mut(&key) else { continue };
             if !kept.is_busy() && kept.edges.is_empty() && kept.touched + idle_after <= now.mono {
+                self.again.forget(&key, &kept.retry);
                 self.kept.remove(&key);
                 continue;
             }
@@ -471,10 +494,11 @@ impl Machine {
     pub(super) fn told(&mut self, now: Now, message: RouterMessage, out: &mut Vec<Effect>) {
         match message {
             RouterMessage::Member(notice) => self.homes.notice(now, notice, out),
-            RouterMessage::Missed => self.homes.missed(),
+            RouterMessage::Missed => self.homes.missed(now),
             RouterMessage::Survey(survey) => self.survey(now, survey, out),
             RouterMessage::Surveyed(surveyed) => self.homes.surveyed(now, surveyed, out),
             RouterMessage::Watch(watch) => self.watch(now, *watch, out),
+            RouterMessage::Part(part) => self.part(now, *part, out),
             RouterMessage::Census(census) => self.census(census, out),
             RouterMessage::Counted(counted) => self.counted(&counted, out),
         }

@@ -40,7 +40,7 @@ struct Telling {
     /// Whom it is about.
     user: UserId,
     to: Option<Asker>,
-    /// Conversations whose owners have not confirmed.
+    /// Conversations whose owners have not confirmed; of a block each confirms twice.
     left: usize,
     /// Those that took it.
     took: Vec<ConversationId>,
@@ -118,13 +118,14 @@ impl Homes {
             let ended = self.tellings.end(number);
             return self.told(now, ended, Err(NOT_KNOWN), out);
         };
-        telling.left = conversations.len();
         if conversations.is_empty() {
             let ended = self.tellings.end(number);
             return self.told(now, ended, Ok(()), out);
         }
         // As it stands by now: what is asked for later is told later.
         let blocked = own.decided.blocked.contains(&telling.user);
+        // By way of both homes: see `RouterMessage::Part`.
+        telling.left = conversations.len() * if blocked { 2 } else { 1 };
         let wish = SurveyWish::Know(BlockNow { user: telling.user.clone(), at, blocked });
         let survey = Survey { home: home.clone(), number, roles: Roles::NONE, conversations, wish };
         out.push(Effect::Tell(Box::new(RouterMessage::Survey(survey))));

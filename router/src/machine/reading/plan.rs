@@ -86,8 +86,8 @@ pub enum ReadPlan {
         user: UserId,
         /// Whom.
         others: Vec<UserId>,
-        /// Whether it is a direct one: then neither has blocked the other.
-        direct: bool,
+        /// Whether it is between two for good: then neither has blocked the other.
+        of_two: bool,
     },
     /// Whether somebody has archived the conversation since they joined.
     Archived {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use switchyard_cluster::home::{BlockNow, Home, ListFilter, RouterMessage, Survey, SurveyWish, Surveyed, UnreadSum};
 use switchyard_cluster::link::PageFrom;
 use switchyard_cluster::now::Now;
+use switchyard_cluster::presence::{Part, Parted};
 use switchyard_protocol::cursor::ListPlace;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::roles::Roles;
@@ -80,10 +81,26 @@ impl Surveys {
         }
         open.left = open.left.saturating_sub(1);
         if open.left == 0
-            && let Some(Open { answer, .. }) = self.open.remove(&number)
+            && let Some(Open { wish, answer, .. }) = self.open.remove(&number)
         {
-            out.push(Effect::Tell(Box::new(RouterMessage::Surveyed(answer))));
+            match wish {
+                SurveyWish::Know(BlockNow { user, blocked: true, .. }) => part(user, answer, out),
+                _ => out.push(Effect::Tell(Box::new(RouterMessage::Surveyed(answer)))),
+            }
         }
+    }
+}
+
+/// A home's user has blocked this one, and what was asked about knows it: so neither watches the other any more by way of any of
+/// that. Each home is told behind whatever was vouched for before, and confirms that it told its edges.
+fn part(user: UserId, mut answer: Surveyed, out: &mut Vec<Effect>) {
+    let by = answer.home.clone();
+    let other = Home { key: ConversationKey::home(&by.key.tenant, &user), user };
+    for (home, watcher) in [(by.clone(), other.user.clone()), (other, by.user)] {
+        let part = Part { parted: Parted { home, watcher }, then: answer.clone() };
+        out.push(Effect::Tell(Box::new(RouterMessage::Part(Box::new(part)))));
+        // Which of them took it is said once.
+        answer.places.clear();
     }
 }
 
@@ -203,6 +220,9 @@ impl Machine {
         }
         if now.blocked && conversation.typed {
             conversation.typed = self.typing.end_all(key);
+        }
+        if conversation.counted {
+            self.presence.count_again(key);
         }
         match &mut conversation.pipeline {
             Some(pipeline) if pipeline.in_flight.is_some() => pipeline.surveys.push(number),

@@ -1,4 +1,6 @@
-//! Who of the two in a direct conversation has blocked the other, so that a send is judged by what the conversation knows.
+//! Who of the two in a conversation of two has blocked the other, so that a send is judged by what the conversation knows: in a
+//! direct one, one of a customer and a seller, and an internal one that is between two for good. Groups go on as they are, and
+//! so do conversations with the support, where nobody speaks for oneself alone.
 //!
 //! The truth is the log of each one's home, and rows of the store follow from it. A conversation reads the rows of its pair when
 //! it is loaded, and again once it is founded and listed: for the home that changes such a row asks the listings, after it
@@ -10,12 +12,11 @@ use switchyard_cluster::link::{Annotation, Ask, Asker, Refusal, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::v1::ConversationKind;
 use switchyard_store::{ProjectionWrite, Seq};
 
 use crate::machine::conversation::{Conversation, State};
 use crate::machine::rights::admission::Admission;
-use crate::machine::rights::kinds;
+use crate::machine::rights::kinds::{self, Shape};
 use crate::machine::ticket::Ticket;
 use crate::machine::writing::annotate::pending_change;
 use crate::machine::writing::pipeline::Work;
@@ -67,6 +68,11 @@ impl Blocks {
         stand.is_some_and(|(_, blocked)| blocked)
     }
 
+    /// Whether either has blocked the other one.
+    pub(in crate::machine) fn any(&self) -> bool {
+        self.by(0) || self.by(1)
+    }
+
     /// What a home says of the member at this place, unless something newer is known.
     pub(crate) fn note(&mut self, place: usize, at: Seq, blocked: bool) {
         let known = self.0.get_or_insert_default();
@@ -98,7 +104,7 @@ impl Blocks {
 pub enum Welcome {
     /// Nobody has blocked anybody.
     Free,
-    /// The asker has blocked the other one of a direct conversation.
+    /// The asker has blocked the other one of a conversation of two.
     Blocking,
     /// Somebody has blocked the asker.
     Blocked,
@@ -140,17 +146,17 @@ impl State {
         !self.blocks.is_empty() && self.members.place(user).is_some_and(|place| self.blocks.by(place))
     }
 
-    /// The two of a direct conversation, in their order.
+    /// The two of a conversation of two, in their order.
     pub(crate) fn pair(&self) -> Option<[UserId; 2]> {
         match self.members.after(None) {
-            [a, b] if self.profile.kind == ConversationKind::Direct => Some([a.user.clone(), b.user.clone()]),
+            [a, b] if self.profile.shape() == Shape::Pair => Some([a.user.clone(), b.user.clone()]),
             _ => None,
         }
     }
 }
 
 impl Conversation {
-    /// Members are about to be listed: of a direct conversation it is read again then who has blocked whom.
+    /// Members are about to be listed: of a conversation of two it is read again then who has blocked whom.
     pub(in crate::machine) fn list(&mut self, members: &[ProjectionWrite]) -> Option<Box<[UserId; 2]>> {
         let pair = self.state.pair().filter(|_| !members.is_empty())?;
         self.state.blocks.doubt();
@@ -160,8 +166,7 @@ impl Conversation {
     /// A home says whom its user, who is a member, has blocked or unblocked. Whether that is for this conversation.
     pub(in crate::machine) fn know(&mut self, user: &UserId, now: &BlockNow) -> bool {
         let State { blocks, members, profile, .. } = &mut self.state;
-        let is_direct = profile.kind == ConversationKind::Direct;
-        if !is_direct || members.get(&now.user).is_none() || *user == now.user {
+        if profile.shape() != Shape::Pair || members.get(&now.user).is_none() || *user == now.user {
             return false;
         }
         if let Some(place) = members.place(user) {
@@ -175,8 +180,8 @@ impl Machine {
     /// Somebody brings others into a conversation: first it is read whether all of them let themselves be brought.
     pub(in crate::machine) fn invite(&mut self, request: Request, out: &mut Vec<Effect>) {
         let Some(conversation) = self.loaded_mut(&request.key) else { return };
-        let (users, direct) = match &request.ask {
-            Ask::Create(create) => (&create.members, create.kind == ConversationKind::Direct),
+        let (users, of_two) = match &request.ask {
+            Ask::Create(create) => (&create.members, kinds::founds_pair(create)),
             Ask::Add(users) => (users, false),
             _ => return,
         };
@@ -184,7 +189,7 @@ impl Machine {
             return refuse(request.from, busy("too many events wait in this conversation"), out);
         }
         let others = users.iter().filter(|user| **user != request.user).cloned().collect();
-        let plan = ReadPlan::Welcome { user: request.user.clone(), others, direct };
+        let plan = ReadPlan::Welcome { user: request.user.clone(), others, of_two };
         conversation.pipeline().begin_reading(&request.ask);
         let key = request.key.clone();
         out.push(Effect::Read { key, ticket: Box::new(Ticket::Invite(request)), plan });
@@ -212,9 +217,7 @@ impl Machine {
             Err(failed) => Some(read_refusal(failed)),
             Ok(Welcome::Free) => None,
             Ok(Welcome::Blocking) => Some(BLOCKING),
-            Ok(Welcome::Blocked) if matches!(&ask, Ask::Create(ask) if ask.kind == ConversationKind::Direct) => {
-                Some(BLOCKED)
-            }
+            Ok(Welcome::Blocked) if matches!(&ask, Ask::Create(ask) if kinds::founds_pair(ask)) => Some(BLOCKED),
             Ok(Welcome::Blocked) => Some(UNINVITED),
         };
         match (refusal, ask) {

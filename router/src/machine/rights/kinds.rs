@@ -62,6 +62,15 @@ fn desk_role(roles: Roles) -> Role {
     if roles.is_staff() { Role::Moderator } else { Role::Member }
 }
 
+/// Whether what is asked for is between two for good.
+pub(in crate::machine) fn founds_pair(ask: &CreateAsk) -> bool {
+    match ask.kind {
+        ConversationKind::Direct | ConversationKind::CustomerSeller => true,
+        ConversationKind::Internal => ask.is_pair(),
+        ConversationKind::Group | ConversationKind::CustomerSupport | ConversationKind::SellerSupport => false,
+    }
+}
+
 /// Whether it depends on the members' roles whether such a conversation may be founded.
 pub(in crate::machine) fn founding_asks_for_roles(kind: ConversationKind) -> bool {
     !matches!(kind, ConversationKind::Direct | ConversationKind::Group)
@@ -75,7 +84,7 @@ pub(in crate::machine) fn found(
     others: &[(UserId, Roles)],
 ) -> Result<Founding, Refusal> {
     let other = others.first().map(|(_, roles)| *roles);
-    let pair = ask.kind == ConversationKind::Internal && ask.is_pair();
+    let pair = ask.kind == ConversationKind::Internal && founds_pair(ask);
     // Who is what: of the asker first, then of the others.
     let as_what: Vec<Role> = match ask.kind {
         ConversationKind::Direct => vec![Role::Member; 2],

@@ -25,7 +25,7 @@ impl Oracle {
         let problems = match answer {
             Answer::Sent { message, duplicate } => self.sent(&asked, message, *duplicate),
             Answer::Subscribed(answer) => self.subscribed(to, &asked, answer),
-            Answer::Watching(_) | Answer::Presence(_) => vec!["not an answer to this".into()],
+            Answer::Watching(_) | Answer::Presence { .. } => vec!["not an answer to this".into()],
             Answer::Refused(refusal) => self.refused(&asked, refusal),
             Answer::Result(result) => self.result(&asked, result),
         };

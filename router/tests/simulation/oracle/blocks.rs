@@ -132,25 +132,37 @@ fn home(user: &UserId) -> Home {
     Home { key: ConversationKey::home(&tenant("t"), user), user: user.clone() }
 }
 
+/// Whether such a conversation is between two for good.
+fn is_of_two(kind: ConversationKind) -> bool {
+    matches!(kind, ConversationKind::Direct | ConversationKind::CustomerSeller)
+}
+
 /// Whether this is the key of a home.
 pub(super) fn is_home(key: &ConversationKey) -> bool {
     sessions().iter().any(|session| home(&session.user).key == *key)
 }
 
 impl Oracle {
-    /// The other one of a direct conversation.
-    fn peer(&self, key: &ConversationKey, user: &UserId) -> Option<UserId> {
-        let entry = self.entry(key, 0)?;
-        let direct = entry.profile.kind == ConversationKind::Direct as i32;
-        entry.members.keys().find(|other| direct && *other != user).cloned()
+    /// The other one of a conversation of two.
+    pub(super) fn peer(&self, key: &ConversationKey, user: &UserId) -> Option<UserId> {
+        let entry = self.entry(key, 0).filter(|entry| entry.direct() && entry.role(user).is_some())?;
+        entry.members.keys().find(|other| *other != user).cloned()
+    }
+
+    /// Whether it is certain that one of these two had blocked the other before the clock stood there, and has still.
+    pub(super) fn apart(&self, a: &UserId, b: &UserId, clock: u64) -> bool {
+        self.blocks.holds(a, b, clock) || self.blocks.holds(b, a, clock)
+    }
+
+    /// Whether one of these two may have blocked the other at some time since the clock stood there.
+    pub(super) fn may_be_apart(&self, a: &UserId, b: &UserId, clock: u64) -> bool {
+        self.blocks.may_hold(a, b, clock) || self.blocks.may_hold(b, a, clock)
     }
 
     /// A message was stored, and is acknowledged only now.
     pub(super) fn blocked_send(&self, asked: &Asked) -> bool {
         let now = self.clock + 1;
-        let either =
-            |peer: &UserId| self.blocks.holds(&asked.user, peer, now) || self.blocks.holds(peer, &asked.user, now);
-        self.peer(&asked.key, &asked.user).is_some_and(|peer| either(&peer))
+        self.peer(&asked.key, &asked.user).is_some_and(|peer| self.apart(&asked.user, &peer, now))
     }
 
     /// Whether a block forbids this, as far as anybody can tell.
@@ -158,7 +170,7 @@ impl Oracle {
         let may = |by: &UserId, of: &UserId| self.blocks.may_hold(by, of, asked.handed);
         let (just, what) = match &asked.what {
             What::Create(create) => {
-                let direct = create.kind == ConversationKind::Direct;
+                let direct = is_of_two(create.kind);
                 let others = create.members.iter().filter(|user| **user != asked.user);
                 let mut others = others.filter(|other| may(other, &asked.user) || direct && may(&asked.user, other));
                 (others.next().is_some(), "not invited")
@@ -182,7 +194,7 @@ impl Oracle {
         let holds = |by: &UserId, of: &UserId| self.blocks.holds(by, of, asked.handed);
         match &asked.what {
             What::Create(create) => {
-                let direct = create.kind == ConversationKind::Direct;
+                let direct = is_of_two(create.kind);
                 let mut others = create.members.iter().filter(|user| **user != asked.user);
                 others.any(|other| holds(other, &asked.user) || direct && holds(&asked.user, other))
             }

@@ -81,6 +81,11 @@ impl Oracle {
             (Answer::Result(_), HomeAsk::Roles { .. }) => self.saw("roles told"),
             (Answer::Result(result), HomeAsk::Decide(decision)) if matches!(**result, reply::Result::Done(_)) => {
                 self.blocks.answered(&user, &decision, (step, true), self.clock);
+                if let Decision::Block(other) = &decision
+                    && self.blocks.is_held(&user, other)
+                {
+                    self.nobody_watches(&user, other);
+                }
                 self.saw(match decision {
                     Decision::Block(_) => "blocked",
                     Decision::Unblock(_) => "unblocked",

@@ -174,6 +174,9 @@ impl Oracle {
         if let Ask::Presence(PresenceAsk::Sessions(change)) = request.ask {
             self.presence.count(&request.key, change, self.now_us);
         }
+        if matches!(request.ask, Ask::Watch(_)) {
+            self.presence.hand(from, self.clock);
+        }
         if matches!(request.ask, Ask::Home(_) | Ask::Presence(_) | Ask::Watch(_)) {
             return;
         }
@@ -220,6 +223,7 @@ impl Oracle {
                 Effect::Marks { edge, now } => self.marks_told(*edge, now),
                 Effect::Listed { edge, now } => self.home_tells(*edge, now),
                 Effect::Presence { edge, now } => self.presence_told(*edge, now),
+                Effect::Parted { edge, parted } => self.parted(*edge, parted),
                 Effect::Decoy { .. } => self.saw("decoy"),
                 Effect::Load { .. } => self.saw("load"),
                 _ => {}

@@ -98,6 +98,7 @@ impl World {
             }
             Effect::LoadSeen { home, epoch, began_ms } => self.at(delay, Event::LoadSeen(home, epoch, began_ms)),
             Effect::Tell(message) => self.tell(*message),
+            Effect::Parted { .. } => self.send_over(),
             Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } | Effect::Listed { .. } => {}
         }
     }

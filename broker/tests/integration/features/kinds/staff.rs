@@ -90,9 +90,10 @@ fn a7_staff_who_look_on_are_seen_typing_and_see_who_types() {
     dan.done("typing", &json!({"conversation": support, "on": false}));
     assert_eq!(ann.event("typing")["users"], json!([]));
     dan.done("close", &json!({"conversation": support}));
-    let mut mia = open_as(&site, "mia", "MANAGER");
-    subscribe(&mut mia, &support);
-    for plain in [&mut ann, &mut mia] {
+    // Sessions that have not typed yet: what one says again within a second or so is not passed on.
+    let (mut mia, mut tablet) = (open_as(&site, "mia", "MANAGER"), Plain::open(&site, "ann"));
+    for plain in [&mut tablet, &mut mia] {
+        subscribe(plain, &support);
         assert_eq!(plain.refused("typing", &json!({"conversation": support, "on": true})), "CLOSED");
     }
     let mut joe = Plain::open(&site, "joe");
@@ -174,4 +175,21 @@ fn n14_a_new_conversation_is_told_to_sessions_of_staff_alone() {
     while at_work.event("message")["message"]["text"] != "are you there?" {}
     assert!(!at_home.has_event());
     assert_eq!(at_home.done("list", &json!({}))["conversations"], json!([]));
+}
+
+#[test]
+fn b3_only_staff_are_brought_into_an_internal_group() {
+    let site = Site::dev();
+    let (mut dan, _mia) = (open_as(&site, "dan", "SUPPORT"), open_as(&site, "mia", "MANAGER"));
+    let (mut ann, _gus) = (Plain::open(&site, "ann"), open_as(&site, "gus", "ADMIN"));
+    let made = dan.done("create", &json!({"kind": "internal", "members": ["mia"], "name": "room"}));
+    let room = made["conversation"]["id"].as_str().expect("an id").to_owned();
+    for members in [json!(["ann"]), json!(["gus", "ann"])] {
+        assert_eq!(dan.refused("add", &json!({"conversation": room, "members": members})), "FORBIDDEN");
+    }
+    let members = |dan: &mut Plain| dan.done("members", &json!({"conversation": room}))["members"].clone();
+    assert_eq!(members(&mut dan).as_array().map(Vec::len), Some(2), "all of them or none");
+    assert_eq!(ann.refused("get", &json!({"conversation": room})), "NOT_FOUND");
+    dan.done("add", &json!({"conversation": room, "members": ["gus"]}));
+    assert_eq!(members(&mut dan).as_array().map(Vec::len), Some(3));
 }

@@ -10,6 +10,7 @@ use switchyard_cluster::now::Now;
 use switchyard_cluster::presence::{Census, Counted, PresenceNow, Seen};
 use switchyard_protocol::id::{ConversationKey, UserId};
 
+use crate::machine::rights::sight::Sight;
 use crate::machine::{Effect, Machine, busy, refuse};
 
 /// Members whose homes are asked about at a time: some hundred microseconds of work.
@@ -110,6 +111,15 @@ impl Counts {
         Some(key)
     }
 
+    /// Whether they see each other is different now: it is counted again.
+    pub(super) fn again(&mut self, key: &ConversationKey) {
+        if let Some(counting) = self.counted.get_mut(key) {
+            self.due.remove(&(counting.due_at, key.clone()));
+            counting.due_at = Duration::ZERO;
+            self.due.insert((Duration::ZERO, key.clone()));
+        }
+    }
+
     /// A router has answered. `true`: all have.
     fn counted(&mut self, counted: &Counted) -> bool {
         let running = self.counted.get_mut(&counted.key).and_then(|counting| counting.running.as_mut());
@@ -140,7 +150,7 @@ fn now(key: &ConversationKey, online: u64) -> Box<PresenceNow> {
 }
 
 fn answer(key: &ConversationKey, to: Asker, online: u64) -> Effect {
-    Effect::Answer { to, answer: Answer::Presence(now(key, online)) }
+    Effect::Answer { to, answer: Answer::Presence { now: now(key, online), of_two: false } }
 }
 
 impl Machine {
@@ -188,11 +198,17 @@ impl Machine {
         let (number, through) = (running.number, running.through.clone());
         // One that is counted stays in memory.
         let Some(conversation) = self.loaded_mut(key) else { return self.presence.counts.forget(key, out) };
+        let sees = conversation.state.sight() == Sight::Each;
         let members = conversation.state.members.after(through.as_ref()).iter().take(USERS_PER_ROUND);
-        let users: Vec<UserId> = members.map(|member| member.user.clone()).collect();
+        let users: Vec<UserId> = members.filter(|_| sees).map(|member| member.user.clone()).collect();
         let counting = self.presence.counts.counted.get_mut(key);
         let Some(running) = counting.and_then(|counting| counting.running.as_mut()) else { return };
         match users.last() {
+            // Whoever asks is there, and sees nobody else.
+            None if !sees => {
+                running.online = 1;
+                self.presence.counts.finish(key, out);
+            }
             Some(last) => {
                 (running.through, running.left) = (Some(last.clone()), users.len());
                 out.push(Effect::Tell(Box::new(RouterMessage::Census(Census { key: key.clone(), number, users }))));

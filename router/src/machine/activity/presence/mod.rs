@@ -14,12 +14,14 @@ use std::time::Duration;
 use switchyard_cluster::home::{Home, RouterMessage};
 use switchyard_cluster::link::{Answer, Asker, EdgeId, Refusal, Request};
 use switchyard_cluster::now::Now;
-use switchyard_cluster::presence::{Census, Counted, PresenceAsk, PresenceNow, Seen, Watch, WatchAsk};
+use switchyard_cluster::presence::{Census, Counted, Part, PresenceAsk, PresenceNow, Seen, Watch, WatchAsk};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::limits::PRESENCE_MEMBERS_MAX;
 use switchyard_store::Mark;
 
+use crate::machine::rights::kinds::Shape;
+use crate::machine::rights::sight::Sight;
 use crate::machine::{Effect, Machine, ReadFailed, busy, read_refusal, refuse};
 use count::Counts;
 use rows::Rows;
@@ -42,8 +44,9 @@ const TOO_LARGE: Refusal =
 pub(in crate::machine) struct Presence {
     /// How many sessions each user has whose home is here, by the home's name.
     sessions: HashMap<ConversationId, u32, foldhash::fast::RandomState>,
-    /// Users whose last session has ended and who count as online until then.
-    going: HashMap<ConversationId, Duration, foldhash::fast::RandomState>,
+    /// Users whose last session has ended and who count as online until then, and when it ended: by the time that somebody is to
+    /// be told, nobody may have watched them yet, and it is stored and forgotten.
+    going: HashMap<ConversationId, (Duration, u64), foldhash::fast::RandomState>,
     /// The same in order, and some who have come back.
     over: VecDeque<(Duration, ConversationId)>,
     watched: HashMap<ConversationId, Watched, foldhash::fast::RandomState>,
@@ -64,7 +67,8 @@ struct Watched {
     /// When the last session ended, if there ever was one; nothing if that was not read.
     last_seen: Option<Option<u64>>,
     reading: bool,
-    waiting: Vec<Asker>,
+    /// Each with whether a block ends it.
+    waiting: Vec<(Asker, bool)>,
     quiet_until: Duration,
     /// Its place among those that are due.
     due_at: Option<Duration>,
@@ -101,8 +105,8 @@ impl Watched {
         Box::new(PresenceNow { key: self.home.key.clone(), seen })
     }
 
-    fn answer(&self, to: Asker, state: State, out: &mut Vec<Effect>) {
-        out.push(Effect::Answer { to, answer: Answer::Presence(self.now(state)) });
+    fn answer(&self, (to, of_two): (Asker, bool), state: State, out: &mut Vec<Effect>) {
+        out.push(Effect::Answer { to, answer: Answer::Presence { now: self.now(state), of_two } });
     }
 
     /// Whether nobody needs it.
@@ -140,6 +144,11 @@ impl Presence {
         self.rows.refused();
     }
 
+    /// Members of a conversation that is counted see each other no more, or again.
+    pub(in crate::machine) fn count_again(&mut self, key: &ConversationKey) {
+        self.counts.again(key);
+    }
+
     fn is_online(&self, id: &ConversationId) -> bool {
         self.sessions.contains_key(id) || self.going.contains_key(id)
     }
@@ -173,7 +182,7 @@ impl Presence {
                 watched.last_seen = Some(Some(now.wall_ms));
             }
             let until = now.mono + offline_after;
-            self.going.insert(id, until);
+            self.going.insert(id, (until, now.wall_ms));
             self.over.push_back((until, id));
         }
     }
@@ -190,28 +199,28 @@ impl Presence {
     }
 
     /// A session watches a user.
-    fn watch(&mut self, Watch { ask, to }: Watch, began_ms: u64, epoch: u64, out: &mut Vec<Effect>) {
+    fn watch(&mut self, Watch { ask, to, of_two }: Watch, began_ms: u64, epoch: u64, out: &mut Vec<Effect>) {
         let WatchAsk { home, turn } = ask;
         let id = home.key.conversation;
-        let stored = self.rows.ended(&id);
+        let ended = self.going.get(&id).map(|(_, ended_ms)| *ended_ms).or_else(|| self.rows.ended(&id));
         let watched = self.watched.entry(id).or_insert_with(|| Watched::new(home));
         match watched.edges.iter_mut().find(|(edge, _)| *edge == to.edge) {
             Some((_, newest)) => *newest = turn.max(*newest),
             None => watched.edges.push((to.edge, turn)),
         }
         if watched.last_seen.is_none() {
-            watched.last_seen = stored.map(Some);
+            watched.last_seen = ended.map(Some);
         }
         let state = self.state(&id);
         let Some(watched) = self.watched.get_mut(&id) else { return };
         watched.told = watched.told.or(state);
         if let Some(told) = watched.told {
-            return watched.answer(to, told, out);
+            return watched.answer((to, of_two), told, out);
         }
         if watched.waiting.len() >= WAITING_MAX {
             return refuse(to, busy("too many requests wait for this user"), out);
         }
-        watched.waiting.push(to);
+        watched.waiting.push((to, of_two));
         if !std::mem::replace(&mut watched.reading, true) {
             out.push(Effect::LoadSeen { home: watched.home.clone(), epoch, began_ms });
         }
@@ -232,8 +241,8 @@ impl Presence {
         for to in waiting {
             match (watched.told, result) {
                 (Some(told), _) => watched.answer(to, told, out),
-                (None, Err(failed)) => refuse(to, read_refusal(failed), out),
-                (None, Ok(_)) => refuse(to, read_refusal(ReadFailed::Unavailable), out),
+                (None, Err(failed)) => refuse(to.0, read_refusal(failed), out),
+                (None, Ok(_)) => refuse(to.0, read_refusal(ReadFailed::Unavailable), out),
             }
         }
         if watched.told.is_none() {
@@ -251,6 +260,11 @@ impl Presence {
         }
     }
 
+    /// The edges on which sessions watch a user.
+    fn edges(&self, id: &ConversationId) -> impl Iterator<Item = EdgeId> + '_ {
+        self.watched.get(id).into_iter().flat_map(|watched| watched.edges.iter().map(|(edge, _)| *edge))
+    }
+
     /// Forgets a user whom nobody watches.
     fn look_after(&mut self, id: &ConversationId) {
         if self.watched.get(id).is_some_and(Watched::is_over)
@@ -264,7 +278,7 @@ impl Presence {
     fn tick(&mut self, now: Now, out: &mut Vec<Effect>) {
         while self.over.front().is_some_and(|(at, _)| *at <= now.mono) {
             let Some((at, id)) = self.over.pop_front() else { break };
-            if self.going.get(&id) == Some(&at) {
+            if self.going.get(&id).is_some_and(|(until, _)| *until == at) {
                 self.going.remove(&id);
                 self.news(now, id);
             }
@@ -318,7 +332,28 @@ impl Machine {
         if members.get(&ask.home.user).is_none() {
             return refuse(from, Refusal::NOT_FOUND, out);
         }
-        out.push(Effect::Tell(Box::new(RouterMessage::Watch(Box::new(Watch { ask, to: from })))));
+        match conversation.state.sight() {
+            Sight::Unknown => return refuse(from, busy("who has blocked whom is being read"), out),
+            // As of somebody who was never there.
+            Sight::None => return refuse(from, Refusal::NOT_FOUND, out),
+            Sight::Each => {}
+        }
+        let of_two = conversation.state.profile.shape() == Shape::Pair;
+        out.push(Effect::Tell(Box::new(RouterMessage::Watch(Box::new(Watch { ask, to: from, of_two })))));
+    }
+
+    /// An owner vouches for two no more, for one has blocked the other.
+    pub(in crate::machine) fn part(&mut self, now: Now, part: Part, out: &mut Vec<Effect>) {
+        let Part { parted, then } = part;
+        for edge in self.presence.edges(&parted.home.key.conversation) {
+            out.push(Effect::Parted { edge, parted: Box::new(parted.clone()) });
+        }
+        // Behind it: whoever blocked is answered once edges are told.
+        if then.home == parted.home {
+            self.homes.surveyed(now, then, out);
+        } else {
+            out.push(Effect::Tell(Box::new(RouterMessage::Surveyed(then))));
+        }
     }
 
     /// An owner has vouched for somebody who watches a user.
