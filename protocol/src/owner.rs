@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use crate::shard::{SHARDS, Shard};
 
 /// Number of cells. Never changes.
@@ -106,6 +108,13 @@ impl Epoch {
     }
 }
 
+/// How much a router at this address should have this shard: of several, the one with the greatest weight. By its address, not
+/// its incarnation, so that a router that starts again wants what it had. A wish alone, which versions may disagree on: the
+/// truth is in the table.
+pub fn weight(shard: Shard, address: &str) -> u64 {
+    xxh3_64_with_seed(address.as_bytes(), u64::from(shard.number()))
+}
+
 /// What the table of owners says of a shard: whose it is, and since when. The pair is never had by two owners.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Holder {
@@ -170,6 +179,21 @@ mod tests {
         assert!(Cell::all().all(|cell| cell.shards().all(|shard| Cell::of(shard) == cell)));
         assert_eq!(Cell::of(Shard::new(130).expect("there are 4,096")).number(), 2, "a stored key, fixed for ever");
         assert_eq!(Cell::new(CELLS), None);
+    }
+
+    #[test]
+    fn weights_share_the_shards_out_evenly_and_move_few() {
+        let wish = |routers: &[&str], shard| {
+            (0..routers.len()).max_by_key(|at| weight(Shard::new(shard).expect("below 4,096"), routers[*at]))
+        };
+        let (three, four) = (["a:1", "b:1", "c:1"], ["a:1", "b:1", "c:1", "d:1"]);
+        let mut counts = [0; 4];
+        for shard in 0..SHARDS {
+            let (before, after) = (wish(&three, shard), wish(&four, shard));
+            assert!(before == after || after == Some(3), "shards move to the new one alone");
+            counts[after.expect("there are four")] += 1;
+        }
+        assert!(counts.iter().all(|count| (900..1_150).contains(count)), "{counts:?}");
     }
 
     #[test]
