@@ -1,9 +1,10 @@
 //! What a seed decides beforehand: how slow and how faulty everything is, and what happens to whom, and when.
 
-use switchyard_cluster::ownership::Config;
+use switchyard_cluster::ownership::{Config, Rule};
 use switchyard_protocol::owner::CELLS;
 
 use super::rng::Rng;
+use super::rules::Removed;
 
 /// Microseconds.
 pub(crate) type Time = u64;
@@ -113,8 +114,17 @@ fn config(faster: u32) -> Config {
 }
 
 impl Plan {
-    pub(crate) fn new(rng: &mut Rng) -> Self {
-        let kind = *rng.pick(&[Kind::Mixed, Kind::Suspicion, Kind::Moves, Kind::Rows]);
+    /// Without a rule, a run is mostly about what that rule is for.
+    pub(crate) fn new(rng: &mut Rng, removed: Option<Removed>) -> Self {
+        let any = *rng.pick(&[Kind::Mixed, Kind::Suspicion, Kind::Moves, Kind::Rows]);
+        let kind = match removed {
+            Some(Removed::Code(Rule::FenceAtQuorum | Rule::BarrierAfterWrite) | Removed::BarrierAtQuorum) => {
+                Kind::Suspicion
+            }
+            Some(Removed::Code(Rule::MoveStopsAcks | Rule::MoveStopsAnswers | Rule::MoveTakesNewEpoch)) => Kind::Moves,
+            Some(Removed::Rewrite | Removed::RewriteRaisesTimestamp) => Kind::Rows,
+            _ => any,
+        };
         let faster = if kind == Kind::Mixed && rng.chance(400) { 1 } else { 8 };
         let is_whole = rng.chance(10);
         let bad = if kind == Kind::Mixed { rng.below(4) } else { 3 };
@@ -143,8 +153,15 @@ impl Plan {
         match kind {
             Kind::Mixed => {}
             Kind::Suspicion => {
-                plan.missed = rng.within(0, 600);
-                plan.config.sweep_every /= rng.within(1, 4) as u32;
+                // One is taken for dead by another one alone, which is cut off from it and misses its heartbeats.
+                (plan.missed, plan.redis_drops) = (rng.within(100, 500), rng.within(0, 900));
+                plan.config.sweep_every /= rng.within(1, 6) as u32;
+                // Fences are read seldom, and takeovers are quick: what one replica alone knows is missed more often.
+                let seldom = rng.within(1, 8) as u32;
+                plan.config.fence_every *= seldom;
+                plan.config.fence_age_max *= seldom;
+                (plan.latency_max, plan.client_every) = (rng.within(1, 10) * MS, rng.within(40, 200) * MS);
+                (plan.slow, plan.rows_missed) = (plan.slow / 4, plan.rows_missed / 4);
             }
             Kind::Moves => {
                 (plan.untold, plan.late) = (rng.within(0, 600), rng.within(0, 300));
@@ -176,7 +193,7 @@ impl Plan {
         let time = rng.within(self.calm_at / 200, self.calm_at * 2 / 9);
         let start_after = rng.within(10 * MS, self.calm_at / 7);
         let which = match self.kind {
-            Kind::Suspicion if rng.chance(700) => 20,
+            Kind::Suspicion if rng.chance(800) => *rng.pick(&[0, 11, 11, 15, 20]),
             Kind::Moves if rng.chance(800) => rng.within(14, 19),
             Kind::Rows if rng.chance(600) => *rng.pick(&[0, 15, 20]),
             _ => rng.below(21),

@@ -120,7 +120,7 @@ struct Trace {
 impl World {
     pub(crate) fn new(seed: u64, removed: Option<Removed>, tracing: Tracing) -> Self {
         let mut rng = Rng::new(seed);
-        let plan = Plan::new(&mut rng);
+        let plan = Plan::new(&mut rng, removed);
         let age_max = plan.config.fence_age_max.as_micros() as Time;
         let mut world = Self {
             now: 0,
