@@ -8,5 +8,6 @@ mod live;
 pub mod mailbox;
 pub mod mesh;
 pub mod now;
+pub mod ownership;
 pub mod presence;
 pub mod worker;

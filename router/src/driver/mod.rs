@@ -5,6 +5,7 @@ mod beginning;
 mod clearing;
 mod commit;
 pub mod homes;
+pub mod ownership;
 mod present;
 pub mod reader;
 mod rest;

@@ -1,0 +1,149 @@
+//! What a router holds of a conversation: adopted by the design's rule 7, appended to by rule 8. Numbers begin with 1.
+
+use std::collections::BTreeSet;
+
+use switchyard_protocol::owner::Epoch;
+
+use super::replicas::{Row, Write};
+use super::rules::Removed;
+
+/// Rows of a batch at most.
+const BATCH_ROWS_MAX: usize = 3;
+
+/// What it waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    /// Adoption: the hint.
+    Hint,
+    /// Adoption: a page of rows.
+    Rows,
+    /// Adoption: that what it wrote again is at a quorum.
+    Rewriting,
+    /// The fence read behind which it shows what it holds.
+    Confirming,
+    /// Nothing: it serves.
+    Ready,
+    /// That a batch is at a quorum.
+    Writing,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    pub(crate) number: usize,
+    pub(crate) epoch: Epoch,
+    pub(crate) state: State,
+    hint: usize,
+    /// The rows from number 1 on. Of those below the hint only the message is known.
+    pub(crate) log: Vec<Row>,
+    pub(crate) shown: usize,
+    /// Messages for the next batch.
+    pub(crate) waiting: Vec<u32>,
+    /// Writes that are not known to be at a quorum.
+    pub(crate) writes: BTreeSet<u64>,
+    pub(crate) ever_shown: bool,
+}
+
+/// What an adoption comes to.
+pub(crate) enum Adopted {
+    /// The next page is to be read.
+    More,
+    /// The row of the hint is not there.
+    HeadMissing,
+    /// These are to be written again; perhaps none.
+    Rewrite(Vec<Write>),
+}
+
+impl Conversation {
+    pub(crate) fn new(number: usize, epoch: Epoch) -> Self {
+        Self {
+            number,
+            epoch,
+            state: State::Hint,
+            hint: 0,
+            log: Vec::new(),
+            shown: 0,
+            waiting: Vec::new(),
+            writes: BTreeSet::new(),
+            ever_shown: false,
+        }
+    }
+
+    /// Whether nothing is in flight.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// The messages of so many rows.
+    pub(crate) fn messages(&self, count: usize) -> Vec<u32> {
+        self.log[..count].iter().map(|row| row.message).collect()
+    }
+
+    /// The hint is there. What lies below was committed, so any read gives it: `below` are those messages.
+    pub(crate) fn hint_read(&mut self, hint: usize, below: &[u32]) {
+        self.hint = hint;
+        let known = hint.saturating_sub(1).min(below.len());
+        self.log = below[..known].iter().map(|message| Row::new(0, 0, *message)).collect();
+        self.state = State::Rows;
+    }
+
+    /// From which number on the next page is read.
+    pub(crate) fn next(&self) -> usize {
+        self.log.len() + 1
+    }
+
+    /// A page was read. A row above the hint is accepted only if it begins its batch, or follows one of the same batch.
+    pub(crate) fn page_read(&mut self, page: &[Option<Row>], removed: Option<Removed>) -> Adopted {
+        for row in page {
+            let number = self.log.len() + 1;
+            let accepted = row.filter(|row| {
+                let same_batch = |last: &Row| (last.epoch, last.first) == (row.epoch, row.first);
+                let is_lower_bound = removed != Some(Removed::HintIsLowerBound);
+                number == self.hint
+                    || is_lower_bound
+                        && (row.first == number || number > self.hint && self.log.last().is_some_and(same_batch))
+            });
+            let Some(row) = accepted else { return self.all_read(removed) };
+            self.log.push(row);
+        }
+        Adopted::More
+    }
+
+    fn all_read(&mut self, removed: Option<Removed>) -> Adopted {
+        if self.log.len() < self.hint {
+            return Adopted::HeadMissing;
+        }
+        let above = self.log.get(self.hint..).unwrap_or_default();
+        let parts = above.iter().enumerate().map(|(at, row)| {
+            let raises = removed != Some(Removed::RewriteRaisesTimestamp);
+            let stamp = if raises { self.epoch.number() << 20 } else { row.stamp };
+            Write { conversation: self.number, from: self.hint + at + 1, rows: vec![Row { stamp, ..*row }] }
+        });
+        let parts = if removed == Some(Removed::Rewrite) { Vec::new() } else { parts.collect() };
+        self.state = if parts.is_empty() { State::Confirming } else { State::Rewriting };
+        Adopted::Rewrite(parts)
+    }
+
+    /// Whether this message is among what it holds.
+    pub(crate) fn holds(&self, message: u32, removed: Option<Removed>) -> bool {
+        removed != Some(Removed::Dedupe) && self.log.iter().any(|row| row.message == message)
+    }
+
+    /// The next batch.
+    pub(crate) fn append(&mut self) -> Write {
+        let first = self.log.len() + 1;
+        let count = self.waiting.len().min(BATCH_ROWS_MAX);
+        let rows: Vec<Row> =
+            self.waiting.drain(..count).map(|message| Row::new(self.epoch.number(), first, message)).collect();
+        self.log.extend(&rows);
+        self.state = State::Writing;
+        Write { conversation: self.number, from: first, rows }
+    }
+
+    /// Takes its batch for refused.
+    pub(crate) fn give_up(&mut self) {
+        self.log.truncate(self.shown);
+        self.state = State::Ready;
+        self.writes.clear();
+    }
+}

@@ -1,0 +1,25 @@
+//! Several routers in virtual time, driving the real code of `switchyard_cluster::ownership`: a store whose transactions,
+//! reads and writes are late, lost, repeated or unknown, processes that stand still and go on, clocks that jump, networks that
+//! are cut, a Redis that lies or is gone, moves, restarts; everything by one seed, and a judge that knows the promises.
+//!
+//! What routers do with their shards is a small log of our own: appended behind the barrier, adopted as the design says.
+//!
+//! `SWITCHYARD_SEEDS=100000` runs more seeds, `SWITCHYARD_SEED=7` runs one and prints all that happens; with
+//! `SWITCHYARD_WITHOUT=Barrier` that rule is taken away.
+
+#![allow(clippy::unwrap_used, reason = "a test may end at once")]
+
+mod conversation;
+mod faults;
+mod judge;
+mod places;
+mod plan;
+mod removals;
+mod replicas;
+mod rng;
+mod rules;
+mod run;
+mod serving;
+mod tables;
+mod takeover;
+mod world;

@@ -1,0 +1,97 @@
+//! Places where routers run, their processes and their clocks.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use switchyard_cluster::now::Now;
+use switchyard_cluster::ownership::{CallId, Event, Ownership, Ticket};
+use switchyard_protocol::owner::Epoch;
+use switchyard_protocol::shard::Shard;
+
+use super::conversation::Conversation;
+use super::plan::{MS, Time};
+use super::replicas::{Row, Write};
+
+/// What comes to a process from outside. One that does not run finds it when it goes on.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    /// For the real code.
+    Machine(Event),
+    /// Its call was answered.
+    Answer(CallId, switchyard_cluster::ownership::Answer),
+    /// A write is at a quorum.
+    Stored(u64),
+    /// It is not known to be, and is due to be repeated.
+    Repeat(u64),
+    /// A hint was read.
+    Hint(u64, usize),
+    /// Rows were read.
+    Rows(u64, Vec<Option<Row>>),
+    /// A read came to nothing.
+    ReadFailed(u64),
+    /// A client sends.
+    Send { conversation: usize, message: u32 },
+    /// A client asks.
+    Ask { conversation: usize },
+    /// What is in flight had its time.
+    StopDeadline(Shard, Epoch),
+}
+
+/// What a process waits for to be confirmed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) conversation: usize,
+    pub(crate) epoch: Epoch,
+}
+
+/// One start of a router.
+pub(crate) struct Process {
+    pub(crate) number: u64,
+    pub(crate) machine: Ownership,
+    /// When it is to be woken.
+    pub(crate) wake_at: Time,
+    pub(crate) conversations: BTreeMap<usize, Conversation>,
+    /// Shards whose intake is stopped, until that is told.
+    pub(crate) stopping: BTreeMap<Shard, Epoch>,
+    pub(crate) tickets: BTreeMap<Ticket, Waiting>,
+    /// Its writes that are not known to be at a quorum: what, and which replicas have it.
+    pub(crate) writes: BTreeMap<u64, (Rc<Write>, u8)>,
+    /// Its reads, of which conversation, and in which epoch.
+    pub(crate) reads: BTreeMap<u64, (usize, Epoch)>,
+    /// Its own fence reads under way, and when they began, in truth.
+    pub(crate) fence_reads: BTreeMap<CallId, Time>,
+    /// When the last one that said `live` began, in truth.
+    pub(crate) live_since: Time,
+    pub(crate) start_after: Option<Time>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Place {
+    pub(crate) process: Option<Process>,
+    pub(crate) paused: bool,
+    pub(crate) inbox: VecDeque<Input>,
+    /// How long its monotonic clock has stood still.
+    pub(crate) lag: Time,
+    pub(crate) wall_offset_ms: i64,
+    pub(crate) store_cut_until: Time,
+    pub(crate) redis_cut_until: Time,
+    pub(crate) peers_cut_until: Time,
+}
+
+/// When everything begins, by the walls' clocks.
+const WALL_MS: i64 = 1_700_000_000_000;
+
+impl Place {
+    /// What its clocks say.
+    pub(crate) fn now(&self, now: Time) -> Now {
+        let wall_ms = WALL_MS + (now / MS) as i64 + self.wall_offset_ms;
+        Now { mono: Duration::from_micros(now - self.lag), wall_ms: wall_ms as u64 }
+    }
+
+    /// The truth of a moment of its monotonic clock, or the next microsecond.
+    pub(crate) fn truth(&self, mono: Duration) -> Time {
+        Time::try_from(mono.as_nanos().div_ceil(1_000)).unwrap_or(Time::MAX).saturating_add(self.lag)
+    }
+}

@@ -1,0 +1,242 @@
+//! What a seed decides beforehand: how slow and how faulty everything is, and what happens to whom, and when.
+
+use switchyard_cluster::ownership::{Config, Rule};
+use switchyard_protocol::owner::CELLS;
+
+use super::rng::Rng;
+use super::rules::Removed;
+
+/// Microseconds.
+pub(crate) type Time = u64;
+
+pub(crate) const MS: Time = 1_000;
+pub(crate) const SECOND: Time = 1_000 * MS;
+
+/// Routers run at so many places.
+pub(crate) const PLACES: usize = 3;
+
+/// Something that happens to a place, or to all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// The process does not run for so long. Its clocks go on.
+    Pause { place: usize, time: Time },
+    /// The machine does not: of its clocks, only that of the wall goes on.
+    Suspend { place: usize, time: Time },
+    /// The clock of the wall is set, by so many milliseconds.
+    ClockJump { place: usize, by_ms: i64 },
+    /// The store cannot be reached from there.
+    CutStore { place: usize, time: Time },
+    /// Nor Redis.
+    CutRedis { place: usize, time: Time },
+    /// Nor any other router, and it not by them.
+    CutPeers { place: usize, time: Time },
+    /// Neither can be reached, but the store can: it is taken for dead, and is not.
+    CutOthers { place: usize, time: Time },
+    /// Redis is gone for all.
+    RedisGone { time: Time },
+    /// Redis tells old heartbeats again.
+    RedisRepeats,
+    /// The process is killed; another one starts there later.
+    Kill { place: usize, start_after: Time },
+    /// It moves all its shards away, and ends; another one starts there later.
+    Drain { place: usize, start_after: Time },
+}
+
+/// What a run is mostly about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// A bit of everything.
+    Mixed,
+    /// Routers that are taken for dead and are not.
+    Suspicion,
+    /// Shards that are moved.
+    Moves,
+    /// Rows that reach few replicas.
+    Rows,
+}
+
+/// How slow and faulty things are. Chances are in a thousand.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    kind: Kind,
+    pub(crate) config: Config,
+    /// How many cells there are; conversations lie in the first two.
+    pub(crate) cells: usize,
+    /// Faults end here.
+    pub(crate) calm_at: Time,
+    /// By now everything must be served again.
+    pub(crate) end_at: Time,
+    /// A probe that fails takes so long.
+    pub(crate) probe_max: Time,
+    /// The longest way of a request or an answer, mostly.
+    pub(crate) latency_max: Time,
+    /// So many take up to a second.
+    pub(crate) slow: u64,
+    /// Calls that are never carried out.
+    pub(crate) lost: u64,
+    /// Those that are, but nobody is told.
+    pub(crate) untold: u64,
+    /// Those that are carried out up to eight seconds late.
+    pub(crate) late: u64,
+    /// Those that are carried out twice.
+    pub(crate) twice: u64,
+    /// Times that a replica misses a transaction: for seconds, or until it is repaired.
+    pub(crate) missed: u64,
+    /// The same of rows.
+    pub(crate) rows_missed: u64,
+    /// Messages that Redis drops.
+    pub(crate) redis_drops: u64,
+    /// Writes are repeated, and what fails is tried again, after so long.
+    pub(crate) repeat_after: Time,
+    /// Time between two things that clients do in a conversation.
+    pub(crate) client_every: Time,
+    /// Rows of a page that an adoption reads.
+    pub(crate) page_rows: usize,
+    pub(crate) faults: Vec<(Time, Fault)>,
+}
+
+/// The times of the real thing, so many times as fast: stories of takeovers are as long, and cost less to play.
+fn config(faster: u32) -> Config {
+    let real = Config::default();
+    Config {
+        fence_every: real.fence_every / faster,
+        fence_age_max: real.fence_age_max / faster,
+        heartbeat_every: real.heartbeat_every / faster,
+        silence_max: real.silence_max / faster,
+        probe_every: real.probe_every / faster,
+        sweep_every: real.sweep_every / faster,
+        settle: real.settle / faster,
+        newcomer: real.newcomer / faster,
+        finish_max: real.finish_max / faster,
+        move_max: real.move_max / faster,
+        ..real
+    }
+}
+
+impl Plan {
+    /// Without a rule, a run is mostly about what that rule is for.
+    pub(crate) fn new(rng: &mut Rng, removed: Option<Removed>) -> Self {
+        let any = *rng.pick(&[Kind::Mixed, Kind::Suspicion, Kind::Moves, Kind::Rows]);
+        let kind = match removed {
+            Some(Removed::Code(Rule::FenceAtQuorum | Rule::BarrierAfterWrite) | Removed::BarrierAtQuorum) => {
+                Kind::Suspicion
+            }
+            Some(Removed::Code(Rule::MoveStopsAcks | Rule::MoveStopsAnswers | Rule::MoveTakesNewEpoch)) => Kind::Moves,
+            Some(Removed::Rewrite | Removed::RewriteRaisesTimestamp) => Kind::Rows,
+            _ => any,
+        };
+        let faster = if kind == Kind::Mixed && rng.chance(400) { 1 } else { 8 };
+        let is_whole = rng.chance(10);
+        let bad = if kind == Kind::Mixed { rng.below(4) } else { 3 };
+        let rate = |rng: &mut Rng, most: u64| rng.below(most * bad / 3 + 1);
+        let mut plan = Self {
+            kind,
+            config: config(faster),
+            cells: if is_whole { CELLS.into() } else { 2 },
+            calm_at: if faster == 1 { 40 * SECOND } else { 12 * SECOND },
+            end_at: if faster == 1 { 75 * SECOND } else { 24 * SECOND },
+            probe_max: SECOND / Time::from(faster),
+            latency_max: *rng.pick(&[2, 10, 10, 50]) * MS,
+            slow: rate(rng, 80),
+            lost: rate(rng, 40),
+            untold: rate(rng, 60),
+            late: rate(rng, 60),
+            twice: rate(rng, 60),
+            missed: rate(rng, 150),
+            rows_missed: rate(rng, 150),
+            redis_drops: rate(rng, 200),
+            repeat_after: rng.within(20, 600) * MS,
+            client_every: rng.within(40, 400) * MS,
+            page_rows: rng.within(1, 4) as usize,
+            faults: Vec::new(),
+        };
+        match kind {
+            Kind::Mixed => {}
+            Kind::Suspicion => {
+                // One is taken for dead by another one alone, which is cut off from it and misses its heartbeats.
+                (plan.missed, plan.redis_drops) = (rng.within(100, 500), rng.within(0, 900));
+                plan.config.sweep_every /= rng.within(1, 6) as u32;
+                // Fences are read seldom, and takeovers are quick: what one replica alone knows is missed more often.
+                let seldom = rng.within(1, 8) as u32;
+                plan.config.fence_every *= seldom;
+                plan.config.fence_age_max *= seldom;
+                (plan.latency_max, plan.client_every) = (rng.within(1, 10) * MS, rng.within(40, 200) * MS);
+                (plan.slow, plan.rows_missed) = (plan.slow / 4, plan.rows_missed / 4);
+            }
+            Kind::Moves => {
+                (plan.untold, plan.late) = (rng.within(0, 600), rng.within(0, 300));
+                plan.rows_missed = rng.within(0, 500);
+                plan.config.sweep_every /= rng.within(1, 8) as u32;
+                plan.config.newcomer /= 4;
+                plan.config.move_max /= rng.within(1, 4) as u32;
+                plan.config.finish_max /= rng.within(1, 8) as u32;
+            }
+            Kind::Rows => plan.rows_missed = rng.within(200, 700),
+        }
+        let (first, last) = (plan.calm_at / 13, plan.calm_at * 3 / 4);
+        for _ in 0..rng.within(2, 14) {
+            let at = rng.within(first, last);
+            let fault = plan.fault(rng);
+            plan.faults.push((at, fault));
+        }
+        plan
+    }
+
+    /// The faults of calls end.
+    pub(crate) fn calm(&mut self) {
+        (self.slow, self.lost, self.untold, self.late, self.twice) = (0, 0, 0, 0, 0);
+        (self.missed, self.rows_missed, self.redis_drops) = (0, 0, 0);
+    }
+
+    fn fault(&self, rng: &mut Rng) -> Fault {
+        let place = rng.below(PLACES as u64) as usize;
+        let time = rng.within(self.calm_at / 200, self.calm_at * 2 / 9);
+        let start_after = rng.within(10 * MS, self.calm_at / 7);
+        let which = match self.kind {
+            Kind::Suspicion if rng.chance(800) => *rng.pick(&[0, 11, 11, 15, 20]),
+            Kind::Moves if rng.chance(800) => rng.within(14, 19),
+            Kind::Rows if rng.chance(600) => *rng.pick(&[0, 15, 20]),
+            _ => rng.below(21),
+        };
+        match which {
+            0..=4 => Fault::Pause { place, time },
+            // The machines whose clocks stand still are others than those whose clocks are set back.
+            5 => Fault::Suspend { place: 0, time },
+            6 => Fault::ClockJump {
+                place: rng.within(1, 2) as usize,
+                by_ms: rng.within(0, 7_200_000) as i64 - 3_600_000,
+            },
+            7..=9 => Fault::CutStore { place, time },
+            10 => Fault::CutRedis { place, time },
+            11..=12 => Fault::CutPeers { place, time },
+            13 => Fault::RedisGone { time },
+            14 => Fault::RedisRepeats,
+            15..=17 => Fault::Kill { place, start_after },
+            18..=19 => Fault::Drain { place, start_after },
+            _ => Fault::CutOthers { place, time },
+        }
+    }
+
+    /// One way of something.
+    pub(crate) fn latency(&self, rng: &mut Rng) -> Time {
+        if rng.chance(self.slow) { rng.within(100 * MS, SECOND) } else { rng.within(200, self.latency_max) }
+    }
+
+    /// When a replica learns of a transaction; perhaps never.
+    pub(crate) fn learns_after(&self, rng: &mut Rng) -> Option<Time> {
+        self.reaches_after(rng, self.missed)
+    }
+
+    /// When a row reaches a replica; perhaps never.
+    pub(crate) fn arrives_after(&self, rng: &mut Rng) -> Option<Time> {
+        self.reaches_after(rng, self.rows_missed)
+    }
+
+    fn reaches_after(&self, rng: &mut Rng, missed: u64) -> Option<Time> {
+        match rng.chance(missed) {
+            true if rng.chance(300) => None,
+            true => Some(rng.within(100 * MS, 6 * SECOND)),
+            false => Some(self.latency(rng)),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What can be taken away: rules that the real code has, and rules of the log and the store, which here are the simulation's own.
+
+use switchyard_cluster::ownership::Rule;
+
+/// A rule that is taken away. The names are the model's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Removed {
+    /// One of the real code.
+    Code(Rule),
+    /// A fence read asks a quorum.
+    BarrierAtQuorum,
+    /// A write counts when a quorum has it.
+    WriteAtQuorum,
+    /// An adoption reads rows from a quorum.
+    ReadAtQuorum,
+    /// A claim names the epoch that it ends.
+    ClaimNamesEpoch,
+    /// A claim is conditional at all.
+    ClaimIsConditional,
+    /// An adoption writes what it found above the hint again.
+    Rewrite,
+    /// With the timestamp of its own epoch.
+    RewriteRaisesTimestamp,
+    /// Of two writes to a row, the one of the later epoch wins.
+    EpochTimestamps,
+    /// The hint is a lower bound, and rows above it are looked for.
+    HintIsLowerBound,
+    /// The hint is written after the commit.
+    HintAfterCommit,
+    /// A message that is stored already is answered, not stored again.
+    Dedupe,
+    /// A write whose outcome is unknown is repeated byte for byte, and its number used for nothing else.
+    SameBytes,
+}
+
+impl Removed {
+    /// All of them, by name.
+    pub(crate) const ALL: [(&'static str, Self); 20] = [
+        ("Barrier", Self::Code(Rule::Barrier)),
+        ("BarrierAfterWrite", Self::Code(Rule::BarrierAfterWrite)),
+        ("FenceBeforeClaim", Self::Code(Rule::FenceBeforeClaim)),
+        ("FenceAtQuorum", Self::Code(Rule::FenceAtQuorum)),
+        ("MoveStopsAcks", Self::Code(Rule::MoveStopsAcks)),
+        ("MoveStopsAnswers", Self::Code(Rule::MoveStopsAnswers)),
+        ("MoveTakesNewEpoch", Self::Code(Rule::MoveTakesNewEpoch)),
+        ("FreshReads", Self::Code(Rule::FreshReads)),
+        ("BarrierAtQuorum", Self::BarrierAtQuorum),
+        ("WriteAtQuorum", Self::WriteAtQuorum),
+        ("ReadAtQuorum", Self::ReadAtQuorum),
+        ("ClaimNamesEpoch", Self::ClaimNamesEpoch),
+        ("ClaimIsConditional", Self::ClaimIsConditional),
+        ("Rewrite", Self::Rewrite),
+        ("RewriteRaisesTimestamp", Self::RewriteRaisesTimestamp),
+        ("EpochTimestamps", Self::EpochTimestamps),
+        ("HintIsLowerBound", Self::HintIsLowerBound),
+        ("HintAfterCommit", Self::HintAfterCommit),
+        ("Dedupe", Self::Dedupe),
+        ("SameBytes", Self::SameBytes),
+    ];
+
+    /// The one of this name.
+    pub(crate) fn named(name: &str) -> Self {
+        Self::ALL.iter().find(|(listed, _)| *listed == name).expect("there is a rule of that name").1
+    }
+
+    /// The rule of the real code, if it is one.
+    pub(crate) fn code(self) -> Option<Rule> {
+        if let Self::Code(rule) = self { Some(rule) } else { None }
+    }
+}

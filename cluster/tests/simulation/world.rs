@@ -1,0 +1,452 @@
+//! The world: what happens when, and to whom.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt::{Arguments, Write as _};
+use std::hash::BuildHasher;
+use std::rc::Rc;
+
+use foldhash::fast::FixedState;
+use switchyard_cluster::ownership::{Answer, Call, CallId, Heartbeat, Level, Probed};
+use switchyard_cluster::ownership::{Event, Ownership};
+use switchyard_protocol::owner::{Cell, Incarnation};
+use switchyard_protocol::shard::Shard;
+
+use super::judge::Judge;
+use super::places::{Input, Place, Process};
+use super::plan::{MS, PLACES, Plan, SECOND, Time};
+use super::replicas::{Replicated, Write};
+use super::rng::Rng;
+use super::rules::Removed;
+use super::tables::{Decided, Tables};
+
+/// The shards of the conversations: some share a cell.
+pub(crate) const SHARDS_USED: [u16; 4] = [0, 1, 70, 100];
+
+/// Where the store gives up.
+const TIMEOUT: Time = SECOND;
+
+/// Whom to answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    pub(crate) place: usize,
+    pub(crate) process: u64,
+    pub(crate) id: CallId,
+}
+
+/// Something that happens.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// A process starts at this place.
+    Start(usize),
+    /// It is woken.
+    Wake { place: usize, process: u64 },
+    /// Something comes to it.
+    Comes { place: usize, process: u64, input: Input },
+    /// It goes on; perhaps with a clock that stood still.
+    Resume { place: usize, stood_still: Time },
+    /// A transaction is carried out.
+    Transact { call: Rc<Call>, caller: Option<Caller> },
+    /// A replica learns what was decided.
+    Learns { decided: Decided, replica: usize },
+    /// A read at one moment.
+    Read { call: Rc<Call>, caller: Caller },
+    /// Half a fence read.
+    HalfRead { read: u64, replica: usize },
+    /// A write comes to a replica; who waits for it is told.
+    RowsArrive { replica: usize, write: Rc<Write>, by: (usize, u64, u64) },
+    /// A hint does.
+    HintArrives { replica: usize, conversation: usize, hint: usize },
+    /// Half a read of rows.
+    HalfRows { read: u64, replica: usize },
+    /// A client does something.
+    Client { conversation: usize },
+    /// A fault begins.
+    Fault(usize),
+    /// Faults end.
+    Calm,
+}
+
+/// A quorum read whose halves are made at different moments.
+pub(crate) struct Halves<Found> {
+    pub(crate) left: usize,
+    pub(crate) found: Found,
+}
+
+/// A read of rows: who reads, what, and what was found.
+pub(crate) struct RowsRead {
+    pub(crate) by: (usize, u64),
+    pub(crate) conversation: usize,
+    pub(crate) from: usize,
+    pub(crate) halves: Halves<Vec<Option<super::replicas::Row>>>,
+}
+
+/// See the module.
+pub(crate) struct World {
+    pub(crate) now: Time,
+    pub(crate) rng: Rng,
+    pub(crate) plan: Plan,
+    pub(crate) removed: Option<Removed>,
+    pub(crate) places: Vec<Place>,
+    pub(crate) judge: Judge,
+    pub(crate) tables: Tables,
+    pub(crate) rows: Vec<Replicated>,
+    pub(crate) redis_gone_until: Time,
+    pub(crate) heartbeats: Vec<Heartbeat>,
+    pub(crate) messages: Vec<u32>,
+    pub(crate) seen: BTreeMap<&'static str, u64>,
+    pub(crate) fence_reads: BTreeMap<u64, (Caller, Incarnation, Halves<usize>)>,
+    pub(crate) row_reads: BTreeMap<u64, RowsRead>,
+    numbers: u64,
+    queue: BinaryHeap<Reverse<(Time, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    trace: Trace,
+}
+
+/// What is made of all that happens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Tracing {
+    Off,
+    Hash,
+    Print,
+}
+
+struct Trace {
+    tracing: Tracing,
+    hash: u64,
+    line: String,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, removed: Option<Removed>, tracing: Tracing) -> Self {
+        let mut rng = Rng::new(seed);
+        let plan = Plan::new(&mut rng, removed);
+        let age_max = plan.config.fence_age_max.as_micros() as Time;
+        let mut world = Self {
+            now: 0,
+            rng,
+            plan,
+            removed,
+            places: (0..PLACES).map(|_| Place::default()).collect(),
+            judge: Judge::new(SHARDS_USED.len(), age_max),
+            tables: Tables::new(removed),
+            rows: vec![Replicated::default(); SHARDS_USED.len()],
+            redis_gone_until: 0,
+            heartbeats: Vec::new(),
+            messages: vec![0; SHARDS_USED.len()],
+            seen: BTreeMap::new(),
+            fence_reads: BTreeMap::new(),
+            row_reads: BTreeMap::new(),
+            numbers: 0,
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            trace: Trace { tracing, hash: seed, line: String::new() },
+        };
+        let plan = format!("{:?}", world.plan);
+        world.tell(format_args!("{plan}"));
+        for place in 0..PLACES {
+            let at = world.rng.below(2) * world.rng.below(world.plan.calm_at / 13);
+            world.at(at, Happening::Start(place));
+        }
+        for fault in 0..world.plan.faults.len() {
+            world.at(world.plan.faults[fault].0, Happening::Fault(fault));
+        }
+        world.at(world.plan.calm_at, Happening::Calm);
+        for conversation in 0..SHARDS_USED.len() {
+            world.at(SECOND, Happening::Client { conversation });
+        }
+        world
+    }
+
+    /// Something to count.
+    pub(crate) fn see(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.trace.hash
+    }
+
+    pub(crate) fn is_traced(&self) -> bool {
+        self.trace.tracing != Tracing::Off
+    }
+
+    /// A line of the trace.
+    pub(crate) fn tell(&mut self, what: Arguments<'_>) {
+        let Trace { tracing, hash, line } = &mut self.trace;
+        if *tracing == Tracing::Off {
+            return;
+        }
+        line.clear();
+        let _ = write!(line, "{:>10.3} {what}", self.now as f64 / MS as f64);
+        *hash = FixedState::with_seed(*hash).hash_one(&line);
+        if *tracing == Tracing::Print {
+            println!("{line}");
+        }
+    }
+
+    pub(crate) fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    pub(crate) fn at(&mut self, at: Time, what: Happening) {
+        let number = self.number();
+        self.queue.push(Reverse((at.max(self.now), number)));
+        self.happenings.insert(number, what);
+    }
+
+    pub(crate) fn after(&mut self, time: Time, what: Happening) {
+        self.at(self.now + time, what);
+    }
+
+    pub(crate) fn latency(&mut self) -> Time {
+        self.plan.latency(&mut self.rng)
+    }
+
+    /// Two of the three.
+    pub(crate) fn quorum(&mut self) -> [usize; 2] {
+        *self.rng.pick(&[[0, 1], [0, 2], [1, 2], [1, 0], [2, 0], [2, 1]])
+    }
+
+    /// Something comes to a process after a while.
+    pub(crate) fn bring(&mut self, after: Time, place: usize, process: u64, input: Input) {
+        self.after(after, Happening::Comes { place, process, input });
+    }
+
+    /// Runs to the end, or to the first promise that breaks.
+    pub(crate) fn run(&mut self) {
+        let until = self.plan.end_at;
+        while let Some(Reverse((at, number))) = self.queue.pop() {
+            if at > until || !self.judge.broken.is_empty() {
+                return;
+            }
+            self.now = at;
+            let what = self.happenings.remove(&number).expect("each happens once");
+            if self.is_traced() && !matches!(what, Happening::Wake { .. }) {
+                let line = format!("{what:?}");
+                self.tell(format_args!("{line}"));
+            }
+            self.happen(what);
+        }
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Start(place) => self.start(place),
+            Happening::Wake { place, process } => self.wake(place, process),
+            Happening::Comes { place, process, input } => self.comes(place, process, input),
+            Happening::Resume { place, stood_still } => self.resume(place, stood_still),
+            Happening::Transact { call, caller } => self.transact(&call, caller),
+            Happening::Learns { decided, replica } => self.tables.learn(decided, replica),
+            Happening::Read { call, caller } => {
+                let quorum = self.quorum();
+                let answer = self.tables.read(&call, quorum);
+                self.answer(caller, answer);
+            }
+            Happening::HalfRead { read, replica } => self.half_read(read, replica),
+            Happening::RowsArrive { replica, write, by } => self.rows_arrive(replica, &write, by),
+            Happening::HintArrives { replica, conversation, hint } => self.rows[conversation].hint(replica, hint),
+            Happening::HalfRows { read, replica } => self.half_rows(read, replica),
+            Happening::Client { conversation } => self.client(conversation),
+            Happening::Fault(number) => self.fault(number),
+            Happening::Calm => self.plan.calm(),
+        }
+    }
+
+    fn start(&mut self, place: usize) {
+        if self.places[place].process.is_some() {
+            return;
+        }
+        let (number, seed) = (self.number(), self.rng.next());
+        let machine = Ownership::new(self.plan.config.clone(), format!("place-{place}:1"), seed);
+        let machine = machine.without(self.removed.and_then(Removed::code)).of_cells(self.plan.cells);
+        self.places[place].inbox.clear();
+        self.places[place].process = Some(Process {
+            number,
+            machine,
+            wake_at: Time::MAX,
+            conversations: BTreeMap::new(),
+            stopping: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            writes: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            fence_reads: BTreeMap::new(),
+            live_since: 0,
+            start_after: None,
+        });
+        self.see("starts");
+        self.machine(place, Event::Tick);
+    }
+
+    /// An answer is on its way.
+    fn answer(&mut self, caller: Caller, answer: Answer) {
+        let after = self.latency();
+        self.bring(after, caller.place, caller.process, Input::Answer(caller.id, answer));
+    }
+
+    /// Nothing is known in the end.
+    fn unknown(&mut self, caller: Caller) {
+        let after = TIMEOUT + self.rng.below(200 * MS);
+        self.bring(after, caller.place, caller.process, Input::Answer(caller.id, Answer::Unknown));
+    }
+
+    /// The real code asks the store.
+    pub(crate) fn ask_store(&mut self, caller: Caller, call: Call) {
+        let is_cut = self.now < self.places[caller.place].store_cut_until;
+        if is_cut || self.rng.chance(self.plan.lost) {
+            return self.unknown(caller);
+        }
+        let there = self.latency();
+        let call = Rc::new(call);
+        match *call {
+            Call::ReadRouter { incarnation, level: Level::Quorum } => {
+                let number = self.number();
+                let mut replicas = self.quorum().to_vec();
+                if self.removed == Some(Removed::BarrierAtQuorum) {
+                    replicas.truncate(1);
+                }
+                let halves = Halves { left: replicas.len(), found: 0 };
+                self.fence_reads.insert(number, (caller, incarnation, halves));
+                for replica in replicas {
+                    let more = self.latency();
+                    self.after(there + more, Happening::HalfRead { read: number, replica });
+                }
+            }
+            Call::ReadCell { .. } | Call::ReadRouter { .. } | Call::ListRouters => {
+                self.after(there, Happening::Read { call, caller });
+            }
+            Call::InsertRouter(_) | Call::Fence(_) | Call::Claim { .. } => self.send_transaction(there, call, caller),
+        }
+    }
+
+    fn send_transaction(&mut self, there: Time, call: Rc<Call>, caller: Caller) {
+        if self.rng.chance(self.plan.twice) {
+            let again = self.rng.within(MS, 4 * SECOND);
+            self.after(there + again, Happening::Transact { call: call.clone(), caller: None });
+            self.see("transactions carried out twice");
+        }
+        if self.rng.chance(self.plan.late) {
+            let late = self.rng.within(SECOND, 8 * SECOND);
+            self.after(late, Happening::Transact { call, caller: None });
+            self.see("transactions carried out late");
+            return self.unknown(caller);
+        }
+        if self.rng.chance(self.plan.untold) {
+            self.after(there, Happening::Transact { call, caller: None });
+            self.see("transactions of which nobody was told");
+            return self.unknown(caller);
+        }
+        self.after(there, Happening::Transact { call, caller: Some(caller) });
+    }
+
+    fn transact(&mut self, call: &Call, caller: Option<Caller>) {
+        let quorum = self.quorum();
+        let (now, judge) = (self.now, &mut self.judge);
+        let decided = self.tables.transact(call, quorum, |shard, holder| judge.claimed(now, shard, holder));
+        let Some(decided) = decided else {
+            if let Some(caller) = caller {
+                self.see("transactions refused");
+                self.answer(caller, Answer::Refused);
+            }
+            return;
+        };
+        let mut learned = Vec::new();
+        for replica in 0..3 {
+            if let Some(after) = self.plan.learns_after(&mut self.rng) {
+                learned.push(after);
+                self.after(after, Happening::Learns { decided, replica });
+            }
+        }
+        learned.sort_unstable();
+        let Some(caller) = caller else { return };
+        match learned.get(1) {
+            Some(after) if *after < TIMEOUT => {
+                // A quorum has it only then.
+                let back = self.latency();
+                let input = Input::Answer(caller.id, Answer::Applied);
+                self.bring(after + back, caller.place, caller.process, input);
+            }
+            _ => {
+                self.see("transactions known to one replica at most");
+                self.unknown(caller);
+            }
+        }
+    }
+
+    fn half_read(&mut self, read: u64, replica: usize) {
+        let Some((caller, incarnation, halves)) = self.fence_reads.get_mut(&read) else { return };
+        let (caller, incarnation) = (*caller, *incarnation);
+        halves.found = halves.found.max(self.tables.half_read(incarnation, replica));
+        halves.left -= 1;
+        if halves.left == 0 {
+            let version = halves.found;
+            self.fence_reads.remove(&read);
+            let row = self.tables.router_at(incarnation, version);
+            self.answer(caller, Answer::Router(row));
+        }
+    }
+
+    /// A probe goes to whoever is at that address.
+    pub(crate) fn probe(&mut self, from: usize, incarnation: Incarnation, address: &str) {
+        let to = (0..PLACES).find(|place| address == format!("place-{place}:1"));
+        let is_cut = |place: usize| self.now < self.places[place].peers_cut_until;
+        let answers = to.filter(|to| !is_cut(from) && !is_cut(*to) && !self.places[*to].paused);
+        let process = answers.and_then(|to| self.places[to].process.as_ref());
+        let who = process.map(|process| process.machine.incarnation());
+        let (after, probed) = match who {
+            Some(who) => (2 * self.latency(), Probed::Answered(who)),
+            None => (self.plan.probe_max, Probed::Failed),
+        };
+        let Some(asker) = &self.places[from].process else { return };
+        let asker = asker.number;
+        self.bring(after, from, asker, Input::Machine(Event::Probed { incarnation, probed }));
+    }
+
+    /// A heartbeat goes to all others, unless Redis thinks otherwise.
+    pub(crate) fn heartbeat(&mut self, from: usize, heartbeat: Heartbeat) {
+        let gone = |world: &Self, place: usize| {
+            world.now < world.redis_gone_until || world.now < world.places[place].redis_cut_until
+        };
+        let reachable = !gone(self, from);
+        let number = self.places[from].process.as_ref().map_or(0, |process| process.number);
+        self.bring(0, from, number, Input::Machine(Event::Redis { reachable }));
+        if !reachable {
+            return;
+        }
+        self.heartbeats.push(heartbeat.clone());
+        for to in (0..PLACES).filter(|to| *to != from) {
+            if !gone(self, to) && !self.rng.chance(self.plan.redis_drops) {
+                self.send_heartbeat(to, heartbeat.clone());
+            }
+        }
+    }
+
+    pub(crate) fn send_heartbeat(&mut self, to: usize, heartbeat: Heartbeat) {
+        let after = self.latency();
+        let Some(process) = &self.places[to].process else { return };
+        let process = process.number;
+        self.bring(after, to, process, Input::Machine(Event::Heartbeat(heartbeat)));
+    }
+
+    /// One router tells another that it gave it shards.
+    pub(crate) fn tell_given(&mut self, from: usize, incarnation: Incarnation, cell: Cell) {
+        let is_it = |place: &Place| {
+            let process = place.process.as_ref();
+            process.is_some_and(|process| process.machine.incarnation() == incarnation)
+        };
+        let Some(to) = self.places.iter().position(is_it) else { return };
+        let is_cut = [from, to].iter().any(|place| self.now < self.places[*place].peers_cut_until);
+        if is_cut || self.rng.chance(self.plan.lost) {
+            return;
+        }
+        let after = self.latency();
+        let process = self.places[to].process.as_ref().map_or(0, |process| process.number);
+        self.bring(after, to, process, Input::Machine(Event::Given(cell)));
+    }
+}
+
+/// The shard of a conversation.
+pub(crate) fn shard_of(conversation: usize) -> Shard {
+    Shard::new(SHARDS_USED[conversation]).expect("below 4,096")
+}
