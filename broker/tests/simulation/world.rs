@@ -307,7 +307,9 @@ impl World {
         own.iter().for_each(|device| self.close(*device));
         self.leaving = false;
         let offline_us = u64::try_from(self.plan.profile.config.offline_after.as_micros()).unwrap();
-        self.go_on_for(offline_us + TOLD_US);
+        // A door may learn of a connection that was cut before only by its silence.
+        let silence_us = u64::try_from(self.plan.edge.timing.idle.as_micros()).unwrap();
+        self.go_on_for(silence_us + offline_us + TOLD_US);
         let long_ago = self.mono().saturating_sub(Duration::from_micros(TOLD_US));
         let stays = |device: &Device| device.online_since.is_some_and(|since| since < long_ago);
         for watcher in self.devices.iter().filter(|device| device.plan.user != gone && stays(device)) {
