@@ -9,6 +9,7 @@ pub mod hot;
 pub mod id;
 pub mod json;
 pub mod limits;
+pub mod owner;
 pub mod roles;
 pub mod shard;
 

@@ -1,8 +1,8 @@
 //! Where timelines lie: the traits that every store keeps, the form of a stored row, and the embedded store.
 //!
-//! Four traits, one per class of data: [`Log`] (the truth), [`Projections`] (what follows from it), [`Marks`] (how far
-//! members have come) and [`Epochs`] (the compare-and-set by which an owner outranks the one before). A store may implement
-//! all of them on one value.
+//! Five traits, one per class of data: [`Log`] (the truth), [`Projections`] (what follows from it), [`Marks`] (how far
+//! members have come), [`Ownership`](ownership::Ownership) (the compare-and-set by which routers agree who owns what) and
+//! [`Epochs`] (a number for the one process that owns everything). A store may implement all of them on one value.
 //!
 //! **Invariant:** nothing above this crate knows which store it talks to, and nothing here knows what an event means:
 //! a row's kind and body are numbers and bytes.
@@ -19,6 +19,7 @@ mod epoch;
 mod key;
 mod log;
 mod mark;
+pub mod ownership;
 mod projection;
 pub mod row;
 #[cfg(test)]
