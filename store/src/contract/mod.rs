@@ -1,4 +1,4 @@
-//! The contract of the four traits as tests that any store can run unchanged. For tests alone: everything here panics
+//! The contract of the five traits as tests that any store can run unchanged. For tests alone: everything here panics
 //! when a promise is broken.
 //!
 //! A store implements [`Subject`] and calls [`run`] on each of [`CASES`]. Each case works under a tenant of its own, so
@@ -7,6 +7,7 @@
 mod durability;
 mod epochs;
 mod marks;
+mod ownership;
 mod pages;
 mod projections;
 mod rows;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 
 use crate::log::{Batch, Direction, Log, Outcome, ReadError, ReadRange, Seq};
+use crate::ownership::Ownership;
 use crate::row::{Row, RowRef};
 use crate::{BoxFuture, Epochs, Marks, Projections};
 
@@ -29,6 +31,8 @@ pub trait Subject: Sync {
     fn marks(&self) -> &dyn Marks;
     /// Its epochs.
     fn epochs(&self) -> &dyn Epochs;
+    /// Its ownership.
+    fn ownership(&self) -> &dyn Ownership;
     /// Runs a future to its end; called from several threads at once.
     fn block_on(&self, future: BoxFuture<'_, ()>);
     /// Closes the store and opens the same data again, as a restart would.
@@ -43,8 +47,16 @@ pub struct Case {
 }
 
 /// Every promise.
-pub const CASES: &[&[Case]] =
-    &[rows::CASES, pages::CASES, trim::CASES, projections::CASES, marks::CASES, epochs::CASES, durability::CASES];
+pub const CASES: &[&[Case]] = &[
+    rows::CASES,
+    pages::CASES,
+    trim::CASES,
+    projections::CASES,
+    marks::CASES,
+    epochs::CASES,
+    ownership::CASES,
+    durability::CASES,
+];
 
 /// Runs one case; panics if the promise is broken.
 pub fn run(case: &Case, subject: &mut dyn Subject) {

@@ -38,7 +38,7 @@ pub(super) struct Engine {
     pub(super) members: Keyspace,
     /// Members by user.
     pub(super) users: Keyspace,
-    /// The epoch, and where trimmed conversations begin.
+    /// The epoch, routers, and where trimmed conversations begin.
     pub(super) meta: Keyspace,
     /// Overlays and reactors, by conversation and row.
     pub(super) overlays: Keyspace,

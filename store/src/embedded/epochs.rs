@@ -1,4 +1,4 @@
-//! The epoch: a number under a key of the meta tree, raised and confirmed before it is told.
+//! The epoch: a number under a key of the meta tree, raised and confirmed before it is told, or anything is owned in it.
 
 use bytes::Bytes;
 
@@ -14,18 +14,35 @@ const KEY: &[u8] = b"epoch";
 impl Embedded {
     pub(super) fn raise_epoch(&self) -> Result<u64, EpochError> {
         let _one_at_a_time = self.epoch_lock.lock().expect("nothing panics under this lock");
-        let unavailable = |reason: &str| EpochError::Unavailable(reason.to_owned());
-        let stored = match self.value(Tree::Meta, KEY) {
-            Ok(None) => 0,
-            Ok(Some(value)) => {
-                number::decode(KEY, &value).ok_or_else(|| unavailable("the stored epoch fails its checksum"))?
-            }
-            Err(EngineFault::Damage(reason) | EngineFault::Unavailable(reason)) => return Err(unavailable(&reason)),
-        };
-        let epoch = stored + 1;
-        let put = Put { tree: Tree::Meta, key: Bytes::from_static(KEY), value: number::encode(KEY, epoch) };
-        self.committer.commit(Purpose::Recover, &Draft::of(put)).map_err(|error| unavailable(error.reason()))?;
-        self.committer.barrier().map_err(|error| unavailable(&error.to_string()))?;
+        let epoch = self.synced_epoch()?.saturating_add(1);
+        self.sync_epoch(epoch)?;
         Ok(epoch)
     }
+
+    /// The highest epoch so far; 0 if there was none.
+    pub(super) fn synced_epoch(&self) -> Result<u64, EpochError> {
+        match self.value(Tree::Meta, KEY) {
+            Ok(None) => Ok(0),
+            Ok(Some(value)) => {
+                number::decode(KEY, &value).ok_or_else(|| unavailable("the stored epoch fails its checksum"))
+            }
+            Err(EngineFault::Damage(reason) | EngineFault::Unavailable(reason)) => Err(unavailable(&reason)),
+        }
+    }
+
+    /// Makes this the highest epoch, durably.
+    pub(super) fn sync_epoch(&self, epoch: u64) -> Result<(), EpochError> {
+        self.sync_meta(Bytes::from_static(KEY), number::encode(KEY, epoch))
+    }
+
+    /// Puts a value of the meta tree, durably. Room that is kept for a full disk may be used.
+    pub(super) fn sync_meta(&self, key: Bytes, value: Bytes) -> Result<(), EpochError> {
+        let put = Put { tree: Tree::Meta, key, value };
+        self.committer.commit(Purpose::Recover, &Draft::of(put)).map_err(|error| unavailable(error.reason()))?;
+        self.committer.barrier().map_err(|error| unavailable(&error.to_string()))
+    }
+}
+
+fn unavailable(reason: &str) -> EpochError {
+    EpochError::Unavailable(reason.to_owned())
 }

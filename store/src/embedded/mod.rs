@@ -19,6 +19,7 @@ mod memory;
 mod number;
 mod opening;
 mod options;
+mod owners;
 mod projections;
 mod reading;
 mod sorting;
@@ -42,6 +43,7 @@ use journal::Pool;
 use memory::Memory;
 use memory::restore::Restored;
 use opening::lock::DirLock;
+use owners::Owners;
 use sorting::{Background, Work};
 use space::Space;
 use verdict::Verdict;
@@ -49,7 +51,8 @@ use verdict::Verdict;
 pub use options::{CACHE_BYTES, FREE_BYTES_MIN, FatalHook, OpenError, Options, SEGMENT_BYTES};
 pub use verify::{Corruption, Dump, Report, dump, verify};
 
-/// The embedded store: a [`Log`], [`Projections`](crate::Projections), [`Marks`](crate::Marks) and [`Epochs`] in one.
+/// The embedded store: a [`Log`], [`Projections`](crate::Projections), [`Marks`](crate::Marks), [`Epochs`] and
+/// [`Ownership`](crate::ownership::Ownership) in one.
 pub struct Embedded {
     /// It holds the engine, too. Tools have none, and write nothing but the raise of an older schema.
     background: Option<Background>,
@@ -59,6 +62,7 @@ pub struct Embedded {
     marks_lock: Mutex<()>,
     trim_lock: Mutex<()>,
     epoch_lock: Mutex<()>,
+    owners: Mutex<Owners>,
     engine: Arc<Engine>,
     // Last: the next opener must find the engine closed.
     _lock: DirLock,
@@ -103,6 +107,7 @@ impl Embedded {
             marks_lock: Mutex::new(()),
             trim_lock: Mutex::new(()),
             epoch_lock: Mutex::new(()),
+            owners: Mutex::default(),
             engine,
             _lock: lock,
         })

@@ -3,6 +3,7 @@
 use futures_executor::block_on;
 use switchyard_store::contract::{CASES, Subject, run};
 use switchyard_store::embedded::{Embedded, Options};
+use switchyard_store::ownership::Ownership;
 use switchyard_store::{BoxFuture, Epochs, Log, Marks, Projections};
 use tempfile::TempDir;
 
@@ -34,6 +35,10 @@ impl Subject for Store {
     }
 
     fn epochs(&self) -> &dyn Epochs {
+        self.store()
+    }
+
+    fn ownership(&self) -> &dyn Ownership {
         self.store()
     }
 

@@ -23,7 +23,7 @@ pub(in crate::embedded) enum Tree {
     Members = 1,
     /// Members by user.
     Users = 2,
-    /// The epoch, and where trimmed conversations begin.
+    /// The epoch, routers, and where trimmed conversations begin.
     Meta = 3,
     /// Overlays and reactors, by conversation and row.
     Overlays = 4,
