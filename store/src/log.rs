@@ -175,7 +175,8 @@ pub trait Log: Send + Sync + 'static {
     /// *Durability:* none until a [`barrier`](Log::barrier) that began after the answer.
     /// *Repetition:* the same batch again, byte for byte, is harmless and answers anew. Other bytes under a stored number
     /// are for [`overwrite`](Log::overwrite): of two writes of one epoch to a number a shared store keeps whichever it likes.
-    /// *Epochs:* rows of a lower epoch lose against those of a higher one that are stored under their number, whenever they come.
+    /// *Epochs:* in a store with several owners rows of a lower epoch lose against those of a higher one under the same number,
+    /// whenever they come.
     /// *Cancellation:* dropping the future makes the outcome of every batch unknown.
     fn append<'a>(&'a self, batches: &'a [Batch]) -> BoxFuture<'a, Vec<Outcome>>;
 
@@ -183,8 +184,8 @@ pub trait Log: Send + Sync + 'static {
     ///
     /// Such a batch holds committed numbers alone, and may be given beside the one of its conversation that is in flight,
     /// one at a time. The rows keep the epoch and the first number that they have, or an owner to come would leave out what
-    /// follows them. What is overwritten stays so, also against a repetition of what was there that comes late; of rows
-    /// that are not there any more nothing is stored.
+    /// follows them. What is overwritten stays so, in a store with several owners also against a repetition of what was there
+    /// that comes late. Rows that are not there any more need not be stored.
     fn overwrite<'a>(&'a self, batches: &'a [Batch]) -> BoxFuture<'a, Vec<Outcome>> {
         self.append(batches)
     }

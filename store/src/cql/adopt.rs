@@ -179,8 +179,7 @@ impl Inner {
             });
             let (part, others) = rest.split_at(fit.count().max(1));
             rest = others;
-            let part: Vec<_> =
-                part.iter().map(|stored| stamped(key, stored.seq, &stored.row, timestamp)).collect();
+            let part: Vec<_> = part.iter().map(|stored| stamped(key, stored.seq, &stored.row, timestamp)).collect();
             let mut pause = PAUSE;
             while let Err(error) = this.put(&part).await {
                 tracing::warn!(%error, conversation = %key.conversation, "what was adopted is not stored yet");

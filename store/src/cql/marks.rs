@@ -46,7 +46,8 @@ impl Inner {
             let place = (key.tenant.as_str(), key.conversation.as_bytes().as_slice());
             by_conversation.entry(place).or_default().push((i16::from(*kind), user.as_str(), value, timestamp));
         }
-        let parts = by_conversation.iter().flat_map(|(place, marks)| marks.chunks(MARKS_MAX).map(|part| (*place, part)));
+        let parts =
+            by_conversation.iter().flat_map(|(place, marks)| marks.chunks(MARKS_MAX).map(|part| (*place, part)));
         try_join_all(parts.map(|(place, part)| self.put_marks(place, part))).await.map(drop).map_err(failed)
     }
 

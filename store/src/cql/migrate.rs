@@ -60,7 +60,8 @@ pub(super) async fn enter(session: &Session, options: &Options) -> Result<Statem
         Err(error) => return Err(unreachable(error)),
     }
     let statements = Statements::prepare(session, options).await;
-    let statements = statements.map_err(|error| if is_unknown_table(&error) { schema(None) } else { unreachable(error) })?;
+    let statements =
+        statements.map_err(|error| if is_unknown_table(&error) { schema(None) } else { unreachable(error) })?;
     let found = session.execute_unpaged(&statements.counter, (SCHEMA,)).await.map_err(unreachable)?;
     let found = found.into_rows_result().map_err(unreachable)?.maybe_first_row::<(i64,)>().map_err(unreachable)?;
     match found.and_then(|(found,)| u32::try_from(found).ok()) {

@@ -160,7 +160,8 @@ impl Inner {
             Level::Serial => &self.statements.serial.router,
         };
         let number = incarnation.number() as i64;
-        let row = self.requests.one::<(String, Option<String>, i64)>(statement, (number,)).await.map_err(unavailable)?;
+        let row =
+            self.requests.one::<(String, Option<String>, i64)>(statement, (number,)).await.map_err(unavailable)?;
         let Some((text, address, nonce)) = row else { return Ok(None) };
         let row = router_row(number, &text, &address.unwrap_or_default(), nonce);
         row.map(Some).ok_or_else(|| unavailable("a row of the table of routers is damaged"))

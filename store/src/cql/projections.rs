@@ -75,7 +75,8 @@ impl Inner {
     async fn conversations_of(&self, tenant: &TenantId, user: &UserId) -> Result<Vec<Membership>, ProjectionError> {
         let each = |(id, value): (Vec<u8>, Bytes)| {
             // Without its id there is no telling which one it is.
-            let id = <[u8; 16]>::try_from(id).map_err(|_| ProjectionError::Unavailable("not a conversation's id".to_owned()))?;
+            let id = <[u8; 16]>::try_from(id)
+                .map_err(|_| ProjectionError::Unavailable("not a conversation's id".to_owned()))?;
             let conversation = ConversationId::from_bytes(id);
             let key = ConversationKey { tenant: tenant.clone(), conversation };
             let Value { at, bytes } = stored(&key, &KeyBuf::user_conversation(&key, user), value)?;

@@ -123,7 +123,9 @@ impl Table {
                  PRIMARY KEY ((tenant, conversation), kind, user)"
             }
             Self::Router => "incarnation bigint, state text, address text, nonce bigint, PRIMARY KEY (incarnation)",
-            Self::ShardOwner => "cell tinyint, shard smallint, incarnation bigint, epoch bigint, PRIMARY KEY ((cell), shard)",
+            Self::ShardOwner => {
+                "cell tinyint, shard smallint, incarnation bigint, epoch bigint, PRIMARY KEY ((cell), shard)"
+            }
             Self::Counter => "name text, value bigint, PRIMARY KEY (name)",
         }
     }

@@ -1,8 +1,11 @@
 //! The contract, on the CQL store.
 
+use std::time::Instant;
+
 use futures_executor::block_on;
 use switchyard_store::contract::{CASES, Subject, run};
 use switchyard_store::cql::Cql;
+use switchyard_store::ownership::Ownership;
 use switchyard_store::{BoxFuture, Epochs, Log, Marks, Projections};
 
 use crate::support::store;
@@ -32,6 +35,10 @@ impl Subject for Store {
         self.store()
     }
 
+    fn ownership(&self) -> &dyn Ownership {
+        self.store()
+    }
+
     fn block_on(&self, future: BoxFuture<'_, ()>) {
         block_on(future);
     }
@@ -46,7 +53,7 @@ impl Subject for Store {
 fn keeps_the_contract() {
     let mut subject = Store(Some(store()));
     for case in CASES.iter().copied().flatten() {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         run(case, &mut subject);
         println!("{:>6} ms  {}", started.elapsed().as_millis(), case.name);
     }

@@ -2,5 +2,10 @@
 //!
 //! Needs a cluster, whose contact points are in the environment: `cargo xtask test` starts one, and so does `cargo xtask services`.
 
+mod adoption;
+mod barrier;
 mod contract;
+mod cost;
+mod late;
+mod schema;
 mod support;

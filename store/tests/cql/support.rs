@@ -2,13 +2,16 @@
 
 use std::env;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use futures_executor::block_on;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId};
 use switchyard_protocol::owner::{Incarnation, RouterRow, RouterState};
 use switchyard_store::cql::{Cql, Options, migrate};
 use switchyard_store::ownership::{self, Ownership};
+use switchyard_store::{Batch, Direction, Log, Outcome, ReadRange, Row, RowRef, Seq};
 
 /// The environment's name for the cluster's contact points, with commas between them.
 const CONTACT_POINTS: &str = "SWITCHYARD_TEST_CQL";
@@ -43,9 +46,8 @@ pub(crate) fn options() -> Options {
 
 /// A start of a router that nobody else is.
 pub(crate) fn incarnation() -> Incarnation {
-    static NEXT: LazyLock<std::sync::atomic::AtomicU64> =
-        LazyLock::new(|| std::sync::atomic::AtomicU64::new(since_1970() as u64 >> 1));
-    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(since_1970() as u64 >> 1));
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
     Incarnation::new(number).expect("a time of this century")
 }
 
@@ -67,4 +69,44 @@ pub(crate) fn store() -> Cql {
 pub(crate) fn conversation(test: &str) -> ConversationKey {
     let tenant = TenantId::new(test).expect("a short name");
     ConversationKey { tenant, conversation: ConversationId::from_bytes(*b"a conversation's") }
+}
+
+/// A row with a body of its own.
+pub(crate) fn row(key: &ConversationKey, epoch: u64, first: Seq, seq: Seq, body: &str) -> Bytes {
+    let client_id = format!("c{seq}");
+    let row = RowRef {
+        epoch,
+        first,
+        ordinal: seq,
+        kind: 1,
+        sender: "ann",
+        client_id: &client_id,
+        time_ms: 1_700_000_000_000 + seq,
+        body: body.as_bytes(),
+    };
+    row.encode(key, seq)
+}
+
+/// A batch of so many rows, whose bodies say this and their numbers.
+pub(crate) fn batch(key: &ConversationKey, epoch: u64, first: Seq, rows: u64, text: &str) -> Batch {
+    let rows = (first..first + rows).map(|seq| row(key, epoch, first, seq, &format!("{text} {seq}"))).collect();
+    Batch { key: key.clone(), epoch, first, rows }
+}
+
+/// Appends a batch that must be stored.
+pub(crate) fn append(store: &Cql, batch: Batch) {
+    assert_eq!(block_on(store.append(&[batch])), [Outcome::Stored]);
+}
+
+/// The bodies of all rows.
+pub(crate) fn bodies(store: &Cql, key: &ConversationKey) -> Vec<String> {
+    bodies_to(store, key, Seq::MAX)
+}
+
+/// The bodies of rows up to a number.
+pub(crate) fn bodies_to(store: &Cql, key: &ConversationKey, to: Seq) -> Vec<String> {
+    let range = ReadRange { from: 0, to, direction: Direction::Forward, rows_max: 1_000, bytes_max: usize::MAX };
+    let rows = block_on(store.read(key, range)).expect("the rows are intact");
+    let bodies = rows.iter().map(|(seq, blob)| Row::decode(key, *seq, blob).expect("the row is intact").body);
+    bodies.map(|body| String::from_utf8(body.to_vec()).expect("a text")).collect()
 }
