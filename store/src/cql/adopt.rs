@@ -40,9 +40,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 type Answer = Result<Option<Seq>, ReadError>;
 
-/// Those under way.
+/// One that is under way, for all who ask for it.
+type UnderWay = Shared<BoxFuture<'static, Answer>>;
+
+/// Those under way, by conversation and epoch.
 #[derive(Default)]
-pub(super) struct Adoptions(Mutex<HashMap<(ConversationKey, u64), Shared<BoxFuture<'static, Answer>>>>);
+pub(super) struct Adoptions(Mutex<HashMap<(ConversationKey, u64), UnderWay>>);
 
 /// A row as it is stored.
 pub(super) struct StoredRow {

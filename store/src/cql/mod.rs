@@ -5,6 +5,7 @@ mod append;
 mod applied;
 mod barrier;
 mod bounds;
+mod checks;
 mod connect;
 mod counters;
 mod gallop;
@@ -75,6 +76,7 @@ impl Cql {
     async fn connect(options: Options, handle: Handle) -> Result<Inner, OpenError> {
         let session = connect::connect(&options).await?;
         let statements = migrate::enter(&session, &options).await?;
+        checks::check(&session, &options).await?;
         Ok(Inner {
             requests: Requests::new(session, options.requests_max, options.request_timeout),
             statements,

@@ -23,10 +23,16 @@ pub(super) enum Failed {
     Busy,
     /// The driver's error.
     #[error(transparent)]
-    Execution(#[from] ExecutionError),
+    Execution(Box<ExecutionError>),
     /// The answer is not of the form that the statement has.
     #[error("an answer is not understood: {0}")]
     Form(String),
+}
+
+impl From<ExecutionError> for Failed {
+    fn from(error: ExecutionError) -> Self {
+        Self::Execution(Box::new(error))
+    }
 }
 
 impl Failed {

@@ -32,3 +32,23 @@ fn a_cluster_that_is_not_there_is_named_in_time() {
     let error = Cql::open(&nowhere).err().expect("nobody listens there");
     assert!(matches!(error, OpenError::Unreachable(_)), "{error:?}");
 }
+
+/// The test's cluster has one node or syncs its logs every ten seconds, so it is one that may lose something.
+#[test]
+fn a_cluster_that_may_lose_what_it_acknowledged_is_refused_unless_that_is_accepted() {
+    let options = options();
+    drop(Cql::open(&options).expect("it is accepted"));
+    let error = Cql::open(&Options { accept_losses: false, ..options.clone() }).err().expect("it is not");
+    let text = error.to_string();
+    assert!(matches!(error, OpenError::Unsafe(_)), "{error:?}");
+    assert!(text.contains("commitlog_sync is periodic") && text.contains("losses are accepted"), "{text}");
+    assert_eq!(text.contains("keeps 1 copies"), options.replication == 1, "{text}");
+}
+
+#[test]
+fn the_home_data_centre_is_one_of_the_clusters() {
+    let options = Options { datacenter: Some("datacenter1".to_owned()), ..options() };
+    drop(Cql::open(&options).expect("the one of simple clusters"));
+    let elsewhere = Options { datacenter: Some("elsewhere".to_owned()), ..options };
+    assert!(Cql::open(&elsewhere).is_err(), "there is nobody to ask");
+}
