@@ -160,7 +160,6 @@ mod tests {
             let before = ["INTO", "FROM", "UPDATE"];
             let named = words.windows(2).find(|pair| before.contains(&pair[0])).map(|pair| pair[1]);
             assert_eq!(named, Some(table.name()), "{name}: {cql}");
-            assert_eq!(cql.matches(&format!(" {} ", table.name())).count(), 1, "{name}: {cql}");
         }
     }
 
