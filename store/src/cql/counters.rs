@@ -1,5 +1,7 @@
 //! Numbers that only rise, whoever raises them: a row each, touched by transactions alone.
 
+use std::time::Duration;
+
 use crate::epoch::EpochError;
 
 use super::Inner;
@@ -11,7 +13,10 @@ use super::statements::Statements;
 const EPOCH: &str = "epoch";
 
 /// Attempts before it is given up: others who raise the same one at the same time may be first some times.
-const ATTEMPTS_MAX: usize = 32;
+const ATTEMPTS_MAX: u32 = 16;
+
+/// How much longer each attempt waits than the one before.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Raises a number to what `next` makes of it, and returns that; or what is stored, where `next` has nothing to raise it to.
 pub(super) async fn raise(
@@ -21,10 +26,17 @@ pub(super) async fn raise(
     next: impl Fn(Option<i64>) -> Option<i64>,
 ) -> Result<i64, Failed> {
     let mut failed = Failed::form("others were always first");
-    for _ in 0..ATTEMPTS_MAX {
+    for attempt in 0..ATTEMPTS_MAX {
+        // Those who were in each other's way come back at different times.
+        tokio::time::sleep(PAUSE * attempt).await;
         // As a transaction: one whose outcome is unknown is carried out by it, or loses against ours.
-        let stored = requests.one::<(i64,)>(&statements.counter, (name,)).await?;
-        let stored = stored.map(|(stored,)| stored);
+        let stored = match requests.one::<(i64,)>(&statements.counter, (name,)).await {
+            Ok(stored) => stored.map(|(stored,)| stored),
+            Err(error) => {
+                failed = error;
+                continue;
+            }
+        };
         let Some(wanted) = next(stored) else { return Ok(stored.unwrap_or_default()) };
         let answer = match stored {
             None => requests.execute(&statements.first_count, (name, wanted)).await,

@@ -1,3 +1,6 @@
+//! A store in a cluster of ScyllaDB or Cassandra, shared by several routers: the traits of this crate in CQL. Nothing is used
+//! that only one of the two has.
+//!
 #![doc = include_str!("tables.md")]
 
 mod adopt;
