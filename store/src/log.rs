@@ -68,7 +68,7 @@ pub enum Refusal {
     /// More than [`ROWS_MAX`] rows or [`BATCH_BYTES_MAX`] bytes.
     #[error("the batch is too large")]
     TooLarge,
-    /// No rows, a number above [`INTEGER_MAX`](switchyard_protocol::limits::INTEGER_MAX), or a batch that crosses a bucket's end.
+    /// No rows, a number above [`INTEGER_MAX`], or a batch that crosses a bucket's end.
     #[error("the batch is malformed")]
     Malformed,
     /// The store is shutting down or has failed for good; this process will store nothing more.

@@ -67,7 +67,7 @@ struct Inner {
 }
 
 impl Cql {
-    /// Connects to the cluster, whose schema must be there: see [`migrate`]. May be called from anywhere, and blocks.
+    /// Connects to the cluster, whose schema must be there: see [`migrate()`]. May be called from anywhere, and blocks.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
         options.check()?;
         let threads = Threads::start(options.threads).map_err(|error| OpenError::Options(error.to_string()))?;

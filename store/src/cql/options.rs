@@ -31,7 +31,7 @@ pub struct Options {
     pub keyspace: String,
     /// The home data centre: quorums are made there alone, other ones are copies. Needed where there are several.
     pub datacenter: Option<String>,
-    /// Copies of each row, in the home data centre; for [`migrate`](super::migrate), when it makes the keyspace.
+    /// Copies of each row, in the home data centre; for [`migrate`](super::migrate()), when it makes the keyspace.
     pub replication: u8,
     /// As whom; nothing where the cluster asks nobody.
     pub credentials: Option<Credentials>,
