@@ -13,8 +13,9 @@ pub const CELLS: u8 = 64;
 /// Shards in a cell.
 pub const CELL_SHARDS: u16 = SHARDS / CELLS as u16;
 
-/// The highest epoch. Rows are stored with the timestamp `epoch << 20 | overwrites`, which must be a positive 64-bit number.
-pub const EPOCH_MAX: u64 = (1 << 43) - 1;
+/// The highest epoch: a shard may change its owner a thousand million times. Rows are stored with the timestamp
+/// `epoch << 20 | overwrites`, and above all of these there is room for marks of what is gone for good.
+pub const EPOCH_MAX: u64 = (1 << 30) - 1;
 
 /// Bytes of a router's address at most: a host name (253) with a port.
 pub const ROUTER_ADDRESS_BYTES_MAX: usize = 260;

@@ -1,4 +1,5 @@
-//! Where timelines lie: the traits that every store keeps, the form of a stored row, and the embedded store.
+//! Where timelines lie: the traits that every store keeps, the form of a stored row, and two stores: the embedded
+//! one, and one in a cluster that speaks CQL.
 //!
 //! Five traits, one per class of data: [`Log`] (the truth), [`Projections`] (what follows from it), [`Marks`] (how far
 //! members have come), [`Ownership`](ownership::Ownership) (the compare-and-set by which routers agree who owns what) and
@@ -13,6 +14,7 @@
 
 #[cfg(feature = "contract")]
 pub mod contract;
+pub mod cql;
 pub mod embedded;
 mod epoch;
 

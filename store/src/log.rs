@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::limits::INTEGER_MAX;
 
 use crate::BoxFuture;
 
@@ -31,6 +32,21 @@ pub struct Batch {
     pub rows: Vec<Bytes>,
 }
 
+impl Batch {
+    /// Whether it keeps the rules that its fields say.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        let rows = self.rows.len() as u64;
+        if self.rows.len() > ROWS_MAX || self.rows.iter().map(Bytes::len).sum::<usize>() > BATCH_BYTES_MAX {
+            return Err(Refusal::TooLarge);
+        }
+        let last = self.first.checked_add(rows.wrapping_sub(1)).filter(|_| rows > 0);
+        match last {
+            Some(last) if last <= INTEGER_MAX && last / BUCKET_ROWS == self.first / BUCKET_ROWS => Ok(()),
+            _ => Err(Refusal::Malformed),
+        }
+    }
+}
+
 /// What became of one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -52,12 +68,15 @@ pub enum Refusal {
     /// More than [`ROWS_MAX`] rows or [`BATCH_BYTES_MAX`] bytes.
     #[error("the batch is too large")]
     TooLarge,
-    /// No rows, a number above [`INTEGER_MAX`](switchyard_protocol::limits::INTEGER_MAX), or a batch that crosses a bucket's end.
+    /// No rows, a number above [`INTEGER_MAX`], or a batch that crosses a bucket's end.
     #[error("the batch is malformed")]
     Malformed,
     /// The store is shutting down or has failed for good; this process will store nothing more.
     #[error("the store is closed")]
     Closed,
+    /// The store did not take it now: too few of its copies are there, or it was busy for too long. Worth trying again.
+    #[error("the store does not take it now")]
+    Unavailable,
 }
 
 /// Why a barrier did not confirm what was stored before it. In every case the outcome of those batches is unknown.
@@ -154,11 +173,40 @@ pub trait Log: Send + Sync + 'static {
     /// *Order:* batches of one call may be stored in any order. A batch given after another's answer is, after a
     /// crash, never there without it within one epoch of one conversation.
     /// *Durability:* none until a [`barrier`](Log::barrier) that began after the answer.
-    /// *Repetition:* the same batch again, byte for byte, is harmless and answers anew. Other bytes under a stored
-    /// number overwrite it: that is for erasing bodies, and never for a number whose outcome is unknown. Such a batch holds
-    /// committed numbers alone, and may be given beside the one of its conversation that is in flight, one at a time.
+    /// *Repetition:* the same batch again, byte for byte, is harmless and answers anew. Other bytes under a stored number
+    /// are for [`overwrite`](Log::overwrite): of two writes of one epoch to a number a shared store keeps whichever it likes.
+    /// *Epochs:* in a store with several owners rows of a lower epoch lose against those of a higher one under the same number,
+    /// whenever they come.
     /// *Cancellation:* dropping the future makes the outcome of every batch unknown.
     fn append<'a>(&'a self, batches: &'a [Batch]) -> BoxFuture<'a, Vec<Outcome>>;
+
+    /// Puts other bytes in the place of stored rows, for erasing what they say. As [`append`](Log::append), but for this:
+    ///
+    /// Such a batch holds committed numbers alone, and may be given beside the one of its conversation that is in flight,
+    /// one at a time. The rows keep the epoch and the first number that they have, or an owner to come would leave out what
+    /// follows them. What is overwritten stays so, in a store with several owners also against a repetition of what was there
+    /// that comes late. Rows that are not there any more need not be stored.
+    fn overwrite<'a>(&'a self, batches: &'a [Batch]) -> BoxFuture<'a, Vec<Outcome>> {
+        self.append(batches)
+    }
+
+    /// Makes what owners before this one have stored of a conversation its own, and returns the head: nothing if there is no
+    /// row. To be called once when a conversation is first touched in an epoch, before anything of it is answered or appended.
+    ///
+    /// `at_least` is a number known to be committed, or 0. Afterwards every row up to the head is committed, and no late write of an
+    /// earlier epoch changes any; rows that were never committed and do not follow what is, are left out for good.
+    /// In a store of one process there is nobody before: this is [`head`](Log::head).
+    /// *Repetition:* harmless, but not while anything of the conversation is in flight. One that is dropped, or that failed,
+    /// goes on by itself until it is known what became of its writes; a call of the same epoch joins it.
+    fn adopt<'a>(
+        &'a self,
+        key: &'a ConversationKey,
+        epoch: u64,
+        at_least: Seq,
+    ) -> BoxFuture<'a, Result<Option<Seq>, ReadError>> {
+        let _ = epoch;
+        self.head(key, at_least)
+    }
 
     /// Confirms what was `Stored` before this call *began*: it is kept, whatever happens next.
     ///
@@ -185,6 +233,9 @@ pub trait Log: Send + Sync + 'static {
     ///
     /// `at_least` is a number known to be committed (0 if none is): a bucketed store starts looking there, and a store
     /// that holds less answers [`ReadError::Corrupt`] with [`Damage::Missing`]. With 0 nothing is demanded.
+    ///
+    /// In a store with several owners there may be rows above the committed ones, left by those that were fenced: who owns
+    /// the conversation asks [`adopt`](Log::adopt) instead.
     fn head<'a>(&'a self, key: &'a ConversationKey, at_least: Seq) -> BoxFuture<'a, Result<Option<Seq>, ReadError>>;
 
     /// Retention: drops the rows from 1 to below `below` and returns the lowest number from 1 up that is still there.

@@ -1,6 +1,7 @@
 //! Checks of the repository: `cargo xtask test` is what a contributor runs and what the continuous build runs; `cargo
-//! xtask tidy` is the part of it that knows this repository's own rules. No task changes a tracked file.
+//! xtask tidy` is the part of it that knows this repository's own rules; `cargo xtask services` starts what tests need. No task changes a tracked file.
 
+mod services;
 mod stages;
 mod tidy;
 mod tools;
@@ -19,6 +20,8 @@ enum Task {
     Test,
     /// Install what the tests need
     Tools,
+    /// Start what the tests and people need beside the broker, a CQL store, and end it with Ctrl+C
+    Services(services::Arguments),
     /// Check the repository's own rules: file headers, dependency arrows, sizes
     Tidy,
 }
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Test => stages::run_all(),
         Task::Tools => tools::install(),
+        Task::Services(arguments) => services::run(&arguments),
         Task::Tidy => tidy::run(),
     };
     match done {

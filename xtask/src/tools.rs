@@ -60,7 +60,18 @@ const PROGRAMS: &[Program] = &[
         packages: &["chromium-driver"],
         reason: "the same, to drive the browser",
     },
+    Program {
+        name: "java",
+        // Long options came with Java 9.
+        check: &["--version"],
+        packages: &["openjdk-17-jre-headless"],
+        reason: "the CQL store's server, version 11 or 17",
+    },
+    Program { name: "mvn", check: &["--version"], packages: &["maven"], reason: "the same, to fetch it" },
 ];
+
+/// Of these, what the services need.
+const SERVICES: &[&str] = &["java", "mvn"];
 
 /// The dependency checker, from the registry, and the version that was tried.
 const DENY: (&str, &str) = ("cargo-deny", "0.20.2");
@@ -73,7 +84,7 @@ const TOOLS_DIR: &str = "target/tools";
 
 /// Installs what is missing, or names it.
 pub(crate) fn install() -> anyhow::Result<()> {
-    install_programs()?;
+    install_programs(|_| true)?;
     if deny_path().is_none() {
         install_deny()?;
     }
@@ -83,8 +94,13 @@ pub(crate) fn install() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn install_programs() -> anyhow::Result<()> {
-    let missing: Vec<&Program> = PROGRAMS.iter().filter(|program| !program.works()).collect();
+/// The same for what the services need.
+pub(crate) fn install_for_services() -> anyhow::Result<()> {
+    install_programs(|program| SERVICES.contains(&program.name))
+}
+
+fn install_programs(wanted: impl Fn(&Program) -> bool) -> anyhow::Result<()> {
+    let missing: Vec<&Program> = PROGRAMS.iter().filter(|program| wanted(program) && !program.works()).collect();
     if missing.is_empty() {
         return Ok(());
     }

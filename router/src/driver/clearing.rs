@@ -39,7 +39,7 @@ fn overwrite(store: &dyn Timelines, key: &ConversationKey, from: Seq, to: Seq) -
         let Some((last, _)) = page.last() else { return Ok(()) };
         next = last + 1;
         let batches: Vec<Batch> = page.iter().filter_map(|(seq, row)| blanked(key, *seq, row)).collect();
-        let outcomes = if batches.is_empty() { Vec::new() } else { block_on(store.append(&batches)) };
+        let outcomes = if batches.is_empty() { Vec::new() } else { block_on(store.overwrite(&batches)) };
         if let Some(outcome) = outcomes.iter().find(|outcome| **outcome != Outcome::Stored) {
             return Err(format!("an erased conversation's rows could not be overwritten: {outcome:?}"));
         }

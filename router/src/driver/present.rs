@@ -206,7 +206,7 @@ pub(super) fn erase(store: &dyn Timelines, key: &ConversationKey, seqs: &[Seq]) 
             batches.push(Batch { key: key.clone(), epoch: row.epoch, first: seq, rows: vec![blob] });
         }
     }
-    let outcomes = if batches.is_empty() { Vec::new() } else { block_on(store.append(&batches)) };
+    let outcomes = if batches.is_empty() { Vec::new() } else { block_on(store.overwrite(&batches)) };
     match outcomes.iter().find(|outcome| **outcome != Outcome::Stored) {
         None => Ok(()),
         Some(outcome) => Err(format!("a deleted text could not be overwritten: {outcome:?}")),

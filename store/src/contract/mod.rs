@@ -4,6 +4,7 @@
 //! A store implements [`Subject`] and calls [`run`] on each of [`CASES`]. Each case works under a tenant of its own, so
 //! that one store can serve them all.
 
+mod adoption;
 mod durability;
 mod epochs;
 mod marks;
@@ -55,6 +56,7 @@ pub const CASES: &[&[Case]] = &[
     marks::CASES,
     epochs::CASES,
     ownership::CASES,
+    adoption::CASES,
     durability::CASES,
 ];
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId};
 use switchyard_protocol::limits::INTEGER_MAX;
 
@@ -15,6 +16,7 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "batches at their limits are stored", run: at_the_limits },
     Case { name: "a repeated batch changes nothing", run: repeated },
     Case { name: "a body can be overwritten", run: overwritten },
+    Case { name: "what was overwritten stays so", run: overwritten_for_good },
     Case { name: "neighbouring keys do not mix", run: neighbours },
     Case { name: "a reader sees whole batches", run: whole_batches },
     Case { name: "an altered row is not served", run: altered },
@@ -108,11 +110,50 @@ fn repeated(subject: &mut dyn Subject, tenant: TenantId) {
 fn overwritten(subject: &mut dyn Subject, tenant: TenantId) {
     let key = conversation(&tenant, 1);
     append(subject, &[batch(&key, 0, 3)]);
-    append(subject, &[Batch { key: key.clone(), epoch: 1, first: 1, rows: vec![row(&key, 1, 0, 1, b"")] }]);
+    overwrite(subject, &[Batch { key: key.clone(), epoch: 1, first: 1, rows: vec![row(&key, 1, 0, 1, b"")] }]);
     let rows = read(subject, &key, range(0, 9, Direction::Forward, 9)).expect("the rows are intact");
     let bodies: Vec<_> =
         rows.iter().map(|(seq, blob)| Row::decode(&key, *seq, blob).expect("the row is intact").body).collect();
     assert_eq!(bodies, [&b"body 0"[..], b"", b"body 2"]);
+}
+
+/// Whatever the bytes are, in whatever epoch, however often, also the first row of a batch, which tells nobody by itself that
+/// it is not appended.
+fn overwritten_for_good(subject: &mut dyn Subject, tenant: TenantId) {
+    let key = conversation(&tenant, 1);
+    append(subject, &[batch(&key, 0, 1), batch(&key, 1, 2)]);
+    let body = |subject: &dyn Subject, seq| {
+        let page = read(subject, &key, range(seq, seq, Direction::Forward, 1)).expect("the row is intact");
+        let (_, blob) = page.first().expect("the row is there");
+        let row = Row::decode(&key, seq, blob).expect("the row is intact");
+        assert_eq!(row.epoch, 1, "the epoch in which it was appended stays");
+        row.body
+    };
+    let rewrite = |subject: &dyn Subject, body: &'static [u8]| {
+        let rows = vec![row(&key, 1, 1, 1, body)];
+        overwrite(subject, &[Batch { key: key.clone(), epoch: 1, first: 1, rows }]);
+    };
+    for text in [&b"z"[..], b"", b"a longer text than that", b"\xff\xff", b"\0"] {
+        rewrite(subject, text);
+        assert_eq!(body(subject, 1), text);
+    }
+    // A later owner has it as it is, and may overwrite it as well.
+    let adopted = wait(subject, subject.log().adopt(&key, 5, 0)).expect("nothing is damaged");
+    assert_eq!((adopted, body(subject, 1)), (Some(2), Bytes::from_static(b"\0")));
+    for text in [&b""[..], b"zzz", b""] {
+        rewrite(subject, text);
+        assert_eq!(body(subject, 1), text);
+    }
+    assert_eq!(body(subject, 2), &b"body 2"[..]);
+    wait(subject, subject.log().barrier()).expect("nothing fails here");
+    subject.reopen();
+    assert_eq!((body(subject, 1), body(subject, 0)), (Bytes::new(), Bytes::from_static(b"body 0")));
+}
+
+fn overwrite(subject: &dyn Subject, batches: &[Batch]) {
+    let outcomes = wait(subject, subject.log().overwrite(batches));
+    assert_eq!(outcomes, vec![Outcome::Stored; batches.len()]);
+    wait(subject, subject.log().barrier()).expect("nothing fails here");
 }
 
 fn neighbours(subject: &mut dyn Subject, tenant: TenantId) {

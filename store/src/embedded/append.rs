@@ -1,9 +1,6 @@
-//! Storing rows: which batches keep the rules, and how they go into the journal together.
+//! Storing rows: how batches go into the journal together.
 
-use bytes::Bytes;
-use switchyard_protocol::limits::INTEGER_MAX;
-
-use crate::log::{BATCH_BYTES_MAX, BUCKET_ROWS, Batch, Outcome, ROWS_MAX, Refusal};
+use crate::log::{Batch, Outcome, Refusal};
 
 use super::commit::{CommitError, Committer};
 use super::journal::record::PAYLOAD_BYTES_MAX;
@@ -12,6 +9,7 @@ use super::space::Purpose;
 
 /// Stores as many batches at a time as fit in a record, and says what became of each.
 pub(super) fn append(committer: &Committer, batches: &[Batch]) -> Vec<Outcome> {
+    let judge = |batch: &Batch| batch.check().map_or_else(Outcome::Refused, |()| Outcome::Stored);
     let mut outcomes: Vec<Outcome> = batches.iter().map(judge).collect();
     let mut from = 0;
     while from < batches.len() {
@@ -42,17 +40,4 @@ pub(super) fn append(committer: &Committer, batches: &[Batch]) -> Vec<Outcome> {
         }
     }
     outcomes
-}
-
-/// Whether a batch keeps the rules of [`Batch`].
-fn judge(batch: &Batch) -> Outcome {
-    let rows = batch.rows.len() as u64;
-    if batch.rows.len() > ROWS_MAX || batch.rows.iter().map(Bytes::len).sum::<usize>() > BATCH_BYTES_MAX {
-        return Outcome::Refused(Refusal::TooLarge);
-    }
-    let last = batch.first.checked_add(rows.wrapping_sub(1)).filter(|_| rows > 0);
-    match last {
-        Some(last) if last <= INTEGER_MAX && last / BUCKET_ROWS == batch.first / BUCKET_ROWS => Outcome::Stored,
-        _ => Outcome::Refused(Refusal::Malformed),
-    }
 }

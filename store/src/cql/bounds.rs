@@ -1,0 +1,106 @@
+//! What is known of where a conversation ends and begins, apart from its rows: numbers that only rise.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
+use switchyard_protocol::id::ConversationKey;
+
+use crate::log::Seq;
+
+use super::Inner;
+use super::number;
+use super::requests::Failed;
+
+/// Which number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Bound {
+    /// A row that is committed: the head, or one below it. A hint, written some time after the commit.
+    Committed,
+    /// Where history begins for readers.
+    Begins,
+    /// Rows below this were dropped.
+    Dropped,
+    /// Above this no row has an overlay.
+    Annotated,
+}
+
+impl Bound {
+    fn kind(self) -> i8 {
+        match self {
+            Self::Committed => 0,
+            Self::Begins => 1,
+            Self::Dropped => 2,
+            Self::Annotated => 3,
+        }
+    }
+}
+
+/// All of them; 0 where nothing is known.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Bounds {
+    pub(super) committed: Seq,
+    pub(super) begins: Seq,
+    pub(super) dropped: Seq,
+    pub(super) annotated: Seq,
+}
+
+/// Groups of rows of which it was noted that they have overlays, so that not each overlay costs a statement more.
+#[derive(Default)]
+pub(super) struct Annotated(Mutex<HashSet<(ConversationKey, u64)>>);
+
+/// How many groups are remembered; then it is begun anew, and some are noted again.
+const ANNOTATED_MAX: usize = 4_096;
+
+impl Inner {
+    /// Notes that rows of this group, which ends with this number, may have overlays.
+    pub(super) async fn note_annotated(&self, key: &ConversationKey, group: u64, last: Seq) -> Result<(), Failed> {
+        let place = (key.clone(), group);
+        if self.annotated.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&place) {
+            return Ok(());
+        }
+        self.raise_bounds(key, &[(Bound::Annotated, last)]).await?;
+        let mut annotated = self.annotated.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if annotated.len() >= ANNOTATED_MAX {
+            annotated.clear();
+        }
+        annotated.insert(place);
+        Ok(())
+    }
+
+    pub(super) async fn bounds(&self, key: &ConversationKey) -> Result<Bounds, Failed> {
+        let values = (key.tenant.as_str(), key.conversation.as_bytes().as_slice());
+        let rows = self.requests.all(&self.statements.bounds, values, |row: (i8, i64)| row).await?;
+        let mut bounds = Bounds::default();
+        for (kind, number) in rows {
+            let number = Seq::try_from(number).map_err(Failed::form)?;
+            match kind {
+                0 => bounds.committed = number,
+                1 => bounds.begins = number,
+                2 => bounds.dropped = number,
+                3 => bounds.annotated = number,
+                // Of a later version.
+                _ => {}
+            }
+        }
+        Ok(bounds)
+    }
+
+    /// Raises bounds of one conversation, together. Lower ones than are stored change nothing.
+    pub(super) async fn raise_bounds(&self, key: &ConversationKey, bounds: &[(Bound, Seq)]) -> Result<(), Failed> {
+        let values: Vec<_> = bounds
+            .iter()
+            .map(|(bound, number)| {
+                let number = number::of_seq(*number);
+                (key.tenant.as_str(), key.conversation.as_bytes().as_slice(), bound.kind(), number, number)
+            })
+            .collect();
+        if let [value] = &values[..] {
+            return self.requests.execute(&self.statements.put_bound, value).await.map(drop);
+        }
+        let statement = BatchStatement::PreparedStatement(self.statements.put_bound.clone());
+        let mut batch = CqlBatch::new_with_statements(BatchType::Unlogged, vec![statement; values.len()]);
+        batch.set_is_idempotent(true);
+        self.requests.batch(&batch, values).await.map(drop)
+    }
+}

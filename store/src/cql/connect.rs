@@ -1,0 +1,90 @@
+//! Connecting: the driver's session as the options say it, with nothing that it would do by itself and we do not want.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use scylla::client::execution_profile::ExecutionProfile;
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use scylla::policies::load_balancing::DefaultPolicy;
+use scylla::policies::retry::FallthroughRetryPolicy;
+use scylla::statement::{Consistency, SerialConsistency};
+
+use super::options::{OpenError, Options, Tls};
+
+/// Connects. Quorums are those of the home data centre.
+pub(super) async fn connect(options: &Options) -> Result<Session, OpenError> {
+    options.check()?;
+    let mut balancing = DefaultPolicy::builder().token_aware(true);
+    if let Some(datacenter) = &options.datacenter {
+        balancing = balancing.prefer_datacenter(datacenter.clone()).permit_dc_failover(false);
+    }
+    let profile = ExecutionProfile::builder()
+        .consistency(Consistency::LocalQuorum)
+        .serial_consistency(Some(SerialConsistency::LocalSerial))
+        .request_timeout(Some(options.request_timeout))
+        .load_balancing_policy(balancing.build())
+        .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
+        .speculative_execution_policy(None)
+        .build();
+    let mut builder = SessionBuilder::new()
+        .known_nodes(&options.contact_points)
+        .default_execution_profile_handle(profile.into_handle())
+        .connection_timeout(options.request_timeout)
+        .fetch_full_schema_metadata(false);
+    if let Some(credentials) = &options.credentials {
+        builder = builder.user(&credentials.user, &credentials.password);
+    }
+    if let Some(tls) = &options.tls {
+        builder = builder.tls_context(Some(config(tls)?));
+    }
+    builder.build().await.map_err(|error| OpenError::Unreachable(error.to_string()))
+}
+
+fn config(tls: &Tls) -> Result<Arc<ClientConfig>, OpenError> {
+    let (authorities, own) = match tls {
+        Tls::Config(config) => return Ok(Arc::clone(config)),
+        Tls::Files { authorities, own } => (authorities, own),
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(authorities)? {
+        roots.add(certificate).map_err(|error| failed(authorities, &error.to_string()))?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| OpenError::Tls(error.to_string()))?
+        .with_root_certificates(roots);
+    let config = match own {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => {
+            let pem = read(key)?;
+            let secret = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| failed(key, "there is no key in it"))?;
+            let made = builder.with_client_auth_cert(certificates(chain)?, secret);
+            made.map_err(|error| failed(chain, &error.to_string()))?
+        }
+    };
+    Ok(Arc::new(config))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, OpenError> {
+    let pem = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let found = found.map_err(|error| failed(path, &error.to_string()))?;
+    if found.is_empty() {
+        return Err(failed(path, "there are no certificates in it"));
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, OpenError> {
+    fs::read(path).map_err(|error| failed(path, &error.to_string()))
+}
+
+fn failed(path: &Path, reason: &str) -> OpenError {
+    OpenError::Tls(format!("{}: {reason}", path.display()))
+}

@@ -1,0 +1,76 @@
+//! Making the schema, and raising it. Steps only add, so what an older binary reads stays; each may be done again, and by several at
+//! once, for tables say their ids and the number of the schema only rises.
+
+use scylla::client::session::Session;
+use scylla::errors::{DbError, PrepareError, RequestAttemptError, UseKeyspaceError};
+
+use super::options::{OpenError, Options};
+use super::requests::Requests;
+use super::runtime::{self, Threads};
+use super::schema::{Table, VERSION};
+use super::statements::Statements;
+use super::{connect, counters};
+
+/// The name of the number that is the schema's.
+const SCHEMA: &str = "schema";
+
+fn unreachable(error: impl ToString) -> OpenError {
+    OpenError::Unreachable(error.to_string())
+}
+
+/// Makes the keyspace and the tables of this binary's schema, as far as they are not there, and says which schema that is.
+///
+/// Harmless when it is there already, and when several do it at once. A keyspace that is there keeps its copies. Blocks.
+pub fn migrate(options: &Options) -> Result<u32, OpenError> {
+    options.check()?;
+    let threads = Threads::start(1).map_err(|error| OpenError::Options(error.to_string()))?;
+    let options = options.clone();
+    runtime::wait(threads.handle(), async move { raise(&options).await })
+}
+
+async fn raise(options: &Options) -> Result<u32, OpenError> {
+    let session = connect::connect(options).await?;
+    let Options { keyspace, replication, .. } = options;
+    let replication = match &options.datacenter {
+        Some(datacenter) => format!("{{'class': 'NetworkTopologyStrategy', '{datacenter}': {replication}}}"),
+        None => format!("{{'class': 'NetworkTopologyStrategy', 'replication_factor': {replication}}}"),
+    };
+    let keyspace_made = format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}");
+    let tables_made = Table::ALL.iter().map(|table| table.create(keyspace));
+    for cql in [keyspace_made].into_iter().chain(tables_made) {
+        session.query_unpaged(cql, ()).await.map_err(unreachable)?;
+    }
+    session.await_schema_agreement().await.map_err(unreachable)?;
+    session.use_keyspace(keyspace, false).await.map_err(unreachable)?;
+    let statements = Statements::prepare(&session, options).await.map_err(unreachable)?;
+    let requests = Requests::new(session, 1, options.request_timeout);
+    let next = |stored: Option<i64>| Some(i64::from(VERSION)).filter(|version| stored < Some(*version));
+    let version = counters::raise(&requests, &statements, SCHEMA, next).await.map_err(unreachable)?;
+    u32::try_from(version).map_err(unreachable)
+}
+
+/// Goes into the keyspace and prepares the statements; refuses a schema of another time.
+pub(super) async fn enter(session: &Session, options: &Options) -> Result<Statements, OpenError> {
+    let schema = |found| OpenError::Schema { keyspace: options.keyspace.clone(), found, accepted: VERSION };
+    match session.use_keyspace(&options.keyspace, false).await {
+        Ok(()) => {}
+        Err(UseKeyspaceError::RequestError(RequestAttemptError::DbError(DbError::Invalid, _))) => {
+            return Err(schema(None));
+        }
+        Err(error) => return Err(unreachable(error)),
+    }
+    let statements = Statements::prepare(session, options).await;
+    let statements =
+        statements.map_err(|error| if is_unknown_table(&error) { schema(None) } else { unreachable(error) })?;
+    let found = session.execute_unpaged(&statements.counter, (SCHEMA,)).await.map_err(unreachable)?;
+    let found = found.into_rows_result().map_err(unreachable)?.maybe_first_row::<(i64,)>().map_err(unreachable)?;
+    match found.and_then(|(found,)| u32::try_from(found).ok()) {
+        Some(VERSION) => Ok(statements),
+        found => Err(schema(found)),
+    }
+}
+
+fn is_unknown_table(error: &PrepareError) -> bool {
+    let PrepareError::AllAttemptsFailed { first_attempt } = error else { return false };
+    matches!(first_attempt, RequestAttemptError::DbError(DbError::Invalid, _))
+}

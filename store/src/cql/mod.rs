@@ -1,0 +1,154 @@
+//! A store in a cluster of ScyllaDB or Cassandra, shared by several routers: the traits of this crate in CQL. Nothing is used
+//! that only one of the two has.
+//!
+#![doc = include_str!("tables.md")]
+
+mod adopt;
+mod append;
+mod applied;
+mod barrier;
+mod bounds;
+mod checks;
+mod connect;
+mod counters;
+mod gallop;
+mod marks;
+mod migrate;
+mod number;
+mod options;
+mod outcome;
+mod overwrite;
+mod ownership;
+mod projections;
+mod read;
+mod requests;
+mod runtime;
+mod schema;
+mod statements;
+mod trim;
+mod value;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::owner::Incarnation;
+use tokio::runtime::Handle;
+
+use crate::BoxFuture;
+use crate::epoch::{EpochError, Epochs};
+use crate::log::{BarrierError, Batch, Log, Outcome, ReadError, ReadRange, Seq};
+
+pub use migrate::migrate;
+pub use options::{Credentials, OpenError, Options, REQUEST_TIMEOUT, REQUESTS_MAX, THREADS, TRANSACTION_TIMEOUT, Tls};
+
+use requests::Requests;
+use runtime::Threads;
+use statements::Statements;
+
+/// A store in a cluster of ScyllaDB or Cassandra, shared with other routers.
+///
+/// It implements all of this crate's traits. What is appended in it is committed by barriers of a router's start: see
+/// [`serve`](Self::serve).
+pub struct Cql {
+    inner: Arc<Inner>,
+    threads: Threads,
+}
+
+/// What work that outlives its caller needs, too.
+struct Inner {
+    requests: Requests,
+    statements: Statements,
+    written: value::Written,
+    fence: barrier::Fence,
+    adoptions: adopt::Adoptions,
+    annotated: bounds::Annotated,
+    handle: Handle,
+}
+
+impl Cql {
+    /// Connects to the cluster, whose schema must be there: see [`migrate()`]. May be called from anywhere, and blocks.
+    pub fn open(options: &Options) -> Result<Self, OpenError> {
+        options.check()?;
+        let threads = Threads::start(options.threads).map_err(|error| OpenError::Options(error.to_string()))?;
+        let handle = threads.handle().clone();
+        let inner = runtime::wait(&handle, Self::connect(options.clone(), handle.clone()))?;
+        Ok(Self { inner: Arc::new(inner), threads })
+    }
+
+    async fn connect(options: Options, handle: Handle) -> Result<Inner, OpenError> {
+        let session = connect::connect(&options).await?;
+        let statements = migrate::enter(&session, &options).await?;
+        checks::check(&session, &options).await?;
+        Ok(Inner {
+            requests: Requests::new(session, options.requests_max, options.request_timeout),
+            statements,
+            written: value::Written::default(),
+            fence: barrier::Fence::default(),
+            adoptions: adopt::Adoptions::default(),
+            annotated: bounds::Annotated::default(),
+            handle,
+        })
+    }
+
+    /// Says whose fence barriers read from now on: the start of this router, whose row is in the table already. Until this
+    /// was said no barrier succeeds.
+    pub fn serve(&self, incarnation: Incarnation) {
+        self.inner.fence.serve(incarnation);
+    }
+
+    /// Statements that were sent since it was opened. A batch is one.
+    pub fn statements_sent(&self) -> u64 {
+        self.inner.requests.sent()
+    }
+}
+
+impl Log for Cql {
+    fn append<'a>(&'a self, batches: &'a [Batch]) -> BoxFuture<'a, Vec<Outcome>> {
+        self.threads.within(self.inner.append(batches))
+    }
+
+    fn overwrite<'a>(&'a self, batches: &'a [Batch]) -> BoxFuture<'a, Vec<Outcome>> {
+        self.threads.within(self.inner.overwrite(batches))
+    }
+
+    fn barrier(&self) -> BoxFuture<'_, Result<(), BarrierError>> {
+        self.threads.within(Inner::barrier(&self.inner))
+    }
+
+    fn read<'a>(
+        &'a self,
+        key: &'a ConversationKey,
+        range: ReadRange,
+    ) -> BoxFuture<'a, Result<Vec<(Seq, Bytes)>, ReadError>> {
+        self.threads.within(self.inner.read_page(key, range))
+    }
+
+    fn head<'a>(&'a self, key: &'a ConversationKey, at_least: Seq) -> BoxFuture<'a, Result<Option<Seq>, ReadError>> {
+        self.threads.within(async move { Ok(self.inner.newest(key, at_least).await?.head) })
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        key: &'a ConversationKey,
+        epoch: u64,
+        at_least: Seq,
+    ) -> BoxFuture<'a, Result<Option<Seq>, ReadError>> {
+        self.threads.within(Inner::adopt(&self.inner, key, epoch, at_least))
+    }
+
+    fn trim<'a>(&'a self, key: &'a ConversationKey, below: Seq) -> BoxFuture<'a, Result<Seq, ReadError>> {
+        self.threads.within(Inner::trim(&self.inner, key, below))
+    }
+}
+
+impl Epochs for Cql {
+    fn open_epoch(&self) -> BoxFuture<'_, Result<u64, EpochError>> {
+        self.threads.within(self.inner.raise_epoch())
+    }
+}
+
+/// A read's failure, as callers know it.
+fn unread(error: requests::Failed) -> ReadError {
+    ReadError::Unavailable(error.to_string())
+}

@@ -1,0 +1,184 @@
+//! What the CQL store is told: where it is, as whom, and how long to wait. No work is done here.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a statement may take. A coordinator gives up after two seconds by default, and what it says then is worth more
+/// than our own time-out.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a transaction may take: with a partition for itself it takes hundredths of a second.
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Statements that are under way at a time; others wait for their turn, and no longer than [`REQUEST_TIMEOUT`]. More make a
+/// cluster slower, not faster: it answers 20,000 messages a second with 64.
+pub const REQUESTS_MAX: usize = 512;
+
+/// Threads of the driver: it sends and receives, and the rest is done by who asks.
+pub const THREADS: usize = 1;
+
+/// Bytes of a keyspace's name at most.
+const KEYSPACE_BYTES_MAX: usize = 48;
+
+/// How a CQL store is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// Some nodes, as `host:port` or `host`, of which the others are learned.
+    pub contact_points: Vec<String>,
+    /// Where the tables lie: letters, digits and underscores, 48 at most, a letter first.
+    pub keyspace: String,
+    /// The home data centre: quorums are made there alone, other ones are copies. Needed where there are several.
+    pub datacenter: Option<String>,
+    /// Copies of each row, in the home data centre; for [`migrate`](super::migrate()), when it makes the keyspace.
+    pub replication: u8,
+    /// As whom; nothing where the cluster asks nobody.
+    pub credentials: Option<Credentials>,
+    /// With TLS, and how; nothing without.
+    pub tls: Option<Tls>,
+    /// See [`REQUEST_TIMEOUT`].
+    pub request_timeout: Duration,
+    /// See [`TRANSACTION_TIMEOUT`].
+    pub transaction_timeout: Duration,
+    /// See [`REQUESTS_MAX`].
+    pub requests_max: usize,
+    /// See [`THREADS`].
+    pub threads: usize,
+    /// Whether a cluster is taken that may lose what it has acknowledged: one that syncs its log only every few seconds, or keeps fewer
+    /// than three copies. For development and tests.
+    pub accept_losses: bool,
+}
+
+impl Options {
+    /// With the values that are said above, three copies, no TLS and nobody's name.
+    pub fn new(contact_points: Vec<String>, keyspace: &str) -> Self {
+        Self {
+            contact_points,
+            keyspace: keyspace.to_owned(),
+            datacenter: None,
+            replication: 3,
+            credentials: None,
+            tls: None,
+            request_timeout: REQUEST_TIMEOUT,
+            transaction_timeout: TRANSACTION_TIMEOUT,
+            requests_max: REQUESTS_MAX,
+            threads: THREADS,
+            accept_losses: false,
+        }
+    }
+
+    /// What is wrong with them, if anything: names go into statements, so they are nothing but names.
+    pub(super) fn check(&self) -> Result<(), OpenError> {
+        let wrong = |what: &str| Err(OpenError::Options(what.to_owned()));
+        if self.contact_points.is_empty() {
+            return wrong("no contact points");
+        }
+        let mut letters = self.keyspace.chars();
+        let named = letters.next().is_some_and(|first| first.is_ascii_alphabetic())
+            && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        if !named || self.keyspace.len() > KEYSPACE_BYTES_MAX {
+            return wrong("a keyspace's name has letters, digits and underscores, 48 at most, a letter first");
+        }
+        let named = |name: &String| !name.is_empty() && !name.contains(['\'', '\\', '\0']);
+        if self.datacenter.as_ref().is_some_and(|name| !named(name)) {
+            return wrong("this cannot be a data centre's name");
+        }
+        if self.replication == 0 || self.requests_max == 0 || self.threads == 0 {
+            return wrong("neither copies, requests nor threads may be 0");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("contact_points", &self.contact_points)
+            .field("keyspace", &self.keyspace)
+            .field("datacenter", &self.datacenter)
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A name and a password.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Who.
+    pub user: String,
+    /// The proof.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// How the cluster's nodes are known, and how they know us. Nodes are checked by the address that they are connected to.
+#[derive(Clone, Debug)]
+pub enum Tls {
+    /// By files of PEM.
+    Files {
+        /// Certificates of those who vouch for the nodes.
+        authorities: PathBuf,
+        /// Our own certificate and key, where the nodes ask for one.
+        own: Option<(PathBuf, PathBuf)>,
+    },
+    /// As it says.
+    Config(Arc<rustls::ClientConfig>),
+}
+
+/// Why a store was not opened, or its schema not raised.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The options contradict themselves.
+    #[error("{0}")]
+    Options(String),
+    /// A certificate or key is not to be had.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// The cluster is not reached, or refuses us.
+    #[error("the cluster cannot be reached: {0}")]
+    Unreachable(String),
+    /// The schema is not there, or of another time.
+    #[error("keyspace {keyspace} has {}; this binary works with {accepted}", found.map_or("no schema: run `migrate`".to_owned(), |found| format!("schema {found}")))]
+    Schema {
+        /// Which.
+        keyspace: String,
+        /// What it has.
+        found: Option<u32>,
+        /// What this binary works with.
+        accepted: u32,
+    },
+    /// The cluster may lose what it acknowledges, and it was not said that this is accepted.
+    #[error("{0}; this is refused unless losses are accepted by configuration")]
+    Unsafe(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_nothing_but_names() {
+        let options = |keyspace: &str| Options::new(vec!["127.0.0.1".to_owned()], keyspace);
+        assert!(options("switchyard").check().is_ok());
+        assert!(options("a_1").check().is_ok());
+        for name in ["", "1a", "a-b", "a;b", "a b", "ä", "\"a\"", &"x".repeat(49)] {
+            assert!(options(name).check().is_err(), "{name}");
+        }
+        let datacenter = |name: &str| Options { datacenter: Some(name.to_owned()), ..options("a") };
+        assert!(datacenter("dc-1").check().is_ok());
+        assert!(datacenter("dc'").check().is_err());
+        assert!(Options { contact_points: Vec::new(), ..options("a") }.check().is_err());
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        let credentials = Credentials { user: "ann".to_owned(), password: "secret".to_owned() };
+        assert!(!format!("{credentials:?}").contains("secret"));
+    }
+}

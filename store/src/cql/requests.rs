@@ -1,0 +1,152 @@
+//! How statements are sent: so many at a time, each counted, and what became of each told apart.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use scylla::client::session::Session;
+use scylla::errors::ExecutionError;
+use scylla::response::query_result::{QueryResult, QueryRowsResult};
+use scylla::response::{PagingState, PagingStateResponse};
+use scylla::serialize::batch::BatchValues;
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::batch::Batch;
+use scylla::statement::prepared::PreparedStatement;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::outcome::{Reached, reached};
+
+/// Why a statement has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
+    /// It waited too long for its turn and was not sent.
+    #[error("too many requests are under way")]
+    Busy,
+    /// The driver's error.
+    #[error(transparent)]
+    Execution(Box<ExecutionError>),
+    /// The answer is not of the form that the statement has.
+    #[error("an answer is not understood: {0}")]
+    Form(String),
+}
+
+impl From<ExecutionError> for Failed {
+    fn from(error: ExecutionError) -> Self {
+        Self::Execution(Box::new(error))
+    }
+}
+
+impl Failed {
+    /// Whether a write that failed so may be there.
+    pub(super) fn reached(&self) -> Reached {
+        match self {
+            Self::Busy => Reached::Nobody,
+            Self::Execution(error) => reached(error),
+            Self::Form(_) => Reached::Perhaps,
+        }
+    }
+
+    /// An answer of another form.
+    pub(super) fn form(error: impl ToString) -> Self {
+        Self::Form(error.to_string())
+    }
+}
+
+/// The session, with a bound on what is under way.
+pub(super) struct Requests {
+    session: Session,
+    turns: Semaphore,
+    wait: Duration,
+    sent: AtomicU64,
+}
+
+impl Requests {
+    pub(super) fn new(session: Session, at_a_time: usize, wait: Duration) -> Self {
+        Self { session, turns: Semaphore::new(at_a_time), wait, sent: AtomicU64::new(0) }
+    }
+
+    /// Statements sent since the start; a batch is one.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Failed> {
+        let turn = match self.turns.try_acquire() {
+            Ok(turn) => turn,
+            Err(_) => match tokio::time::timeout(self.wait, self.turns.acquire()).await {
+                Ok(Ok(turn)) => turn,
+                _ => return Err(Failed::Busy),
+            },
+        };
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        Ok(turn)
+    }
+
+    /// A statement whose answer is none, or short.
+    pub(super) async fn execute(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<QueryResult, Failed> {
+        let _turn = self.turn().await?;
+        Ok(self.session.execute_unpaged(statement, values).await?)
+    }
+
+    /// A batch, which is of one partition.
+    pub(super) async fn batch(&self, batch: &Batch, values: impl BatchValues) -> Result<QueryResult, Failed> {
+        let _turn = self.turn().await?;
+        Ok(self.session.batch(batch, values).await?)
+    }
+
+    /// One page of an answer, and where the next one begins.
+    pub(super) async fn page(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+        state: PagingState,
+    ) -> Result<(QueryRowsResult, Option<PagingState>), Failed> {
+        let _turn = self.turn().await?;
+        let (result, next) = self.session.execute_single_page(statement, values, state).await?;
+        let next = match next {
+            PagingStateResponse::HasMorePages { state } => Some(state),
+            PagingStateResponse::NoMorePages => None,
+        };
+        Ok((result.into_rows_result().map_err(Failed::form)?, next))
+    }
+
+    /// All rows of an answer of any length, each made by `each`.
+    pub(super) async fn all<Row, T>(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow + Clone,
+        mut each: impl FnMut(Row) -> T,
+    ) -> Result<Vec<T>, Failed>
+    where
+        Row: for<'frame> scylla::deserialize::row::DeserializeRow<'frame, 'frame>,
+    {
+        let mut found = Vec::new();
+        let mut state = PagingState::start();
+        loop {
+            let (rows, next) = self.page(statement, values.clone(), state).await?;
+            for row in rows.rows::<Row>().map_err(Failed::form)? {
+                found.push(each(row.map_err(Failed::form)?));
+            }
+            match next {
+                Some(next) => state = next,
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// The one row of an answer, if there is one.
+    pub(super) async fn one<Row>(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<Option<Row>, Failed>
+    where
+        Row: for<'frame> scylla::deserialize::row::DeserializeRow<'frame, 'frame>,
+    {
+        let result = self.execute(statement, values).await?.into_rows_result().map_err(Failed::form)?;
+        result.maybe_first_row::<Row>().map_err(Failed::form)
+    }
+}

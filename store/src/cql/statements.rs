@@ -1,0 +1,196 @@
+//! Every statement of the store, in one place, and prepared. There are no others: a test reads the sources.
+//!
+//! **Invariant:** what writes to a table of the log, of projections or of marks says its timestamp. One that the driver or a
+//! node would put on it is far above ours, and would hide every later write to that row for good.
+
+use scylla::client::session::Session;
+use scylla::errors::PrepareError;
+use scylla::statement::Consistency;
+use scylla::statement::prepared::PreparedStatement;
+
+use super::options::Options;
+use super::schema::{Class, Table};
+
+/// Rows that are read at a time: 100 of the largest are some 6 MB.
+pub(super) const PAGE_ROWS: i32 = 100;
+
+/// The text of a statement and the table that it is about.
+#[cfg(test)]
+pub(super) struct Text {
+    pub(super) name: &'static str,
+    pub(super) table: Table,
+    pub(super) cql: &'static str,
+}
+
+macro_rules! statements {
+    (serial: $serial:expr; $($name:ident: $table:ident, $cql:literal;)*) => {
+        /// All of them, prepared.
+        pub(super) struct Statements {
+            $(pub(super) $name: PreparedStatement,)*
+            /// The reads of transactions' tables as transactions of their own.
+            pub(super) serial: Serial,
+        }
+
+        /// Their texts.
+        #[cfg(test)]
+        pub(super) const TEXTS: &[Text] =
+            &[$(Text { name: stringify!($name), table: Table::$table, cql: $cql }),*];
+
+        impl Statements {
+            /// Prepares them in the session's keyspace.
+            pub(super) async fn prepare(session: &Session, options: &Options) -> Result<Self, PrepareError> {
+                $(let $name = prepared(session, options, Table::$table, $cql).await?;)*
+                let serial = $serial;
+                Ok(Self { $($name,)* serial })
+            }
+        }
+    };
+}
+
+/// See [`Statements::serial`].
+pub(super) struct Serial {
+    pub(super) cell: PreparedStatement,
+    pub(super) router: PreparedStatement,
+}
+
+statements! {
+    serial: Serial { cell: serial(&cell), router: serial(&router) };
+
+    put_row: Log, "INSERT INTO log (tenant, conversation, bucket, seq, row) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    rows_up: Log, "SELECT seq, row FROM log WHERE tenant = ? AND conversation = ? AND bucket = ? AND seq >= ? LIMIT ?";
+    rows_down: Log, "SELECT seq, row FROM log WHERE tenant = ? AND conversation = ? AND bucket = ? AND seq <= ? ORDER BY seq DESC LIMIT ?";
+    rows_stamped: Log, "SELECT seq, row, WRITETIME(row) FROM log WHERE tenant = ? AND conversation = ? AND bucket = ? AND seq >= ? LIMIT ?";
+    newest_row: Log, "SELECT seq FROM log WHERE tenant = ? AND conversation = ? AND bucket = ? ORDER BY seq DESC LIMIT 1";
+    drop_bucket: Log, "DELETE FROM log USING TIMESTAMP ? WHERE tenant = ? AND conversation = ? AND bucket = ?";
+    drop_first_bucket: Log, "DELETE FROM log USING TIMESTAMP ? WHERE tenant = ? AND conversation = ? AND bucket = ? AND seq > 0";
+
+    put_bound: Bounds, "INSERT INTO bounds (tenant, conversation, kind, number) VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
+    bounds: Bounds, "SELECT kind, number FROM bounds WHERE tenant = ? AND conversation = ?";
+
+    put_conversation: Conversation, "INSERT INTO conversation (tenant, conversation, value) VALUES (?, ?, ?) USING TIMESTAMP ?";
+    conversation: Conversation, "SELECT value FROM conversation WHERE tenant = ? AND conversation = ?";
+
+    put_member: Member, "INSERT INTO member (tenant, conversation, user, value) VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
+    members: Member, "SELECT user, value FROM member WHERE tenant = ? AND conversation = ?";
+
+    put_conversation_of_user: ConversationOfUser, "INSERT INTO conversation_of_user (tenant, user, conversation, value) VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
+    conversations_of_user: ConversationOfUser, "SELECT conversation, value FROM conversation_of_user WHERE tenant = ? AND user = ?";
+
+    put_overlay: Overlay, "INSERT INTO overlay (tenant, conversation, bucket, target, value) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    overlays: Overlay, "SELECT target, value FROM overlay WHERE tenant = ? AND conversation = ? AND bucket = ? AND target >= ? AND target <= ?";
+    drop_overlays: Overlay, "DELETE FROM overlay USING TIMESTAMP ? WHERE tenant = ? AND conversation = ? AND bucket = ?";
+
+    put_reactor: Reactor, "INSERT INTO reactor (tenant, conversation, bucket, user, target, value) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    reactors: Reactor, "SELECT target, value FROM reactor WHERE tenant = ? AND conversation = ? AND bucket = ? AND user = ? AND target >= ? AND target <= ?";
+    drop_reactors: Reactor, "DELETE FROM reactor USING TIMESTAMP ? WHERE tenant = ? AND conversation = ? AND bucket = ?";
+
+    put_decision: Decision, "INSERT INTO decision (tenant, home, kind, about, value) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    decisions: Decision, "SELECT kind, about, value FROM decision WHERE tenant = ? AND home = ?";
+    decision: Decision, "SELECT value FROM decision WHERE tenant = ? AND home = ? AND kind = ? AND about = ?";
+
+    put_mark: Mark, "INSERT INTO mark (tenant, conversation, kind, user, value) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    marks: Mark, "SELECT kind, user, value FROM mark WHERE tenant = ? AND conversation = ?";
+
+    insert_router: Router, "INSERT INTO router (incarnation, state, address, nonce) VALUES (?, ?, ?, ?) IF NOT EXISTS";
+    fence_router: Router, "UPDATE router SET state = 'fenced' WHERE incarnation = ? IF state IN ('live', 'fenced')";
+    router: Router, "SELECT state, address, nonce FROM router WHERE incarnation = ?";
+    live_routers: Router, "SELECT incarnation, state, address, nonce FROM router WHERE state = 'live' ALLOW FILTERING";
+
+    claim_first: ShardOwner, "INSERT INTO shard_owner (cell, shard, incarnation, epoch) VALUES (?, ?, ?, ?) IF NOT EXISTS";
+    claim_next: ShardOwner, "UPDATE shard_owner SET incarnation = ?, epoch = ? WHERE cell = ? AND shard = ? IF incarnation = ? AND epoch = ?";
+    cell: ShardOwner, "SELECT shard, incarnation, epoch FROM shard_owner WHERE cell = ?";
+
+    first_count: Counter, "INSERT INTO counters (name, value) VALUES (?, ?) IF NOT EXISTS";
+    next_count: Counter, "UPDATE counters SET value = ? WHERE name = ? IF value = ?";
+    counter: Counter, "SELECT value FROM counters WHERE name = ?";
+}
+
+async fn prepared(
+    session: &Session,
+    options: &Options,
+    table: Table,
+    cql: &str,
+) -> Result<PreparedStatement, PrepareError> {
+    let mut statement = session.prepare(cql).await?;
+    let writes_transaction = table.class() == Class::Transaction && !cql.starts_with("SELECT");
+    statement.set_is_idempotent(!writes_transaction);
+    statement.set_page_size(PAGE_ROWS);
+    if table.class() == Class::Transaction {
+        statement.set_request_timeout(Some(options.transaction_timeout));
+    }
+    if table == Table::Counter && !writes_transaction {
+        statement.set_consistency(Consistency::LocalSerial);
+    }
+    Ok(statement)
+}
+
+fn serial(statement: &PreparedStatement) -> PreparedStatement {
+    let mut serial = statement.clone();
+    serial.set_consistency(Consistency::LocalSerial);
+    serial
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    fn writes(cql: &str) -> bool {
+        !cql.starts_with("SELECT")
+    }
+
+    #[test]
+    fn every_write_says_its_timestamp_or_is_a_transaction() {
+        for Text { name, table, cql } in TEXTS.iter().filter(|text| writes(text.cql)) {
+            let stamped = cql.contains(" USING TIMESTAMP ?");
+            let conditional = cql.contains(" IF ");
+            match table.class() {
+                Class::Log | Class::Projection | Class::Mark => assert!(stamped && !conditional, "{name}: {cql}"),
+                Class::Transaction => assert!(conditional && !stamped, "{name}: {cql}"),
+            }
+        }
+    }
+
+    #[test]
+    fn statements_are_about_the_tables_that_they_are_listed_with() {
+        for Text { name, table, cql } in TEXTS {
+            let words: Vec<_> = cql.split(' ').collect();
+            let before = ["INTO", "FROM", "UPDATE"];
+            let named = words.windows(2).find(|pair| before.contains(&pair[0])).map(|pair| pair[1]);
+            assert_eq!(named, Some(table.name()), "{name}: {cql}");
+        }
+    }
+
+    /// A read of one partition, or of one row; the list of routers is the only one that walks over a table.
+    #[test]
+    fn every_statement_names_its_partition() {
+        for Text { name, table, cql } in TEXTS.iter().filter(|text| text.name != "live_routers") {
+            let key = table.columns().split_once("PRIMARY KEY (").expect("every table has a key").1;
+            let key = key.strip_prefix('(').map_or(key, |several| several.split(')').next().unwrap_or(several));
+            for column in key.split([',', ')']).map(str::trim).filter(|column| !column.is_empty()) {
+                let inserted = cql.starts_with("INSERT") && cql.contains(column);
+                let named = cql.contains(&format!("{column} = ?"));
+                assert!(inserted || named, "{name}: {column} is not in {cql}");
+            }
+        }
+    }
+
+    #[test]
+    fn there_are_no_other_statements() {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cql");
+        for file in fs::read_dir(sources).expect("the sources are there") {
+            let path = file.expect("a file").path();
+            let name = path.file_name().and_then(|name| name.to_str()).expect("plain names").to_owned();
+            if !name.ends_with(".rs") || name == "statements.rs" {
+                continue;
+            }
+            let text = fs::read_to_string(&path).expect("a source");
+            for word in ["INSERT INTO", "UPDATE ", "DELETE FROM", "TRUNCATE"] {
+                let found = text.lines().filter(|line| line.contains(word) && line.contains('"')).count();
+                assert_eq!(found, 0, "{name} has a statement of its own: {word}");
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Making the schema, and what a store says that meets another one, or none.
+
+use std::thread;
+
+use switchyard_store::cql::{Cql, OpenError, Options, migrate};
+
+use crate::support::{options, options_of};
+
+#[test]
+fn the_schema_is_made_twice_and_by_two_at_once() {
+    let options = options_of(&format!("{}_twice", options().keyspace));
+    thread::scope(|scope| {
+        let both: Vec<_> = (0..2).map(|_| scope.spawn(|| migrate(&options).expect("the schema is made"))).collect();
+        let both: Vec<u32> = both.into_iter().map(|one| one.join().expect("no panic")).collect();
+        assert_eq!(both[0], both[1]);
+    });
+    assert_eq!(migrate(&options).expect("it is there"), migrate(&options).expect("it is there"));
+    drop(Cql::open(&options).expect("the store opens"));
+}
+
+#[test]
+fn a_store_without_a_schema_says_so() {
+    let absent = options_of("test_nothing_here");
+    let error = Cql::open(&absent).err().expect("there is no such keyspace");
+    assert!(matches!(error, OpenError::Schema { found: None, .. }), "{error:?}");
+    assert!(error.to_string().contains("test_nothing_here") && error.to_string().contains("migrate"), "{error}");
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_named_in_time() {
+    let nowhere = Options::new(vec!["127.0.0.1:1".to_owned()], "test_nowhere");
+    let error = Cql::open(&nowhere).err().expect("nobody listens there");
+    assert!(matches!(error, OpenError::Unreachable(_)), "{error:?}");
+}
+
+/// The test's cluster has one node or syncs its logs every ten seconds, so it is one that may lose something.
+#[test]
+fn a_cluster_that_may_lose_what_it_acknowledged_is_refused_unless_that_is_accepted() {
+    let options = options();
+    drop(Cql::open(&options).expect("it is accepted"));
+    let error = Cql::open(&Options { accept_losses: false, ..options.clone() }).err().expect("it is not");
+    let text = error.to_string();
+    assert!(matches!(error, OpenError::Unsafe(_)), "{error:?}");
+    assert!(text.contains("commitlog_sync is periodic") && text.contains("losses are accepted"), "{text}");
+    assert_eq!(text.contains("keeps 1 copies"), options.replication == 1, "{text}");
+}
+
+#[test]
+fn the_home_data_centre_is_one_of_the_clusters() {
+    let options = Options { datacenter: Some("datacenter1".to_owned()), ..options() };
+    drop(Cql::open(&options).expect("the one of simple clusters"));
+    let elsewhere = Options { datacenter: Some("elsewhere".to_owned()), ..options };
+    assert!(Cql::open(&elsewhere).is_err(), "there is nobody to ask");
+}

@@ -1,0 +1,106 @@
+//! Services that tests and people need beside the broker: a CQL store of one or three nodes, on loopback, with its data
+//! below `target/`. Nothing of it is installed, and nothing of it is left when it ends.
+
+mod addresses;
+mod cluster;
+mod node;
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::tools;
+
+pub(crate) use cluster::Cluster;
+
+/// Where tests find the store: its contact points, with commas between them.
+pub(crate) const CONTACT_POINTS: &str = "SWITCHYARD_TEST_CQL";
+
+/// Where everything lies.
+const DIR: &str = "target/services";
+
+/// How often it is looked after nodes that end by themselves.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What `cargo xtask services` is told.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// How many nodes: 1 to 3
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+    nodes: u8,
+    /// When a node's log is synced to its disk
+    #[arg(long, value_enum, default_value_t = CommitlogSync::Periodic)]
+    commitlog_sync: CommitlogSync,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// End what another `cargo xtask services` of this checkout has started
+    Stop,
+}
+
+/// When a node's log is synced to its disk.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CommitlogSync {
+    /// Every ten seconds: what was acknowledged by all nodes that lose their power is lost
+    Periodic,
+    /// Before it is answered, with others of two milliseconds
+    Group,
+    /// Before it is answered
+    Batch,
+}
+
+/// What is started with which directory, so that neither gets in the way of the other.
+fn dir(of: &str) -> PathBuf {
+    Path::new(DIR).join(of)
+}
+
+/// Starts nodes and waits for Ctrl+C, or ends those of another process.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let dir = dir("manual");
+    if matches!(arguments.action, Some(Action::Stop)) {
+        return match cluster::stop_left(&dir)? {
+            0 => {
+                println!("nothing runs");
+                Ok(())
+            }
+            ended => {
+                println!("ended {ended} nodes");
+                Ok(())
+            }
+        };
+    }
+    let (interrupt, interrupted) = mpsc::channel();
+    ctrlc::set_handler(move || {
+        // Whoever presses it again while nodes are being ended has said so already.
+        let _ = interrupt.send(());
+    })
+    .context("signals cannot be handled")?;
+    tools::install_for_services()?;
+    cluster::refuse_second(&dir)?;
+    let mut cluster =
+        Cluster::start(&dir, arguments.nodes, arguments.commitlog_sync, &|| interrupted.try_recv().is_ok())?;
+    println!("{CONTACT_POINTS}={}", cluster.contact_points());
+    println!("ready; Ctrl+C or `cargo xtask services stop` ends it");
+    while interrupted.recv_timeout(LOOK_EVERY).is_err() {
+        if cluster.look_after() == 0 {
+            println!("all nodes have ended");
+            return Ok(());
+        }
+    }
+    println!("ending");
+    Ok(())
+}
+
+/// One small node for the tests. It ends when this is dropped.
+pub(crate) fn for_tests() -> anyhow::Result<Cluster> {
+    let dir = dir("tests");
+    cluster::stop_left(&dir)?;
+    Cluster::start(&dir, 1, CommitlogSync::Periodic, &|| false)
+}

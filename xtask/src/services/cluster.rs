@@ -1,0 +1,113 @@
+//! One or three nodes that make a cluster, from their start to their end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use super::node::{self, Node, Place};
+use super::server::Server;
+use super::{CommitlogSync, DIR, addresses};
+
+/// How long nodes may take to start: they do in 6 to 15 seconds where they have the machine for themselves.
+const START_WITHIN: Duration = Duration::from_secs(180);
+
+/// How often it is looked whether they have.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Nodes that a folder may have, so that whatever an earlier run has left is found.
+const NODES_MAX: u8 = 3;
+
+/// The processes of a cluster. They end when this is dropped.
+pub(crate) struct Cluster {
+    nodes: Vec<Node>,
+}
+
+impl Cluster {
+    /// Starts nodes without data in this folder, and waits until all take clients, unless it is given up.
+    pub(crate) fn start(
+        dir: &Path,
+        nodes: u8,
+        sync: CommitlogSync,
+        given_up: &dyn Fn() -> bool,
+    ) -> anyhow::Result<Self> {
+        let server = Server::fetched(Path::new(DIR))?;
+        if dir.exists() {
+            fs::remove_dir_all(dir).with_context(|| format!("{} cannot be removed", dir.display()))?;
+        }
+        let addresses = addresses::free(&std::env::current_dir()?, nodes)?;
+        let seed = *addresses.first().context("at least one node")?;
+        let started = Instant::now();
+        let mut cluster = Self { nodes: Vec::new() };
+        for (number, address) in (1..).zip(addresses) {
+            let place = Place { number, nodes, address, seed };
+            let node = Node::start(&server, node_dir(dir, number), place, sync)?;
+            println!("starting {}", node.name());
+            cluster.nodes.push(node);
+        }
+        let mut ready = vec![false; cluster.nodes.len()];
+        while ready.contains(&false) {
+            if given_up() {
+                bail!("given up while nodes were starting");
+            }
+            if started.elapsed() > START_WITHIN {
+                bail!("nodes did not take clients within {} s; see {}", START_WITHIN.as_secs(), dir.display());
+            }
+            thread::sleep(LOOK_EVERY);
+            for (node, ready) in cluster.nodes.iter_mut().zip(&mut ready) {
+                if !*ready && node.is_ready()? {
+                    *ready = true;
+                    println!("{} takes clients after {:.1} s", node.name(), started.elapsed().as_secs_f64());
+                }
+            }
+        }
+        Ok(cluster)
+    }
+
+    /// Where clients find it, with commas between the nodes.
+    pub(crate) fn contact_points(&self) -> String {
+        let points: Vec<String> = self.nodes.iter().map(|node| node.contact_point().to_string()).collect();
+        points.join(",")
+    }
+
+    /// Says which nodes have ended since the last look, and returns how many still run: people end single ones on purpose.
+    pub(crate) fn look_after(&mut self) -> usize {
+        for node in &mut self.nodes {
+            if node.has_just_ended() {
+                println!("{} has ended", node.name());
+            }
+        }
+        self.nodes.iter().filter(|node| node.runs()).count()
+    }
+}
+
+fn node_dir(dir: &Path, number: u8) -> PathBuf {
+    dir.join(format!("node{number}"))
+}
+
+/// Ends what an earlier run has left in this folder, and says how many nodes that were.
+pub(crate) fn stop_left(dir: &Path) -> anyhow::Result<usize> {
+    let mut ended = 0;
+    for number in 1..=NODES_MAX {
+        if let Some(pid) = node::left(&node_dir(dir, number))? {
+            node::end(pid)?;
+            ended += 1;
+        }
+    }
+    Ok(ended)
+}
+
+/// An error if nodes of this folder run.
+pub(crate) fn refuse_second(dir: &Path) -> anyhow::Result<()> {
+    for number in 1..=NODES_MAX {
+        if let Some(pid) = node::left(&node_dir(dir, number))? {
+            bail!(
+                "node {number} runs already, as process {}: end it with `cargo xtask services stop`",
+                pid.as_raw_nonzero()
+            );
+        }
+    }
+    Ok(())
+}
