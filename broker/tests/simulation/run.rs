@@ -13,7 +13,7 @@ use crate::rng::Rng;
 use crate::world::World;
 
 /// Seeds of a usual run: as many as take some seconds without optimisation.
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 2_000;
 
 /// So much of each broken promise is printed.
 const CHARS_PRINTED: usize = 1_000;

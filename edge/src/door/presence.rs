@@ -1,7 +1,7 @@
 //! Presence: sessions that begin and end, to their users' homes; and what homes and owners say of those whom sessions watch, to
 //! these. Whoever does not take what waits for it is told once it has, of how it is by then.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use switchyard_cluster::link::{Ask, Asker, EdgeLink, Request};
@@ -21,7 +21,7 @@ use crate::watchers::Last;
 /// Whoever came and went meanwhile is not in it, so it is no longer than there are sessions, or were when it began to fill.
 #[derive(Default)]
 pub(super) struct Untold {
-    waiting: HashMap<ConversationKey, (UserId, i32), foldhash::fast::RandomState>,
+    waiting: BTreeMap<ConversationKey, (UserId, i32)>,
     /// When it is tried again.
     again_at: Duration,
 }

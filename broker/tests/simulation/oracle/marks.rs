@@ -78,7 +78,9 @@ impl Oracle {
         for one in marks {
             let whose = crate::timeline::user(&one.user);
             let reason = self.reason(&key, &whose);
-            if whose != *user && self.only_asks(&key, user) {
+            // That somebody has read nothing is what is told of whoever does not answer.
+            let something = one.read > 0 || one.delivered > 0;
+            if something && whose != *user && self.only_asks(&key, user) {
                 self.violate(format!("{user} waits for an answer to {name}, and is told {one:?}"));
             } else if one.read > reason || one.delivered < one.read {
                 self.violate(format!("{user} is told {one:?} of {name}, there was reason for {reason}"));

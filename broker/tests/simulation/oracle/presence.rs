@@ -38,10 +38,12 @@ impl Oracle {
         let from = watched.from.map_or(usize::MAX, |from| from as usize);
         let both =
             |entry: &crate::timeline::Entry| entry.members.contains_key(user) && entry.members.contains_key(other);
-        let all = timeline.entries.get(from..durable).is_some_and(|states| states.iter().all(both));
+        // A request hides them from each other, and who asks again when it is accepted is who reads the conversation.
+        let open = |entry: &crate::timeline::Entry| entry.profile.standing == Standing::Open;
+        let states = timeline.entries.get(from..durable);
+        let all = states.is_some_and(|states| states.iter().all(|entry| both(entry) && open(entry)));
         let by_role = timeline.entries.iter().any(asks_for_staff);
-        let open = timeline.entries.last().is_some_and(|last| last.profile.standing == Standing::Open);
-        if all && open && undisturbed && !by_role {
+        if all && undisturbed && !by_role {
             MayKnow::All
         } else if by_role || timeline.entries.iter().any(both) {
             MayKnow::Some
