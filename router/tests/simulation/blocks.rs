@@ -51,7 +51,7 @@ fn blocked(desk: &mut Desk, name: &str) -> Vec<String> {
 }
 
 /// Does everything that is wanted but these effects, which are given back.
-fn run_but(desk: &mut Desk, held: impl Fn(&Effect) -> bool) -> Vec<Effect> {
+pub(crate) fn run_but(desk: &mut Desk, held: impl Fn(&Effect) -> bool) -> Vec<Effect> {
     let mut kept = Vec::new();
     while let Some(effect) = desk.wanted.pop_front() {
         if held(&effect) {
