@@ -131,6 +131,8 @@ export class All {
   onListed({ conversation, listed: { added, changed, removed, head } }) {
     if (!this.#wanted) return;
     if (changed) {
+      // Its other one may have been unblocked.
+      if (changed.peer !== undefined) this.#core.presence.again([changed.peer]);
       this.#core.deliver("relisted", { event: "relisted", conversation, listing: changed });
       return;
     }

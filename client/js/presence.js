@@ -2,7 +2,7 @@
 // that it knows already, so a reconnect is no news by itself.
 
 import { isRetry, own, refusal } from "./errors.js";
-import { RETRY_BASE, WATCHED_MAX } from "./limits.js";
+import { AGAIN_BASE, AGAIN_DOUBLINGS, RETRY_BASE, WATCHED_MAX } from "./limits.js";
 import { between } from "./timers.js";
 
 /** A target, which is a user, or the number of those online in a conversation, has a key of its own. */
@@ -10,14 +10,22 @@ const USER = "user ";
 const ONLINE = "online ";
 
 /** What the application wants to know. `stage` is unsaid, asked or said on this connection; `through` the conversation that
- * both are in, where it was named; `told` what the application knows, `latest` what the server said last. */
+ * both are in, where it was named; `told` what the application knows, `latest` what the server said last; `tries` how often it
+ * was asked for again since the user was last seen, and `againAt` when it may be next. */
 class Wanted {
   stage = "unsaid";
   told;
   latest;
+  tries = 0;
+  againAt = 0;
 
   constructor(through) {
     this.through = through;
+  }
+
+  /** Perhaps the user is not to be seen, as far as the server will tell. */
+  get isUnseen() {
+    return this.stage === "said" && !this.latest.online && this.latest.last_seen_ms === undefined;
   }
 }
 
@@ -125,6 +133,7 @@ export class Presence {
     }
     one.stage = "said";
     one.latest = seen;
+    if (!one.isUnseen) one.tries = one.againAt = 0;
     if (this.#waiting.some(({ keys }) => keys.includes(key))) one.told = seen;
     else this.#tell(key, one);
     return true;
@@ -159,6 +168,25 @@ export class Presence {
       this.#core.complete(ticket, result, counted || undefined);
       return false;
     });
+  }
+
+  /** A numbered event comes by which somebody who is watched may be seen from now on. */
+  after({ event, message, change }) {
+    if (event === "message") this.again([message.sender], true);
+    // Of a direct conversation that was a request it accepts; and nobody is blocked there any more.
+    else if (event === "conversation" && change.accepted === true) this.again();
+  }
+
+  /** These, or all without any, may be seen from now on: whoever is not, the server is asked for again. A sign may come often
+   * and mean nothing, so it is followed less and less often. */
+  again(users, isSign = false) {
+    const keys = users ? users.map((user) => USER + user) : [...this.#wanted.keys()].filter((key) => key.startsWith(USER));
+    for (const key of keys) {
+      const one = this.#wanted.get(key);
+      if (!one?.isUnseen || (isSign && this.#core.now < one.againAt)) continue;
+      one.stage = "unsaid";
+      one.againAt = this.#core.now + AGAIN_BASE * 2 ** Math.min(one.tries++, AGAIN_DOUBLINGS);
+    }
   }
 
   /** The server says how it is with some. */

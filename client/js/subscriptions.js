@@ -358,6 +358,7 @@ export class Subscriptions {
   #deliver(name, event) {
     const timeline = this.timelines.get(name);
     timeline.moveTo(event.seq, this.#held);
+    this.#core.presence.after(event);
     this.#core.deliver(event.event, event);
     // A removal that is not the last event was undone by a later one, else the server would send nothing more.
     const removed = event.seq >= timeline.head && event.members?.removed?.includes(this.#core.link.user);

@@ -89,7 +89,8 @@ export class Client {
   /** Watches users with whom there is a direct conversation without a context, or who are in the conversation that is named,
    * which must be subscribed; beside those who are watched already, 200 in all. Gives how it is with each; from then on
    * `presence` tells what changes, also after a reconnect. Of whoever may not be watched, this says what it says of a user who
-   * was never there. */
+   * was never there, as of the other in a direct conversation that is a request, or where one has blocked the other; it is asked
+   * for again by itself when the request is accepted, they write, or they are unblocked. */
   watch(users: string[], options?: { conversation?: string }): Promise<UserPresence[]>;
   unwatch(users: string[]): void;
   /** How many members of a subscribed conversation are online; from then on `online` tells when it is another number. */

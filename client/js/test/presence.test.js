@@ -106,5 +106,89 @@ test("one that cannot be said now is asked again, and one that never can is told
   const waiting = watch(desk, ["carol"]);
   desk.lose(4502);
   assert.deepEqual(results(desk), [[waiting, "CLIENT_CLOSED"]]);
+});
 
+/** A desk that watches bob, who is online, and eve, who is not to be seen; it reads `c`. */
+function watching() {
+  const desk = new Desk().online();
+  desk.subscribed("c", 5);
+  watch(desk, ["bob", "eve"]);
+  desk.ok(desk.one("watch").id, { presence: [online("bob"), offline("eve")] });
+  return desk;
+}
+
+const accepts = (desk, seq, accepted) => desk.frame({ event: "conversation", conversation: "c", seq, change: { by: "eve", accepted } });
+const writes = (desk, seq, sender) => desk.frame({ event: "message", conversation: "c", seq, message: { sender, text: "" } });
+
+test("whoever is not to be seen is asked for again when a request is accepted", () => {
+  const desk = watching();
+  accepts(desk, 6, false);
+  assert.deepEqual(desk.sent(), []);
+  accepts(desk, 7, true);
+  const { body, id } = desk.one("watch");
+  assert.deepEqual(body, { users: ["eve"] }, "bob is seen already");
+  desk.take("deliver");
+  desk.ok(id, { presence: [offline("eve")] });
+  assert.deepEqual(told(desk), [], "it is no news");
+  accepts(desk, 8, true);
+  const again = desk.one("watch");
+  desk.take("deliver");
+  desk.ok(again.id, { presence: [online("eve")] });
+  assert.deepEqual(told(desk), [["presence", "eve", true]]);
+  accepts(desk, 9, true);
+  assert.deepEqual(desk.sent(), [], "all are seen");
+});
+
+test("whoever was seen once and is gone is not asked for, nor how many there are", () => {
+  const desk = watching();
+  desk.frame({ event: "presence", presence: [offline("eve", 7)] });
+  watch(desk, [], "c");
+  desk.ok(desk.one("watch").id, { counts: [{ conversation: "c", online: 0 }] });
+  accepts(desk, 6, true);
+  writes(desk, 7, "eve");
+  assert.deepEqual(desk.sent(), []);
+});
+
+test("a message from whoever is not to be seen is followed less and less often", () => {
+  const desk = watching();
+  writes(desk, 6, "bob");
+  writes(desk, 7, "mallory");
+  assert.deepEqual(desk.sent(), []);
+  const asked = [];
+  let seq = 8;
+  for (const from = desk.now; desk.now < from + 300_000; desk.pass(1_000)) {
+    writes(desk, seq++, "eve");
+    const sent = desk.sent().filter(([name]) => name === "watch");
+    for (const [, body, id] of sent) {
+      assert.deepEqual(body, { users: ["eve"] });
+      asked.push((desk.now - from) / 1_000);
+      desk.ok(id, { presence: [offline("eve")] });
+    }
+  }
+  assert.deepEqual(asked, [0, 1, 3, 7, 15, 31, 63, 127, 191, 255]);
+  // Once she was seen, it is as at first.
+  accepts(desk, seq++, true);
+  desk.ok(desk.sent().find(([name]) => name === "watch")[2], { presence: [online("eve")] });
+  desk.frame({ event: "presence", presence: [offline("eve")] });
+  desk.take("deliver");
+  writes(desk, seq++, "eve");
+  desk.ok(desk.one("watch").id, { presence: [online("eve")] });
+  assert.deepEqual(told(desk).at(-1), ["presence", "eve", true]);
+});
+
+test("a conversation that is listed otherwise has its other one asked for again", () => {
+  const desk = watching();
+  const all = desk.ask("subscribeAll");
+  desk.ok(desk.one("subscribe").id, { subscribed: [], all: true });
+  assert.equal(results(desk).at(-1)[0], all);
+  const relisted = (conversation, peer) => desk.frame({ event: "listed", conversation, listed: { changed: { conversation: { id: conversation }, peer } } });
+  relisted("d", "bob");
+  relisted("g");
+  assert.deepEqual(desk.sent(), []);
+  relisted("e", "eve");
+  const { body, id } = desk.one("watch");
+  assert.deepEqual(body, { users: ["eve"] });
+  desk.take("deliver");
+  desk.ok(id, { presence: [online("eve")] });
+  assert.deepEqual(told(desk), [["presence", "eve", true]]);
 });

@@ -8,7 +8,7 @@ use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::v1::{self, reply};
 use switchyard_router::config::RouterConfig;
-use switchyard_router::machine::{Effect, Held, Input};
+use switchyard_router::machine::{Effect, Held, Input, ReadPlan};
 
 use crate::ask::What;
 use crate::clients::{all_blocks, places, tenant};
@@ -51,7 +51,7 @@ fn blocked(desk: &mut Desk, name: &str) -> Vec<String> {
 }
 
 /// Does everything that is wanted but these effects, which are given back.
-fn run_but(desk: &mut Desk, held: impl Fn(&Effect) -> bool) -> Vec<Effect> {
+pub(crate) fn run_but(desk: &mut Desk, held: impl Fn(&Effect) -> bool) -> Vec<Effect> {
     let mut kept = Vec::new();
     while let Some(effect) = desk.wanted.pop_front() {
         if held(&effect) {
@@ -211,6 +211,36 @@ fn a_block_of_unknown_outcome_is_repeated_as_it_was_and_said_to_be_unknown() {
     desk.pass(Duration::from_secs(1));
     assert_eq!(blocked(&mut desk, "ana"), ["ben"]);
     assert_eq!(code(&desk.ask("ben", &key, &send("a", "text", None))), FORBIDDEN);
+}
+
+/// Whoever is put out while it is read who takes their invitations is told what a stranger is, whatever was read.
+#[test]
+fn n12_who_was_put_out_meanwhile_does_not_learn_of_a_block() {
+    for blocks in [false, true] {
+        let place = places().swap_remove(2);
+        let (mut desk, key, create) = (desk(), place.key, What::Create(place.create.expect("somebody creates it")));
+        assert_eq!(code(&desk.ask("ana", &key, &create)), None);
+        let promote = What::Promote { member: user("ben"), role: v1::Role::Moderator };
+        assert_eq!(code(&desk.ask("ana", &key, &promote)), None);
+        if blocks {
+            assert_eq!(code(&desk.ask_home("dan", block("ben"))), None);
+        }
+        let add = What::Add(vec![user("dan")]);
+        let adding = desk.put("ben", 0, &key, &add);
+        let reads = run_but(&mut desk, |it| matches!(it, Effect::Read { plan: ReadPlan::Welcome { .. }, .. }));
+        assert_eq!(reads.len(), 1);
+        assert_eq!(code(&desk.ask("ana", &key, &What::Remove(user("ben")))), None);
+        desk.wanted.extend(reads);
+        desk.run();
+        let late = desk.answer(adding).expect("it is answered");
+        let stranger = desk.ask("ben", &key, &add);
+        assert_eq!(
+            (code(&late), format!("{late:?}")),
+            (Some(ErrorCode::NotFound), format!("{stranger:?}")),
+            "{blocks}"
+        );
+        assert_eq!(code(&desk.ask("dan", &key, &What::Get)), Some(ErrorCode::NotFound));
+    }
 }
 
 #[test]

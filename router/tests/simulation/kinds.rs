@@ -8,8 +8,10 @@ use switchyard_protocol::code::ErrorCode::{self, BadRequest, Closed, Forbidden, 
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::v1::{self, ConversationKind, MessageKind, Role, reply};
 use switchyard_router::config::RouterConfig;
+use switchyard_router::machine::{Effect, ReadPlan};
 
 use crate::ask::What;
+use crate::blocks::run_but;
 use crate::clients::{STRANGER, tenant};
 use crate::desk::{Desk, code, group, role, send, sent};
 use crate::standing;
@@ -274,6 +276,26 @@ fn staff_are_added_to_what_is_internal_and_nobody_else() {
     }
     assert_eq!(code(&desk.ask("dan", &key, &What::Promote { member: user("gus"), role: Role::Admin })), Y);
     assert_eq!(code(&desk.ask("gus", &key, &What::Close)), Y);
+}
+
+/// Whoever is put out while it is read what others are is told what a stranger is, and not what they are.
+#[test]
+fn n12_who_was_put_out_meanwhile_does_not_learn_what_others_are() {
+    for other in ["ana", "orders", "gus"] {
+        let (mut desk, key) = (desk(RouterConfig { members_add: true, ..RouterConfig::default() }), key(1));
+        let members = ["gus", "dan"];
+        assert_eq!(code(&desk.ask("gus", &key, &create(ConversationKind::Internal, &members, Some("us")))), Y);
+        let add = What::Add(vec![user(other)]);
+        let adding = desk.put("dan", 0, &key, &add);
+        let reads = run_but(&mut desk, |it| matches!(it, Effect::Read { plan: ReadPlan::Roles { .. }, .. }));
+        assert_eq!(reads.len(), 1);
+        assert_eq!(code(&desk.ask("gus", &key, &What::Remove(user("dan")))), Y);
+        desk.wanted.extend(reads);
+        desk.run();
+        let late = desk.answer(adding).expect("it is answered");
+        let stranger = desk.ask("dan", &key, &add);
+        assert_eq!((code(&late), format!("{late:?}")), (X, format!("{stranger:?}")), "{other}");
+    }
 }
 
 #[test]

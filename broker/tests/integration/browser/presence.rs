@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::Browser;
+use super::chrome::Window;
 use crate::site::Site;
 
 #[test]
@@ -41,4 +42,39 @@ fn who_comes_and_goes_is_shown() {
     alice.until(&format!("{there} === 'alice'"), &[]);
     alice.click("#info-close");
     alice.until(&format!("{about} === '3 members'"), &[]);
+}
+
+#[test]
+fn of_two_it_is_shown_once_the_conversation_is_both_s_and_not_while_one_blocks_the_other() {
+    let site = Site::dev();
+    let browser = Browser::start();
+    let [alice, bob] = browser.people(&site, ["Alice", "Bob"]);
+    let is = |window: &Window<'_>, about: &str| {
+        let shown = "document.getElementById('chat-about').textContent === given[0] \
+                     && (document.querySelector('#list .avatar.online') !== null) === (given[0] === 'Online')";
+        window.until(shown, &[json!(about)]);
+    };
+    bob.open("Alice");
+    bob.say("do you still have my lantern?");
+    bob.sees("do you still have my lantern?", "sent");
+    alice.open("Bob");
+    alice.until("document.getElementById('asks').checkVisibility()", &[]);
+    is(&alice, "@bob");
+    is(&bob, "@alice");
+    alice.click("#asks-yes");
+    is(&alice, "Online");
+    is(&bob, "Online");
+
+    alice.click("#details");
+    alice.click_on("#info-block", "Block");
+    alice.until("document.getElementById('info-block').textContent === 'Unblock'", &[]);
+    alice.click("#info-close");
+    is(&alice, "@bob");
+    is(&bob, "@alice");
+    alice.click("#closed-undo");
+    is(&alice, "Online");
+    // That she has let him in again he is not told; he learns it by her next word.
+    alice.say("it is on the hook");
+    bob.sees("it is on the hook", "sent");
+    is(&bob, "Online");
 }

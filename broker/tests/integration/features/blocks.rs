@@ -120,10 +120,20 @@ fn b9_a_block_refuses_invitations() {
     let both = carol.group("both", &["alice", "bob"]);
     bob.send(&both, "b1", "hi");
     alice.group("hers", &["bob"]);
-    // No word tells a stranger that the group is there.
-    let mut mallory = Plain::open(&site, "mallory");
+    // No word tells a stranger that the group is there, nor who has blocked whom; and nobody is brought there.
+    let (mut mallory, mut eve) = (Plain::open(&site, "mallory"), Plain::connect(&site));
+    eve.done("hello", &json!({"token": site.token("eve"), "subscribe": "all"}));
     block(&mut alice, "mallory");
-    assert_eq!(mallory.refused("add", &json!({"conversation": room, "members": ["alice"]})), "NOT_FOUND");
+    block(&mut mallory, "dan");
+    let nothing = mallory.ask("add", &json!({"conversation": "0".repeat(32), "members": ["eve"]}))["error"].clone();
+    assert_eq!(nothing["code"], "NOT_FOUND");
+    for members in [json!(["alice"]), json!(["dan"]), json!(["eve"]), json!(["eve", "alice"]), json!(["mallory"])] {
+        let reply = mallory.ask("add", &json!({"conversation": room, "members": members}));
+        assert_eq!(reply["error"], nothing, "{members}");
+    }
+    assert_eq!((listed(&mut eve), listed(&mut alice)), (Some(0), Some(3)));
+    assert!(!eve.has_event());
+    assert_eq!(bob.done("members", &json!({"conversation": room}))["members"].as_array().map(Vec::len), Some(3));
 
     unblock(&mut alice, "bob");
     bob.done("add", &json!({"conversation": room, "members": ["alice"]}));
