@@ -16,6 +16,8 @@ mod places;
 mod plan;
 mod removals;
 mod replicas;
+#[path = "../../../router/tests/simulation/rng.rs"]
+#[allow(dead_code, reason = "the other simulations ask for more of it")]
 mod rng;
 mod rules;
 mod run;

@@ -22,18 +22,35 @@ use crate::ownership::Ownership;
 use crate::row::{Row, RowRef};
 use crate::{BoxFuture, Epochs, Marks, Projections};
 
+/// All that a store keeps, on one value.
+pub trait Whole: Log + Projections + Marks + Epochs + Ownership {}
+
+impl<Store: Log + Projections + Marks + Epochs + Ownership> Whole for Store {}
+
 /// A store under test.
 pub trait Subject: Sync {
+    /// The store, as it is open now.
+    fn store(&self) -> &dyn Whole;
     /// Its log.
-    fn log(&self) -> &dyn Log;
+    fn log(&self) -> &dyn Log {
+        self.store()
+    }
     /// Its projections.
-    fn projections(&self) -> &dyn Projections;
+    fn projections(&self) -> &dyn Projections {
+        self.store()
+    }
     /// Its marks.
-    fn marks(&self) -> &dyn Marks;
+    fn marks(&self) -> &dyn Marks {
+        self.store()
+    }
     /// Its epochs.
-    fn epochs(&self) -> &dyn Epochs;
-    /// Its ownership.
-    fn ownership(&self) -> &dyn Ownership;
+    fn epochs(&self) -> &dyn Epochs {
+        self.store()
+    }
+    /// Its transactions of owners.
+    fn ownership(&self) -> &dyn Ownership {
+        self.store()
+    }
     /// Runs a future to its end; called from several threads at once.
     fn block_on(&self, future: BoxFuture<'_, ()>);
     /// Closes the store and opens the same data again, as a restart would.

@@ -3,40 +3,17 @@
 use std::time::Instant;
 
 use futures_executor::block_on;
-use switchyard_store::contract::{CASES, Subject, run};
+use switchyard_store::BoxFuture;
+use switchyard_store::contract::{CASES, Subject, Whole, run};
 use switchyard_store::cql::Cql;
-use switchyard_store::ownership::Ownership;
-use switchyard_store::{BoxFuture, Epochs, Log, Marks, Projections};
 
 use crate::support::store;
 
 struct Store(Option<Cql>);
 
-impl Store {
-    fn store(&self) -> &Cql {
-        self.0.as_ref().expect("open but while it is reopened")
-    }
-}
-
 impl Subject for Store {
-    fn log(&self) -> &dyn Log {
-        self.store()
-    }
-
-    fn projections(&self) -> &dyn Projections {
-        self.store()
-    }
-
-    fn marks(&self) -> &dyn Marks {
-        self.store()
-    }
-
-    fn epochs(&self) -> &dyn Epochs {
-        self.store()
-    }
-
-    fn ownership(&self) -> &dyn Ownership {
-        self.store()
+    fn store(&self) -> &dyn Whole {
+        self.0.as_ref().expect("open but while it is reopened")
     }
 
     fn block_on(&self, future: BoxFuture<'_, ()>) {

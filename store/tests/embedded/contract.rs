@@ -1,10 +1,9 @@
 //! The contract, on the embedded store.
 
 use futures_executor::block_on;
-use switchyard_store::contract::{CASES, Subject, run};
+use switchyard_store::BoxFuture;
+use switchyard_store::contract::{CASES, Subject, Whole, run};
 use switchyard_store::embedded::{Embedded, Options};
-use switchyard_store::ownership::Ownership;
-use switchyard_store::{BoxFuture, Epochs, Log, Marks, Projections};
 use tempfile::TempDir;
 
 use crate::support::{options, temp_dir};
@@ -15,31 +14,9 @@ struct Store {
     store: Option<Embedded>,
 }
 
-impl Store {
-    fn store(&self) -> &Embedded {
-        self.store.as_ref().expect("open but while it is reopened")
-    }
-}
-
 impl Subject for Store {
-    fn log(&self) -> &dyn Log {
-        self.store()
-    }
-
-    fn projections(&self) -> &dyn Projections {
-        self.store()
-    }
-
-    fn marks(&self) -> &dyn Marks {
-        self.store()
-    }
-
-    fn epochs(&self) -> &dyn Epochs {
-        self.store()
-    }
-
-    fn ownership(&self) -> &dyn Ownership {
-        self.store()
+    fn store(&self) -> &dyn Whole {
+        self.store.as_ref().expect("open but while it is reopened")
     }
 
     fn block_on(&self, future: BoxFuture<'_, ()>) {
