@@ -15,7 +15,7 @@ use crate::config::{DEFAULT_TOML, Overrides, Problem, Problems, Settings, Source
 use crate::exit::Failure;
 use crate::version::{BUILD, COMMIT, VERSION};
 
-pub use store::{dump, migrate, open_failure, verify};
+pub use store::{cql_failure, dump, migrate, open_failure, verify};
 
 /// Prints the configuration with its defaults.
 pub fn default_config() -> Result<(), Failure> {

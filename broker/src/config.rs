@@ -2,6 +2,7 @@
 //! [`load`]'s business, whether it makes sense is [`check`]'s and [`tokens`]'; `parts` makes the roles' own types of it.
 
 pub mod check;
+mod cql;
 mod lasting;
 pub mod load;
 mod parts;
@@ -12,11 +13,12 @@ pub mod settings;
 pub mod tokens;
 pub mod units;
 
+pub use cql::Cql;
 pub use load::Source;
 pub use problem::{Problem, Problems};
 pub use sections::{
     Auth, Claims, Config, Conversations, Dev, Issuer, Log, LogFormat, Ops, Origins, Proxies, Retention,
-    RetentionLimits, Server, Sessions, Store,
+    RetentionLimits, Server, Sessions, Store, StoreKind,
 };
 pub use settings::{Overrides, Settings};
 pub use tokens::Tokens;

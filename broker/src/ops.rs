@@ -46,8 +46,8 @@ pub struct Ops {
     pub exporter: Exporter,
     /// Whether clients may come.
     pub readiness: Readiness,
-    /// Looked after, too.
-    pub space: Space,
+    /// Looked after, too; of an embedded store.
+    pub space: Option<Space>,
     /// Where signals go.
     pub events: Sender<Event>,
     /// From the first SIGTERM to the end.
@@ -91,7 +91,7 @@ impl Ops {
             tokio::join!(
                 signals.watch(self.events, self.drain_deadline, self.ready_file),
                 upkeep(self.exporter),
-                self.space.watch(),
+                watch(self.space),
                 listen(listener, router),
             );
         });
@@ -118,6 +118,12 @@ async fn listen(listener: tokio::net::TcpListener, router: Router) {
             }
             drop(place);
         });
+    }
+}
+
+async fn watch(space: Option<Space>) {
+    if let Some(space) = space {
+        space.watch().await;
     }
 }
 

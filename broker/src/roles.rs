@@ -1,7 +1,9 @@
 //! Wires the roles of one process together and starts them: the only place that knows them all. On each worker thread
-//! live an edge's door and a router; beside the workers run the commit thread, the readers and the HTTP server.
+//! live an edge's door and a router; beside the workers run the commit thread, the readers, the owner and the HTTP server.
 
 mod http;
+mod owning;
+mod stored;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,11 +21,9 @@ use switchyard_cluster::worker::{Resident, Worker};
 use switchyard_edge::auth::{SharedVerifier, Verifier};
 use switchyard_edge::door::{Door, Drain, Listeners, Shared};
 use switchyard_router::config::RouterConfig;
-use switchyard_router::driver::{Commits, Readers, Router, Timelines};
-use switchyard_store::Epochs;
-use switchyard_store::embedded::Embedded;
+use switchyard_router::driver::{Commits, Owned, Owner, Readers, Router};
 
-use crate::commands::{open_failure, own_claims};
+use crate::commands::own_claims;
 use crate::config::{Problem, Problems, Settings, Tokens};
 use crate::exit::Failure;
 use crate::listen::BindError;
@@ -34,6 +34,8 @@ use crate::page::{self, DemoUsers};
 use crate::signals::Event;
 use crate::threads::Threads;
 use http::Http;
+use owning::own_all;
+use stored::Stored;
 
 /// Part of the drain's time that clients have for moving by themselves; the rest is for what is in flight.
 const MOVING_SHARE: u32 = 2;
@@ -62,6 +64,7 @@ pub struct Roles {
     workers: Threads,
     commits: Commits,
     readers: Readers,
+    owner: Owner,
     store_threads: Threads,
     http: Http,
 }
@@ -79,7 +82,8 @@ struct Seat {
 #[derive(Clone)]
 struct RouterParts {
     config: RouterConfig,
-    epoch: u64,
+    process: u64,
+    owned: Arc<Owned>,
     seed: u64,
     commits: Commits,
     readers: Readers,
@@ -92,12 +96,10 @@ impl Roles {
     /// Binds and starts them; when this returns, clients may come.
     pub fn start(parts: Parts<'_>) -> Result<Self, Failure> {
         let Parts { settings, tokens, readiness, events } = parts;
-        let data = &settings.config.server.data;
-        let store = Embedded::open(data, settings.store()).map_err(|error| open_failure(data, &error))?;
-        // It has read its whole journal.
+        let clock = Clock::start();
+        let Stored { timelines, owners, process } = Stored::open(settings)?;
+        // An embedded one has read its whole journal.
         give_back();
-        let store = Arc::new(store);
-        let epoch = futures_executor::block_on(store.open_epoch()).context("the store gives out no epoch")?;
 
         let address = settings.config.server.listen;
         let Listeners { address: public, sockets } = switchyard_edge::door::bind(address, settings.workers())
@@ -109,28 +111,30 @@ impl Roles {
             .context("the HTTP server cannot start")?;
         let doors = Shared::new(settings.edge(public)?, Arc::clone(&verifier), http.handover());
 
-        let timelines: Arc<dyn Timelines> = store;
+        let owning = own_all(owners, public.to_string(), clock, events.clone())?;
         let router_config = settings.router();
         let (commits, committing) = Commits::start(Arc::clone(&timelines), give_back).context("the commit thread")?;
         let (readers, reading) =
             Readers::start(timelines, router_config.readers, give_back).context("the reader threads")?;
         let mut store_threads = Threads::default();
-        reading.into_iter().chain([committing]).for_each(|thread| store_threads.add(thread));
+        reading.into_iter().chain([committing, owning.thread]).for_each(|thread| store_threads.add(thread));
         let router = RouterParts {
             config: router_config,
-            epoch,
+            process,
+            owned: owning.owned,
             seed: rand::random(),
             commits: commits.clone(),
             readers: readers.clone(),
         };
 
         let stop = Arc::new(AtomicBool::new(false));
-        let (seats, bells) = seats(sockets)?;
+        let (seats, bells) = seats(sockets, clock)?;
         let mut workers = Threads::default();
         for seat in seats {
             workers.add(start_worker(seat, &doors, &router, &stop, &events)?);
         }
-        Ok(Self { public, doors, verifier, demo, stop, bells, workers, commits, readers, store_threads, http })
+        let owner = owning.owner;
+        Ok(Self { public, doors, verifier, demo, stop, bells, workers, commits, readers, owner, store_threads, http })
     }
 
     /// Where clients connect, as it was really bound.
@@ -167,6 +171,7 @@ impl Roles {
         self.workers.join()?;
         self.readers.stop();
         self.commits.stop();
+        self.owner.stop();
         // The last handles to the store end with these threads; a commit or projection under way is finished.
         self.store_threads.join()?;
         self.http.stop()
@@ -188,8 +193,7 @@ fn demo_users(settings: &Settings, tokens: &Tokens, public: SocketAddr) -> Resul
     Ok(Some(Arc::new(DemoUsers::new(public, signing, own_claims(settings)))))
 }
 
-fn seats(sockets: Vec<std::net::TcpListener>) -> Result<(Vec<Seat>, Vec<Arc<Bell>>), Failure> {
-    let clock = Clock::start();
+fn seats(sockets: Vec<std::net::TcpListener>, clock: Clock) -> Result<(Vec<Seat>, Vec<Arc<Bell>>), Failure> {
     let workers: Vec<Worker> =
         sockets.iter().map(|_| Worker::new(clock)).collect::<Result<_, _>>().context("a worker's poll")?;
     let bells: Vec<Arc<Bell>> = workers.iter().map(Worker::bell).collect();
@@ -226,8 +230,8 @@ fn start_worker(
 fn work(seat: Seat, doors: Arc<Shared>, router: RouterParts, stop: &AtomicBool) -> std::io::Result<()> {
     let Seat { worker, edge_link, router_link, listener, edge } = seat;
     let door = Door::new(doors, edge, &worker, listener, edge_link)?;
-    let RouterParts { config, epoch, seed, commits, readers } = router;
-    let router = Router::new(config, epoch, seed, Box::new(router_link), commits, readers, worker.bell());
+    let RouterParts { config, process, owned, seed, commits, readers } = router;
+    let router = Router::new(config, process, owned, seed, Box::new(router_link), commits, readers, worker.bell());
     let mut residents: Vec<Box<dyn Resident>> = vec![Box::new(door), Box::new(router)];
     worker.run(&mut residents, stop, give_back)
 }

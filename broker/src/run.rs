@@ -10,7 +10,7 @@ use switchyard_protocol::id::UserId;
 
 use crate::cli::RunArgs;
 use crate::commands::print_line;
-use crate::config::{LogFormat, Overrides, Problem, Settings, Source, Tokens};
+use crate::config::{LogFormat, Overrides, Problem, Settings, Source, StoreKind, Tokens};
 use crate::exit::Failure;
 use crate::listen::listen;
 use crate::logs::{self, LogLevel};
@@ -45,11 +45,12 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     readiness.not_ready("start", "the roles are starting");
     let (events, inbox) = mpsc::channel();
     let ready_file = Arc::new(ReadyFile::default());
-    let space = Space {
+    // Room on a cluster's disks is the cluster's business: what it refuses is told to whoever sends.
+    let space = (settings.config.store.kind == StoreKind::Embedded).then(|| Space {
         data: settings.config.server.data.clone(),
         free_bytes_min: settings.config.store.free_bytes_min,
         readiness: readiness.clone(),
-    };
+    });
     let mut ops = Threads::default();
     ops.add(
         Ops {
@@ -66,7 +67,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 
     let mut roles = Roles::start(Parts { settings: &settings, tokens: &tokens, readiness: readiness.clone(), events })?;
     // The data directory is there by now: a process on a full disk is not ready for a moment first.
-    space.measure();
+    space.iter().for_each(Space::measure);
     readiness.ready("start");
     let data = &settings.config.server.data;
     let ready = Ready::new(settings.dev, Roles::NAMES.to_vec(), data, roles.public_address(), ops_address);

@@ -92,4 +92,10 @@ pub trait Ownership: Send + Sync + 'static {
     /// before this began and whose fence was not, and perhaps some whose fence is being applied. A hint of whom there
     /// may be: nothing is decided by it alone.
     fn live_routers(&self) -> BoxFuture<'_, Result<Vec<RouterRow>, Unavailable>>;
+
+    /// Says for whom this process stores from now on: the router of this row, which is put already. Barriers of the same
+    /// store read its fence. In a store of one process nobody else could be meant.
+    fn serve(&self, incarnation: Incarnation) {
+        let _ = incarnation;
+    }
 }

@@ -8,18 +8,24 @@ use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_router::decided::HomeEvent;
 use switchyard_router::timeline;
+use switchyard_store::cql;
 use switchyard_store::embedded::{self, Corruption, OpenError, Report};
 use switchyard_store::{Row, Seq};
 
 use super::print_line;
 use crate::cli::{DumpArgs, StoreArgs, VerifyArgs};
-use crate::config::{Config, Overrides, Problems, Settings, Source};
+use crate::config::{Config, Overrides, Problem, Problems, Settings, Source, StoreKind};
 use crate::exit::Failure;
 
 /// Brings the schema up to this version.
 pub fn migrate(args: StoreArgs) -> Result<(), Failure> {
     let overrides = Overrides { data: args.data, ..Overrides::default() };
     let settings = Settings::resolve(&Source::of_process(args.config), &overrides)?;
+    if settings.config.store.kind == StoreKind::Cql {
+        let options = settings.cql()?;
+        let version = cql::migrate(&options).map_err(|error| cql_failure(&error))?;
+        return print_line(&format!("keyspace {}: schema {version}, which is this version's", options.keyspace));
+    }
     let data = &settings.config.server.data;
     // Opening raises an older schema; whose conversation is asked for does not matter.
     let nobody = ConversationKey { tenant: tenant(None)?, conversation: ConversationId::from_bytes([0; 16]) };
@@ -154,4 +160,22 @@ pub fn open_failure(data: &Path, error: &OpenError) -> Failure {
         OpenError::Io { .. } => "make sure that this directory can be read and written",
     };
     Failure::Store(format!("{}: {error}; {next}", data.display()))
+}
+
+/// The same of a store in a cluster.
+pub fn cql_failure(error: &cql::OpenError) -> Failure {
+    match error {
+        cql::OpenError::Options(text) => Problems::from(Problem::new("store.cql", text)).into(),
+        cql::OpenError::Tls(text) => Problems::from(Problem::new("store.cql.ca_file", text)).into(),
+        cql::OpenError::Unsafe(_) => Problems::from(Problem::new("store.cql.accept_losses", error.to_string())).into(),
+        cql::OpenError::Unreachable(_) => Failure::Runtime(anyhow::anyhow!(
+            "{error}; see that it runs, and that store.cql.contact_points names some of its nodes"
+        )),
+        cql::OpenError::Schema { found: None, .. } => {
+            Failure::Store(format!("{error} (`switchyard migrate --config …`)"))
+        }
+        cql::OpenError::Schema { .. } => Failure::Store(format!(
+            "{error}; raise an older one with `switchyard migrate`, and run a version that reads a later one"
+        )),
+    }
 }

@@ -10,7 +10,7 @@ use switchyard_protocol::limits::{DEDUPE_RECENT, FRAME_BYTES_MAX};
 use tracing_subscriber::EnvFilter;
 
 use super::problem::Problems;
-use super::sections::Config;
+use super::sections::{Config, StoreKind};
 use super::units::Span;
 
 /// Checks everything but the issuers of `[auth]`, which are [`super::tokens`]'.
@@ -38,6 +38,9 @@ pub fn check(config: &Config, dev: bool, problems: &mut Problems) {
     positive("conversations.idle_after", config.conversations.idle_after.0, problems);
     positive("conversations.unknown_after", config.conversations.unknown_after.0, problems);
     positive("presence.offline_after", config.presence.offline_after.0, problems);
+    if config.store.kind == StoreKind::Cql {
+        config.store.cql.options(problems);
+    }
     if let Err(error) = EnvFilter::try_new(&config.log.level) {
         problems.add("log.level", format!("{error}; write error, warn, info, debug or trace"));
     }

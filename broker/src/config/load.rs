@@ -74,7 +74,7 @@ fn sections(raw: &mut Raw) -> Config {
         origins: raw.section("origins", &[]),
         proxies: raw.section("proxies", &[]),
         budgets: raw.section("budgets", &["connection", "user", "address", "tenant"]),
-        store: raw.section("store", &[]),
+        store: raw.section("store", &["cql"]),
         retention: raw.section("retention", &["direct", "group"]),
         sessions: raw.section("sessions", &[]),
         conversations: raw.section("conversations", &[]),
@@ -87,6 +87,7 @@ fn sections(raw: &mut Raw) -> Config {
     config.budgets.user = raw.section("budgets.user", &[]);
     config.budgets.address = raw.section("budgets.address", &[]);
     config.budgets.tenant = raw.section("budgets.tenant", &[]);
+    config.store.cql = raw.section("store.cql", &[]);
     config.retention.direct = raw.section("retention.direct", &[]);
     config.retention.group = raw.section("retention.group", &[]);
     config

@@ -8,6 +8,7 @@ use switchyard_edge::admission::proxy::TrustedProxies;
 use switchyard_edge::config::{EdgeConfig, Room, Timing};
 use switchyard_edge::session::SessionConfig;
 use switchyard_router::config::{Retention, RetentionRule, RouterConfig};
+use switchyard_store::cql;
 use switchyard_store::embedded::Options;
 
 use super::problem::Problems;
@@ -75,6 +76,13 @@ impl Settings {
             cache_bytes: store.cache_bytes.0,
             ..Options::default()
         }
+    }
+
+    /// For the CQL store.
+    pub fn cql(&self) -> Result<cql::Options, Problems> {
+        let mut problems = Problems::default();
+        let options = self.config.store.cql.options(&mut problems);
+        problems.or(options)
     }
 
     /// How many worker threads.

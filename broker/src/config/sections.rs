@@ -9,6 +9,7 @@ use serde::Deserialize;
 use switchyard_edge::admission::config::Budgets;
 use switchyard_edge::auth::{ClaimNames, DEV_TENANT, DEV_TENANT_CLAIM, LEEWAY_DEFAULT};
 
+use super::cql::Cql;
 use super::secret::SecretText;
 use super::units::{Size, Span};
 
@@ -192,21 +193,42 @@ pub struct Proxies {
     pub proxy_protocol: bool,
 }
 
-/// `[store]`: the embedded store.
+/// `[store]`: where everything is kept.
 #[derive(Deserialize, Clone, PartialEq, Debug)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
+    /// In which store.
+    pub kind: StoreKind,
     /// Sends are refused while the disk has less room than this; reads go on.
     pub free_bytes_min: Size,
     /// Memory for what was read lately.
     pub cache_bytes: Size,
     /// A segment of the journal. What was written lately lies in at most four, on disk and in memory, before it is sorted.
     pub segment_bytes: Size,
+    /// `[store.cql]`: the cluster.
+    #[serde(skip)]
+    pub cql: Cql,
+}
+
+/// The stores that there are.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// On this machine, in the data directory.
+    Embedded,
+    /// In a cluster of ScyllaDB or Cassandra.
+    Cql,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { free_bytes_min: Size::mib(256), cache_bytes: Size::mib(16), segment_bytes: Size::mib(16) }
+        Self {
+            kind: StoreKind::Embedded,
+            free_bytes_min: Size::mib(256),
+            cache_bytes: Size::mib(16),
+            segment_bytes: Size::mib(16),
+            cql: Cql::default(),
+        }
     }
 }
 

@@ -91,6 +91,11 @@ impl Cells {
         &mut self.work(cell).pace
     }
 
+    /// How many shards there are.
+    pub(super) fn shards(&self) -> usize {
+        self.count * usize::from(CELL_SHARDS)
+    }
+
     /// Whether any shard is held by this router, as far as is known.
     pub(super) fn names(&self, incarnation: Incarnation) -> bool {
         let holds = |known: &Known| known.holder.is_some_and(|holder| holder.incarnation == incarnation);

@@ -19,6 +19,9 @@ pub const MOVES_MAX: usize = 256;
 /// Times. The defaults are what the promises speak of.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// One router has all shards: it fences every other that it finds when it starts, and gives nothing away. Two that
+    /// start so one after the other are an old one and its successor, never two that share.
+    pub alone: bool,
     /// The own fence is read this long after the last read began, also if nobody waits for it.
     pub fence_every: Duration,
     /// Nothing is answered when the last read that said `live` began longer ago.
@@ -49,6 +52,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            alone: false,
             fence_every: Duration::from_millis(500),
             fence_age_max: Duration::from_secs(2),
             heartbeat_every: Duration::from_secs(1),

@@ -30,6 +30,11 @@ pub(super) struct Fence {
 }
 
 impl Fence {
+    /// When the last read that said `live` began.
+    pub(super) fn seen(&self) -> Option<Now> {
+        self.live
+    }
+
     /// Whether a read that said `live` began lately. The two clocks of a machine may stand still, or be set, one without the
     /// other: the one by which it is longer ago counts.
     fn is_fresh(&self, now: Now, age_max: Duration) -> bool {

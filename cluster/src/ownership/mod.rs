@@ -153,6 +153,16 @@ impl Ownership {
         self.shards.owned()
     }
 
+    /// Whether there is no shard that is not its own.
+    pub fn has_all(&self) -> bool {
+        self.owned_count() == self.cells.shards()
+    }
+
+    /// When the last read of the own fence that said `live` began: how old an answer can be that is given now.
+    pub fn fence_seen(&self) -> Option<Now> {
+        self.fence.seen()
+    }
+
     /// Whether a shard's intake is open: it is owned, and not about to be moved.
     pub fn takes_in(&self, shard: Shard) -> bool {
         matches!(self.shards.standing(shard), shards::Standing::Owned(_)) && self.is_live()

@@ -81,7 +81,12 @@ impl Ownership {
 
     /// The table says that this router lives.
     pub(super) fn met(&mut self, row: RouterRow) {
-        if row.state == RouterState::Live
+        if self.config.alone {
+            // Who comes once this one has all shards is its successor, or will fence it before being one.
+            if row.state == RouterState::Live && row.incarnation != self.own.incarnation && !self.has_all() {
+                self.fence_off(row.incarnation);
+            }
+        } else if row.state == RouterState::Live
             && let Some(peer) = self.peer(row.incarnation, row.address)
         {
             peer.listed = true;

@@ -9,7 +9,7 @@ use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId}
 use switchyard_store::{DecisionPlace, Direction, Membership, ProjectionError, ReadError, Row, Seq};
 
 use super::Timelines;
-use super::reader::{ROWS_PER_READ, failed, intact, rows};
+use super::reader::{ROWS_PER_READ, Touch, failed, intact, rows};
 use crate::decided::{Decided, HomeEvent, archive_of, archived_since, block_of};
 use crate::machine::{HomeRead, ReadFailed, Stand, Welcome, home_record};
 use crate::stored::{self, MemberRecord, RowKind};
@@ -21,7 +21,7 @@ fn home_of(tenant: &TenantId, user: &UserId) -> Home {
 
 /// Reads which conversations a user is in and, if it is wanted, what the user has decided. Events of the home's log whose rows
 /// were not written are written now: whoever reads rows from here on sees what the home says.
-pub fn load(store: &dyn Timelines, home: &Home, own: bool) -> Result<Box<HomeRead>, ReadFailed> {
+pub fn load(store: &dyn Timelines, home: &Home, own: bool, touch: Touch) -> Result<Box<HomeRead>, ReadFailed> {
     let memberships = memberships(store, &home.key.tenant, &home.user)?;
     let mut read = HomeRead::default();
     for Membership { conversation, at, value } in memberships {
@@ -32,7 +32,7 @@ pub fn load(store: &dyn Timelines, home: &Home, own: bool) -> Result<Box<HomeRea
         }
     }
     if own {
-        let (decided, replayed) = decided(store, home).map_err(|error| failed(&error))?;
+        let (decided, replayed) = decided(store, home, touch).map_err(|error| failed(&error))?;
         (read.decided, read.replayed) = (Some(decided), replayed);
     }
     Ok(Box::new(read))
@@ -48,11 +48,11 @@ fn memberships(store: &dyn Timelines, tenant: &TenantId, user: &UserId) -> Resul
     })
 }
 
-/// What the rows say, and the log above them, whose rows are written; and whom those are about.
-fn decided(store: &dyn Timelines, home: &Home) -> Result<(Decided, Vec<UserId>), ReadError> {
+/// What the rows say, and the log above them, whose rows its owner writes; and whom those are about.
+fn decided(store: &dyn Timelines, home: &Home, touch: Touch) -> Result<(Decided, Vec<UserId>), ReadError> {
     let record = intact(block_on(store.load(&home.key)))?.flatten();
     let applied = record.as_ref().map_or(0, |record| record.applied);
-    let Some(head) = block_on(store.head(&home.key, applied))? else { return Ok(Default::default()) };
+    let Some(head) = touch.head(store, &home.key, applied)? else { return Ok(Default::default()) };
     let rows = if record.is_some() { intact(block_on(store.decisions(&home.key)))? } else { None };
     let from_rows = rows.and_then(|rows| Decided::from_rows(rows, applied));
     let written = from_rows.is_some().then_some(applied);
@@ -72,7 +72,7 @@ fn decided(store: &dyn Timelines, home: &Home) -> Result<(Decided, Vec<UserId>),
             users.push(user);
         }
     })?;
-    if !writes.is_empty() {
+    if !writes.is_empty() && touch != Touch::Stranger {
         let unavailable = |error: String| ReadError::Unavailable(error);
         match block_on(store.write(&writes)).and_then(|()| block_on(store.write(&[home_record(home, head)]))) {
             Ok(()) => {}
@@ -170,7 +170,7 @@ pub(super) fn archived(
     let home = home_of(&key.tenant, user);
     let place = archive_of(&home, key.conversation);
     let Some(found) = intact(block_on(store.decided(std::slice::from_ref(&place))))? else {
-        let archived = decided(store, &home)?.0.archived;
+        let archived = decided(store, &home, Touch::Stranger)?.0.archived;
         return Ok(archived.get(&key.conversation).is_some_and(|since| joined <= *since));
     };
     let value = found.into_iter().flatten().next().and_then(|found| found.value);

@@ -5,6 +5,8 @@ mod beginning;
 mod clearing;
 mod commit;
 pub mod homes;
+mod owned;
+mod owner;
 pub mod ownership;
 mod present;
 pub mod reader;
@@ -21,14 +23,18 @@ use switchyard_cluster::link::{Delivery, Request, RouterLink};
 use switchyard_cluster::mailbox::{Bell, Mailbox, keep_little};
 use switchyard_cluster::now::Now;
 use switchyard_cluster::worker::Resident;
+use switchyard_protocol::shard::Shard;
 use switchyard_store::{Batch, Log, Marks, Projections};
 
 pub use commit::Commits;
+pub use owned::Owned;
+pub use owner::{Owner, Told};
 pub use reader::Readers;
 
 use crate::config::RouterConfig;
 use crate::machine::{Effect, Input, Machine};
 use crate::metrics::WorkerMetrics;
+use owned::Title;
 
 /// What a router needs of a store.
 pub trait Timelines: Log + Projections + Marks {}
@@ -41,6 +47,7 @@ pub type Completions = Arc<Mailbox<Input>>;
 /// A router on one worker.
 pub struct Router {
     machine: Machine,
+    title: Title,
     link: Box<dyn RouterLink>,
     commits: Commits,
     readers: Readers,
@@ -56,10 +63,12 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router for the worker that `bell` wakes. `seed` keys its hashes and should be random.
+    /// A router for the worker that `bell` wakes, in the process of this number (see [`Machine::new`]), for those of its
+    /// shards that are `owned`. `seed` keys its hashes and should be random.
     pub fn new(
         config: RouterConfig,
-        epoch: u64,
+        process: u64,
+        owned: Arc<Owned>,
         seed: u64,
         link: Box<dyn RouterLink>,
         commits: Commits,
@@ -67,7 +76,8 @@ impl Router {
         bell: Arc<Bell>,
     ) -> Self {
         Self {
-            machine: Machine::new(config, epoch, seed),
+            machine: Machine::new(config, process, seed),
+            title: Title::new(owned, Arc::clone(&bell)),
             link,
             commits,
             readers: readers.with_seed(seed),
@@ -98,12 +108,18 @@ impl Router {
                 Effect::Tell(message) => self.link.tell(*message),
                 Effect::Presence { edge, now } => self.link.send(edge, Delivery::Presence(now)),
                 Effect::Parted { edge, parted } => self.link.send(edge, Delivery::Parted(parted)),
-                Effect::LoadSeen { home, epoch, began_ms } => {
-                    self.readers.load_seen(&self.completions, home, (epoch, began_ms));
+                Effect::LoadSeen { home, process, began_ms } => {
+                    self.readers.load_seen(&self.completions, home, (process, began_ms));
                 }
-                Effect::LoadHome { home, own } => self.readers.load_home(&self.completions, home, own),
+                Effect::LoadHome { home, own } => {
+                    let epoch = self.machine.epoch_of(home.shard());
+                    self.readers.load_home(&self.completions, home, own, epoch);
+                }
                 Effect::Project { key, projection } => self.readers.project(&self.completions, key, projection),
-                Effect::Load { key, cutoffs } => self.readers.load(&self.completions, key, cutoffs),
+                Effect::Load { key, cutoffs } => {
+                    let epoch = self.machine.epoch_of(Shard::of_conversation(&key));
+                    self.readers.load(&self.completions, key, cutoffs, epoch);
+                }
                 Effect::Read { key, ticket, plan } => self.readers.read(&self.completions, key, ticket, plan),
                 Effect::Decoy { key, to } => self.readers.decoy(&self.completions, key, to),
             }
@@ -125,8 +141,16 @@ impl Resident for Router {
         keep_little(&mut completed);
         self.completed = completed;
 
+        if let Some(shards) = self.title.changes() {
+            self.machine.handle(now, Input::Owned(shards), &mut self.effects);
+        }
+        // While it is not known whether they are still this router's, requests wait.
         let mut requests = std::mem::take(&mut self.requests);
-        self.link.receive(&mut requests);
+        if self.title.takes_in(now) {
+            self.link.receive(&mut requests);
+        }
+        // Known after they came, so that what is said of any is true at some time since.
+        let is_sure = requests.is_empty() || self.title.is_sure();
         // Taken after the requests and heard before them: who asks for a list after an answer finds what was answered.
         let mut told = std::mem::take(&mut self.told);
         self.link.receive_told(&mut told);
@@ -136,7 +160,8 @@ impl Resident for Router {
         keep_little(&mut told);
         self.told = told;
         for request in requests.drain(..) {
-            self.machine.handle(now, Input::Request(request), &mut self.effects);
+            let input = if is_sure { Input::Request(request) } else { Input::Unsure(request) };
+            self.machine.handle(now, input, &mut self.effects);
         }
         keep_little(&mut requests);
         self.requests = requests;
@@ -160,7 +185,7 @@ impl Resident for Router {
     fn flush(&mut self, _now: Now) {}
 
     fn deadline(&self) -> Option<Duration> {
-        self.machine.deadline()
+        self.machine.deadline().into_iter().chain(self.title.deadline()).min()
     }
 
     fn done(&self) -> bool {

@@ -55,13 +55,13 @@ struct Queue {
 }
 
 enum Job {
-    Load { key: ConversationKey, seed: u64, cutoffs: Cutoffs },
+    Load { key: ConversationKey, seed: u64, cutoffs: Cutoffs, touch: Touch },
     Read { key: ConversationKey, ticket: Box<Ticket>, plan: ReadPlan },
     Project { key: ConversationKey, projection: Box<Projection> },
     Raise(Vec<Mark>),
     Roles(Vec<ToldRoles>),
     Decoy { key: ConversationKey, to: Asker },
-    Home { home: Home, own: bool },
+    Home { home: Home, own: bool, touch: Touch },
     Seen(Home, (u64, u64)),
 }
 
@@ -101,8 +101,12 @@ impl Readers {
         self.shared.ready.notify_all();
     }
 
-    pub(super) fn load(&self, to: &Completions, key: ConversationKey, cutoffs: Cutoffs) {
-        self.submit(to, Job::Load { key, seed: self.seed, cutoffs });
+    /// Loads a conversation for the owner of its shard in this epoch; it fails if there is none.
+    pub(super) fn load(&self, to: &Completions, key: ConversationKey, cutoffs: Cutoffs, epoch: Option<u64>) {
+        match epoch {
+            Some(epoch) => self.submit(to, Job::Load { key, seed: self.seed, cutoffs, touch: Touch::Owner { epoch } }),
+            None => to.post(&mut vec![Input::Loaded { key, result: Err(LoadFailed::unavailable()) }]),
+        }
     }
 
     pub(super) fn read(&self, to: &Completions, key: ConversationKey, ticket: Box<Ticket>, plan: ReadPlan) {
@@ -125,8 +129,12 @@ impl Readers {
         self.submit(completions, Job::Decoy { key, to });
     }
 
-    pub(super) fn load_home(&self, to: &Completions, home: Home, own: bool) {
-        self.submit(to, Job::Home { home, own });
+    /// Loads a home for the owner of its shard in this epoch; it fails if there is none.
+    pub(super) fn load_home(&self, to: &Completions, home: Home, own: bool, epoch: Option<u64>) {
+        match epoch {
+            Some(epoch) => self.submit(to, Job::Home { home, own, touch: Touch::Owner { epoch } }),
+            None => to.post(&mut vec![Input::HomeLoaded { home, result: Err(ReadFailed::Unavailable) }]),
+        }
     }
 
     pub(super) fn load_seen(&self, to: &Completions, home: Home, process: (u64, u64)) {
@@ -165,8 +173,8 @@ fn run(shared: &Shared, rest: fn()) {
     let mut rest = Rest::new(rest);
     while let Some((to, job)) = take(shared, &mut rest) {
         let done = match job {
-            Job::Load { key, seed, cutoffs } => {
-                let result = load(store, &key, seed, cutoffs);
+            Job::Load { key, seed, cutoffs, touch } => {
+                let result = load(store, &key, seed, cutoffs, touch);
                 Input::Loaded { key, result }
             }
             Job::Read { key, ticket, plan } => {
@@ -184,15 +192,15 @@ fn run(shared: &Shared, rest: fn()) {
             }
             Job::Decoy { key, to } => {
                 // What it found is thrown away, its time is what counts.
-                let failed = load(store, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
+                let failed = load(store, &key, 0, Cutoffs::default(), Touch::Stranger).err().map(|error| error.failed);
                 Input::Decoyed { to, failed }
             }
-            Job::Seen(home, (epoch, began_ms)) => {
-                let result = seen::load(store, &home, epoch, began_ms);
+            Job::Seen(home, (process, began_ms)) => {
+                let result = seen::load(store, &home, process, began_ms);
                 Input::SeenLoaded { home, result }
             }
-            Job::Home { home, own } => {
-                let result = homes::load(store, &home, own);
+            Job::Home { home, own, touch } => {
+                let result = homes::load(store, &home, own, touch);
                 Input::HomeLoaded { home, result }
             }
         };
@@ -231,15 +239,43 @@ pub fn failed(error: &ReadError) -> ReadFailed {
     }
 }
 
+/// Who looks at a log, and what of it counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Touch {
+    /// Its owner, which makes its own in this epoch what owners before have left.
+    Owner {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// Somebody else: what is found may not be committed yet, and nothing may follow from it.
+    Stranger,
+}
+
+impl Touch {
+    /// The head, at least this number, which is known to be committed; nothing if there is no row.
+    pub(super) fn head(
+        self,
+        store: &dyn Timelines,
+        key: &ConversationKey,
+        known: Seq,
+    ) -> Result<Option<Seq>, ReadError> {
+        match self {
+            Self::Owner { epoch } => block_on(store.adopt(key, epoch, known)),
+            Self::Stranger => block_on(store.head(key, known)),
+        }
+    }
+}
+
 /// Reads what a conversation comes to; nothing if it does not exist.
 pub fn load(
     store: &dyn Timelines,
     key: &ConversationKey,
     seed: u64,
     cutoffs: Cutoffs,
+    touch: Touch,
 ) -> Result<Option<Box<Replay>>, LoadFailed> {
     let nobody = |error: ReadError| LoadFailed { failed: failed(&error), members: Vec::new() };
-    let Some((mut replay, head)) = begin(store, key, seed).map_err(nobody)? else { return Ok(None) };
+    let Some((mut replay, head)) = begin(store, key, seed, touch).map_err(nobody)? else { return Ok(None) };
     let read = go_through(store, key, &mut replay, head, cutoffs).and_then(|()| catch_up(store, key, &mut replay));
     if replay.is_home() {
         return Ok(None);
@@ -251,10 +287,15 @@ pub fn load(
 }
 
 /// What the projections say of a conversation, and its head.
-fn begin(store: &dyn Timelines, key: &ConversationKey, seed: u64) -> Result<Option<(Replay, Seq)>, ReadError> {
+fn begin(
+    store: &dyn Timelines,
+    key: &ConversationKey,
+    seed: u64,
+    touch: Touch,
+) -> Result<Option<(Replay, Seq)>, ReadError> {
     let record = intact(block_on(store.load(key)))?.flatten();
     let known = record.as_ref().map_or(0, |record| record.applied);
-    let Some(head) = block_on(store.head(key, known))? else { return Ok(None) };
+    let Some(head) = touch.head(store, key, known)? else { return Ok(None) };
     // Of what was erased nobody is a member, however many were.
     let gone = record.as_ref().is_some_and(Replay::is_erased);
     let members = match &record {

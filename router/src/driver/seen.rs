@@ -9,9 +9,9 @@ use switchyard_store::{ProjectionError, ReadError, StoredMark};
 use super::{Timelines, reader};
 use crate::machine::{BEGAN, ReadFailed, SEEN, SeenMark};
 
-/// When the user was there last, if ever; asked by a process of this epoch, which began then. Only while the user is not
+/// When the user was there last, if ever; asked by the process of this number, which began then. Only while the user is not
 /// online.
-pub fn load(store: &dyn Timelines, home: &Home, epoch: u64, began_ms: u64) -> Result<Option<u64>, ReadFailed> {
+pub fn load(store: &dyn Timelines, home: &Home, process: u64, began_ms: u64) -> Result<Option<u64>, ReadFailed> {
     let marks = marks(store, &home.key)?;
     let Some(seen) = marks.into_iter().find(|mark| mark.kind == SEEN && mark.user == home.user) else {
         return Ok(None);
@@ -20,12 +20,12 @@ pub fn load(store: &dyn Timelines, home: &Home, epoch: u64, began_ms: u64) -> Re
         tracing::error!("when a user was seen last cannot be read; run `switchyard verify`");
         return Err(ReadFailed::Corrupt);
     };
-    let Some(then) = online_in.filter(|then| *then != epoch) else { return Ok(Some(seen.at)) };
+    let Some(then) = online_in.filter(|then| *then != process) else { return Ok(Some(seen.at)) };
     // That process was killed: the next one of which anything is known tells until when it may have lived.
     let began = self::marks(store, &ConversationKey::beginnings(&home.key.tenant))?;
     let began = began.into_iter().filter(|mark| mark.kind == BEGAN);
     let began = began.filter_map(|mark| Some((mark.user.as_str().parse::<u64>().ok()?, mark.at)));
-    let next = began.filter(|(epoch, _)| *epoch > then).min();
+    let next = began.filter(|(process, _)| *process > then).min();
     Ok(Some(seen.at.max(next.map_or(began_ms, |(_, at)| at))))
 }
 

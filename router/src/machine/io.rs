@@ -4,6 +4,8 @@ use switchyard_cluster::home::{Home, ListedNow, RouterMessage};
 use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, MarksNow, Request, TypersNow};
 use switchyard_cluster::presence::{Parted, PresenceNow};
 use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::owner::Epoch;
+use switchyard_protocol::shard::{SHARDS, Shard};
 use switchyard_store::{Batch, Mark, ProjectionWrite};
 
 use super::{HomeRead, ReadPlan, ReadResult, Replay, Stand, Ticket, ToldRoles};
@@ -12,8 +14,13 @@ use crate::config::Cutoffs;
 /// What happened.
 #[derive(Debug)]
 pub enum Input {
+    /// These shards are this router's from now on, each in its epoch.
+    Owned(Vec<(Shard, Epoch)>),
     /// An edge asks something.
     Request(Request),
+    /// An edge asks something while it is not known whether this router is still the owner: nothing that it says of what
+    /// is stored would be certain.
+    Unsure(Request),
     /// A batch has an outcome.
     Committed {
         /// Its conversation.
@@ -74,6 +81,13 @@ pub enum Input {
     },
     /// A router tells something.
     Told(RouterMessage),
+}
+
+impl Input {
+    /// All shards are this router's, in one epoch.
+    pub fn owns_all(epoch: Epoch) -> Self {
+        Self::Owned((0..SHARDS).filter_map(Shard::new).map(|shard| (shard, epoch)).collect())
+    }
 }
 
 /// What became of a batch.
@@ -243,8 +257,8 @@ pub enum Effect {
     LoadSeen {
         /// The user's home.
         home: Home,
-        /// The epoch of this process.
-        epoch: u64,
+        /// The number of this process.
+        process: u64,
         /// When it began.
         began_ms: u64,
     },

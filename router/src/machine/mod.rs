@@ -5,6 +5,7 @@
 
 mod activity;
 mod conversation;
+mod epochs;
 mod home;
 mod io;
 mod reading;
@@ -20,6 +21,7 @@ use switchyard_cluster::link::{Answer, Asker, EdgeId, Refusal, Request};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 use switchyard_store::{Batch, Mark};
 
@@ -32,6 +34,7 @@ use conversation::Conversation;
 pub use conversation::replay::{Replay, ReplayError};
 pub use conversation::retention::Older;
 pub(crate) use conversation::retention::droppable;
+use epochs::Epochs;
 pub use home::HomeRead;
 use home::Homes;
 pub(crate) use home::log::record as home_record;
@@ -88,7 +91,9 @@ enum Slot {
 #[derive(Debug)]
 pub struct Machine {
     config: RouterConfig,
-    epoch: u64,
+    /// Numbers this process among all that ever served this store: presence tells by it who was there in which.
+    process: u64,
+    epochs: Epochs,
     /// Keys the hashes of client ids, so that nobody can aim for collisions.
     seed: u64,
     slots: HashMap<ConversationKey, Slot, foldhash::fast::RandomState>,
@@ -144,11 +149,13 @@ enum Repeat {
 }
 
 impl Machine {
-    /// An owner without conversations in memory. `seed` should be random; the same seed and inputs give the same effects.
-    pub fn new(config: RouterConfig, epoch: u64, seed: u64) -> Self {
+    /// One that owns no shard yet, in a process of this number, which is higher than that of every process before. `seed`
+    /// should be random; the same seed and inputs give the same effects.
+    pub fn new(config: RouterConfig, process: u64, seed: u64) -> Self {
         Self {
             config,
-            epoch,
+            process,
+            epochs: Epochs::default(),
             seed,
             slots: HashMap::default(),
             idle: VecDeque::new(),
@@ -170,11 +177,14 @@ impl Machine {
     /// Takes in what happened; appends what to do.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Effect>) {
         let before = out.len();
-        if !matches!(input, Input::Request(_) | Input::Told(_)) {
+        if !matches!(input, Input::Request(_) | Input::Unsure(_) | Input::Told(_) | Input::Owned(_)) {
             self.busy = self.busy.saturating_sub(1);
         }
         match input {
+            Input::Owned(shards) => shards.into_iter().for_each(|(shard, epoch)| self.epochs.own(shard, epoch)),
             Input::Request(request) => self.request(now, request, out),
+            Input::Unsure(request) if request.ask.is_answered() => refuse(request.from, unsure(), out),
+            Input::Unsure(request) => self.request(now, request, out),
             Input::Committed { key, outcome } => self.committed(now, &key, outcome, out),
             Input::Projected { key, result } => self.projected(now, &key, result, out),
             Input::Loaded { key, result } => self.loaded(now, key, result, out),
@@ -245,6 +255,11 @@ impl Machine {
         repeat.into_iter().chain(idle).chain(self.pacing.deadline()).chain(told).min()
     }
 
+    /// In which epoch a shard is this router's; nothing if it is not.
+    pub fn epoch_of(&self, shard: Shard) -> Option<u64> {
+        self.epochs.of(shard)
+    }
+
     /// Conversations in memory.
     pub fn loaded_conversations(&self) -> usize {
         self.loaded
@@ -309,6 +324,11 @@ fn succeed(to: Asker, result: v1::reply::Result, out: &mut Vec<Effect>) {
 
 fn busy(message: &'static str) -> Refusal {
     Refusal { retry_after_ms: Some(BUSY_RETRY_MS), ..Refusal::new(ErrorCode::Overloaded, message) }
+}
+
+/// What whoever asks hears while it is not known whether the shard is still this router's. Nothing was done.
+fn unsure() -> Refusal {
+    busy("it is not known now who owns this conversation")
 }
 
 fn read_refusal(failed: ReadFailed) -> Refusal {

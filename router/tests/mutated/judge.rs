@@ -7,9 +7,8 @@ use bytes::Bytes;
 use switchyard_cluster::link::{Answer, Ask, HistoryAsk, MarkAsk, MarksAsk, PageFrom, Request, SubscribeAsk};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
-use switchyard_router::config::RouterConfig;
-use switchyard_router::driver::reader::{failed, load, read};
-use switchyard_router::machine::{Effect, Input, Machine, ReadPlan, Reader, Replay, ReplayError, Written};
+use switchyard_router::driver::reader::{Touch, failed, load, read};
+use switchyard_router::machine::{Effect, Input, ReadPlan, Reader, Replay, ReplayError, Written};
 use switchyard_store::{Reactor, Record, Row};
 
 use super::shelf::Shelf;
@@ -176,7 +175,7 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
         Ask::History(HistoryAsk { from: PageFrom::AfterTime(NOW.wall_ms), limit: 1 }),
         Ask::Subscribe(SubscribeAsk { after: Some(0), events_max: 100, bytes_max: 100_000 }),
     ];
-    let mut machine = Machine::new(RouterConfig::default(), 2, SEED);
+    let mut machine = story::owner(2);
     let (mut effects, mut answers) = (Vec::new(), 0);
     let asked = asks.len();
     for (number, ask) in (0..).zip(asks) {
@@ -186,7 +185,7 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
     while let Some(effect) = effects.pop() {
         let input = match effect {
             Effect::Load { key, cutoffs } => {
-                let result = load(shelf, &key, SEED, cutoffs);
+                let result = load(shelf, &key, SEED, cutoffs, Touch::Owner { epoch: 2 });
                 Input::Loaded { key, result }
             }
             Effect::Read { key, ticket, plan } => {

@@ -8,6 +8,7 @@ use switchyard_cluster::link::{
 };
 use switchyard_cluster::now::Now;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
+use switchyard_protocol::owner::Epoch;
 use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
 use switchyard_router::config::RouterConfig;
@@ -60,6 +61,13 @@ pub(crate) struct Story {
     pub(crate) marks: Vec<StoredMark>,
 }
 
+/// An owner of everything, in this epoch.
+pub(super) fn owner(epoch: u64) -> Machine {
+    let mut machine = Machine::new(RouterConfig::default(), epoch, SEED);
+    machine.handle(NOW, Input::owns_all(Epoch::new(epoch).expect("there is such an epoch")), &mut Vec::new());
+    machine
+}
+
 /// One event of every kind.
 pub(crate) fn tell() -> Story {
     let create = CreateAsk {
@@ -95,7 +103,7 @@ pub(crate) fn tell() -> Story {
         (user("eve"), Ask::Mark(MarkAsk { read: Some(3), delivered: Some(5) })),
         (user("eve"), Ask::Mark(MarkAsk { read: Some(4), delivered: None })),
     ];
-    let mut machine = Machine::new(RouterConfig::default(), 1, SEED);
+    let mut machine = owner(1);
     let mut story = Story::default();
     for (number, (user, ask)) in (0..).zip(asks) {
         let mut effects = Vec::new();

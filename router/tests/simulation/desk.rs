@@ -13,9 +13,11 @@ use switchyard_cluster::now::Now;
 use switchyard_cluster::presence::{Parted, PresenceNow};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::owner::Epoch;
 use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{self, ConversationKind, MessageKind, Role};
 use switchyard_router::config::{Cutoffs, RouterConfig};
+use switchyard_router::driver::reader::Touch;
 use switchyard_router::driver::{homes, reader, roles, seen};
 use switchyard_router::machine::{CommitOutcome, Effect, Held, Input, Machine};
 
@@ -49,10 +51,18 @@ pub(crate) struct Desk {
     epoch: u64,
 }
 
+/// A machine that owns everything, in the process and epoch of this number.
+pub(crate) fn owner(config: &RouterConfig, epoch: u64, seed: u64) -> Machine {
+    let mut machine = Machine::new(config.clone(), epoch, seed);
+    let owned = Input::owns_all(Epoch::new(epoch).expect("there is such an epoch"));
+    machine.handle(Now::default(), owned, &mut Vec::new());
+    machine
+}
+
 impl Desk {
     pub(crate) fn new(config: RouterConfig) -> Self {
         Self {
-            machine: Machine::new(config.clone(), 1, SEED),
+            machine: owner(&config, 1, SEED),
             disk: Arc::new(Disk::new(Rng::new(1), Faults::default())),
             config,
             now: Now { mono: Duration::from_secs(1), wall_ms: 1_700_000_000_000 },
@@ -204,7 +214,7 @@ impl Desk {
                 }
             }
             Effect::Load { key, cutoffs } => {
-                let result = reader::load(&*self.disk, &key, SEED, cutoffs);
+                let result = reader::load(&*self.disk, &key, SEED, cutoffs, Touch::Owner { epoch: self.epoch });
                 Input::Loaded { key, result }
             }
             Effect::Read { key, ticket, plan } => {
@@ -212,7 +222,9 @@ impl Desk {
                 Input::Read { ticket, result }
             }
             Effect::Decoy { key, to } => {
-                let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
+                let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default(), Touch::Stranger)
+                    .err()
+                    .map(|error| error.failed);
                 Input::Decoyed { to, failed }
             }
             Effect::Raise(marks) => {
@@ -227,11 +239,11 @@ impl Desk {
                 Input::RolesKept { told, result }
             }
             Effect::LoadHome { home, own } => {
-                let result = homes::load(&*self.disk, &home, own);
+                let result = homes::load(&*self.disk, &home, own, Touch::Owner { epoch: self.epoch });
                 Input::HomeLoaded { home, result }
             }
-            Effect::LoadSeen { home, epoch, began_ms } => {
-                let result = seen::load(&*self.disk, &home, epoch, began_ms);
+            Effect::LoadSeen { home, process, began_ms } => {
+                let result = seen::load(&*self.disk, &home, process, began_ms);
                 Input::SeenLoaded { home, result }
             }
             Effect::Tell(message) => Input::Told(*message),
@@ -272,7 +284,7 @@ impl Desk {
     /// The process is killed; what is on the disk stays.
     pub(crate) fn kill(&mut self) {
         self.epoch += 1;
-        self.machine = Machine::new(self.config.clone(), self.epoch, SEED);
+        self.machine = owner(&self.config, self.epoch, SEED);
         self.wanted.clear();
         self.answers.clear();
     }

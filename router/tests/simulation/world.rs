@@ -15,6 +15,7 @@ use switchyard_cluster::presence::{PresenceAsk, PresenceNow, Seen, WatchAsk};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::roles::Roles;
 use switchyard_router::config::Cutoffs;
+use switchyard_router::driver::reader::Touch;
 use switchyard_router::driver::{homes, reader, roles, seen};
 use switchyard_router::machine::{Effect, Held, Input, Machine, ReadPlan, Ticket, ToldRoles};
 use switchyard_store::Batch;
@@ -96,7 +97,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(mut rng: Rng, profile: Profile, disk: Arc<Disk>, oracle: Oracle) -> Self {
         let machine_seed = rng.next();
-        let machine = Machine::new(profile.config.clone(), 1, machine_seed);
+        let machine = crate::desk::owner(&profile.config, 1, machine_seed);
         Self {
             left: profile.requests,
             places: crate::clients::places(),
@@ -256,7 +257,7 @@ impl World {
             Event::Confirm(batch) => self.confirm(batch),
             Event::Load(key, cutoffs) => {
                 let seed = self.machine_seed;
-                let result = reader::load(&*self.disk, &key, seed, cutoffs);
+                let result = reader::load(&*self.disk, &key, seed, cutoffs, self.touch());
                 self.complete(Input::Loaded { key, result });
             }
             Event::Read(key, ticket, plan) => {
@@ -264,11 +265,13 @@ impl World {
                 self.complete(Input::Read { ticket, result });
             }
             Event::Decoy(key, to) => {
-                let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
+                let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default(), Touch::Stranger)
+                    .err()
+                    .map(|error| error.failed);
                 self.complete(Input::Decoyed { to, failed });
             }
             Event::LoadHome(home, own) => {
-                let result = homes::load(&*self.disk, &home, own);
+                let result = homes::load(&*self.disk, &home, own, self.touch());
                 if own && result.is_ok() {
                     // It has confirmed what it wrote.
                     self.disk.inner().keep_decisions();
@@ -279,8 +282,8 @@ impl World {
                 let result = roles::keep(&*self.disk, &told);
                 self.complete(Input::RolesKept { told, result });
             }
-            Event::LoadSeen(home, epoch, began_ms) => {
-                let result = seen::load(&*self.disk, &home, epoch, began_ms);
+            Event::LoadSeen(home, process, began_ms) => {
+                let result = seen::load(&*self.disk, &home, process, began_ms);
                 self.complete(Input::SeenLoaded { home, result });
             }
             Event::Told(message) => {
@@ -525,13 +528,17 @@ impl World {
         self.disk.inner().faults = Faults::default();
     }
 
+    fn touch(&self) -> Touch {
+        Touch::Owner { epoch: self.epoch }
+    }
+
     /// The process is killed, the power cut, and another process starts on what is there.
     pub(crate) fn crash(&mut self) {
         self.note(|| "crash".into());
         self.disk.crash(&mut self.rng);
         self.epoch += 1;
         self.machine_seed = self.rng.next();
-        self.machine = Machine::new(self.profile.config.clone(), self.epoch, self.machine_seed);
+        self.machine = crate::desk::owner(&self.profile.config, self.epoch, self.machine_seed);
         self.inputs.clear();
         self.requests.clear();
         self.effects.clear();

@@ -32,7 +32,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use switchyard_protocol::id::ConversationKey;
-use switchyard_protocol::owner::Incarnation;
 use tokio::runtime::Handle;
 
 use crate::BoxFuture;
@@ -48,8 +47,8 @@ use statements::Statements;
 
 /// A store in a cluster of ScyllaDB or Cassandra, shared with other routers.
 ///
-/// It implements all of this crate's traits. What is appended in it is committed by barriers of a router's start: see
-/// [`serve`](Self::serve).
+/// It implements all of this crate's traits. What is appended in it is committed by barriers of a router's start: until
+/// it was told which ([`Ownership::serve`](crate::ownership::Ownership::serve)), no barrier succeeds.
 pub struct Cql {
     inner: Arc<Inner>,
     threads: Threads,
@@ -89,12 +88,6 @@ impl Cql {
             annotated: bounds::Annotated::default(),
             handle,
         })
-    }
-
-    /// Says whose fence barriers read from now on: the start of this router, whose row is in the table already. Until this
-    /// was said no barrier succeeds.
-    pub fn serve(&self, incarnation: Incarnation) {
-        self.inner.fence.serve(incarnation);
     }
 
     /// Statements that were sent since it was opened. A batch is one.

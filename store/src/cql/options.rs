@@ -70,24 +70,28 @@ impl Options {
 
     /// What is wrong with them, if anything: names go into statements, so they are nothing but names.
     pub(super) fn check(&self) -> Result<(), OpenError> {
-        let wrong = |what: &str| Err(OpenError::Options(what.to_owned()));
-        if self.contact_points.is_empty() {
-            return wrong("no contact points");
+        match self.wrong().first() {
+            Some((field, what)) => Err(OpenError::Options(format!("{field} {what}"))),
+            None => Ok(()),
         }
+    }
+
+    /// Everything that is wrong with them: the field's name, and what.
+    pub fn wrong(&self) -> Vec<(&'static str, &'static str)> {
         let mut letters = self.keyspace.chars();
-        let named = letters.next().is_some_and(|first| first.is_ascii_alphabetic())
-            && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
-        if !named || self.keyspace.len() > KEYSPACE_BYTES_MAX {
-            return wrong("a keyspace's name has letters, digits and underscores, 48 at most, a letter first");
-        }
-        let named = |name: &String| !name.is_empty() && !name.contains(['\'', '\\', '\0']);
-        if self.datacenter.as_ref().is_some_and(|name| !named(name)) {
-            return wrong("this cannot be a data centre's name");
-        }
-        if self.replication == 0 || self.requests_max == 0 || self.threads == 0 {
-            return wrong("neither copies, requests nor threads may be 0");
-        }
-        Ok(())
+        let is_keyspace = letters.next().is_some_and(|first| first.is_ascii_alphabetic())
+            && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+            && self.keyspace.len() <= KEYSPACE_BYTES_MAX;
+        let is_name = |name: &String| !name.is_empty() && !name.contains(['\'', '\\', '\0']);
+        let checks = [
+            ("contact_points", !self.contact_points.is_empty(), "must name a node at least"),
+            ("keyspace", is_keyspace, "must have letters, digits and underscores, 48 at most, a letter first"),
+            ("datacenter", self.datacenter.as_ref().is_none_or(is_name), "cannot be a data centre's name"),
+            ("replication", self.replication > 0, "must be at least 1"),
+            ("requests_max", self.requests_max > 0, "must be at least 1"),
+            ("threads", self.threads > 0, "must be at least 1"),
+        ];
+        checks.into_iter().filter(|(_, is_right, _)| !is_right).map(|(field, _, what)| (field, what)).collect()
     }
 }
 

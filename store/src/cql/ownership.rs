@@ -223,4 +223,8 @@ impl Ownership for Cql {
     fn live_routers(&self) -> BoxFuture<'_, Result<Vec<RouterRow>, Unavailable>> {
         self.threads.within(self.inner.live_routers())
     }
+
+    fn serve(&self, incarnation: Incarnation) {
+        self.inner.fence.serve(incarnation);
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use switchyard_cluster::home::RouterMessage;
 use switchyard_cluster::link::{Delivery, EdgeId, Request};
 use switchyard_edge::auth::{AuthConfig, Secret, SharedVerifier, Verifier};
+use switchyard_protocol::owner::Epoch;
 use switchyard_router::machine::{Effect, Held, Input, Machine};
 
 use super::{Event, Inside, World};
@@ -70,8 +71,11 @@ impl World {
         });
         let doors = doors.collect();
         let machine_seed = self.rng.next();
+        let mut machine = Machine::new(self.plan.profile.config.clone(), self.life, machine_seed);
+        let owned = Input::owns_all(Epoch::new(self.life).expect("there is such an epoch"));
+        machine.handle(self.now(), owned, &mut Vec::new());
         self.process = Some(Process {
-            machine: Machine::new(self.plan.profile.config.clone(), self.life, machine_seed),
+            machine,
             machine_seed,
             shared,
             doors,

@@ -3,6 +3,7 @@
 
 use switchyard_cluster::link::Delivery;
 use switchyard_router::config::Cutoffs;
+use switchyard_router::driver::reader::Touch;
 use switchyard_router::driver::{homes, reader, roles, seen};
 use switchyard_router::machine::{CommitOutcome, Effect, Input};
 use switchyard_store::{Batch, Outcome, Refusal};
@@ -40,7 +41,9 @@ impl World {
             Effect::KeepRoles(told) => self.inside(delay, Inside::KeepRoles(told)),
             Effect::Presence { edge, now } => self.deliver(edge, Delivery::Presence(now)),
             Effect::Parted { edge, parted } => self.deliver(edge, Delivery::Parted(parted)),
-            Effect::LoadSeen { home, epoch, began_ms } => self.inside(delay, Inside::LoadSeen(home, epoch, began_ms)),
+            Effect::LoadSeen { home, process, began_ms } => {
+                self.inside(delay, Inside::LoadSeen(home, process, began_ms));
+            }
             Effect::LoadHome { home, own } => self.inside(delay, Inside::LoadHome(home, own)),
             Effect::Tell(message) => self.hear(*message),
         }
@@ -63,7 +66,7 @@ impl World {
             Inside::Confirm(batch) => self.confirm(batch),
             Inside::Load(key, cutoffs) => {
                 let seed = self.process.as_ref().map_or(0, |process| process.machine_seed);
-                let result = reader::load(&*self.disk, &key, seed, cutoffs);
+                let result = reader::load(&*self.disk, &key, seed, cutoffs, Touch::Owner { epoch: self.life });
                 self.complete(Input::Loaded { key, result });
             }
             Inside::Read(key, ticket, plan) => {
@@ -71,19 +74,21 @@ impl World {
                 self.complete(Input::Read { ticket, result });
             }
             Inside::Decoy(key, to) => {
-                let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default()).err().map(|error| error.failed);
+                let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default(), Touch::Stranger)
+                    .err()
+                    .map(|error| error.failed);
                 self.complete(Input::Decoyed { to, failed });
             }
             Inside::KeepRoles(told) => {
                 let result = roles::keep(&*self.disk, &told);
                 self.complete(Input::RolesKept { told, result });
             }
-            Inside::LoadSeen(home, epoch, began_ms) => {
-                let result = seen::load(&*self.disk, &home, epoch, began_ms);
+            Inside::LoadSeen(home, process, began_ms) => {
+                let result = seen::load(&*self.disk, &home, process, began_ms);
                 self.complete(Input::SeenLoaded { home, result });
             }
             Inside::LoadHome(home, own) => {
-                let result = homes::load(&*self.disk, &home, own);
+                let result = homes::load(&*self.disk, &home, own, Touch::Owner { epoch: self.life });
                 self.complete(Input::HomeLoaded { home, result });
             }
             other => unreachable!("{other:?} is not the store's"),

@@ -283,7 +283,7 @@ impl Machine {
             return;
         }
         let mut marks = Vec::new();
-        self.presence.take_rows(self.epoch, MARKS_PER_WRITE_MAX, &mut marks);
+        self.presence.take_rows(self.process, MARKS_PER_WRITE_MAX, &mut marks);
         while marks.len() < MARKS_PER_WRITE_MAX
             && let Some(key) = self.marking.queued.pop()
         {

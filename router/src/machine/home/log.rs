@@ -14,6 +14,7 @@ use switchyard_store::ProjectionWrite;
 use super::rows::Rows;
 use super::{Homes, Kept};
 use crate::decided::{Decided, HomeEvent};
+use crate::machine::epochs::Epochs;
 use crate::machine::writing::annotate::pending_change;
 use crate::machine::writing::pipeline::{Pipeline, Sealed, SealedEvent, Work};
 use crate::machine::writing::seal::Sealer;
@@ -130,14 +131,15 @@ impl Homes {
     }
 
     /// Makes the next batch of what waits in each home.
-    pub(super) fn seal_logs(&mut self, now: Now, epoch: u64, out: &mut Vec<Effect>) {
+    pub(super) fn seal_logs(&mut self, now: Now, epochs: &Epochs, out: &mut Vec<Effect>) {
         for key in std::mem::take(&mut self.ready) {
-            self.seal_log(now, epoch, &key, out);
+            self.seal_log(now, epochs, &key, out);
         }
     }
 
-    fn seal_log(&mut self, now: Now, epoch: u64, key: &ConversationKey, out: &mut Vec<Effect>) {
-        let Some(Kept { own: Some(own), rows: Some(rows), .. }) = self.kept.get_mut(key) else { return };
+    fn seal_log(&mut self, now: Now, epochs: &Epochs, key: &ConversationKey, out: &mut Vec<Effect>) {
+        let Some(Kept { home, own: Some(own), rows: Some(rows), .. }) = self.kept.get_mut(key) else { return };
+        let Some(epoch) = epochs.of(home.shard()) else { return };
         own.pipeline().unqueue();
         if own.pipeline().in_flight.is_some() || !own.writing.is_empty() {
             return;

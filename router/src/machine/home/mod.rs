@@ -506,7 +506,7 @@ impl Machine {
 
     /// What time brings to homes.
     pub(super) fn tick_homes(&mut self, now: Now, out: &mut Vec<Effect>) {
-        self.homes.seal_logs(now, self.epoch, out);
+        self.homes.seal_logs(now, &self.epochs, out);
         self.homes.tick(now, self.config.idle_after, out);
     }
 }

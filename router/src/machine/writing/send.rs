@@ -7,6 +7,7 @@ use switchyard_cluster::link::{Answer, Asker, LiveEvent, Refusal};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
+use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1::{self, event::Body, reply};
 
 use crate::machine::conversation::recent::{COUNTS, NO_ID};
@@ -24,7 +25,9 @@ use crate::timeline;
 impl Machine {
     /// Makes the next batch of what waits, if none is in flight: a run of messages, or one other event.
     pub(in crate::machine) fn seal(&mut self, now: Now, key: &ConversationKey, out: &mut Vec<Effect>) {
-        let (epoch, members_add, requests) = (self.epoch, self.config.members_add, self.config.requests);
+        let (members_add, requests) = (self.config.members_add, self.config.requests);
+        // What is in memory was loaded, and that only its owner does.
+        let Some(epoch) = self.epochs.of(Shard::of_conversation(key)) else { return };
         let Some(conversation) = self.loaded_mut(key) else { return };
         let Conversation { state, pipeline: Some(pipeline), .. } = conversation else { return };
         pipeline.unqueue();

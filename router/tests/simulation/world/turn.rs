@@ -96,7 +96,7 @@ impl World {
                     self.send_unwatch(edge, &now, turn);
                 }
             }
-            Effect::LoadSeen { home, epoch, began_ms } => self.at(delay, Event::LoadSeen(home, epoch, began_ms)),
+            Effect::LoadSeen { home, process, began_ms } => self.at(delay, Event::LoadSeen(home, process, began_ms)),
             Effect::Tell(message) => self.tell(*message),
             Effect::Parted { .. } => self.send_over(),
             Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } | Effect::Listed { .. } => {}

@@ -135,8 +135,8 @@ impl Presence {
     }
 
     /// Takes what is to be stored, as far as there is room for so many.
-    pub(in crate::machine) fn take_rows(&mut self, epoch: u64, most: usize, into: &mut Vec<Mark>) {
-        self.rows.take(epoch, most, into);
+    pub(in crate::machine) fn take_rows(&mut self, process: u64, most: usize, into: &mut Vec<Mark>) {
+        self.rows.take(process, most, into);
     }
 
     /// The store did not take some.
@@ -199,7 +199,7 @@ impl Presence {
     }
 
     /// A session watches a user.
-    fn watch(&mut self, Watch { ask, to, of_two }: Watch, began_ms: u64, epoch: u64, out: &mut Vec<Effect>) {
+    fn watch(&mut self, Watch { ask, to, of_two }: Watch, began_ms: u64, process: u64, out: &mut Vec<Effect>) {
         let WatchAsk { home, turn } = ask;
         let id = home.key.conversation;
         let ended = self.going.get(&id).map(|(_, ended_ms)| *ended_ms).or_else(|| self.rows.ended(&id));
@@ -222,7 +222,7 @@ impl Presence {
         }
         watched.waiting.push((to, of_two));
         if !std::mem::replace(&mut watched.reading, true) {
-            out.push(Effect::LoadSeen { home: watched.home.clone(), epoch, began_ms });
+            out.push(Effect::LoadSeen { home: watched.home.clone(), process, began_ms });
         }
     }
 
@@ -359,7 +359,7 @@ impl Machine {
     /// An owner has vouched for somebody who watches a user.
     pub(in crate::machine) fn watch(&mut self, now: Now, watch: Watch, out: &mut Vec<Effect>) {
         let began_ms = self.presence.rows.began_ms(now);
-        self.presence.watch(watch, began_ms, self.epoch, out);
+        self.presence.watch(watch, began_ms, self.process, out);
     }
 
     /// It was read when a user was there last.

@@ -1,7 +1,7 @@
 //! When users were there last, as it is stored: a row for each user, with the newest begin or end of being online, written
 //! with the marks of members within a second.
 //!
-//! Whoever is online when a process is killed has no end. Their row says in which epoch they were; they count as having been
+//! Whoever is online when a process is killed has no end. Their row says in which process they were, by its number; they count as having been
 //! there until the next process began that knew anybody of the tenant, for until then nobody could be. When those began is
 //! stored beside the first row of each.
 
@@ -17,7 +17,7 @@ use switchyard_store::Mark;
 /// The kind of the mark that says when a user was there last.
 pub(crate) const SEEN: u8 = 2;
 
-/// The kind of the mark that says when a process began, under its epoch.
+/// The kind of the mark that says when a process began, under its number.
 pub(crate) const BEGAN: u8 = 3;
 
 /// Tenants that are remembered as having a mark of this process's beginning; of more it is written again.
@@ -26,7 +26,7 @@ const TENANTS_MAX: usize = 10_000;
 /// What is stored beside the time.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(crate) struct SeenMark {
-    /// The user came then, in this epoch; without it the last session ended.
+    /// The user came then, in the process of this number; without it the last session ended.
     #[prost(uint64, optional, tag = "1")]
     pub(crate) online_in: Option<u64>,
 }
@@ -73,14 +73,14 @@ impl Rows {
     }
 
     /// Takes what is to be stored, until there are so many.
-    pub(super) fn take(&mut self, epoch: u64, most: usize, into: &mut Vec<Mark>) {
+    pub(super) fn take(&mut self, process: u64, most: usize, into: &mut Vec<Mark>) {
         while into.len() < most
             && let Some((_, Row { home: Home { key, user }, at_ms, online })) = self.unstored.pop_first()
         {
             if online {
-                into.extend(self.beginning(&key.tenant, epoch));
+                into.extend(self.beginning(&key.tenant, process));
             }
-            let value = SeenMark { online_in: online.then_some(epoch) }.encode_to_vec().into();
+            let value = SeenMark { online_in: online.then_some(process) }.encode_to_vec().into();
             into.push(Mark { key, user, kind: SEEN, at: at_ms, value });
         }
     }
@@ -91,7 +91,7 @@ impl Rows {
     }
 
     /// The mark of this process's beginning, if the tenant has none yet.
-    fn beginning(&mut self, tenant: &TenantId, epoch: u64) -> Option<Mark> {
+    fn beginning(&mut self, tenant: &TenantId, process: u64) -> Option<Mark> {
         if self.begun.contains(tenant) {
             return None;
         }
@@ -99,7 +99,7 @@ impl Rows {
             self.begun.clear();
         }
         self.begun.insert(tenant.clone());
-        let user = UserId::new(&epoch.to_string()).ok()?;
+        let user = UserId::new(&process.to_string()).ok()?;
         let (key, at) = (ConversationKey::beginnings(tenant), self.began_ms?);
         Some(Mark { key, user, kind: BEGAN, at, value: Bytes::new() })
     }
