@@ -204,6 +204,23 @@ impl Plain {
         }
     }
 
+    /// Reads until the connection is cut, with or without a goodbye; gives the replies that came.
+    pub(crate) fn cut(&mut self) -> Vec<Value> {
+        let mut replies: Vec<Value> = std::mem::take(&mut self.replies).into_values().collect();
+        loop {
+            let frame = match self.read() {
+                Ok(Message::Binary(bytes)) => binary::answer(bytes),
+                Ok(Message::Text(text)) => serde_json::from_str(&text).expect("JSON"),
+                Ok(Message::Ping(_) | Message::Pong(_)) => continue,
+                Ok(Message::Close(_)) | Err(_) => return replies,
+                Ok(other) => panic!("{other:?}"),
+            };
+            if frame.get("event").is_none() {
+                replies.push(frame);
+            }
+        }
+    }
+
     /// Reads until the broker says goodbye; gives its code.
     pub(crate) fn goodbye(&mut self) -> u16 {
         loop {

@@ -6,13 +6,16 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::keyspace::{self, Keyspace};
 use crate::plain::Plain;
 use crate::process::switchyard;
 
@@ -41,6 +44,20 @@ pub(crate) struct Setup<'a> {
     pub(crate) data: Option<&'a Path>,
     /// Files that must lie in the test's directory first.
     pub(crate) files: &'a [(&'a str, &'a str)],
+    /// In which store everything is kept.
+    pub(crate) store: Store,
+}
+
+/// Where a broker keeps everything.
+#[derive(Clone, Default)]
+pub(crate) enum Store {
+    /// Where all tests do: in the data directory, or in the long form in a keyspace of its own.
+    #[default]
+    Any,
+    /// In the data directory, which the test looks at.
+    Embedded,
+    /// In this keyspace.
+    Cql(Arc<Keyspace>),
 }
 
 /// See the module.
@@ -53,6 +70,8 @@ pub(crate) struct Site {
     secret: Vec<u8>,
     child: Option<Child>,
     ready: Value,
+    /// Gone when the broker is.
+    _keyspace: Option<Arc<Keyspace>>,
 }
 
 impl Site {
@@ -71,6 +90,16 @@ impl Site {
         Self::with_env(&[("SWITCHYARD__CONVERSATIONS__REQUESTS", "off")])
     }
 
+    /// In development mode, with everything in the data directory.
+    pub(crate) fn embedded() -> Self {
+        Self::start(&Setup { store: Store::Embedded, ..Setup::default() })
+    }
+
+    /// In development mode, with everything in this keyspace.
+    pub(crate) fn on(keyspace: &Arc<Keyspace>) -> Self {
+        Self::start(&Setup { store: Store::Cql(Arc::clone(keyspace)), ..Setup::default() })
+    }
+
     /// As it is described.
     pub(crate) fn start(setup: &Setup<'_>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
@@ -84,7 +113,13 @@ impl Site {
             file
         });
         let data = setup.data.map_or_else(|| dir.path().join("data"), Path::to_owned);
-        let env = setup.env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let keyspace = match &setup.store {
+            Store::Any => keyspace::is_default().then(|| Arc::new(Keyspace::new())),
+            Store::Embedded => None,
+            Store::Cql(keyspace) => Some(Arc::clone(keyspace)),
+        };
+        let mut env: Vec<_> = setup.env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        env.extend(keyspace.iter().flat_map(|keyspace| keyspace.env()));
         let mut site = Self {
             dir,
             data,
@@ -94,6 +129,7 @@ impl Site {
             secret: Vec::new(),
             child: None,
             ready: Value::Null,
+            _keyspace: keyspace,
         };
         // An address of its own among those of this machine: a port that it gives up in a restart is nobody else's.
         site.run("127.0.77.1:0");
@@ -149,11 +185,25 @@ impl Site {
         self.run(&listen);
     }
 
+    /// Stops it, as a debugger or a host that pauses it does; it goes on with `Signal::CONT`. Gives the time from which on it
+    /// does nothing.
+    pub(crate) fn stop(&self) -> Instant {
+        self.signal(Signal::STOP);
+        let pid = Pid::from_child(self.child.as_ref().expect("it runs"));
+        let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).expect("a child").expect("it stops or ends");
+        assert!(status.stopped(), "it ended: {}", self.log());
+        Instant::now()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it runs");
+        kill_process(Pid::from_child(child), signal).expect("it runs");
+    }
+
     /// Asks it to end.
     pub(crate) fn ask_to_end(&self) {
-        let child = self.child.as_ref().expect("it runs");
-        let pid = rustix::process::Pid::from_child(child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        self.signal(Signal::TERM);
     }
 
     /// Waits for its end.
