@@ -23,6 +23,8 @@ pub const START_TIME: &str = "process_start_time_seconds";
 pub const STORE_FREE: &str = "store_free_bytes";
 /// The room below which nothing is stored.
 pub const STORE_FREE_MIN: &str = "store_free_bytes_min";
+/// Statements sent to a CQL store.
+pub const STORE_STATEMENTS: &str = "store_statements_total";
 /// Always 1; its labels say which build this is.
 pub const BUILD_INFO: &str = "switchyard_build_info";
 
@@ -43,6 +45,7 @@ fn describe() {
     describe_gauge!(START_TIME, Unit::Seconds, "When the process started, in seconds since 1970");
     describe_gauge!(STORE_FREE, Unit::Bytes, "Free bytes of the file system with the data directory");
     describe_gauge!(STORE_FREE_MIN, Unit::Bytes, "Below so many free bytes sends are refused");
+    describe_counter!(STORE_STATEMENTS, Unit::Count, "Statements sent to the CQL store; a batch is one");
     describe_gauge!(BUILD_INFO, "Always 1; the labels say which build this is");
 }
 

@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use metrics::counter;
 use switchyard_cluster::link::EdgeId;
 use switchyard_cluster::mailbox::Bell;
 use switchyard_cluster::mesh::{self, MeshEdge, MeshRouter};
@@ -28,17 +29,21 @@ use crate::config::{Problem, Problems, Settings, Tokens};
 use crate::exit::Failure;
 use crate::listen::BindError;
 use crate::memory::give_back;
+use crate::metrics::STORE_STATEMENTS;
 use crate::ops::Readiness;
 use crate::ops::http::public_router;
 use crate::page::{self, DemoUsers};
 use crate::signals::Event;
 use crate::threads::Threads;
 use http::Http;
-use owning::own_all;
+use owning::{Owning, own_all};
 use stored::Stored;
 
 /// Part of the drain's time that clients have for moving by themselves; the rest is for what is in flight.
 const MOVING_SHARE: u32 = 2;
+
+/// The part of readiness that a store in a cluster has; that of an embedded one is looked after by `ops`.
+const STORE: &str = "store";
 
 /// What the roles are made of.
 #[derive(Debug)]
@@ -65,6 +70,9 @@ pub struct Roles {
     commits: Commits,
     readers: Readers,
     owner: Owner,
+    owned: Arc<Owned>,
+    statements: Option<Box<dyn Fn() -> u64>>,
+    readiness: Readiness,
     store_threads: Threads,
     http: Http,
 }
@@ -97,7 +105,7 @@ impl Roles {
     pub fn start(parts: Parts<'_>) -> Result<Self, Failure> {
         let Parts { settings, tokens, readiness, events } = parts;
         let clock = Clock::start();
-        let Stored { timelines, owners, process } = Stored::open(settings)?;
+        let Stored { timelines, owners, process, statements } = Stored::open(settings)?;
         // An embedded one has read its whole journal.
         give_back();
 
@@ -107,7 +115,7 @@ impl Roles {
 
         let verifier = Arc::new(SharedVerifier::new(verifier(tokens)?));
         let demo = demo_users(settings, tokens, public)?;
-        let http = Http::start(public_router(readiness, page::routes(demo.clone())))
+        let http = Http::start(public_router(readiness.clone(), page::routes(demo.clone())))
             .context("the HTTP server cannot start")?;
         let doors = Shared::new(settings.edge(public)?, Arc::clone(&verifier), http.handover());
 
@@ -121,7 +129,7 @@ impl Roles {
         let router = RouterParts {
             config: router_config,
             process,
-            owned: owning.owned,
+            owned: Arc::clone(&owning.owned),
             seed: rand::random(),
             commits: commits.clone(),
             readers: readers.clone(),
@@ -133,13 +141,42 @@ impl Roles {
         for seat in seats {
             workers.add(start_worker(seat, &doors, &router, &stop, &events)?);
         }
-        let owner = owning.owner;
-        Ok(Self { public, doors, verifier, demo, stop, bells, workers, commits, readers, owner, store_threads, http })
+        let Owning { owned, owner, .. } = owning;
+        Ok(Self {
+            public,
+            doors,
+            verifier,
+            demo,
+            stop,
+            bells,
+            workers,
+            commits,
+            readers,
+            owner,
+            owned,
+            statements,
+            readiness,
+            store_threads,
+            http,
+        })
     }
 
     /// Where clients connect, as it was really bound.
     pub fn public_address(&self) -> SocketAddr {
         self.public
+    }
+
+    /// Tells operators how the store does.
+    pub fn measure(&self) {
+        if let Some(statements) = &self.statements {
+            counter!(STORE_STATEMENTS).absolute(statements());
+        }
+        if self.statements.is_some() && !self.owned.is_sure() {
+            let why = "the store does not say that this process is still the owner; requests are refused until it does";
+            self.readiness.not_ready(STORE, why);
+        } else if self.statements.is_some() {
+            self.readiness.ready(STORE);
+        }
     }
 
     /// Why they cannot go on, when one of their threads has ended without having been told to. What was acknowledged is on

@@ -113,6 +113,7 @@ fn wait(inbox: &Receiver<Event>, roles: &mut Roles, ops: &mut Threads, reload: &
                 return Ok(());
             }
             Err(RecvTimeoutError::Timeout) => {
+                roles.measure();
                 if let Some(failure) = roles.failed().or_else(|| ops.ended()) {
                     return Err(failure);
                 }

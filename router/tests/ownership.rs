@@ -23,7 +23,16 @@ struct Router {
 
 impl Router {
     fn new(seed: u64) -> Self {
-        let machine = Ownership::new(Config::default(), "127.0.0.1:7070".to_owned(), seed);
+        Self::with(Config::default(), seed)
+    }
+
+    /// One that shares with nobody.
+    fn alone(seed: u64) -> Self {
+        Self::with(Config { alone: true, ..Config::default() }, seed)
+    }
+
+    fn with(config: Config, seed: u64) -> Self {
+        let machine = Ownership::new(config, "127.0.0.1:7070".to_owned(), seed);
         Self { machine, now: Duration::ZERO, owned: BTreeMap::new(), transactions: 0, ended: false }
     }
 
@@ -101,4 +110,47 @@ fn an_incarnation_that_drains_fences_itself_and_the_next_one_owns_everything() {
     second.now += Duration::from_secs(8);
     second.tell(&store, Event::Tick);
     assert_eq!(second.epochs(), (Epoch::new(2).expect("low"), Epoch::new(2).expect("low")));
+}
+
+#[test]
+fn one_that_is_alone_takes_over_what_another_has_which_ends() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let (mut first, mut second) = (Router::alone(1), Router::alone(2));
+    first.tell(&store, Event::Tick);
+    let (_, before) = first.epochs();
+    second.tell(&store, Event::Tick);
+    let (after, _) = second.epochs();
+    assert!(before < after && !second.ended);
+    first.now += Duration::from_secs(1);
+    first.tell(&store, Event::Tick);
+    assert!(first.ended, "its fence says so");
+    // What is left of the first one is nobody whom the second would look for, and it stays.
+    for _ in 0..20 {
+        second.now += Duration::from_secs(1);
+        second.tell(&store, Event::Tick);
+    }
+    assert!(!second.ended && second.epochs().0 == after);
+}
+
+#[test]
+fn one_that_is_alone_gives_nothing_to_whoever_comes_and_does_not_fence_its_successor() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let (mut first, mut second) = (Router::alone(1), Router::alone(2));
+    first.tell(&store, Event::Tick);
+    // It is there, and has come no further.
+    let mut effects = Vec::new();
+    second.machine.handle(Now { mono: Duration::ZERO, wall_ms: 0 }, Event::Tick, &mut effects);
+    let Some(Effect::Call { id, call }) = effects.pop() else { panic!("a start") };
+    let answer = block_on(ask(&store, &call));
+    for _ in 0..30 {
+        first.now += Duration::from_secs(1);
+        first.tell(&store, Event::Tick);
+    }
+    assert!(!first.ended);
+    first.epochs();
+    second.tell(&store, Event::Answered { call: id, answer });
+    assert!(!second.ended, "it was not fenced while it started");
+    second.epochs();
 }

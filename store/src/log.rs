@@ -215,6 +215,12 @@ pub trait Log: Send + Sync + 'static {
     /// acknowledged. Covers [`Projections`](crate::Projections) writes of the same store too. May be asked for again.
     fn barrier(&self) -> BoxFuture<'_, Result<(), BarrierError>>;
 
+    /// Whether other processes may store beside this one. Then what one waits for is another machine's answer, and batches
+    /// are given as they come; else it is this machine's disk, which confirms many as fast as one.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// A page: stored rows within the range, each with its number, in the order of the direction, without a hole.
     ///
     /// Rows below what [`trim`](Log::trim) left are skipped as if the range began above them (the founding row stays

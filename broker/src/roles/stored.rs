@@ -19,6 +19,8 @@ pub(super) struct Stored {
     pub(super) owners: Arc<dyn Ownership>,
     /// Numbers this process among all that ever opened it.
     pub(super) process: u64,
+    /// In a cluster: how many statements were sent to it.
+    pub(super) statements: Option<Box<dyn Fn() -> u64>>,
 }
 
 impl Stored {
@@ -31,13 +33,16 @@ impl Stored {
             }
             StoreKind::Cql => {
                 let store = Cql::open(&settings.cql()?).map_err(|error| cql_failure(&error))?;
-                Self::of(Arc::new(store))
+                let store = Arc::new(store);
+                let counted = Arc::downgrade(&store);
+                let statements = move || counted.upgrade().map_or(0, |store| store.statements_sent());
+                Ok(Self { statements: Some(Box::new(statements)), ..Self::of(store)? })
             }
         }
     }
 
     fn of<S: Timelines + Ownership + Epochs>(store: Arc<S>) -> Result<Self, Failure> {
         let process = futures_executor::block_on(store.open_epoch()).context("the store cannot number this process")?;
-        Ok(Self { timelines: store.clone(), owners: store, process })
+        Ok(Self { timelines: store.clone(), owners: store, process, statements: None })
     }
 }

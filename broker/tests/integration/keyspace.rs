@@ -3,10 +3,11 @@
 
 use std::env;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session_builder::SessionBuilder;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use crate::process::switchyard;
 
@@ -15,6 +16,9 @@ const CONTACT_POINTS: &str = "SWITCHYARD_TEST_CQL";
 
 /// The environment's name for the store on which every broker of a test runs that does not say otherwise.
 const STORE: &str = "SWITCHYARD_TEST_STORE";
+
+/// How long it may take until one is gone.
+const FORGET_MAX: Duration = Duration::from_secs(60);
 
 /// Whether brokers that do not say otherwise run on the cluster: the long form of the tests, `SWITCHYARD_TEST_STORE=cql`.
 pub(crate) fn is_default() -> bool {
@@ -62,18 +66,24 @@ impl Keyspace {
         told.map(|(key, value)| (format!("SWITCHYARD__STORE__{key}"), value.to_owned())).to_vec()
     }
 
-    fn runtime() -> Runtime {
-        Builder::new_current_thread().enable_all().build().expect("a runtime")
+    async fn forget(&self) -> Result<(), String> {
+        let timeout = ExecutionProfile::builder().request_timeout(Some(FORGET_MAX)).build().into_handle();
+        let builder = SessionBuilder::new().known_nodes(&self.points).default_execution_profile_handle(timeout);
+        let session = builder.build().await.map_err(|error| error.to_string())?;
+        let cql = format!("DROP KEYSPACE IF EXISTS {}", self.name);
+        session.query_unpaged(cql, ()).await.map(drop).map_err(|error| error.to_string())
     }
 }
 
 impl Drop for Keyspace {
     fn drop(&mut self) {
-        let dropped = Self::runtime().block_on(async {
-            let session = SessionBuilder::new().known_nodes(&self.points).build().await.map_err(|e| e.to_string())?;
-            session.query_unpaged(format!("DROP KEYSPACE {}", self.name), ()).await.map_err(|e| e.to_string())
-        });
-        if let Err(error) = dropped {
+        let forget = || {
+            let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+            runtime.block_on(self.forget())
+        };
+        // On a thread of its own, for the test may run on a runtime's.
+        let forgotten = std::thread::scope(|scope| scope.spawn(forget).join());
+        if let Ok(Err(error)) = forgotten {
             eprintln!("keyspace {} is left: {error}", self.name);
         }
     }

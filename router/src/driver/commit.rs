@@ -1,10 +1,19 @@
-//! The commit thread: takes every batch that waits, from all workers, stores them with one append and confirms them with
-//! one barrier, and posts one list of completions per worker. Nothing else in the process waits for the disk's sync.
+//! The commit thread: takes every batch that waits, from all workers, and posts what became of each. Nothing else in the
+//! process waits for the store's answer to a write.
+//!
+//! On a disk of its own, all that waits is stored with one append and confirmed with one barrier, which is one sync, and the
+//! next begins after it. In a cluster each batch goes by itself as soon as it comes: of those that wait for a barrier one
+//! read confirms all, and a node that is slow holds up no conversation but those that wait for it.
 
+use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use switchyard_store::{Batch, Outcome, Refusal};
 
 use super::rest::Rest;
@@ -25,6 +34,10 @@ const LINGER_ENOUGH_ROWS: usize = 64;
 /// Rows given to the store in one append; the rest waits for the next. Bounds how long one commit takes.
 const COMMIT_ROWS_MAX: usize = 8_192;
 
+/// Batches that are under way in a cluster at a time; the rest waits for its turn. The store bounds its requests itself, and
+/// holds what is more for a while.
+const UNDER_WAY_MAX: usize = 8_192;
+
 /// A handle to the commit thread; one per worker, all alike.
 #[derive(Clone)]
 pub struct Commits {
@@ -40,6 +53,8 @@ struct Shared {
 struct Queue {
     waiting: Vec<(Completions, Batch)>,
     rows: usize,
+    /// Something that is under way goes on.
+    woken: bool,
     stopped: bool,
 }
 
@@ -49,13 +64,27 @@ impl Shared {
     }
 }
 
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !std::mem::replace(&mut self.queue().woken, true) {
+            self.ready.notify_one();
+        }
+    }
+}
+
 impl Commits {
     /// Starts the thread. It ends when [`stop`](Self::stop) was called and nothing waits. `rest` is called once whenever
     /// nothing has come for some time.
     pub fn start(store: Arc<dyn Timelines>, rest: fn()) -> std::io::Result<(Self, JoinHandle<()>)> {
         let shared = Arc::new(Shared { queue: Mutex::new(Queue::default()), ready: Condvar::new() });
         let commits = Self { shared: Arc::clone(&shared) };
-        let thread = std::thread::Builder::new().name("commit".into()).spawn(move || run(&shared, &*store, rest))?;
+        let run =
+            move || if store.is_shared() { run_each(&shared, &*store, rest) } else { run(&shared, &*store, rest) };
+        let thread = std::thread::Builder::new().name("commit".into()).spawn(run)?;
         Ok((commits, thread))
     }
 
@@ -141,6 +170,76 @@ fn commit(store: &dyn Timelines, batches: &[Batch], metrics: &CommitMetrics) -> 
         }
     }
     outcomes
+}
+
+/// The same where each batch goes by itself.
+fn run_each(shared: &Arc<Shared>, store: &dyn Timelines, rest: fn()) {
+    let metrics = CommitMetrics::new();
+    let waker = Waker::from(Arc::clone(shared));
+    let mut rest = Rest::new(rest);
+    let doubted = AtomicBool::new(false);
+    let mut under_way = FuturesUnordered::new();
+    while let Some(taken) = take_some(shared, under_way.len(), &mut rest) {
+        under_way.extend(taken.into_iter().map(|(to, batch)| commit_one(store, to, batch, &metrics, &doubted)));
+        let (mut owners, mut batches, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut context = Context::from_waker(&waker);
+        while let Poll::Ready(Some((owner, batch, outcome))) = under_way.poll_next_unpin(&mut context) {
+            owners.push(owner);
+            batches.push(batch);
+            outcomes.push(outcome);
+        }
+        post(owners, batches, outcomes);
+    }
+}
+
+/// Waits for batches or for what is under way, and takes what there is room for; nothing once stopped and all is done.
+fn take_some(shared: &Shared, under_way: usize, rest: &mut Rest) -> Option<Vec<(Completions, Batch)>> {
+    let mut queue = shared.queue();
+    let room = UNDER_WAY_MAX.saturating_sub(under_way);
+    while !queue.woken && (queue.waiting.is_empty() || room == 0) {
+        if queue.stopped && queue.waiting.is_empty() && under_way == 0 {
+            return None;
+        }
+        queue = rest.wait(&shared.queue, &shared.ready, queue);
+    }
+    rest.disturbed();
+    queue.woken = false;
+    let taken = if queue.waiting.len() <= room {
+        std::mem::take(&mut queue.waiting)
+    } else {
+        queue.waiting.drain(..room).collect()
+    };
+    queue.rows = queue.waiting.iter().map(|(_, batch)| batch.rows.len()).sum();
+    Some(taken)
+}
+
+/// Appends one and confirms it. `doubted` is whether the last barrier failed, so that it is told once.
+async fn commit_one(
+    store: &dyn Timelines,
+    owner: Completions,
+    batch: Batch,
+    metrics: &CommitMetrics,
+    doubted: &AtomicBool,
+) -> (Completions, Batch, Outcome) {
+    let started = Instant::now();
+    let outcomes = store.append(slice::from_ref(&batch)).await;
+    let mut outcome = outcomes.first().copied().unwrap_or(Outcome::Unknown);
+    if outcome == Outcome::Stored {
+        let stored = Instant::now();
+        let confirmed = store.barrier().await;
+        metrics.barrier_seconds.record(stored.elapsed());
+        if let Err(error) = confirmed {
+            outcome = Outcome::Unknown;
+            if !doubted.swap(true, Ordering::Relaxed) {
+                tracing::error!(%error, "commits could not be confirmed; they are unknown and will be repeated");
+            }
+        } else if doubted.swap(false, Ordering::Relaxed) {
+            tracing::info!("commits are confirmed again");
+        }
+    }
+    metrics.rows.record(batch.rows.len() as f64);
+    metrics.seconds.record(started.elapsed());
+    (owner, batch, outcome)
 }
 
 /// Posts the completions, one list per run of batches of the same worker.

@@ -75,7 +75,7 @@ impl Owned {
 
     /// Whether it is known at this moment that what is owned is owned. The two clocks of a machine may stand still, or
     /// be set, one without the other: the one by which it is longer ago counts.
-    pub(super) fn is_sure(&self) -> bool {
+    pub fn is_sure(&self) -> bool {
         self.is_sure_at(self.clock.now())
     }
 

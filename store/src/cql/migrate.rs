@@ -1,6 +1,8 @@
 //! Making the schema, and raising it. Steps only add, so what an older binary reads stays; each may be done again, and by several at
 //! once, for tables say their ids and the number of the schema only rises.
 
+use std::time::Duration;
+
 use scylla::client::session::Session;
 use scylla::errors::{DbError, PrepareError, RequestAttemptError, UseKeyspaceError};
 
@@ -10,6 +12,9 @@ use super::runtime::{self, Threads};
 use super::schema::{Table, VERSION};
 use super::statements::Statements;
 use super::{connect, counters};
+
+/// How long a change of the schema may take, if no more was said of statements: all nodes take part in it, one change at a time.
+const SCHEMA_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The name of the number that is the schema's.
 const SCHEMA: &str = "schema";
@@ -24,7 +29,8 @@ fn unreachable(error: impl ToString) -> OpenError {
 pub fn migrate(options: &Options) -> Result<u32, OpenError> {
     options.check()?;
     let threads = Threads::start(1).map_err(|error| OpenError::Options(error.to_string()))?;
-    let options = options.clone();
+    let request_timeout = options.request_timeout.max(SCHEMA_TIMEOUT);
+    let options = Options { request_timeout, ..options.clone() };
     runtime::wait(threads.handle(), async move { raise(&options).await })
 }
 

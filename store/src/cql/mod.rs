@@ -105,6 +105,10 @@ impl Log for Cql {
         self.threads.within(self.inner.overwrite(batches))
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn barrier(&self) -> BoxFuture<'_, Result<(), BarrierError>> {
         self.threads.within(Inner::barrier(&self.inner))
     }
