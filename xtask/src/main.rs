@@ -1,6 +1,7 @@
 //! Checks of the repository: `cargo xtask test` is what a contributor runs and what the continuous build runs; `cargo
 //! xtask tidy` is the part of it that knows this repository's own rules; `cargo xtask services` starts what tests need. No task changes a tracked file.
 
+mod faults;
 mod services;
 mod stages;
 mod tidy;
@@ -22,6 +23,8 @@ enum Task {
     Tools,
     /// Start what the tests and people need beside the broker, a CQL store, and end it with Ctrl+C
     Services(services::Arguments),
+    /// Break things below a broker on three nodes, and see that nothing is lost
+    Faults(faults::Arguments),
     /// Check the repository's own rules: file headers, dependency arrows, sizes
     Tidy,
 }
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Task::Test => stages::run_all(),
         Task::Tools => tools::install(),
         Task::Services(arguments) => services::run(&arguments),
+        Task::Faults(arguments) => faults::run(&arguments),
         Task::Tidy => tidy::run(),
     };
     match done {

@@ -104,3 +104,10 @@ pub(crate) fn for_tests() -> anyhow::Result<Cluster> {
     cluster::stop_left(&dir)?;
     Cluster::start(&dir, 1, CommitlogSync::Periodic, &|| false)
 }
+
+/// Three nodes that sync before they answer, to be broken. They end when this is dropped.
+pub(crate) fn for_faults() -> anyhow::Result<Cluster> {
+    let dir = dir("faults");
+    cluster::stop_left(&dir)?;
+    Cluster::start(&dir, 3, CommitlogSync::Group, &|| false)
+}

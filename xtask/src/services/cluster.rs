@@ -6,8 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use rustix::process::Signal;
 
-use super::node::{self, Node, Place};
+use super::node::{self as process, Node, Place};
 use super::server::Server;
 use super::{CommitlogSync, DIR, addresses};
 
@@ -22,6 +23,7 @@ const NODES_MAX: u8 = 3;
 
 /// The processes of a cluster. They end when this is dropped.
 pub(crate) struct Cluster {
+    server: Server,
     nodes: Vec<Node>,
 }
 
@@ -39,31 +41,58 @@ impl Cluster {
         }
         let addresses = addresses::free(&std::env::current_dir()?, nodes)?;
         let seed = *addresses.first().context("at least one node")?;
-        let started = Instant::now();
-        let mut cluster = Self { nodes: Vec::new() };
+        let mut cluster = Self { server, nodes: Vec::new() };
         for (number, address) in (1..).zip(addresses) {
             let place = Place { number, nodes, address, seed };
-            let node = Node::start(&server, node_dir(dir, number), place, sync)?;
+            let node = Node::start(&cluster.server, node_dir(dir, number), place, sync)?;
             println!("starting {}", node.name());
             cluster.nodes.push(node);
         }
-        let mut ready = vec![false; cluster.nodes.len()];
+        cluster.wait(given_up)?;
+        Ok(cluster)
+    }
+
+    /// Waits until all nodes take clients.
+    fn wait(&mut self, given_up: &dyn Fn() -> bool) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let mut ready = vec![false; self.nodes.len()];
         while ready.contains(&false) {
             if given_up() {
                 bail!("given up while nodes were starting");
             }
             if started.elapsed() > START_WITHIN {
-                bail!("nodes did not take clients within {} s; see {}", START_WITHIN.as_secs(), dir.display());
+                bail!("nodes did not take clients within {} s; their logs are below {DIR}", START_WITHIN.as_secs());
             }
             thread::sleep(LOOK_EVERY);
-            for (node, ready) in cluster.nodes.iter_mut().zip(&mut ready) {
+            for (node, ready) in self.nodes.iter_mut().zip(&mut ready) {
                 if !*ready && node.is_ready()? {
                     *ready = true;
                     println!("{} takes clients after {:.1} s", node.name(), started.elapsed().as_secs_f64());
                 }
             }
         }
-        Ok(cluster)
+        Ok(())
+    }
+
+    /// `kill -9` of the node with this number.
+    pub(crate) fn kill(&mut self, number: usize) -> anyhow::Result<()> {
+        node(&mut self.nodes, number)?.kill()
+    }
+
+    /// Starts it again on what it has; it takes clients some seconds later.
+    pub(crate) fn start_again(&mut self, number: usize) -> anyhow::Result<()> {
+        let Self { server, nodes } = self;
+        node(nodes, number)?.start_again(server)
+    }
+
+    /// Stops it where it is.
+    pub(crate) fn pause(&mut self, number: usize) -> anyhow::Result<()> {
+        node(&mut self.nodes, number)?.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&mut self, number: usize) -> anyhow::Result<()> {
+        node(&mut self.nodes, number)?.signal(Signal::CONT)
     }
 
     /// Where clients find it, with commas between the nodes.
@@ -83,6 +112,11 @@ impl Cluster {
     }
 }
 
+/// The node with this number, from 1.
+fn node(nodes: &mut [Node], number: usize) -> anyhow::Result<&mut Node> {
+    number.checked_sub(1).and_then(|at| nodes.get_mut(at)).with_context(|| format!("there is no node {number}"))
+}
+
 fn node_dir(dir: &Path, number: u8) -> PathBuf {
     dir.join(format!("node{number}"))
 }
@@ -91,8 +125,8 @@ fn node_dir(dir: &Path, number: u8) -> PathBuf {
 pub(crate) fn stop_left(dir: &Path) -> anyhow::Result<usize> {
     let mut ended = 0;
     for number in 1..=NODES_MAX {
-        if let Some(pid) = node::left(&node_dir(dir, number))? {
-            node::end(pid)?;
+        if let Some(pid) = process::left(&node_dir(dir, number))? {
+            process::end(pid)?;
             ended += 1;
         }
     }
@@ -102,7 +136,7 @@ pub(crate) fn stop_left(dir: &Path) -> anyhow::Result<usize> {
 /// An error if nodes of this folder run.
 pub(crate) fn refuse_second(dir: &Path) -> anyhow::Result<()> {
     for number in 1..=NODES_MAX {
-        if let Some(pid) = node::left(&node_dir(dir, number))? {
+        if let Some(pid) = process::left(&node_dir(dir, number))? {
             bail!(
                 "node {number} runs already, as process {}: end it with `cargo xtask services stop`",
                 pid.as_raw_nonzero()

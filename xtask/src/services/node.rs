@@ -54,7 +54,6 @@ impl Node {
         let configuration = dir.join("conf");
         fs::create_dir_all(&configuration).with_context(|| format!("{} cannot be made", dir.display()))?;
         let dir = dir.canonicalize()?;
-        let configuration = configuration.canonicalize()?;
         let (sync, window) = match sync {
             CommitlogSync::Periodic => ("periodic", "commitlog_sync_period: 10000ms"),
             CommitlogSync::Group => ("group", "commitlog_sync_group_window: 2ms"),
@@ -69,13 +68,29 @@ impl Node {
             .replace("{commitlog_sync_window}", window);
         fs::write(configuration.join("cassandra.yaml"), filled)?;
         fs::write(configuration.join("logback.xml"), server::file("logback.xml")?)?;
-        let log = File::create(log(&dir))?;
-        let mut command = server.command(&configuration, &dir);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = command.spawn().context("java cannot be run")?;
-        let node = Self { place, child, ended: false, dir };
-        fs::write(pid_file(&node.dir), node.child.id().to_string())?;
-        Ok(node)
+        let child = spawn(server, &dir)?;
+        Ok(Self { place, child, ended: false, dir })
+    }
+
+    /// Kills it.
+    pub(super) fn kill(&mut self) -> anyhow::Result<()> {
+        self.child
+            .kill()
+            .and_then(|()| self.child.wait())
+            .with_context(|| format!("{} cannot be killed", self.name()))?;
+        Ok(())
+    }
+
+    /// Starts it again on what it has. It was killed.
+    pub(super) fn start_again(&mut self, server: &Server) -> anyhow::Result<()> {
+        self.child = spawn(server, &self.dir)?;
+        self.ended = false;
+        Ok(())
+    }
+
+    /// Sends it a signal.
+    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        kill_process(Pid::from_child(&self.child), signal).with_context(|| format!("{} gets no signal", self.name()))
     }
 
     /// Where clients find it.
@@ -114,6 +129,16 @@ impl Node {
     pub(super) fn runs(&self) -> bool {
         !self.ended
     }
+}
+
+/// The process of a node in this folder, which has its configuration.
+fn spawn(server: &Server, dir: &Path) -> anyhow::Result<Child> {
+    let log = File::create(log(dir))?;
+    let mut command = server.command(&dir.join("conf"), dir);
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    let child = command.spawn().context("java cannot be run")?;
+    fs::write(pid_file(dir), child.id().to_string())?;
+    Ok(child)
 }
 
 impl Drop for Node {

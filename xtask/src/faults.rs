@@ -1,0 +1,88 @@
+//! `cargo xtask faults`: a broker on three nodes of a CQL store, senders who believe nothing, and something that breaks under them.
+//! After each fault the load harness reads all timelines and must find nothing lost, twice, out of order or otherwise wrong.
+//! It takes minutes and wants the machine for itself, so it is no part of the test command.
+
+mod broker;
+mod door;
+mod load;
+mod scenarios;
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::services::{self, Cluster};
+use crate::stages::cargo;
+use crate::tools;
+
+use load::Verdict;
+use scenarios::{SCENARIOS, Scenario};
+
+/// Where everything lies.
+const DIR: &str = "target/faults";
+
+/// What `cargo xtask faults` is told.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Only these, by name
+    #[arg(value_name = "NAME")]
+    only: Vec<String>,
+    /// Say which there are
+    #[arg(long)]
+    list: bool,
+}
+
+/// What a scenario works on.
+struct Ground {
+    cluster: Cluster,
+    dir: std::path::PathBuf,
+    keyspace: String,
+}
+
+/// Runs them one after the other and says what came of each.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.list {
+        SCENARIOS.iter().for_each(|scenario| println!("{:>16}  {}", scenario.name, scenario.about));
+        return Ok(());
+    }
+    for name in &arguments.only {
+        if !SCENARIOS.iter().any(|scenario| scenario.name == name) {
+            bail!("there is no fault {name}; `cargo xtask faults --list` says which there are");
+        }
+    }
+    tools::install_for_services()?;
+    cargo(&["build", "--release", "-p", "switchyard-broker", "-p", "switchyard-loadtest"])?;
+    let is_wanted =
+        |scenario: &&Scenario| arguments.only.is_empty() || arguments.only.iter().any(|n| n == scenario.name);
+    let mut failed = Vec::new();
+    for scenario in SCENARIOS.iter().filter(is_wanted) {
+        println!("== {}: {}", scenario.name, scenario.about);
+        match play(scenario) {
+            Ok(verdict) => println!("   ok: {verdict}"),
+            Err(error) => {
+                println!("   FAILED: {error:#}");
+                failed.push(scenario.name);
+            }
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// Each on a cluster without data: what one leaves behind is no part of the next.
+fn play(scenario: &Scenario) -> anyhow::Result<Verdict> {
+    let dir = Path::new(DIR).join(scenario.name);
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir).with_context(|| format!("{} cannot be removed", dir.display()))?;
+    }
+    std::fs::create_dir_all(&dir)?;
+    let cluster = services::for_faults()?;
+    let mut ground = Ground { cluster, dir, keyspace: "faults".to_owned() };
+    broker::migrate(&ground)?;
+    let verdict = (scenario.play)(&mut ground)?;
+    verdict.check(scenario.unseen)?;
+    Ok(verdict)
+}

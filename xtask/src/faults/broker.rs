@@ -1,0 +1,120 @@
+//! A broker of the release build on the cluster, killed when it is dropped.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::Ground;
+
+/// Signs the tokens of all clients.
+const SECRET: &str = "f3b1c64a7f0e4b7a9d2c5e8f1a0b3c6d";
+
+/// How long one may take to see that it is replaced: its fence is read twice a second.
+const ENDS_WITHIN: Duration = Duration::from_secs(20);
+
+fn program() -> PathBuf {
+    Path::new("target/release").join("switchyard")
+}
+
+fn command(ground: &Ground) -> Command {
+    let mut command = Command::new(program());
+    command
+        .env("SWITCHYARD__AUTH__SECRET", SECRET)
+        .env("SWITCHYARD__STORE__KIND", "cql")
+        .env("SWITCHYARD__STORE__CQL__CONTACT_POINTS", ground.cluster.contact_points())
+        .env("SWITCHYARD__STORE__CQL__KEYSPACE", &ground.keyspace);
+    // Everybody comes from one address.
+    for limit in ["HANDSHAKES_PER_SECOND", "HANDSHAKES_BURST", "HALF_OPEN", "CONNECTIONS"] {
+        command.env(format!("SWITCHYARD__BUDGETS__ADDRESS__{limit}"), "1000000");
+    }
+    command
+}
+
+/// Makes the keyspace and its tables.
+pub(super) fn migrate(ground: &Ground) -> anyhow::Result<()> {
+    let output = command(ground).arg("migrate").output().context("the broker cannot be run")?;
+    if !output.status.success() {
+        bail!("`switchyard migrate`: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    std::fs::write(secret_file(ground), SECRET)?;
+    Ok(())
+}
+
+/// Where the load harness finds the secret.
+pub(super) fn secret_file(ground: &Ground) -> PathBuf {
+    ground.dir.join("secret")
+}
+
+/// See the module.
+pub(super) struct Broker {
+    child: Child,
+    clients: SocketAddr,
+    log: PathBuf,
+}
+
+impl Broker {
+    /// Starts one and waits until it is ready: it has taken over whatever another one had. Its log has this name.
+    pub(super) fn start(ground: &Ground, name: &str) -> anyhow::Result<Self> {
+        let log = ground.dir.join(name);
+        let mut command = command(ground);
+        command.args(["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"]).arg(&ground.dir);
+        let file = File::options().create(true).append(true).open(&log)?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
+        let mut child = command.spawn().context("the broker cannot be run")?;
+        let stdout = child.stdout.take().context("it is piped")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let ready: Value = serde_json::from_str(&line).unwrap_or_default();
+        let address = ready["ws"].as_str().and_then(|url| url.strip_prefix("ws://")?.split('/').next()?.parse().ok());
+        let Some(clients) = address else {
+            let _ = child.kill();
+            let _ = child.wait();
+            bail!("the broker is not ready; see {}", log.display());
+        };
+        Ok(Self { child, clients, log })
+    }
+
+    /// Where clients come in.
+    pub(super) fn clients(&self) -> SocketAddr {
+        self.clients
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Waits until it has ended by itself, because it was replaced.
+    pub(super) fn replaced(mut self) -> anyhow::Result<()> {
+        let status = self.ended()?;
+        let told = std::fs::read_to_string(&self.log)?;
+        if status.code() != Some(1) || !told.contains("another broker has taken over") {
+            bail!("the broker that was replaced ended with {status}; see {}", self.log.display());
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+        let since = Instant::now();
+        while since.elapsed() < ENDS_WITHIN {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("the broker that was replaced still runs; see {}", self.log.display())
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
