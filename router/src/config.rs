@@ -20,9 +20,13 @@ pub struct RouterConfig {
     /// How long after a user's last session has ended others are told: a reconnect within that time is no news. As often is
     /// counted how many members of a conversation are online, while somebody wants to know.
     pub offline_after: Duration,
-    /// Threads that read the store.
+    /// Threads that read the store: those that a disk keeps busy, or for a store in a cluster [`READERS_SHARED`].
     pub readers: usize,
 }
+
+/// Threads that read a store in a cluster. Each waits for other machines most of the time; after a take-over all that is
+/// in use is loaded anew, by some ten reads one after the other, and its users wait for it.
+pub const READERS_SHARED: usize = 64;
 
 impl Default for RouterConfig {
     fn default() -> Self {

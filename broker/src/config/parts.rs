@@ -7,12 +7,12 @@ use switchyard_edge::admission::origin::OriginPolicy;
 use switchyard_edge::admission::proxy::TrustedProxies;
 use switchyard_edge::config::{EdgeConfig, Room, Timing};
 use switchyard_edge::session::SessionConfig;
-use switchyard_router::config::{Retention, RetentionRule, RouterConfig};
+use switchyard_router::config::{READERS_SHARED, Retention, RetentionRule, RouterConfig};
 use switchyard_store::cql;
 use switchyard_store::embedded::Options;
 
 use super::problem::Problems;
-use super::sections::{RetentionLimits, Switch};
+use super::sections::{RetentionLimits, StoreKind, Switch};
 use super::settings::Settings;
 
 impl Settings {
@@ -63,7 +63,10 @@ impl Settings {
             requests: conversations.requests == Switch::On,
             unknown_after: conversations.unknown_after.0,
             offline_after: self.config.presence.offline_after.0,
-            ..RouterConfig::default()
+            readers: match self.config.store.kind {
+                StoreKind::Embedded => RouterConfig::default().readers,
+                StoreKind::Cql => READERS_SHARED,
+            },
         }
     }
 

@@ -115,7 +115,7 @@ fn nothing_acknowledged_is_lost_when_it_is_killed_under_load() {
     assert_eq!(metrics["unknown"], 0, "{metrics}");
     site.still_serves();
     site.kill();
-    let data = site.data().to_str().expect("text");
+    let Some(data) = site.on_disk() else { return };
     let report: Value = serde_json::from_str(&said(&["verify", "--data", data, "--json"])).expect("JSON");
     assert_eq!(report["ok"], true, "seed {seed}: {report}");
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::plain::{JSON, Plain, code};
 use crate::process::get;
 use crate::raw::{Raw, upgrade_head};
-use crate::site::{Setup, Site};
+use crate::site::{Setup, Site, Store};
 
 /// A disk of 64 MiB, gone when it is dropped.
 struct SmallDisk(TempDir);
@@ -76,6 +76,7 @@ fn on_a_full_disk_sends_are_refused_reads_go_on_and_it_heals() {
     let mut site = Site::start(&Setup {
         env: &[("SWITCHYARD__STORE__FREE_BYTES_MIN", "8MiB"), ("SWITCHYARD__STORE__SEGMENT_BYTES", "1MiB")],
         data: Some(&data),
+        store: Store::Embedded,
         ..Setup::default()
     });
     let (mut alice, mut bob) = (Plain::open(&site, "alice"), Plain::open(&site, "bob"));
@@ -145,6 +146,7 @@ fn a_broker_starts_on_a_full_disk_and_serves_what_is_there() {
     let mut site = Site::start(&Setup {
         env: &[("SWITCHYARD__STORE__FREE_BYTES_MIN", "8MiB"), ("SWITCHYARD__STORE__SEGMENT_BYTES", "1MiB")],
         data: Some(&data),
+        store: Store::Embedded,
         ..Setup::default()
     });
     let mut alice = Plain::open(&site, "alice");

@@ -71,7 +71,7 @@ pub(crate) struct Site {
     child: Option<Child>,
     ready: Value,
     /// Gone when the broker is.
-    _keyspace: Option<Arc<Keyspace>>,
+    keyspace: Option<Arc<Keyspace>>,
 }
 
 impl Site {
@@ -129,7 +129,7 @@ impl Site {
             secret: Vec::new(),
             child: None,
             ready: Value::Null,
-            _keyspace: keyspace,
+            keyspace,
         };
         // An address of its own among those of this machine: a port that it gives up in a restart is nobody else's.
         site.run("127.0.77.1:0");
@@ -245,6 +245,11 @@ impl Site {
     /// Where it keeps everything.
     pub(crate) fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// The same, if it is where everything is kept: then the commands for a store at rest can be run on it.
+    pub(crate) fn on_disk(&self) -> Option<&str> {
+        self.keyspace.is_none().then(|| self.data.to_str().expect("text"))
     }
 
     /// Its process.

@@ -8,8 +8,8 @@ use switchyard_cluster::home::Home;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_store::{DecisionPlace, Direction, Membership, ProjectionError, ReadError, Row, Seq};
 
-use super::Timelines;
-use super::reader::{ROWS_PER_READ, Touch, failed, intact, rows};
+use super::reader::{ROWS_PER_READ, failed, intact, rows};
+use super::{Timelines, Touch};
 use crate::decided::{Decided, HomeEvent, archive_of, archived_since, block_of};
 use crate::machine::{HomeRead, ReadFailed, Stand, Welcome, home_record};
 use crate::stored::{self, MemberRecord, RowKind};

@@ -13,6 +13,7 @@ pub mod reader;
 mod rest;
 pub mod roles;
 pub mod seen;
+mod touch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub use commit::Commits;
 pub use owned::Owned;
 pub use owner::{Owner, Told};
 pub use reader::Readers;
+pub use touch::Touch;
 
 use crate::config::RouterConfig;
 use crate::machine::{Effect, Input, Machine};

@@ -93,19 +93,28 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(NEVER)
 }
 
+/// Whether requests wait for it to be known that they are this router's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Waiting {
+    No,
+    /// Until then.
+    Until(Duration),
+    /// They have waited long enough.
+    Over,
+}
+
 /// What is owned, as one worker sees it.
 pub(super) struct Title {
     owned: Arc<Owned>,
     changes: u64,
-    /// Since when requests wait.
-    waiting: Option<Duration>,
+    waiting: Waiting,
     known: Vec<u32>,
 }
 
 impl Title {
     pub(super) fn new(owned: Arc<Owned>, bell: Arc<Bell>) -> Self {
         owned.bells.lock().unwrap_or_else(PoisonError::into_inner).push(bell);
-        Self { owned, changes: 0, waiting: None, known: vec![0; SHARDS.into()] }
+        Self { owned, changes: 0, waiting: Waiting::No, known: vec![0; SHARDS.into()] }
     }
 
     /// Shards that have become this process's since this was asked last, and in which epochs.
@@ -130,11 +139,13 @@ impl Title {
 
     /// Whether requests are taken: it is known whose they are, or they have waited for that long enough.
     pub(super) fn takes_in(&mut self, now: Now) -> bool {
-        if self.owned.is_sure_at(now) {
-            self.waiting = None;
-            return true;
-        }
-        now.mono >= *self.waiting.get_or_insert(now.mono) + WAIT_MAX
+        self.waiting = match self.waiting {
+            _ if self.owned.is_sure_at(now) => Waiting::No,
+            Waiting::No => Waiting::Until(now.mono + WAIT_MAX),
+            Waiting::Until(end) if end <= now.mono => Waiting::Over,
+            waiting => waiting,
+        };
+        !matches!(self.waiting, Waiting::Until(_))
     }
 
     /// Whether what is answered now is certain.
@@ -144,6 +155,9 @@ impl Title {
 
     /// When requests that wait are refused.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.waiting.map(|since| since + WAIT_MAX)
+        match self.waiting {
+            Waiting::Until(end) => Some(end),
+            Waiting::No | Waiting::Over => None,
+        }
     }
 }

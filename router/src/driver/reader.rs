@@ -16,7 +16,7 @@ use switchyard_protocol::v1;
 use switchyard_store::{Direction, Mark, ProjectionError, ReadError, ReadRange, Row, Seq};
 
 use super::rest::Rest;
-use super::{Completions, Timelines, beginning, homes, present, roles, seen};
+use super::{Completions, Timelines, Touch, beginning, homes, present, roles, seen};
 use crate::config::Cutoffs;
 use crate::machine::{
     Input, LoadFailed, Projection, ReadFailed, ReadPlan, ReadResult, Reader, Replay, Ticket, ToldRoles, Written,
@@ -235,33 +235,6 @@ pub fn failed(error: &ReadError) -> ReadFailed {
         ReadError::Unavailable(_) => {
             tracing::warn!(%error, "a read failed");
             ReadFailed::Unavailable
-        }
-    }
-}
-
-/// Who looks at a log, and what of it counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Touch {
-    /// Its owner, which makes its own in this epoch what owners before have left.
-    Owner {
-        /// The epoch.
-        epoch: u64,
-    },
-    /// Somebody else: what is found may not be committed yet, and nothing may follow from it.
-    Stranger,
-}
-
-impl Touch {
-    /// The head, at least this number, which is known to be committed; nothing if there is no row.
-    pub(super) fn head(
-        self,
-        store: &dyn Timelines,
-        key: &ConversationKey,
-        known: Seq,
-    ) -> Result<Option<Seq>, ReadError> {
-        match self {
-            Self::Owner { epoch } => block_on(store.adopt(key, epoch, known)),
-            Self::Stranger => block_on(store.head(key, known)),
         }
     }
 }

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use switchyard_cluster::link::{Answer, Ask, HistoryAsk, MarkAsk, MarksAsk, PageFrom, Request, SubscribeAsk};
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
-use switchyard_router::driver::reader::{Touch, failed, load, read};
+use switchyard_router::driver::Touch;
+use switchyard_router::driver::reader::{failed, load, read};
 use switchyard_router::machine::{Effect, Input, ReadPlan, Reader, Replay, ReplayError, Written};
 use switchyard_store::{Reactor, Record, Row};
 

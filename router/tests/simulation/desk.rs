@@ -17,8 +17,7 @@ use switchyard_protocol::owner::Epoch;
 use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{self, ConversationKind, MessageKind, Role};
 use switchyard_router::config::{Cutoffs, RouterConfig};
-use switchyard_router::driver::reader::Touch;
-use switchyard_router::driver::{homes, reader, roles, seen};
+use switchyard_router::driver::{Touch, homes, reader, roles, seen};
 use switchyard_router::machine::{CommitOutcome, Effect, Held, Input, Machine};
 
 use crate::ask::What;

@@ -15,8 +15,7 @@ use switchyard_cluster::presence::{PresenceAsk, PresenceNow, Seen, WatchAsk};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::roles::Roles;
 use switchyard_router::config::Cutoffs;
-use switchyard_router::driver::reader::Touch;
-use switchyard_router::driver::{homes, reader, roles, seen};
+use switchyard_router::driver::{Touch, homes, reader, roles, seen};
 use switchyard_router::machine::{Effect, Held, Input, Machine, ReadPlan, Ticket, ToldRoles};
 use switchyard_store::Batch;
 

@@ -3,8 +3,7 @@
 
 use switchyard_cluster::link::Delivery;
 use switchyard_router::config::Cutoffs;
-use switchyard_router::driver::reader::Touch;
-use switchyard_router::driver::{homes, reader, roles, seen};
+use switchyard_router::driver::{Touch, homes, reader, roles, seen};
 use switchyard_router::machine::{CommitOutcome, Effect, Input};
 use switchyard_store::{Batch, Outcome, Refusal};
 
