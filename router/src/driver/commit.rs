@@ -6,7 +6,6 @@
 //! read confirms all, and a node that is slow holds up no conversation but those that wait for it.
 
 use std::slice;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::JoinHandle;
@@ -17,6 +16,7 @@ use futures_util::stream::FuturesUnordered;
 use switchyard_store::{Batch, Outcome, Refusal};
 
 use super::rest::Rest;
+use super::trouble::Trouble;
 use super::{Completions, Timelines};
 use crate::machine::{CommitOutcome, Input};
 use crate::metrics::CommitMetrics;
@@ -37,6 +37,8 @@ const COMMIT_ROWS_MAX: usize = 8_192;
 /// Batches that are under way in a cluster at a time; the rest waits for its turn. The store bounds its requests itself, and
 /// holds what is more for a while.
 const UNDER_WAY_MAX: usize = 8_192;
+
+static CONFIRMING: Trouble = Trouble::of("commits cannot be confirmed; they are unknown and will be repeated");
 
 /// A handle to the commit thread; one per worker, all alike.
 #[derive(Clone)]
@@ -161,12 +163,14 @@ fn commit(store: &dyn Timelines, batches: &[Batch], metrics: &CommitMetrics) -> 
         let confirmed = futures_executor::block_on(store.barrier());
         metrics.barrier_seconds.record(started.elapsed());
         if let Err(error) = confirmed {
-            tracing::error!(%error, "commits could not be confirmed; they are unknown and will be repeated");
+            CONFIRMING.failed(error);
             for outcome in &mut outcomes {
                 if *outcome == Outcome::Stored {
                     *outcome = Outcome::Unknown;
                 }
             }
+        } else {
+            CONFIRMING.went_well();
         }
     }
     outcomes
@@ -177,10 +181,9 @@ fn run_each(shared: &Arc<Shared>, store: &dyn Timelines, rest: fn()) {
     let metrics = CommitMetrics::new();
     let waker = Waker::from(Arc::clone(shared));
     let mut rest = Rest::new(rest);
-    let doubted = AtomicBool::new(false);
     let mut under_way = FuturesUnordered::new();
     while let Some(taken) = take_some(shared, under_way.len(), &mut rest) {
-        under_way.extend(taken.into_iter().map(|(to, batch)| commit_one(store, to, batch, &metrics, &doubted)));
+        under_way.extend(taken.into_iter().map(|(to, batch)| commit_one(store, to, batch, &metrics)));
         let (mut owners, mut batches, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
         let mut context = Context::from_waker(&waker);
         while let Poll::Ready(Some((owner, batch, outcome))) = under_way.poll_next_unpin(&mut context) {
@@ -213,13 +216,12 @@ fn take_some(shared: &Shared, under_way: usize, rest: &mut Rest) -> Option<Vec<(
     Some(taken)
 }
 
-/// Appends one and confirms it. `doubted` is whether the last barrier failed, so that it is told once.
+/// Appends one and confirms it.
 async fn commit_one(
     store: &dyn Timelines,
     owner: Completions,
     batch: Batch,
     metrics: &CommitMetrics,
-    doubted: &AtomicBool,
 ) -> (Completions, Batch, Outcome) {
     let started = Instant::now();
     let outcomes = store.append(slice::from_ref(&batch)).await;
@@ -230,11 +232,9 @@ async fn commit_one(
         metrics.barrier_seconds.record(stored.elapsed());
         if let Err(error) = confirmed {
             outcome = Outcome::Unknown;
-            if !doubted.swap(true, Ordering::Relaxed) {
-                tracing::error!(%error, "commits could not be confirmed; they are unknown and will be repeated");
-            }
-        } else if doubted.swap(false, Ordering::Relaxed) {
-            tracing::info!("commits are confirmed again");
+            CONFIRMING.failed(error);
+        } else {
+            CONFIRMING.went_well();
         }
     }
     metrics.rows.record(batch.rows.len() as f64);

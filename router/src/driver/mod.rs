@@ -14,6 +14,7 @@ mod rest;
 pub mod roles;
 pub mod seen;
 mod touch;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -16,6 +16,7 @@ use switchyard_protocol::v1;
 use switchyard_store::{Direction, Mark, ProjectionError, ReadError, ReadRange, Row, Seq};
 
 use super::rest::Rest;
+use super::trouble::Trouble;
 use super::{Completions, Timelines, Touch, beginning, homes, present, roles, seen};
 use crate::config::Cutoffs;
 use crate::machine::{
@@ -34,6 +35,9 @@ pub(super) const ROWS_PER_READ: usize = 512;
 /// Bytes that a read for a page may bring, at least: so that a page which is nearly full does not go through a run of events
 /// that are no messages one by one.
 const READ_BYTES_MIN: usize = 4 * 1024;
+
+static RAISING: Trouble = Trouble::of("marks are not stored; they will be again");
+static PROJECTING: Trouble = Trouble::of("what follows from the log is not written; it will be again");
 
 /// A handle to the readers; one per worker.
 #[derive(Clone)]
@@ -434,10 +438,16 @@ fn ordinal(
 pub fn raise(store: &dyn Timelines, marks: Vec<Mark>) -> Result<(), Vec<Mark>> {
     let raised = block_on(store.raise(&marks)).map_err(|error| error.to_string());
     let confirmed = raised.and_then(|()| block_on(store.barrier()).map_err(|error| error.to_string()));
-    confirmed.map_err(|error| {
-        tracing::warn!(error, "marks were not stored; they will be again");
-        marks
-    })
+    match confirmed {
+        Ok(()) => {
+            RAISING.went_well();
+            Ok(())
+        }
+        Err(error) => {
+            RAISING.failed(error);
+            Err(marks)
+        }
+    }
 }
 
 /// The hashes of the client ids in a range, as far as it is there.
@@ -569,9 +579,12 @@ pub fn project(
         pair.transpose().map_err(|error| error.to_string())
     };
     let blocks = match write() {
-        Ok(blocks) => blocks,
+        Ok(blocks) => {
+            PROJECTING.went_well();
+            blocks
+        }
         Err(error) => {
-            tracing::warn!(error, conversation = %key.conversation, "a projection was not written; it will be again");
+            PROJECTING.failed(error);
             return Err(projection);
         }
     };

@@ -1,8 +1,8 @@
 //! A broker of the release build on the cluster, killed when it is dropped.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -18,6 +18,9 @@ const SECRET: &str = "f3b1c64a7f0e4b7a9d2c5e8f1a0b3c6d";
 
 /// How long one may take to see that it is replaced: its fence is read twice a second.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long it may take until the load is under way.
+const STORES_WITHIN: Duration = Duration::from_secs(60);
 
 fn program() -> PathBuf {
     Path::new("target/release").join("switchyard")
@@ -56,6 +59,7 @@ pub(super) fn secret_file(ground: &Ground) -> PathBuf {
 pub(super) struct Broker {
     child: Child,
     clients: SocketAddr,
+    operations: SocketAddr,
     log: PathBuf,
 }
 
@@ -72,18 +76,37 @@ impl Broker {
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let ready: Value = serde_json::from_str(&line).unwrap_or_default();
-        let address = ready["ws"].as_str().and_then(|url| url.strip_prefix("ws://")?.split('/').next()?.parse().ok());
-        let Some(clients) = address else {
+        let address = |name: &str, scheme: &str| -> Option<SocketAddr> {
+            ready[name].as_str()?.strip_prefix(scheme)?.split('/').next()?.parse().ok()
+        };
+        let (Some(clients), Some(operations)) = (address("ws", "ws://"), address("ops", "http://")) else {
             let _ = child.kill();
             let _ = child.wait();
             bail!("the broker is not ready; see {}", log.display());
         };
-        Ok(Self { child, clients, log })
+        Ok(Self { child, clients, operations, log })
     }
 
     /// Where clients come in.
     pub(super) fn clients(&self) -> SocketAddr {
         self.clients
+    }
+
+    /// Waits until it has stored so many messages.
+    pub(super) fn stores(&self, messages: u64) -> anyhow::Result<()> {
+        let since = Instant::now();
+        while since.elapsed() < STORES_WITHIN {
+            let mut stream = TcpStream::connect(self.operations)?;
+            write!(stream, "GET /metrics HTTP/1.0\r\n\r\n")?;
+            let mut metrics = String::new();
+            stream.read_to_string(&mut metrics)?;
+            let count = metrics.lines().find_map(|line| line.strip_prefix("chat_messages_created_total "));
+            if count.is_some_and(|count| count.parse().is_ok_and(|count: u64| count >= messages)) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("the broker has not stored {messages} messages; see {}", self.log.display())
     }
 
     pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {

@@ -46,6 +46,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "cut", about: "no node answers for 20 seconds", unseen: false, play: cut },
 ];
 
+/// Messages after which the load is under way.
+const UNDER_WAY: u64 = 500;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A broker, and senders for so many seconds.
@@ -53,6 +56,7 @@ fn begin(ground: &Ground, secs: u32) -> anyhow::Result<(Broker, Door, Load)> {
     let broker = Broker::start(ground, "broker.log")?;
     let door = Door::open(broker.clients())?;
     let load = Load::start(ground, &door, secs)?;
+    broker.stores(UNDER_WAY)?;
     Ok((broker, door, load))
 }
 
