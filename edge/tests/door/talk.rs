@@ -280,8 +280,12 @@ pub(super) fn until_stuck(site: &Site, writer: &mut Client, reader: &Client) {
             assert!(matches!(writer.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)));
         }
     };
-    while !probes_window(reader) || site.has_seen(&Seen::Page) {
+    loop {
+        let is_shut = probes_window(reader);
         turns();
+        if is_shut && !site.has_seen(&Seen::Page) {
+            return;
+        }
     }
 }
 
