@@ -35,7 +35,7 @@ struct Case {
 /// Where `cargo xtask tools` puts the suite.
 fn suite_path() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository");
-    let suite = root.join("target/tools/kosoku/bin/kosoku");
+    let suite = root.join("target/tools/python/bin/kosoku");
     assert!(suite.is_file(), "the conformance suite is not installed: run `cargo xtask tools`");
     suite
 }

@@ -4,6 +4,7 @@
 mod faults;
 mod services;
 mod stages;
+mod suites;
 mod tidy;
 mod tools;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::{services, tidy, tools};
+use crate::{suites, tidy, tools};
 
 type Stage = (&'static str, fn() -> anyhow::Result<()>);
 
@@ -24,7 +24,7 @@ const STAGES: &[Stage] = &[
     }),
     // By itself, so that its time is told apart. It builds the programs that tests start, too, the load harness among them.
     ("build", || cargo(&["test", "--workspace", "--no-run"])),
-    ("test", test),
+    ("test", suites::run_all),
 ];
 
 /// Runs every stage and says how long each took.
@@ -48,13 +48,6 @@ pub(crate) fn run_all() -> anyhow::Result<()> {
     let all: Duration = times.iter().map(|(_, time)| time).sum();
     println!("{:>8} {:>7.1} s", "all", all.as_secs_f64());
     outcome
-}
-
-/// All tests, which share one node of a CQL store. It is ended whatever becomes of them.
-fn test() -> anyhow::Result<()> {
-    let store = services::for_tests()?;
-    let mut command = Command::new("cargo");
-    run(command.args(["test", "--workspace"]).env(services::CONTACT_POINTS, store.contact_points()))
 }
 
 /// Runs cargo, with its output as our own.

