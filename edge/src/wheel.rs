@@ -10,6 +10,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::growth::growth;
+
 /// The distance of two ticks: no deadline here needs more precision than a tenth of a second.
 pub const TICK: Duration = Duration::from_millis(100);
 
@@ -83,6 +85,9 @@ impl<K: Copy> Wheel<K> {
                 index
             }
             None => {
+                if self.entries.len() == self.entries.capacity() {
+                    self.entries.reserve_exact(growth(self.entries.len()));
+                }
                 self.entries.push(entry);
                 u32::try_from(self.entries.len() - 1).expect("a worker has fewer than 2^32 sessions")
             }

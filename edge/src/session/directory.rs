@@ -5,7 +5,7 @@ use switchyard_protocol::id::{ConversationId, TenantId};
 
 use super::context::Context;
 use super::live::Live;
-use crate::readers::growth;
+use crate::growth::growth;
 
 /// Where a conversation lies among those of its tenant that are read on this edge. It stays there as long as somebody reads
 /// it, unless the door says that it has [moved](super::Session::move_spots).
