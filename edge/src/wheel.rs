@@ -25,8 +25,8 @@ const WORD_BITS: usize = u64::BITS as usize;
 /// The end of a list.
 const NONE: u32 = u32::MAX;
 
-/// Entries of room that are kept when the wheel runs empty.
-const IDLE_CAPACITY: usize = 1_024;
+/// Entries of room that are kept when the wheel runs empty: what a list of 1,024 has at most.
+const IDLE_CAPACITY: usize = 1_024 + 1_024 / 8;
 
 #[derive(Debug, Clone, Copy)]
 struct Entry<K> {
