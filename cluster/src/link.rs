@@ -533,6 +533,9 @@ pub trait EdgeLink {
 
     /// Takes what has come, in order. `into` must be empty.
     fn receive(&mut self, into: &mut Vec<Delivery>);
+
+    /// Nothing has come for some seconds: gives back the room that bursts have left.
+    fn rest(&mut self) {}
 }
 
 /// The router's end. One per router worker, used by that worker alone.

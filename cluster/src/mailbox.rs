@@ -143,6 +143,11 @@ impl<T> Mailbox<T> {
         }
     }
 
+    /// Gives back the room that a burst has left.
+    pub fn rest(&self) {
+        self.queue().shrink_to_fit();
+    }
+
     /// How many items wait.
     pub fn len(&self) -> usize {
         self.queue().len()

@@ -141,6 +141,14 @@ impl EdgeLink for MeshEdge {
     fn receive(&mut self, into: &mut Vec<Delivery>) {
         self.hubs[self.at].deliveries.take(into);
     }
+
+    fn rest(&mut self) {
+        self.outgoing.iter_mut().for_each(Vec::shrink_to_fit);
+        let Hub { requests, told, deliveries } = &self.hubs[self.at];
+        requests.rest();
+        told.rest();
+        deliveries.rest();
+    }
 }
 
 impl MeshRouter {

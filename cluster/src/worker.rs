@@ -45,6 +45,10 @@ pub trait Resident {
     /// When it wants its next turn although nothing arrived; `Some` of the past means at once.
     fn deadline(&self) -> Option<Duration>;
 
+    /// Nothing has come for some seconds, and nothing is expected: room that bursts have left can be given back. Called by the
+    /// way, so it does not have to, and must not change anything else.
+    fn rest(&mut self) {}
+
     /// Whether it has finished draining; the worker ends when it was told to stop and all residents are done, and still
     /// are after one more turn.
     fn done(&self) -> bool;
@@ -101,6 +105,7 @@ impl Worker {
                 rest_at = now.mono + REST_AFTER;
             } else if rest_at < now.mono {
                 rest_at = now.mono + REST_AGAIN_AFTER;
+                residents.iter_mut().for_each(|resident| resident.rest());
                 rest();
             }
             for resident in &mut *residents {

@@ -270,6 +270,17 @@ impl<L: EdgeLink> Resident for Door<L> {
         wheel.chain(self.accepting.deadline()).chain(self.draining_deadline()).min()
     }
 
+    fn rest(&mut self) {
+        self.link.rest();
+        self.desk.rest();
+        self.outbox.rest();
+        self.half_open.shrink_to_fit();
+        self.deliveries.shrink_to_fit();
+        self.fired.shrink_to_fit();
+        self.dirty.shrink_to_fit();
+        self.again.shrink_to_fit();
+    }
+
     fn done(&self) -> bool {
         // Clients of other doors have conversations on this worker.
         self.open.is_none() && self.shared.control.all_closed()

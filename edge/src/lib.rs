@@ -5,6 +5,7 @@ pub mod auth;
 pub mod config;
 pub mod door;
 mod fanout;
+mod growth;
 pub mod metrics;
 mod opened;
 mod readers;

@@ -16,6 +16,8 @@ use std::hash::BuildHasher;
 use smallvec::SmallVec;
 use switchyard_protocol::id::ConversationId;
 
+use crate::growth::growth;
+
 /// A connection that reads a conversation. Twelve bytes, for there are very many.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, packed(4))]
@@ -280,12 +282,6 @@ impl<T: Default> Pool<T> {
         self.free.push(at);
         self.get_mut(at).map(std::mem::take).unwrap_or_default()
     }
-}
-
-/// Room for how many more a full list of so many takes: little, for there are many lists; and a part of what is there, so
-/// that filling it stays linear.
-pub(crate) fn growth(len: usize) -> usize {
-    (len / 8).max(4)
 }
 
 #[cfg(test)]

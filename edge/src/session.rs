@@ -3,13 +3,27 @@
 //!
 //! Phases: **greeting** (nobody is known; only `hello` counts), then **live**. A request gets exactly one reply: at once,
 //! or when its owner has answered. Nothing is kept per request: the [`Ticket`] on it brings back what is needed.
+//!
+//! | part | is |
+//! |---|---|
+//! | `hello` | who is there |
+//! | `answers` | what owners answer, to the request that each is for |
+//! | `subscribe`, `all`, `open`, `unread`, `presence`, `roles`, `token` | what a session is asked for, a subject each |
+//! | `reading`, `finish` | what it reads, and what ends with that; the replies that several owners answer |
+//! | `live` | what it has under way, and how it asks |
+//! | `gather`, `showing`, `watches`, `flood` | its state by subject |
+//! | `context`, `effect`, `directory`, `check`, `cost`, `fit`, `kind`, `ticket`, `line` | what it is given, what it wants done, and what requests are |
+//!
+//! Each knows those of its own row and of the rows below, and none above.
 
 mod all;
+mod answers;
 mod check;
 mod context;
 mod cost;
 mod directory;
 mod effect;
+mod finish;
 mod fit;
 mod flood;
 mod gather;
@@ -17,11 +31,16 @@ mod hello;
 mod kind;
 mod line;
 mod live;
+mod open;
 mod presence;
+mod reading;
 mod roles;
 mod showing;
+mod subscribe;
 mod ticket;
+mod token;
 mod unread;
+mod watches;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::growth::growth;
+
 /// The distance of two ticks: no deadline here needs more precision than a tenth of a second.
 pub const TICK: Duration = Duration::from_millis(100);
 
@@ -23,8 +25,8 @@ const WORD_BITS: usize = u64::BITS as usize;
 /// The end of a list.
 const NONE: u32 = u32::MAX;
 
-/// Entries of room that are kept when the wheel runs empty.
-const IDLE_CAPACITY: usize = 1_024;
+/// Entries of room that are kept when the wheel runs empty: what a list of 1,024 has at most.
+const IDLE_CAPACITY: usize = 1_024 + 1_024 / 8;
 
 #[derive(Debug, Clone, Copy)]
 struct Entry<K> {
@@ -83,6 +85,9 @@ impl<K: Copy> Wheel<K> {
                 index
             }
             None => {
+                if self.entries.len() == self.entries.capacity() {
+                    self.entries.reserve_exact(growth(self.entries.len()));
+                }
                 self.entries.push(entry);
                 u32::try_from(self.entries.len() - 1).expect("a worker has fewer than 2^32 sessions")
             }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::budget::{Limit, Moment, Refusal, SharedBucket};
+use crate::growth::growth;
 
 /// Accounts that are looked at for each new one, so that what is idle goes as fast as new ones come.
 const SWEEP_STEP: usize = 4;
@@ -126,6 +127,9 @@ impl State {
     fn insert(&mut self, hash: u64) -> Arc<Account> {
         let account = Arc::<Account>::default();
         self.places.insert(hash, self.accounts.len());
+        if self.accounts.len() == self.accounts.capacity() {
+            self.accounts.reserve_exact(growth(self.accounts.len()));
+        }
         self.accounts.push((hash, Arc::clone(&account)));
         account
     }

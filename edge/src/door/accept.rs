@@ -12,6 +12,7 @@ use switchyard_cluster::now::Now;
 use super::Door;
 use super::connection::{Connection, ConnectionId, Passage, Stage, moment, plain};
 use crate::admission::proxy::ProxyExpectation;
+use crate::growth::growth;
 use crate::metrics::{Ended, Refused};
 
 /// Connections accepted in one turn: a storm of them does not hold up those that are there.
@@ -96,6 +97,9 @@ impl<L: EdgeLink> Door<L> {
     fn settle_in(&mut self, mut socket: TcpStream, peer: SocketAddr, now: Now) -> Option<u32> {
         let peer = SocketAddr::new(plain(peer.ip()), peer.port());
         let (passage, header) = self.first_look(peer, now)?;
+        if self.connections.len() == self.connections.capacity() {
+            self.connections.reserve_exact(growth(self.connections.len()));
+        }
         let entry = self.connections.vacant_entry();
         let slot = entry.key();
         let number = u32::try_from(slot).ok()?;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use switchyard_cluster::link::EdgeId;
+use switchyard_cluster::mailbox::ROOM_KEPT_MAX;
 use switchyard_cluster::now::Now;
 
 use super::Shared;
@@ -71,6 +72,17 @@ impl Desk {
                 self.changes.remove(&id.number());
             }
         }
+        if self.changes.is_empty() && self.changes.capacity() > ROOM_KEPT_MAX {
+            self.changes = HashMap::default();
+        }
+    }
+
+    /// Gives back what a burst has left.
+    pub(super) fn rest(&mut self) {
+        self.effects.shrink_to_fit();
+        self.met.shrink_to_fit();
+        self.pages.shrink_to_fit();
+        self.changes.shrink_to_fit();
     }
 
     /// Lends all this to one connection's session.

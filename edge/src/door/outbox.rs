@@ -162,6 +162,13 @@ impl Outbox {
         self.gathered_ids.clear();
     }
 
+    /// Gives back what bursts have left, between two turns.
+    pub(super) fn rest(&mut self) {
+        if self.frames.is_empty() {
+            *self = Self::default();
+        }
+    }
+
     /// Gives room back that a burst needed and the last turns did not.
     fn keep_little(&mut self) {
         if self.arena.capacity() <= ARENA_BYTES_KEPT || self.arena.len() > self.arena.capacity() / 4 {

@@ -1,55 +1,25 @@
 //! A session that wants all conversations of its user: the user's home says which they are and tells of those that come
-//! and go, and each is subscribed at its owner as if the client had named it. Also the end of a page of the user's list.
-
-use std::time::Duration;
+//! and go, and each is subscribed at its owner as if the client had named it.
 
 use switchyard_cluster::home::{HomeAsk, ListedNow, WatchingAnswer};
-use switchyard_cluster::link::{Answer, Ask, Refusal};
+use switchyard_cluster::link::{Answer, Ask};
 use switchyard_protocol::code::ErrorCode;
-use switchyard_protocol::cursor::{Cursor, ListPlace};
 use switchyard_protocol::id::{ConversationId, ConversationKey};
-use switchyard_protocol::v1::{self, event::Body, reply::Result as Reply};
+use switchyard_protocol::v1::{self, event::Body};
 
 use super::check::bad;
 use super::context::Context;
 use super::effect::Effect;
-use super::fit::fit;
-use super::gather::{All, Gathering, told};
+use super::gather::{ANSWERED_WITHIN, All, Gathering, unexpected};
 use super::kind::RequestKind;
-use super::live::{Live, unexpected};
+use super::live::{Arrival, Live};
 use super::ticket::Ticket;
 
 /// The part of the question to the home, beside the conversations that it names.
 pub(super) const HOME: u16 = u16::MAX;
 
-/// How long the client waits for all owners to answer, before it is told what is known: a thousand conversations that are
-/// not in memory take a tenth of this.
-pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
-
 /// Conversations that came and are being subscribed, of one session. Of more the client is told without a subscription.
 const ARRIVALS_MAX: usize = 64;
-
-const STILL_WAITING: Refusal = Refusal {
-    code: ErrorCode::Overloaded,
-    message: "not answered yet: an event tells its head once it is",
-    retry_after_ms: None,
-};
-
-const HOME_STILL_WAITING: Refusal = Refusal {
-    code: ErrorCode::Overloaded,
-    message: "it is not known yet which they are: events tell their heads once they are subscribed",
-    retry_after_ms: None,
-};
-
-/// A conversation that came and is being subscribed.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    number: u32,
-    pub(super) conversation: ConversationId,
-    entry: v1::Listing,
-    /// The client has unsubscribed meanwhile.
-    cancelled: bool,
-}
 
 impl Live {
     /// Subscribes to all conversations of the user.
@@ -108,12 +78,6 @@ impl Live {
         }
     }
 
-    /// When a client is to be told what is known by then.
-    pub(super) fn all_due(&self) -> Option<Duration> {
-        let gatherings = self.extra.iter().flat_map(|extra| &extra.gatherings);
-        gatherings.filter_map(Gathering::due).min()
-    }
-
     /// Tells clients what is known of all conversations, where that took too long to be known of each.
     pub(super) fn tell_all_overdue(&mut self, cx: &mut Context<'_>) {
         self.give_up_telling(cx);
@@ -128,33 +92,6 @@ impl Live {
             }
         }
         self.extra = Some(extra);
-    }
-
-    /// All owners have answered.
-    pub(super) fn finish_all(&mut self, gathering: &Gathering, cx: &mut Context<'_>) {
-        if gathering.all.as_ref().is_some_and(|all| !all.told) {
-            self.tell_all(gathering, cx);
-        }
-    }
-
-    /// Answers a wish for all conversations.
-    fn tell_all(&mut self, gathering: &Gathering, cx: &mut Context<'_>) {
-        let Some(all) = &gathering.all else { return };
-        let (id, kind) = (gathering.id, gathering.kind);
-        self.finished(kind);
-        let subscribed = gathering.subscribed_so_far(&STILL_WAITING);
-        let all = match &all.home {
-            Some(Ok(total)) => v1::SubscribedAll { total: *total, error: None },
-            None => v1::SubscribedAll { total: 0, error: Some(told(&HOME_STILL_WAITING)) },
-            // Whoever says hello is let in all the same, and may ask again.
-            Some(Err(refusal)) if kind != RequestKind::Hello => return cx.refuse(id, kind, refusal),
-            Some(Err(refusal)) => v1::SubscribedAll { total: 0, error: Some(told(refusal)) },
-        };
-        let result = match kind {
-            RequestKind::Hello => Reply::Welcome(self.greeting(subscribed, Some(all), cx)),
-            _ => Reply::Subscribed(v1::Subscribed { subscribed, all: Some(all) }),
-        };
-        cx.reply(id, kind, result);
     }
 
     /// A conversation came to the user's list or went from it, or is shown otherwise there.
@@ -211,29 +148,6 @@ impl Live {
         }
         cx.effects.push(Effect::Settled { conversation, head });
     }
-
-    /// Leaves of a page of the list what fits, and says where it ends if there is more.
-    pub(super) fn fit_list(&self, result: &mut Reply) {
-        let Reply::Listed(before) = &*result else { return };
-        let count = before.conversations.len();
-        fit(self.form, result);
-        let Reply::Listed(page) = result else { return };
-        if page.conversations.len() < count {
-            let last = page.conversations.last().and_then(place);
-            let cursor = page.cursor.as_deref().and_then(|text| Cursor::parse(text, &self.tenant, &self.user));
-            page.cursor =
-                cursor.zip(last).map(|(cursor, place)| Cursor { place, ..cursor }.to_text(&self.tenant, &self.user));
-        }
-        if !page.more {
-            page.cursor = None;
-        }
-    }
-}
-
-/// Where an entry stands in its list.
-fn place(entry: &v1::Listing) -> Option<ListPlace> {
-    let id = &entry.conversation.as_ref()?.id;
-    Some(ListPlace::new(entry.activity_ms, ConversationId::parse(id).ok()?))
 }
 
 fn tell(conversation: ConversationId, change: v1::ListingChanged, cx: &mut Context<'_>) {

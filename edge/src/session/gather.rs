@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 use switchyard_cluster::link::{Refusal, SubscribeAsk};
+use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::frame;
 use switchyard_protocol::id::ConversationId;
 use switchyard_protocol::limits::{PAGE_BYTES_MAX, RESUME_EVENTS_MAX};
@@ -21,6 +22,10 @@ const RESUME_BYTES_MIN: usize = 8 * 1024;
 
 /// Conversations of a `resume` whose answers count as one page, for the limit on what a session may make the server hold.
 const POSITIONS_PER_PAGE: usize = 16;
+
+/// How long the client waits for all owners to answer, before it is told what is known: a thousand conversations that are
+/// not in memory take a tenth of this.
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Where one of the conversations stands.
 #[derive(Debug)]
@@ -322,6 +327,11 @@ impl Gathering {
 /// A refusal as it goes to a client.
 pub(super) fn told(refusal: &Refusal) -> v1::Error {
     frame::error(refusal.code, refusal.message, refusal.retry_after_ms)
+}
+
+/// An answer that does not fit its request is a fault of the server's.
+pub(super) fn unexpected() -> Refusal {
+    Refusal::new(ErrorCode::Internal, "the owner's answer was not understood")
 }
 
 /// What one reply to `resume` still has room for.

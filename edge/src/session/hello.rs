@@ -10,13 +10,11 @@ use super::context::Context;
 use super::effect::Effect;
 use super::kind::RequestKind;
 use super::live::Live;
+use super::token::verify;
 use super::{Phase, Session};
-use crate::auth::{Identity, TokenRefusal};
+use crate::auth::Identity;
 
 const KIND: RequestKind = RequestKind::Hello;
-
-/// What every refused token is answered: the reason is for metrics alone.
-const TOKEN_REFUSED: Refusal = Refusal::new(ErrorCode::AuthInvalid, "the token is missing or not valid");
 
 impl Session {
     pub(super) fn on_hello(&mut self, id: u64, hello: v1::Hello, cx: &mut Context<'_>) {
@@ -82,17 +80,4 @@ impl Session {
         cx.effects.push(Effect::Admitted);
         Ok((Live::new(&identity, self.form), identity))
     }
-}
-
-/// Checks a token, and that what it names can be a key in a store. If it is refused: what to say, and the code for
-/// closing a connection that has no other. One that was good and is over is no reason to stay away, with a new one.
-pub(super) fn verify(token: &str, cx: &mut Context<'_>) -> Result<Identity, (Refusal, CloseCode)> {
-    let result = cx.verifier.verify(token, cx.now.wall_ms).and_then(|identity| {
-        let nul = [identity.user.as_str(), identity.tenant.as_str()].iter().any(|id| id.as_bytes().contains(&0));
-        if nul { Err(TokenRefusal::Claims) } else { Ok(identity) }
-    });
-    result.map_err(|reason| {
-        cx.effects.push(Effect::TokenRefused(reason));
-        (TOKEN_REFUSED, if reason == TokenRefusal::Expired { CloseCode::TokenExpired } else { CloseCode::Auth })
-    })
 }

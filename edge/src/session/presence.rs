@@ -1,128 +1,25 @@
-//! Whom a session watches, and of which conversations it wants to know how many members are online. Only sessions that said
-//! so have any of it. That it may watch somebody is for the owner of a conversation to say that both are in; it is over
-//! when either is put out of that, when the session reads it no more, or, in one of two, when either blocks the other.
+//! Requests to watch users, and to count who is online. That a session may watch somebody is for the owner of a conversation
+//! to say that both are in; it is over when either is put out of that, when the session reads it no more, or, in one of two,
+//! when either blocks the other.
 
 use switchyard_cluster::home::Home;
 use switchyard_cluster::link::{Answer, Ask, Refusal};
 use switchyard_cluster::presence::{Seen, WatchAsk};
 use switchyard_protocol::code::ErrorCode;
-use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
+use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::limits::WATCHED_MAX;
-use switchyard_protocol::v1::{self, event::Body, reply::Result as Reply};
+use switchyard_protocol::v1::{self, reply::Result as Reply};
 
 use super::check::{self, bad};
 use super::context::Context;
 use super::effect::Effect;
-use super::gather::told;
+use super::gather::unexpected;
 use super::kind::RequestKind;
-use super::live::{Live, unexpected};
+use super::live::Live;
 use super::ticket::Ticket;
+use super::watches::{Asking, Outcome, Part, Watch};
 
 const TOO_MANY: Refusal = bad("a session watches at most 200 users and conversations");
-
-/// See the module.
-#[derive(Debug, Default)]
-pub(super) struct Watches {
-    /// At most [`WATCHED_MAX`].
-    list: Vec<Watch>,
-    /// Requests that wait for answers.
-    asking: Vec<Asking>,
-}
-
-/// A user who is watched, or a conversation whose members are counted.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Watch {
-    /// The user's home, or the conversation.
-    key: ConversationId,
-    /// Nobody for a count.
-    user: Option<UserId>,
-    /// With which it ends; nothing for one whom a direct conversation stands for, for that has always the same two.
-    through: Option<ConversationId>,
-    /// That conversation is of these two for good, as its owner has said: a block ends it.
-    of_two: bool,
-}
-
-/// A request.
-#[derive(Debug)]
-struct Asking {
-    /// Its number in the session.
-    number: u32,
-    /// The client's id of it.
-    id: u64,
-    waiting: usize,
-    parts: Vec<Part>,
-}
-
-/// One whom it names.
-#[derive(Debug)]
-struct Part {
-    watch: Watch,
-    outcome: Option<Outcome>,
-    /// The two were parted since: what was vouched for before does not count.
-    parted: bool,
-}
-
-#[derive(Debug)]
-enum Outcome {
-    Seen(Seen),
-    /// Not to be seen by the asker, or never seen at all.
-    Unseen,
-    Refused(Refusal),
-}
-
-impl Watches {
-    pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty() && self.asking.is_empty()
-    }
-
-    /// What it watches, or asked for.
-    pub(super) fn keys(&self) -> impl Iterator<Item = ConversationId> + '_ {
-        self.list.iter().map(|watch| watch.key)
-    }
-
-    /// Whether something ends with this conversation.
-    pub(super) fn any_through(&self, conversation: ConversationId) -> bool {
-        self.list.iter().any(|watch| watch.through == Some(conversation))
-    }
-
-    /// Whether a request of this number waits.
-    pub(super) fn is_asking(&self, number: u32) -> bool {
-        self.asking.iter().any(|asking| asking.number == number)
-    }
-
-    fn has(&self, key: ConversationId) -> bool {
-        self.list.iter().any(|watch| watch.key == key)
-    }
-
-    /// Takes out those that pass.
-    fn take(&mut self, passes: impl Fn(&Watch) -> bool) -> Vec<Watch> {
-        self.list.extract_if(.., |watch| passes(watch)).collect()
-    }
-
-    fn put(&mut self, watch: &Watch) {
-        match self.list.iter_mut().find(|known| known.key == watch.key) {
-            Some(known) => *known = watch.clone(),
-            None => self.list.push(watch.clone()),
-        }
-    }
-}
-
-impl Part {
-    /// What the client is told, added to the rest of the reply.
-    fn tell(&self, into: &mut v1::Presence) {
-        let user = || self.watch.user.as_ref().map_or_else(String::new, UserId::to_string);
-        match &self.outcome {
-            Some(Outcome::Seen(seen)) => seen.put(self.watch.key, into),
-            Some(Outcome::Unseen) | None => {
-                into.presence.push(v1::UserPresence { user: user(), ..Default::default() });
-            }
-            Some(Outcome::Refused(refusal)) => {
-                let error = Some(told(refusal));
-                into.presence.push(v1::UserPresence { user: user(), error, ..Default::default() });
-            }
-        }
-    }
-}
 
 impl Live {
     /// Watches users, or counts who is online.
@@ -281,51 +178,5 @@ impl Live {
             self.drop_extra();
         }
         cx.reply(id, kind, Reply::Done(v1::Done {}));
-    }
-
-    /// These are members of this conversation no more, or the session reads it no more, if nobody is named: what went
-    /// through it is over.
-    pub(super) fn end_watches(
-        &mut self,
-        conversation: ConversationId,
-        removed: Option<&[UserId]>,
-        cx: &mut Context<'_>,
-    ) {
-        let Some(extra) = &mut self.extra else { return };
-        let own = removed.is_none_or(|removed| removed.contains(&self.user));
-        let gone = |user: &Option<UserId>| user.as_ref().is_some_and(|user| removed.unwrap_or_default().contains(user));
-        let over = extra.watches.take(|watch| watch.through == Some(conversation) && (own || gone(&watch.user)));
-        self.tell_over(over, cx);
-    }
-
-    /// A block has parted the session's user and the one of this home: what went by way of a conversation of these two is over.
-    pub(super) fn part(&mut self, home: ConversationId, cx: &mut Context<'_>) {
-        let Some(extra) = &mut self.extra else { return };
-        let over = extra.watches.take(|watch| watch.key == home && watch.of_two);
-        let parts = extra.watches.asking.iter_mut().flat_map(|asking| &mut asking.parts);
-        for part in parts.filter(|part| part.watch.key == home) {
-            match &part.outcome {
-                None => part.parted = true,
-                Some(Outcome::Seen(_)) if part.watch.of_two => part.outcome = Some(Outcome::Unseen),
-                Some(_) => {}
-            }
-        }
-        self.tell_over(over, cx);
-    }
-
-    /// These are watched no more, and the client is told so, for it would show for ever what it was told last.
-    fn tell_over(&mut self, over: Vec<Watch>, cx: &mut Context<'_>) {
-        self.drop_extra();
-        let mut told = v1::Presence::default();
-        for Watch { key, user, .. } in over {
-            cx.effects.push(Effect::Unwatching(key));
-            if let Some(user) = user {
-                told.presence.push(v1::UserPresence { user: user.to_string(), ..Default::default() });
-            }
-        }
-        if !told.presence.is_empty() {
-            let body = Some(Body::Presence(told));
-            cx.effects.push(Effect::Event(Box::new(v1::Event { body, ..Default::default() })));
-        }
     }
 }

@@ -9,10 +9,9 @@ use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::roles::{Roles, needs_staff};
 use switchyard_protocol::v1;
 
-use super::all::ANSWERED_WITHIN;
 use super::context::Context;
 use super::effect::Effect;
-use super::gather::Gathering;
+use super::gather::{ANSWERED_WITHIN, Gathering};
 use super::live::Live;
 use super::ticket::Ticket;
 use crate::auth::Identity;
@@ -21,11 +20,6 @@ use crate::auth::Identity;
 pub(super) const ROLES: u16 = u16::MAX - 1;
 
 impl Live {
-    /// The home is to be told what this token says.
-    pub(super) fn is_to_tell(&mut self, identity: &Identity) {
-        self.extra.get_or_insert_default().untold = Some(identity.issued_at_ms);
-    }
-
     /// Tells the home what it was not told, for this gathering. If there was anything: until when that may be waited for.
     pub(super) fn tell_roles(&mut self, gathering: u32, cx: &mut Context<'_>) -> Option<Duration> {
         let issued_ms = self.extra.as_mut().and_then(|extra| extra.untold.take())?;
@@ -102,22 +96,6 @@ impl Live {
                 (Answer::Subscribed(granted), by_role)
             }
             answer => (answer, false),
-        }
-    }
-
-    /// The session reads a conversation from now on, for its user is staff.
-    pub(super) fn reads_by_role(&mut self, conversation: ConversationId) {
-        let by_role = &mut self.extra.get_or_insert_default().by_role;
-        if !by_role.contains(&conversation) {
-            by_role.push(conversation);
-        }
-    }
-
-    /// It is read no more.
-    pub(super) fn forget_role(&mut self, conversation: ConversationId) {
-        if let Some(extra) = &mut self.extra {
-            extra.by_role.retain(|known| *known != conversation);
-            self.drop_extra();
         }
     }
 

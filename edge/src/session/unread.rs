@@ -9,9 +9,9 @@ use switchyard_protocol::v1::{self, reply::Result as Reply};
 
 use super::check::{self, bad};
 use super::context::Context;
-use super::gather::Gathering;
+use super::gather::{Gathering, unexpected};
 use super::kind::RequestKind;
-use super::live::{Live, unexpected};
+use super::live::Live;
 use super::ticket::Ticket;
 
 impl Live {
@@ -56,11 +56,4 @@ pub(super) fn take(gathering: &mut Gathering, part: u16, answer: Answer) -> bool
         }
     };
     gathering.counted(part, counted)
-}
-
-/// The reply, once all owners have answered.
-pub(super) fn sum(conversations: Vec<v1::UnreadConversation>) -> v1::UnreadCounts {
-    let total = conversations.iter().map(|one| one.unread).sum();
-    let unread = conversations.iter().filter(|one| one.unread > 0).count() as u64;
-    v1::UnreadCounts { conversations, total, unread, requests: None }
 }

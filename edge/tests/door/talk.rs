@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -270,24 +271,20 @@ fn who_does_not_read_its_answers_is_not_read_either_and_gets_them_all() {
     }
 }
 
-/// Waits until nothing more goes out to the reader, and its queue is full: until the kernel waits for the reader's window, and
-/// rounds of turns have passed since in which no page more was asked of the owner. Rounds alone would not do: until it
-/// has sent once more and heard that there is no room, the kernel takes more.
+/// Waits until nothing more goes out to the reader, and its queue is full: until the kernel waits for the reader's window, all
+/// that the reader asked for has come to the server, and in a round of turns since then no page more was asked of the owner.
+/// The window alone would not do: at first the kernel has room beside it. Nor the round: what a client asks for while something
+/// of it is on its way waits in its kernel, up to the fortieth of a second that the server's may take to confirm that.
 pub(super) fn until_stuck(site: &Site, writer: &mut Client, reader: &Client) {
     site.wait_for(&Seen::Page);
-    let mut turns = || {
+    loop {
+        let shut = probes_window(reader) && has_come(reader);
+        // What was asked for before does not count.
+        site.has_seen(&Seen::Page);
         for _ in 0..20 {
             assert!(matches!(writer.ask(Request::Ping(v1::Ping {})), Reply::Pong(_)));
         }
-    };
-    loop {
-        let is_shut = probes_window(reader);
-        // Several rounds, for on a busy machine the owner is slower than one.
-        let is_quiet = (0..10).all(|_| {
-            turns();
-            !site.has_seen(&Seen::Page)
-        });
-        if is_shut && is_quiet {
+        if shut && !site.has_seen(&Seen::Page) {
             return;
         }
     }
@@ -296,12 +293,30 @@ pub(super) fn until_stuck(site: &Site, writer: &mut Client, reader: &Client) {
 /// Whether the kernel has found the client's window shut: of the timers that `proc(5)` tells of a connection in `net/tcp`, the
 /// fourth is the one that asks whether it is open again.
 fn probes_window(client: &Client) -> bool {
-    let port = format!(":{:04X}", client.socket.get_ref().local_addr().expect("an address").port());
+    let (client, server) = ends(client);
+    kernel_says(server, client, |_, timer| timer.starts_with("04"))
+}
+
+/// Whether the server's kernel has all that the client said: nothing of it waits to be confirmed.
+fn has_come(client: &Client) -> bool {
+    let (client, server) = ends(client);
+    kernel_says(client, server, |queues, _| queues.starts_with("00000000:"))
+}
+
+fn ends(client: &Client) -> (SocketAddr, SocketAddr) {
+    let socket = client.socket.get_ref();
+    (socket.local_addr().expect("an address"), socket.peer_addr().expect("an address"))
+}
+
+/// What `net/tcp` tells of one end of a connection: its queues and its timer.
+fn kernel_says(local: SocketAddr, remote: SocketAddr, is_so: impl Fn(&str, &str) -> bool) -> bool {
+    let [local, remote] = [local, remote].map(|address| format!(":{:04X}", address.port()));
     let table = std::fs::read_to_string("/proc/net/tcp").expect("a table");
     let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
-    rows.any(
-        |row| matches!(row[..], [_, _, remote, _, _, timer, ..] if remote.ends_with(&port) && timer.starts_with("04")),
-    )
+    rows.any(|row| match row[..] {
+        [_, from, to, _, queues, timer, ..] => from.ends_with(&local) && to.ends_with(&remote) && is_so(queues, timer),
+        _ => false,
+    })
 }
 
 #[test]

@@ -31,8 +31,9 @@ const PAGE: u32 = 50;
 /// Rounds over all users after the first.
 const ROUNDS: usize = 3;
 
-/// A server gives back what connecting took once it comes to rest.
-const REST: Duration = Duration::from_secs(5);
+/// A server gives back what connecting took once it comes to rest, which is after six seconds without work and a few of its
+/// store's.
+const REST: Duration = Duration::from_secs(12);
 
 struct Bench<'a> {
     args: &'a Args,

@@ -72,19 +72,23 @@ const RECORD_EVERY: u64 = 1_000;
 /// Where a conversation stands.
 #[derive(Debug)]
 enum Slot {
-    /// Being read from the store; these wait for it.
-    Loading {
-        waiting: Vec<Request>,
-        /// Bytes of what they ask.
-        bytes: usize,
-        edges: Vec<EdgeId>,
-        /// What homes ask of it.
-        surveys: Vec<u64>,
-    },
+    /// Being read from the store. Behind a pointer, for there is a slot for each conversation and few are being read.
+    Loading(Box<Loading>),
     /// In memory.
     Loaded(Box<Conversation>),
     /// Out of memory, but these edges have readers.
     Parked(Vec<EdgeId>),
+}
+
+/// What waits for a conversation to be read.
+#[derive(Debug, Default)]
+struct Loading {
+    waiting: Vec<Request>,
+    /// Bytes of what they ask.
+    bytes: usize,
+    edges: Vec<EdgeId>,
+    /// What homes ask of it.
+    surveys: Vec<u64>,
 }
 
 /// All conversations that one worker owns.
@@ -274,7 +278,7 @@ impl Machine {
     /// What is in memory. Walks all conversations.
     pub fn held(&self) -> Held {
         let busy = self.slots.values().filter(|slot| match slot {
-            Slot::Loading { .. } => true,
+            Slot::Loading(_) => true,
             Slot::Loaded(conversation) => conversation.pipeline.as_ref().is_some_and(|pipeline| !pipeline.idle()),
             Slot::Parked(_) => false,
         });

@@ -11,7 +11,7 @@ use super::ticket::Ticket;
 use super::writing::annotate::pending_change;
 use super::writing::pipeline::{Pending, WAITING_BYTES_MAX, Work, ask_bytes};
 use super::writing::targets::Targets;
-use super::{Effect, LOADING_REQUESTS_MAX, Machine, ReadPlan, Slot, busy, refuse, succeed};
+use super::{Effect, LOADING_REQUESTS_MAX, Loading, Machine, ReadPlan, Slot, busy, refuse, succeed};
 
 impl Machine {
     pub(super) fn request(&mut self, now: Now, request: Request, out: &mut Vec<Effect>) {
@@ -25,7 +25,8 @@ impl Machine {
             return self.presence_told(now, request, ask);
         }
         match self.slots.get_mut(&request.key) {
-            Some(Slot::Loading { waiting, edges, .. }) if !request.ask.is_answered() => {
+            Some(Slot::Loading(loading)) if !request.ask.is_answered() => {
+                let Loading { waiting, edges, .. } = &mut **loading;
                 if matches!(request.ask, Ask::Unsubscribe) {
                     edges.retain(|edge| *edge != request.from.edge);
                 }
@@ -36,7 +37,8 @@ impl Machine {
             }
             _ if !request.ask.is_answered() => self.over(&request, out),
             Some(Slot::Loaded(_)) => self.dispatch(now, request, out),
-            Some(Slot::Loading { waiting, bytes, .. }) => {
+            Some(Slot::Loading(loading)) => {
+                let Loading { waiting, bytes, .. } = &mut **loading;
                 if waiting.len() >= LOADING_REQUESTS_MAX || *bytes >= WAITING_BYTES_MAX {
                     refuse(request.from, busy("too many requests wait for this conversation"), out);
                 } else {
@@ -66,7 +68,7 @@ impl Machine {
                             self.slots.remove(key);
                         }
                     }
-                    Some(Slot::Loading { .. }) | None => {}
+                    Some(Slot::Loading(_)) | None => {}
                 }
             }
             Ask::Hide => self.typing.close(key, from.edge),
@@ -82,7 +84,7 @@ impl Machine {
         let key = request.key.clone();
         out.push(Effect::Load { key: key.clone(), cutoffs: self.config.retention.cutoffs(now.wall_ms) });
         let (bytes, waiting) = (ask_bytes(&request.ask), vec![request]);
-        self.slots.insert(key, Slot::Loading { waiting, bytes, edges, surveys: Vec::new() });
+        self.slots.insert(key, Slot::Loading(Box::new(Loading { waiting, bytes, edges, surveys: Vec::new() })));
     }
 
     /// A request about a conversation that is in memory.

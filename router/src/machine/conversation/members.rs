@@ -68,6 +68,14 @@ impl Members {
         self.0.binary_search_by(|member| member.user.cmp(user))
     }
 
+    /// Keeps this copy of a member's id in place of its own, which says the same: whoever is connected has one, and need not
+    /// have another in each conversation.
+    pub(crate) fn share(&mut self, user: &UserId) {
+        if let Some(member) = self.get_mut(user) {
+            member.user = user.clone();
+        }
+    }
+
     /// Puts a member in, or in place of what was known of them.
     pub(crate) fn put(&mut self, member: Member) {
         match self.position(&member.user) {

@@ -8,7 +8,7 @@ use switchyard_protocol::id::ConversationKey;
 
 use crate::machine::conversation::Conversation;
 use crate::machine::conversation::replay::Replayed;
-use crate::machine::{Effect, LoadFailed, Machine, Replay, Slot, read_refusal, refuse, strangers_refusal};
+use crate::machine::{Effect, LoadFailed, Loading, Machine, Replay, Slot, read_refusal, refuse, strangers_refusal};
 
 impl Machine {
     /// Has a loaded conversation looked at for eviction in due time. It has one place in the queue.
@@ -70,7 +70,8 @@ impl Machine {
         result: Result<Option<Box<Replay>>, LoadFailed>,
         out: &mut Vec<Effect>,
     ) {
-        let Some(Slot::Loading { waiting, edges, surveys, .. }) = self.slots.remove(&key) else { return };
+        let Some(Slot::Loading(loading)) = self.slots.remove(&key) else { return };
+        let Loading { waiting, edges, surveys, .. } = *loading;
         let replay = match result {
             Ok(replay) => replay,
             Err(LoadFailed { failed, members }) => {

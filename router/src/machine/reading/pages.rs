@@ -37,6 +37,7 @@ impl Machine {
         out: &mut Vec<Effect>,
     ) {
         let Some(conversation) = self.loaded_mut(key) else { return };
+        conversation.state.members.share(&user);
         let head = conversation.state.head();
         let after = match ask.after {
             Some(after) if after > head => {

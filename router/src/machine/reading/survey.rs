@@ -18,7 +18,7 @@ use crate::machine::conversation::members::Member;
 use crate::machine::rights::kinds::Shape;
 use crate::machine::ticket::Ticket;
 use crate::machine::writing::annotate::freshen;
-use crate::machine::{Effect, Machine, ReadFailed, ReadPlan, Reader, Slot};
+use crate::machine::{Effect, Loading, Machine, ReadFailed, ReadPlan, Reader, Slot};
 
 /// Surveys that wait for conversations to be read.
 #[derive(Debug, Default)]
@@ -143,7 +143,7 @@ impl Machine {
             let key = ConversationKey { tenant: tenant.clone(), conversation };
             match self.slots.get_mut(&key) {
                 Some(Slot::Loaded(_)) => self.look(&key, number, out),
-                Some(Slot::Loading { surveys, .. }) => surveys.push(number),
+                Some(Slot::Loading(loading)) => loading.surveys.push(number),
                 // What is not in memory is read with what homes know.
                 Some(Slot::Parked(_)) | None if matches!(survey.wish, SurveyWish::Know(_)) => {
                     self.surveys.found(number, conversation, Found::Nothing, out);
@@ -168,7 +168,7 @@ impl Machine {
     ) {
         let cutoffs = self.config.retention.cutoffs(now.wall_ms);
         out.push(Effect::Load { key: key.clone(), cutoffs });
-        self.slots.insert(key, Slot::Loading { waiting: Vec::new(), bytes: 0, edges, surveys: vec![number] });
+        self.slots.insert(key, Slot::Loading(Box::new(Loading { edges, surveys: vec![number], ..Loading::default() })));
     }
 
     /// Looks at a conversation that is in memory.
