@@ -208,10 +208,11 @@ test("a sign is of no use where the answer on its way shows the user, and none i
   desk.ok(id, { presence: [online("eve")] });
   assert.deepEqual(desk.sent(), []);
   desk.frame({ event: "presence", presence: [offline("eve")] });
+  writes(desk, 7, "bob");
   assert.deepEqual(desk.sent(), [], "that sign was of before");
-  accepts(desk, 7, true);
-  ({ id } = desk.one("watch"));
   accepts(desk, 8, true);
+  ({ id } = desk.one("watch"));
+  accepts(desk, 9, true);
   desk.lose();
   desk.pass(20_000);
   desk.connect();
