@@ -142,6 +142,9 @@ impl Oracle {
     pub(super) fn forbidden(&mut self, user: &UserId, send: &v1::Send) {
         let key = places::key(&send.conversation);
         let Some(wanted) = self.wanted.get(&(user.clone(), send.client_id.clone())) else { return };
+        if places::is_service(user) != (send.kind() == v1::MessageKind::System) {
+            return;
+        }
         let (since, after) = (wanted.step, wanted.after);
         let peer = self.peer(&key, user);
         let blocked = peer.as_ref().is_some_and(|peer| {
