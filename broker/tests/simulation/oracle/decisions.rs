@@ -181,6 +181,11 @@ impl Oracle {
         never(user, other) && never(other, user)
     }
 
+    /// All is at rest: whether somebody has blocked the other for certain.
+    pub(super) fn is_blocked(&self, by: &UserId, of: &UserId) -> bool {
+        self.decisions.blocks(by, of).is_on(u64::MAX)
+    }
+
     /// All is at rest: whom somebody has blocked, as they were told.
     pub(crate) fn blocks_are(&mut self, user: &UserId, told: &[String]) {
         let told: BTreeSet<UserId> = told.iter().map(|name| timeline::user(name)).collect();
