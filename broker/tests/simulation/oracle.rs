@@ -341,6 +341,11 @@ impl Oracle {
         }
     }
 
+    /// Whether somebody is among the members there, whatever their token says.
+    pub(crate) fn is_in(&mut self, user: &UserId, name: &str) -> bool {
+        self.timeline(&places::key(name)).0.entries.last().is_some_and(|entry| entry.role(user).is_some())
+    }
+
     pub(crate) fn is_member(&mut self, user: &UserId, name: &str) -> bool {
         let staff = self.is_staff(user);
         let (timeline, _) = self.timeline(&places::key(name));

@@ -204,6 +204,12 @@ impl Oracle {
         self.violations.extend(wrong.into_iter().chain(strange));
     }
 
+    /// One of these conversations that somebody has put away for certain, if there is one.
+    pub(crate) fn put_away(&self, user: &UserId, names: &[String]) -> Option<String> {
+        let is_away = |name: &&String| self.decisions.of(user, About::Conversation(places::key(name))).is_on(u64::MAX);
+        names.iter().find(is_away).cloned()
+    }
+
     /// All is at rest: what somebody has put away is in the list of that and no other, the rest in the usual one, and in both
     /// what is theirs.
     pub(crate) fn lists_are(&mut self, user: &UserId, usual: &BTreeSet<String>, away: &BTreeSet<String>) {

@@ -128,10 +128,22 @@ impl World {
 
     fn change(&mut self, device: usize, conversation: String) {
         let member = places::user(self.rng.below(self.plan.users as u64) as usize).to_string();
+        let user = self.devices[device].user.clone();
         let call = match self.rng.below(20) {
-            0..7 => Call::Add(v1::Add { conversation, members: vec![member] }),
-            7..11 => Call::Remove(v1::Remove { conversation, member }),
-            11 => Call::Leave(v1::Leave { conversation }),
+            0..7 => {
+                // Mostly somebody who is not there, if anybody is not.
+                let outside =
+                    (0..self.plan.users).map(places::user).find(|user| !self.oracle.is_in(user, &conversation));
+                let outside = outside.filter(|_| self.rng.chance(700)).map(|user| user.to_string());
+                Call::Add(v1::Add { conversation, members: vec![outside.unwrap_or(member)] })
+            }
+            7..10 => Call::Remove(v1::Remove { conversation, member }),
+            10..12 => {
+                // Whoever comes back has nothing put away there.
+                let places = self.places.clone();
+                let away = self.oracle.put_away(&user, &places).filter(|_| self.rng.chance(500));
+                Call::Leave(v1::Leave { conversation: away.unwrap_or(conversation) })
+            }
             12..14 => {
                 let name = Some(format!("of {member}"));
                 Call::Update(v1::Update { conversation, name, avatar: None, context: None })
@@ -191,7 +203,11 @@ impl World {
             0..5 => Call::Block(v1::Block { user: other.to_string() }),
             5..9 => Call::Unblock(v1::Unblock { user: other.to_string() }),
             9..12 => Call::Archive(v1::Archive { conversation }),
-            12..14 => Call::Unarchive(v1::Unarchive { conversation }),
+            12..14 => {
+                // Mostly one that is put away: of others it changes nothing.
+                let away = self.oracle.put_away(&user, &places).filter(|_| self.rng.chance(800));
+                Call::Unarchive(v1::Unarchive { conversation: away.unwrap_or(conversation) })
+            }
             14..16 => Call::Accept(v1::Accept { conversation: request }),
             16..19 => Call::Decline(v1::Decline { conversation: request }),
             _ => Call::Erase(v1::Erase { conversation }),
