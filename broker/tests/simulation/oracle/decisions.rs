@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost::Message as _;
 use switchyard_client::core::Call;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::v1::{self, ConversationKind};
+use switchyard_protocol::v1;
 use switchyard_store::{Row, Seq};
 
 use super::Oracle;
@@ -111,12 +111,12 @@ impl Oracle {
         }
     }
 
-    /// The two of a direct conversation, if it is one and this is one of them: the other one.
+    /// The other one of a conversation of two for good, if it is one and this is one of the two.
     fn peer(&mut self, key: &ConversationKey, user: &UserId) -> Option<UserId> {
         let (timeline, _) = self.timeline(key);
         let founding = timeline.entries.first()?;
-        let direct = founding.profile.kind == ConversationKind::Direct as i32 && founding.members.contains_key(user);
-        founding.members.keys().find(|other| direct && *other != user).cloned()
+        let of_two = founding.direct() && founding.members.contains_key(user);
+        founding.members.keys().find(|other| of_two && *other != user).cloned()
     }
 
     /// Messages that came to be stored, from this number on: no message that somebody wrote after it was answered that one of the
