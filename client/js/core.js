@@ -145,6 +145,7 @@ export class Core {
       case "subscription": return this.subscriptions.fetchAgain(of);
       case "all": return this.all.askAgain();
       case "mark": return this.marks.sayAgain(of);
+      case "signs": return this.presence.followSigns();
       // "fetch", "unsubscribe", "show", "marks" and "watch" only let the pump go on.
       default: return undefined;
     }

@@ -103,7 +103,7 @@ export const MARKED_MAX = 4_096;
 /** Users and conversations that are watched at most, as the server has it. */
 export const WATCHED_MAX = 200;
 
-/** After a sign by which somebody may be seen and is not, others are passed over for so long; each time twice as long, so often. */
+/** After a sign by which somebody may be seen and is not, others wait for so long; each time twice as long, so often. */
 export const AGAIN_BASE = 1_000;
 export const AGAIN_DOUBLINGS = 6;
 

@@ -11,13 +11,15 @@ const ONLINE = "online ";
 
 /** What the application wants to know. `stage` is unsaid, asked or said on this connection; `through` the conversation that
  * both are in, where it was named; `told` what the application knows, `latest` what the server said last; `tries` how often it
- * was asked for again since the user was last seen, and `againAt` when it may be next. */
+ * was asked for again since the user was last seen, and `againAt` when it may be next; `isSigned` that a sign came which no
+ * question has followed: an answer was on its way, which may be of before, or it came too soon. */
 class Wanted {
   stage = "unsaid";
   told;
   latest;
   tries = 0;
   againAt = 0;
+  isSigned = false;
 
   constructor(through) {
     this.through = through;
@@ -26,6 +28,13 @@ class Wanted {
   /** Perhaps the user is not to be seen, as far as the server will tell. */
   get isUnseen() {
     return this.stage === "said" && !this.latest.online && this.latest.last_seen_ms === undefined;
+  }
+
+  /** If the user is seen, no sign is needed any more, and the next time it is as at first. */
+  noteSeen() {
+    if (this.stage !== "said" || this.isUnseen) return;
+    this.tries = this.againAt = 0;
+    this.isSigned = false;
   }
 }
 
@@ -84,7 +93,7 @@ export class Presence {
     if (first === undefined) return;
     const isSame = ([key, one]) => key.startsWith(USER) && one.stage === "unsaid" && one.through === through;
     const keys = first.startsWith(USER) ? [...this.#wanted].filter(isSame).map(([key]) => key) : [first];
-    for (const key of keys) this.#wanted.get(key).stage = "asked";
+    for (const key of keys) Object.assign(this.#wanted.get(key), { stage: "asked", isSigned: false });
     const users = keys.filter((key) => key.startsWith(USER)).map((key) => key.slice(USER.length));
     this.#core.request("watch", { users, ...(through !== undefined && { conversation: through }) }, {
       kind: "watch",
@@ -120,6 +129,7 @@ export class Presence {
       if (later.length > 0) this.#later(later);
     }
     this.#answer();
+    this.followSigns();
   }
 
   /** Takes the answer about one; says whether it was one. */
@@ -133,7 +143,7 @@ export class Presence {
     }
     one.stage = "said";
     one.latest = seen;
-    if (!one.isUnseen) one.tries = one.againAt = 0;
+    one.noteSeen();
     if (this.#waiting.some(({ keys }) => keys.includes(key))) one.told = seen;
     else this.#tell(key, one);
     return true;
@@ -183,10 +193,29 @@ export class Presence {
     const keys = users ? users.map((user) => USER + user) : [...this.#wanted.keys()].filter((key) => key.startsWith(USER));
     for (const key of keys) {
       const one = this.#wanted.get(key);
-      if (!one?.isUnseen || (isSign && this.#core.now < one.againAt)) continue;
-      one.stage = "unsaid";
-      one.againAt = this.#core.now + AGAIN_BASE * 2 ** Math.min(one.tries++, AGAIN_DOUBLINGS);
+      // What is still to be said will be answered as it is after this.
+      if (one?.stage !== "asked" && !one?.isUnseen) continue;
+      one.isSigned = true;
+      if (!isSign) one.againAt = 0;
     }
+    this.followSigns();
+  }
+
+  /** Asks again for those of whom there was a sign, each when it may be; what is on its way is awaited first. */
+  followSigns() {
+    const { now, timers } = this.#core;
+    let next = Infinity;
+    for (const one of this.#wanted.values()) {
+      if (!one.isSigned || !one.isUnseen) continue;
+      if (one.againAt > now) {
+        next = Math.min(next, one.againAt);
+      } else {
+        one.stage = "unsaid";
+        one.againAt = now + AGAIN_BASE * 2 ** Math.min(one.tries++, AGAIN_DOUBLINGS);
+      }
+    }
+    if (next < Infinity) timers.set("signs", next);
+    else timers.cancel("signs");
   }
 
   /** The server says how it is with some. */
@@ -195,6 +224,7 @@ export class Presence {
       const one = this.#wanted.get(key);
       if (one?.told === undefined) continue;
       one.latest = seen;
+      one.noteSeen();
       this.#tell(key, one);
     }
   }
@@ -213,6 +243,7 @@ export class Presence {
     this.#over.clear();
     for (const one of this.#wanted.values()) one.stage = "unsaid";
     this.#core.timers.cancel("watch");
+    this.#core.timers.cancel("signs");
   }
 
   /** A conversation is not read any more: what was watched through it is over, and nobody is shown as online for ever. */

@@ -217,6 +217,7 @@ export type Role = "member" | "moderator" | "admin";
 
 export interface Draft {
   text: string;
+  /** `TEXT` without it; `SYSTEM` is what a token with the role SERVICE sends, and nobody else. */
   kind?: MessageKind;
   /** The `id` of the message of the same conversation that this one answers. */
   reply_to?: string;

@@ -41,7 +41,7 @@ pub struct Draft {
     pub conversation: String,
     /// The sender's own id for it: sent twice under one id, it is stored once. A random one if there is none.
     pub client_id: Option<String>,
-    /// What it is.
+    /// What it is. [`MessageKind::System`] is what a token with the role SERVICE sends, and nobody else.
     pub kind: MessageKind,
     /// Its body.
     pub text: String,

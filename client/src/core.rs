@@ -291,6 +291,7 @@ impl Core {
                 Timer::MoveNow => self.move_now(),
                 Timer::Renew => self.renew_again(),
                 Timer::Fetch | Timer::Unsubscribe | Timer::Show | Timer::Watch | Timer::Marks => {}
+                Timer::Signs => self.follow_signs(),
                 Timer::Mark(name) => self.mark_again(&name),
                 Timer::All => self.ask_all_again(),
                 Timer::Deadline(ticket) => self.give_up(ticket),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use switchyard_client::core::{Call, Core, Ticket};
 use switchyard_edge::auth::{Claims, mint};
 use switchyard_protocol::id::UserId;
+use switchyard_protocol::v1;
 
 use crate::places;
 use crate::plan::DevicePlan;
@@ -50,15 +51,6 @@ pub(crate) struct When {
     pub(crate) wire: Option<u64>,
 }
 
-/// A message that may have been stored, to be sent again under its id.
-#[derive(Clone, Debug)]
-pub(crate) struct Unsure {
-    pub(crate) conversation: String,
-    pub(crate) client_id: String,
-    pub(crate) text: String,
-    pub(crate) since: Option<u64>,
-}
-
 /// See the module.
 pub(crate) struct Device {
     pub(crate) name: String,
@@ -76,7 +68,8 @@ pub(crate) struct Device {
     pub(crate) queue: usize,
     pub(crate) taking: bool,
     pub(crate) deeds_left: u64,
-    pub(crate) unsure: Vec<Unsure>,
+    /// Messages that may have been stored, to be sent again under their ids.
+    pub(crate) unsure: Vec<v1::Send>,
     /// The conversations of the last list, and of the last one of what is archived.
     pub(crate) list: Option<BTreeSet<String>>,
     pub(crate) archived: Option<BTreeSet<String>>,

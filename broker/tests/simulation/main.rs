@@ -20,6 +20,7 @@ mod places;
 mod plan;
 mod run;
 mod sockets;
+mod spoil;
 mod wire;
 mod word;
 mod world;

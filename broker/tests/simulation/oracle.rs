@@ -341,6 +341,11 @@ impl Oracle {
         }
     }
 
+    /// Whether somebody is among the members there, whatever their token says.
+    pub(crate) fn is_in(&mut self, user: &UserId, name: &str) -> bool {
+        self.timeline(&places::key(name)).0.entries.last().is_some_and(|entry| entry.role(user).is_some())
+    }
+
     pub(crate) fn is_member(&mut self, user: &UserId, name: &str) -> bool {
         let staff = self.is_staff(user);
         let (timeline, _) = self.timeline(&places::key(name));
@@ -396,7 +401,10 @@ impl Oracle {
                 let wanted = self.wanted.get(&(sender.clone(), entry.row.client_id().to_owned()));
                 let right =
                     wanted.is_some_and(|wanted| wanted.key == *key && wanted.text.as_bytes() == &entry.row.body[..]);
-                let member = before.is_some_and(|before: &timeline::Entry| before.role(&sender).is_some());
+                // Services post what is theirs anywhere, and people theirs where they are members.
+                let service = places::is_service(&sender);
+                let member = before.is_some_and(|before: &timeline::Entry| service || before.role(&sender).is_some())
+                    && entry.is_system() == service;
                 // Nothing is stored after a close until a reopening; who sends it again gets the first result.
                 let open = before.is_some_and(|before| !before.profile.closed && !before.profile.declines(&sender));
                 if !right || !member || !open {

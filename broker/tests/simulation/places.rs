@@ -2,7 +2,10 @@
 
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 
-const USERS: [&str; 4] = ["ana", "ben", "cleo", "dan"];
+const USERS: [&str; 5] = ["ana", "ben", "cleo", "dan", "orders"];
+
+/// The number of the one that is no person but another service, if it is there.
+pub(crate) const SERVICE: usize = 4;
 
 /// The name of this user.
 pub(crate) fn user(number: usize) -> UserId {
@@ -17,6 +20,11 @@ pub(crate) fn old_key() -> ConversationKey {
 /// Whether this is the name of a user's home, and of no conversation.
 pub(crate) fn is_home(key: &ConversationKey) -> bool {
     USERS.iter().any(|name| ConversationKey::home(&key.tenant, &UserId::new(name).unwrap()) == *key)
+}
+
+/// Whether this is no person but another service.
+pub(crate) fn is_service(user: &UserId) -> bool {
+    user.as_str() == USERS[SERVICE]
 }
 
 /// The full name of the conversation with this id.

@@ -6,6 +6,7 @@ use switchyard_client::core::Settings;
 use switchyard_edge::config::EdgeConfig;
 use switchyard_protocol::frame::Form;
 
+use crate::places;
 use crate::profile::{OLD_AGE_MS, Profile};
 use crate::rng::Rng;
 
@@ -36,8 +37,9 @@ pub(crate) struct DevicePlan {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) profile: Profile,
+    /// People; another service may be there beside them.
     pub(crate) users: usize,
-    /// The role of each user's tokens; empty for customers.
+    /// The role of each person's tokens; empty for customers.
     pub(crate) roles: Vec<&'static str>,
     /// From this time on the tokens of this user name no role any more.
     pub(crate) role_ends: Option<(usize, u64)>,
@@ -87,6 +89,9 @@ impl Plan {
             for _ in 0..if rng.chance(300) { 2 } else { 1 } {
                 devices.push(DevicePlan::of(user, rng));
             }
+        }
+        if rng.chance(300) {
+            devices.push(DevicePlan { all: false, ..DevicePlan::of(places::SERVICE, rng) });
         }
         let trouble_us = rng.within(2, 20) * SECOND_US;
         let cast = if rng.chance(400) { ["", "SUPPORT", "SELLER", "ADMIN"] } else { [""; 4] };
@@ -151,6 +156,13 @@ fn give_past(profile: &mut Profile, devices: &mut [DevicePlan], rng: &mut Rng) {
     for device in devices {
         device.events_max = device.events_max.max(20);
         device.read_pause_us_max = device.read_pause_us_max.min(100_000);
+    }
+}
+
+impl Plan {
+    /// The role of a user's tokens, as long as nobody takes it away.
+    pub(crate) fn role(&self, user: usize) -> &'static str {
+        if user == places::SERVICE { "SERVICE" } else { self.roles[user] }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::disk::Disk;
 use crate::old;
 use crate::plan::Plan;
 use crate::rng::Rng;
+use crate::spoil::Spoil;
 use crate::world::World;
 
 /// Seeds of a usual run: as many as take some seconds without optimisation.
@@ -44,6 +45,7 @@ const MET: &[&str] = &[
     "a request is accepted",
     "a request is declined",
     "a role ends",
+    "a service has posted",
     "a subscription ends",
     "a subscription is refused",
     "conversations are shown",
@@ -74,7 +76,7 @@ struct Outcome {
     hash: u64,
 }
 
-fn simulate(seed: u64, traced: bool, verbose: bool) -> Outcome {
+fn simulate(seed: u64, traced: bool, verbose: bool, spoil: Option<Spoil>) -> Outcome {
     let mut rng = Rng::new(seed);
     let plan = Plan::of(&mut rng);
     let disk = Arc::new(Disk::new(rng.fork(), plan.profile.faults.clone()));
@@ -90,6 +92,7 @@ fn simulate(seed: u64, traced: bool, verbose: bool) -> Outcome {
     let mut world = World::new(rng, plan, disk);
     world.hash = traced.then(DefaultHasher::new);
     world.verbose = verbose;
+    world.spoil = spoil;
     world.run();
     let hash = world.hash.as_ref().map_or(0, Hasher::finish);
     Outcome { violations: world.oracle.violations, seen: world.seen, hash }
@@ -113,7 +116,7 @@ fn run_seeds(seeds: std::ops::Range<u64>) -> BTreeMap<&'static str, u64> {
                     if seed >= seeds.end || failed.lock().unwrap().len() > 4 {
                         return;
                     }
-                    let outcome = catch_unwind(AssertUnwindSafe(|| simulate(seed, false, false)));
+                    let outcome = catch_unwind(AssertUnwindSafe(|| simulate(seed, false, false, None)));
                     let Ok(outcome) = outcome else {
                         failed.lock().unwrap().push((seed, vec!["it panicked".to_owned()]));
                         continue;
@@ -141,7 +144,7 @@ fn run_seeds(seeds: std::ops::Range<u64>) -> BTreeMap<&'static str, u64> {
 #[test]
 fn promises_hold_from_application_to_application() {
     if let Some(seed) = number("SWITCHYARD_SEED") {
-        let outcome = simulate(seed, false, true);
+        let outcome = simulate(seed, false, true, None);
         assert!(outcome.violations.is_empty(), "seed {seed}: {:#?}", outcome.violations);
         return;
     }
@@ -158,8 +161,38 @@ fn promises_hold_from_application_to_application() {
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in 1..=10 {
-        let (first, second) = (simulate(seed, true, false), simulate(seed, true, false));
+        let (first, second) = (simulate(seed, true, false, None), simulate(seed, true, false, None));
         assert_eq!(first.hash, second.hash, "seed {seed}");
-        assert_ne!(first.hash, simulate(seed + 10, true, false).hash, "another seed gives another trace");
+        assert_ne!(first.hash, simulate(seed + 10, true, false, None).hash, "another seed gives another trace");
     }
+}
+
+/// Faults put in on purpose, and what the judge says of each, of some seed of a usual run.
+const FAULTS: &[(Spoil, &str)] = &[
+    (Spoil::MixesLists, "put away, and in the usual list too"),
+    (Spoil::PutsBack, "put away: false"),
+    (Spoil::Closes, "was erased when"),
+    (Spoil::Unblocks, "are blocked, and this is stored"),
+    (Spoil::Unblocks, "was told to have blocked"),
+    (Spoil::Accepts, "a request is answered that did not wait for it, or not so"),
+    (Spoil::LosesPresence, "is online: true, which is false"),
+    (Spoil::LosesPresence, "is online: false, which is true"),
+    (Spoil::InventsPresence, "may know nothing of them"),
+];
+
+#[test]
+fn the_judge_finds_what_is_spoilt_on_purpose() {
+    let missed: Vec<_> = FAULTS
+        .iter()
+        .filter(|(spoil, words)| {
+            let says = |seed: &u64| {
+                let outcome = catch_unwind(AssertUnwindSafe(|| simulate(*seed, false, false, Some(*spoil))));
+                outcome.is_ok_and(|outcome| outcome.violations.iter().any(|what| what.contains(words)))
+            };
+            let found = (1..=SEEDS).find(says);
+            println!("{spoil:?}: {words:?} is said of seed {found:?}");
+            found.is_none()
+        })
+        .collect();
+    assert!(missed.is_empty(), "of no seed is it said: {missed:?}");
 }

@@ -26,6 +26,7 @@ use crate::oracle::Oracle;
 use crate::places;
 use crate::plan::{End, Plan, SECOND_US};
 use crate::rng::Rng;
+use crate::spoil::Spoil;
 use crate::wire::Wire;
 use server::Process;
 
@@ -129,6 +130,8 @@ pub(crate) struct World {
     pub(crate) seen: BTreeMap<&'static str, u64>,
     pub(crate) hash: Option<DefaultHasher>,
     pub(crate) verbose: bool,
+    /// What is altered on the way, in a run that tries the judge.
+    pub(crate) spoil: Option<Spoil>,
 }
 
 impl World {
@@ -153,6 +156,7 @@ impl World {
             seen: BTreeMap::new(),
             hash: None,
             verbose: false,
+            spoil: None,
             rng,
             plan,
             disk,

@@ -176,6 +176,67 @@ test("a message from whoever is not to be seen is followed less and less often",
   assert.deepEqual(told(desk).at(-1), ["presence", "eve", true]);
 });
 
+test("a sign that comes while the answer is on its way is followed once that is here", () => {
+  const signs = { accepts: (desk, seq) => accepts(desk, seq, true), writes: (desk, seq) => writes(desk, seq, "eve") };
+  for (const [name, sign] of Object.entries(signs)) {
+    const desk = new Desk().online();
+    desk.subscribed("c", 5);
+    const ticket = watch(desk, ["bob", "eve"]);
+    const { id } = desk.one("watch");
+    sign(desk, 6);
+    sign(desk, 7);
+    assert.deepEqual(desk.sent(), [], `${name}: one at a time`);
+    desk.take("deliver");
+    // The answer may have been on its way before the sign.
+    desk.ok(id, { presence: [online("bob"), offline("eve")] });
+    assert.deepEqual(results(desk).at(-1), [ticket, [online("bob"), offline("eve")]], `${name}: nobody waits for more`);
+    const again = desk.one("watch");
+    assert.deepEqual(again.body, { users: ["eve"] }, name);
+    desk.ok(again.id, { presence: [online("eve")] });
+    assert.deepEqual(told(desk), [["presence", "eve", true]], name);
+    desk.pass(300_000);
+    assert.deepEqual(desk.sent().filter(([sent]) => sent === "watch"), [], `${name}: it was followed`);
+  }
+});
+
+test("a sign is of no use where the answer on its way shows the user, and none is owed after a reconnect", () => {
+  const desk = new Desk().online();
+  desk.subscribed("c", 5);
+  watch(desk, ["eve"]);
+  let { id } = desk.one("watch");
+  accepts(desk, 6, true);
+  desk.ok(id, { presence: [online("eve")] });
+  assert.deepEqual(desk.sent(), []);
+  desk.frame({ event: "presence", presence: [offline("eve")] });
+  writes(desk, 7, "bob");
+  assert.deepEqual(desk.sent(), [], "that sign was of before");
+  accepts(desk, 8, true);
+  ({ id } = desk.one("watch"));
+  accepts(desk, 9, true);
+  desk.lose();
+  desk.pass(20_000);
+  desk.connect();
+  const sent = desk.sent().filter(([name]) => name === "watch");
+  assert.equal(sent.length, 1);
+  desk.ok(sent[0][2], { presence: [offline("eve")] });
+  assert.deepEqual(desk.sent().filter(([name]) => name === "watch"), [], "it was asked after the sign");
+});
+
+test("a sign that comes too soon after another is followed when its time has come", () => {
+  const desk = watching();
+  writes(desk, 6, "eve");
+  desk.ok(desk.one("watch").id, { presence: [offline("eve")] });
+  writes(desk, 7, "eve");
+  desk.pass(999);
+  assert.deepEqual(desk.sent(), []);
+  desk.pass(1);
+  const { body, id } = desk.one("watch");
+  assert.deepEqual(body, { users: ["eve"] });
+  desk.take("deliver");
+  desk.ok(id, { presence: [online("eve")] });
+  assert.deepEqual(told(desk), [["presence", "eve", true]]);
+});
+
 test("a conversation that is listed otherwise has its other one asked for again", () => {
   const desk = watching();
   const all = desk.ask("subscribeAll");

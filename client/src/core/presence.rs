@@ -19,7 +19,7 @@ use super::{Core, Name};
 use crate::error::{Closed, Error};
 use crate::event::Event;
 
-/// After a sign by which somebody may be seen and is not, others are passed over for so long; each time twice as long.
+/// After a sign by which somebody may be seen and is not, others wait for so long; each time twice as long.
 const AGAIN_BASE: Duration = Duration::from_secs(1);
 
 /// What is watched.
@@ -56,6 +56,8 @@ struct Wanted {
     latest: Option<Seen>,
     /// How often it was asked for again since the user was last seen, and when it may be next.
     again: (u32, Duration),
+    /// A sign came that no question has followed: an answer was on its way, which may be of before, or it came too soon.
+    signed: bool,
 }
 
 impl Wanted {
@@ -63,6 +65,14 @@ impl Wanted {
     fn is_unseen(&self) -> bool {
         let never = |it: &v1::UserPresence| !it.online && it.last_seen_ms.is_none();
         self.stage == Stage::Said && matches!(&self.latest, Some(Seen::User(it)) if never(it))
+    }
+
+    /// If the user is seen, no sign is needed any more, and the next time it is as at first.
+    fn note_seen(&mut self) {
+        if self.stage == Stage::Said && !self.is_unseen() {
+            self.again = (0, Duration::ZERO);
+            self.signed = false;
+        }
     }
 }
 
@@ -116,7 +126,7 @@ impl Core {
             let before = wanted.remove(target);
             let (told, latest) = before.map_or((None, None), |before| (before.told, before.latest));
             let (through, stage, again) = (through.clone(), Stage::Unsaid, (0, Duration::ZERO));
-            wanted.insert(target.clone(), Wanted { through, stage, told, latest, again });
+            wanted.insert(target.clone(), Wanted { through, stage, told, latest, again, signed: false });
         }
         self.watching.waiting.push(Waiting { ticket, targets, refused: BTreeMap::new() });
         self.answer_watches();
@@ -200,6 +210,7 @@ impl Core {
             }
             if let Some(it) = self.watching.wanted.get_mut(target) {
                 it.stage = Stage::Asked;
+                it.signed = false;
             }
         }
         let conversation = through.map(|name| name.to_string());
@@ -214,6 +225,7 @@ impl Core {
             _ => self.watch_later(&targets, None),
         }
         self.answer_watches();
+        self.follow_signs();
     }
 
     fn take_watched(&mut self, targets: Vec<Target>, watched: v1::Watched) {
@@ -232,9 +244,7 @@ impl Core {
                     };
                     it.stage = Stage::Said;
                     it.latest = Some(seen.clone());
-                    if !it.is_unseen() {
-                        it.again = (0, Duration::ZERO);
-                    }
+                    it.note_seen();
                     if awaited {
                         it.told = Some(seen);
                         self.watching.held.remove(&target);
@@ -308,15 +318,35 @@ impl Core {
     /// Something happened by which those who pass may be seen from now on: whoever is not, the server is asked for again. A
     /// `sign` is one that may come often and mean nothing, so it is followed less and less often.
     pub(super) fn watch_again(&mut self, sign: bool, passes: impl Fn(&str) -> bool) {
-        let now = self.now;
         for (target, it) in &mut self.watching.wanted {
             let named = matches!(target, Target::User(name) if passes(name));
-            if !named || !it.is_unseen() || sign && now < it.again.1 {
-                continue;
+            // What is still to be said will be answered as it is after this.
+            if named && (it.stage == Stage::Asked || it.is_unseen()) {
+                it.signed = true;
+                if !sign {
+                    it.again.1 = Duration::ZERO;
+                }
             }
-            it.stage = Stage::Unsaid;
-            let (tries, _) = it.again;
-            it.again = (tries + 1, now.saturating_add(AGAIN_BASE.saturating_mul(1 << tries.min(6))));
+        }
+        self.follow_signs();
+    }
+
+    /// Asks again for those of whom there was a sign, each when it may be; what is on its way is awaited first.
+    pub(super) fn follow_signs(&mut self) {
+        let now = self.now;
+        let mut next: Option<Duration> = None;
+        for it in self.watching.wanted.values_mut().filter(|it| it.signed && it.is_unseen()) {
+            let (tries, at) = it.again;
+            if at <= now {
+                it.stage = Stage::Unsaid;
+                it.again = (tries + 1, now.saturating_add(AGAIN_BASE.saturating_mul(1 << tries.min(6))));
+            } else {
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+        }
+        match next {
+            Some(at) => self.timers.set(Timer::Signs, at),
+            None => self.timers.cancel(&Timer::Signs),
         }
     }
 
@@ -340,6 +370,7 @@ impl Core {
                 && it.told.is_some()
             {
                 it.latest = Some(seen);
+                it.note_seen();
                 self.tell_presence(target);
             }
         }
@@ -384,6 +415,7 @@ impl Core {
             it.stage = Stage::Unsaid;
         }
         self.timers.cancel(&Timer::Watch);
+        self.timers.cancel(&Timer::Signs);
     }
 
     /// A conversation is not read any more: what was watched through it is over, and nobody is shown as online for ever.

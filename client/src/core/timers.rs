@@ -27,6 +27,8 @@ pub(crate) enum Timer {
     Show,
     /// Say again who is watched, after a refusal.
     Watch,
+    /// Ask again for those of whom there was a sign.
+    Signs,
     /// Say how far the user has come in a conversation again, or forget it.
     Mark(Name),
     /// Ask for marks that were missed again, after a refusal.

@@ -123,6 +123,10 @@ impl Machine {
             Ask::Subscribe(ask) => return self.subscribe(from, &key, user, ask, out),
             // What is not answered was seen to before.
             Ask::Unsubscribe | Ask::Hide | Ask::TypingEnd | Ask::CountEnd | Ask::Home(_) | Ask::Presence(_) => return,
+            Ask::Get if from.roles.is_service() => {
+                let detail = v1::Detail { conversation: Some(conversation.state.extent(&key)) };
+                return succeed(from, reply::Result::Detail(detail), out);
+            }
             Ask::Get => {
                 let plan = ReadPlan::Archived { user: user.clone(), joined: member.map_or(0, |member| member.joined) };
                 conversation.pipeline().begin_reading(&Ask::Get);

@@ -214,9 +214,9 @@ impl Chooser<'_> {
     pub(crate) fn deed(&mut self, user: &UserId) -> Deed {
         let mut place = self.place();
         if roles_of(user).is_service() {
-            // An edge lets a service ask for nothing else that names a conversation.
             let head = self.oracle.known.get(&place.key).copied().unwrap_or(0);
-            return Deed::Ask(place.key.clone(), vec![self.send(&place.key, user, head)]);
+            let what = if self.rng.chance(150) { What::Get } else { self.send(&place.key, user, head) };
+            return Deed::Ask(place.key.clone(), vec![what]);
         }
         // Most of the time about something of one's own, or that may come to be.
         for _ in 0..4 {

@@ -272,7 +272,7 @@ fn staff_are_added_to_what_is_internal_and_nobody_else() {
     }
     assert_eq!(code(&desk.ask("gus", &key, &What::Close)), N, "the creator is its admin");
     for name in ["ana", "ben", "orders", STRANGER] {
-        assert_eq!(code(&desk.ask(name, &key, &What::Get)), X, "{name}");
+        assert_eq!(code(&desk.ask(name, &key, &history())), X, "{name}");
     }
     assert_eq!(code(&desk.ask("dan", &key, &What::Promote { member: user("gus"), role: Role::Admin })), Y);
     assert_eq!(code(&desk.ask("gus", &key, &What::Close)), Y);
@@ -324,7 +324,7 @@ fn two_of_two_kinds_are_two_for_good() {
         assert_eq!(code(&desk.ask(a, &key, &edit(4))), N, "the other's");
         assert_eq!(code(&desk.ask(b, &key, &annotate(1, Annotation::Delete))), N, "the other's");
         for stranger in ["cleo", STRANGER, "orders"] {
-            assert_eq!(code(&desk.ask(stranger, &key, &What::Get)), X);
+            assert_eq!(code(&desk.ask(stranger, &key, &history())), X);
         }
     }
 }
@@ -361,9 +361,10 @@ fn an_administrator_closes_any_group_and_sees_nothing_of_it() {
 }
 
 #[test]
-fn a_service_posts_into_any_conversation_and_does_nothing_else() {
+fn a_service_posts_into_any_conversation_is_told_how_far_it_goes_and_does_nothing_else() {
     let (mut desk, key) = (desk(RouterConfig::default()), key(1));
     assert_eq!(code(&desk.ask("orders", &key, &system("s0"))), X, "what does not exist");
+    assert_eq!(code(&desk.ask("orders", &key, &What::Get)), X, "what does not exist");
     assert_eq!(code(&desk.ask("orders", &key, &group(&["orders", "ana"]))), N);
     assert_eq!(code(&desk.ask("ana", &key, &group(&["ana", "cleo", "orders"]))), Y);
     let pair = self::key(2);
@@ -378,15 +379,19 @@ fn a_service_posts_into_any_conversation_and_does_nothing_else() {
         }
         assert_eq!(code(&desk.ask("orders", key, &send("s2", "as a person", None))), N);
         // Whether anybody made it a member or not.
-        for (deed, what, ..) in
-            SUPPORT.iter().filter(|(deed, ..)| !deed.starts_with("send") && !deed.starts_with("create"))
-        {
+        let may = |deed: &str| deed.starts_with("send") || deed.starts_with("create") || deed == "get";
+        for (deed, what, ..) in SUPPORT.iter().filter(|(deed, ..)| !may(deed)) {
             assert_eq!(code(&desk.ask("orders", key, &what())), X, "{deed}");
         }
         assert_eq!(code(&desk.ask("ana", key, &system("s3"))), N);
         assert_eq!(code(&desk.ask(STRANGER, key, &system("s3"))), X);
         assert_eq!(code(&desk.ask("ana", key, &What::Close)), Y);
         assert_eq!(code(&desk.ask("orders", key, &system("s4"))), K);
+        let Answer::Result(told) = desk.ask("orders", key, &What::Get) else { panic!("how far it goes") };
+        let reply::Result::Detail(v1::Detail { conversation: Some(told) }) = *told else { panic!("{told:?}") };
+        let (id, kind) = (key.conversation.to_string(), told.kind);
+        let extent = v1::Conversation { id, kind, head: 2, first_available: 1, closed: true, ..Default::default() };
+        assert_eq!(told, extent, "of people and texts it is told nothing");
         assert!(sent(&desk.ask("orders", key, &system("s1"))).1);
     }
 }

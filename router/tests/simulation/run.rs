@@ -25,7 +25,7 @@ use crate::world::World;
 const SEEDS: u64 = 3_000;
 
 /// What the runs have to come across, for them to mean anything.
-const EVERYTHING: [&str; 65] = [
+const EVERYTHING: [&str; 66] = [
     "accepted",
     "already",
     "annotated",
@@ -34,6 +34,7 @@ const EVERYTHING: [&str; 65] = [
     "bad request",
     "begins later by age",
     "begins later by number",
+    "a service is told how far it goes",
     "blocked",
     "came",
     "changed",

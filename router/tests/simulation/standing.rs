@@ -3,17 +3,17 @@
 use bytes::Bytes;
 use switchyard_cluster::link::Ask;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
+use switchyard_protocol::v1::{ConversationKind, Role};
 
 use crate::clients::{ROLES, roles_of, tenant};
 use crate::disk::Disk;
-use crate::timeline::{ERASE, Entry, MESSAGE, user};
+use crate::timeline::{ERASE, Entry, user};
 
 /// What somebody is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Rank {
     Nobody,
-    /// Another service, which sends.
+    /// Another service, which sends, and asks how far a conversation goes.
     Service,
     /// Ends a group that is not theirs.
     Ends,
@@ -26,11 +26,6 @@ const DESKS: [i32; 2] = [ConversationKind::CustomerSupport as i32, ConversationK
 const INTERNAL: i32 = ConversationKind::Internal as i32;
 
 impl Entry {
-    /// Whether it is a message of another service.
-    pub(crate) fn is_system(&self) -> bool {
-        self.is_message() && self.row.kind % MESSAGE == MessageKind::System as u32
-    }
-
     /// Whether it is a message of which it counts whether it was read.
     pub(crate) fn counts(&self) -> bool {
         self.is_message() && !self.is_system()
@@ -91,7 +86,7 @@ impl Entry {
     pub(crate) fn knows(&self, user: &UserId, ask: &Ask) -> bool {
         match self.rank(user) {
             Rank::Nobody => false,
-            Rank::Service => matches!(ask, Ask::Send(_)),
+            Rank::Service => matches!(ask, Ask::Send(_) | Ask::Get),
             Rank::Ends => matches!(ask, Ask::Close | Ask::Reopen | Ask::Erase),
             Rank::Member(_) | Rank::Staff => true,
         }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use prost::Message as _;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::v1::{self, ConversationKind, Role, event::Body};
+use switchyard_protocol::v1::{self, ConversationKind, MessageKind, Role, event::Body};
 use switchyard_store::{Row, Seq};
 
 use crate::present::{Annotations, DELETE, EDIT, REACT, target};
@@ -167,6 +167,11 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn is_message(&self) -> bool {
         self.row.kind >= MESSAGE
+    }
+
+    /// Whether it is a message of another service.
+    pub(crate) fn is_system(&self) -> bool {
+        self.is_message() && self.row.kind % MESSAGE == MessageKind::System as u32
     }
 
     /// Whether it has two members for good. No run has an internal one of two.

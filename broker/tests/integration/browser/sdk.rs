@@ -46,6 +46,31 @@ fn a_token_is_renewed_while_the_session_lives() {
 }
 
 #[test]
+fn a_service_posts_once() {
+    let site = Site::dev();
+    let browser = Browser::start();
+    let window = browser.window(&site);
+    let mut alice = Plain::open(&site, "alice");
+    let room = alice.group("room", &["bob"]);
+    alice.send(&room, "a1", "where is it?");
+    connect(&window, &[site.token_as("orders", &["SERVICE"])], None);
+    let post = "const draft = { kind: 'SYSTEM', text: 'order 7 was shipped', ...given[1] };
+        const { message, duplicate } = await client.send(given[0], draft);
+        return [message.seq, message.kind, message.sender, duplicate]";
+    assert_eq!(window.run(post, &[json!(room), json!({})]), json!([2, "SYSTEM", "orders", false]));
+    for duplicate in [false, true] {
+        let chosen = json!({"client_id": "order-7"});
+        assert_eq!(window.run(post, &[json!(room), chosen]), json!([3, "SYSTEM", "orders", duplicate]));
+    }
+    let refused = window.run(
+        "return await client.send(given[0], 'as a person').then(() => 'stored', ({ code }) => code)",
+        &[json!(room)],
+    );
+    assert_eq!(refused, "FORBIDDEN");
+    assert_eq!(stored(&mut alice, &room).len(), 3);
+}
+
+#[test]
 fn a_provider_that_has_no_token_ends_the_client() {
     let site = Site::dev();
     let browser = Browser::start();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost::Message as _;
 use switchyard_client::core::Call;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::v1::{self, ConversationKind};
+use switchyard_protocol::v1;
 use switchyard_store::{Row, Seq};
 
 use super::Oracle;
@@ -111,12 +111,12 @@ impl Oracle {
         }
     }
 
-    /// The two of a direct conversation, if it is one and this is one of them: the other one.
+    /// The other one of a conversation of two for good, if it is one and this is one of the two.
     fn peer(&mut self, key: &ConversationKey, user: &UserId) -> Option<UserId> {
         let (timeline, _) = self.timeline(key);
         let founding = timeline.entries.first()?;
-        let direct = founding.profile.kind == ConversationKind::Direct as i32 && founding.members.contains_key(user);
-        founding.members.keys().find(|other| direct && *other != user).cloned()
+        let of_two = founding.direct() && founding.members.contains_key(user);
+        founding.members.keys().find(|other| of_two && *other != user).cloned()
     }
 
     /// Messages that came to be stored, from this number on: no message that somebody wrote after it was answered that one of the
@@ -142,6 +142,9 @@ impl Oracle {
     pub(super) fn forbidden(&mut self, user: &UserId, send: &v1::Send) {
         let key = places::key(&send.conversation);
         let Some(wanted) = self.wanted.get(&(user.clone(), send.client_id.clone())) else { return };
+        if places::is_service(user) != (send.kind() == v1::MessageKind::System) {
+            return;
+        }
         let (since, after) = (wanted.step, wanted.after);
         let peer = self.peer(&key, user);
         let blocked = peer.as_ref().is_some_and(|peer| {
@@ -178,6 +181,11 @@ impl Oracle {
         never(user, other) && never(other, user)
     }
 
+    /// All is at rest: whether somebody has blocked the other for certain.
+    pub(super) fn is_blocked(&self, by: &UserId, of: &UserId) -> bool {
+        self.decisions.blocks(by, of).is_on(u64::MAX)
+    }
+
     /// All is at rest: whom somebody has blocked, as they were told.
     pub(crate) fn blocks_are(&mut self, user: &UserId, told: &[String]) {
         let told: BTreeSet<UserId> = told.iter().map(|name| timeline::user(name)).collect();
@@ -194,6 +202,12 @@ impl Oracle {
         let strange: Vec<String> =
             others.map(|other| format!("{user} never blocked {other}, and was told so")).collect();
         self.violations.extend(wrong.into_iter().chain(strange));
+    }
+
+    /// One of these conversations that somebody has put away for certain, if there is one.
+    pub(crate) fn put_away(&self, user: &UserId, names: &[String]) -> Option<String> {
+        let is_away = |name: &&String| self.decisions.of(user, About::Conversation(places::key(name))).is_on(u64::MAX);
+        names.iter().find(is_away).cloned()
     }
 
     /// All is at rest: what somebody has put away is in the list of that and no other, the rest in the usual one, and in both

@@ -17,7 +17,7 @@ use crate::timeline::Timeline;
 fn counts_right(timeline: &Timeline, user: &UserId, read: Seq, unread: u64, low: Seq, durable: usize) -> bool {
     let counted = |seq: Seq| {
         let entry = &timeline.entries[seq as usize];
-        seq > read && entry.is_message() && entry.row.sender() != user.as_str()
+        seq > read && entry.is_message() && !entry.is_system() && entry.row.sender() != user.as_str()
     };
     let mut count = 0;
     let mut right = low <= read && read < durable as u64 && unread == 0;

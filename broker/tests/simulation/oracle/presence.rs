@@ -45,7 +45,7 @@ impl Oracle {
         let by_role = timeline.entries.iter().any(asks_for_staff);
         if all && undisturbed && !by_role {
             MayKnow::All
-        } else if by_role || timeline.entries.iter().any(both) {
+        } else if by_role || timeline.entries.iter().any(|entry| both(entry) && open(entry)) {
             MayKnow::Some
         } else {
             MayKnow::Nothing
@@ -61,10 +61,18 @@ impl Oracle {
         }
     }
 
+    /// All is at rest: whether one of the two has blocked the other for certain, and what joins them is between the two alone.
+    fn parted(&mut self, user: &UserId, other: &UserId, watched: &Watched) -> bool {
+        let blocked = self.is_blocked(user, other) || self.is_blocked(other, user);
+        let key = watched.through.as_deref().map_or_else(|| direct(user, other), places::key);
+        blocked && self.timeline(&key).0.entries.first().is_none_or(crate::timeline::Entry::direct)
+    }
+
     /// All is at rest, and somebody has been there, or gone, for a while: whoever watches them knows.
     pub(crate) fn presence_is(&mut self, user: &UserId, other: &UserId, watched: &Watched, there: bool) {
         let Some(told) = watched.online else { return };
-        let knows = self.may_know(user, other, watched);
+        let knows =
+            if self.parted(user, other, watched) { MayKnow::Nothing } else { self.may_know(user, other, watched) };
         let wrong = match knows {
             MayKnow::All => told != there,
             MayKnow::Some => told && !there,

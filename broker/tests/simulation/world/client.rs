@@ -10,7 +10,7 @@ use switchyard_protocol::json;
 use switchyard_protocol::v1::{self, ServerFrame, client_frame, reply, server_frame};
 
 use super::{Event, World};
-use crate::device::{Asked, Unsure, Watched, When};
+use crate::device::{Asked, Watched, When};
 use crate::places;
 use crate::wire;
 
@@ -54,6 +54,10 @@ impl World {
             Effect::SendFrame(connection, frame) => {
                 let Some(id) = self.devices[device].wire else { return };
                 let Some(request) = frame.request else { return };
+                let request = match self.spoil {
+                    Some(spoil) => spoil.request(request),
+                    None => request,
+                };
                 if let Some(wire) = self.wires.get_mut(&id).filter(|wire| wire.connection == connection) {
                     if matches!(request, client_frame::Request::Hello(_)) {
                         wire.staff = self.devices[device].staff_by_token;
@@ -112,7 +116,7 @@ impl World {
             let it = &mut self.devices[device];
             let staff = self.oracle.is_staff(&it.user);
             let lost = self.plan.role_ends.is_some_and(|(user, _)| user == it.plan.user) && !staff;
-            let role = if lost { "" } else { self.plan.roles[it.plan.user] };
+            let role = if lost { "" } else { self.plan.role(it.plan.user) };
             Ok(it.token(ttl, now_ms, role, staff))
         };
         self.give(device, Input::Token(token));
@@ -128,6 +132,10 @@ impl World {
                 let text = std::str::from_utf8(message).unwrap();
                 json::decode_server(text, |id| it.core.expected_reply(id)).ok()
             }
+        };
+        let frame = match self.spoil {
+            Some(spoil) => frame.and_then(|frame| spoil.frame(frame)),
+            None => frame,
         };
         if let (Some(frame), Some(wire)) = (&frame, self.wires.get_mut(&wire)) {
             self.oracle.violations.extend(wire.word.take(frame));
@@ -257,10 +265,10 @@ impl World {
         let it = &mut self.devices[device];
         self.oracle.completed(&it.user, &send, &result);
         match result {
+            Ok(_) if places::is_service(&it.user) => self.saw("a service has posted"),
             Ok(_) => self.saw("a message is sent"),
             Err(Error::Unknown { since }) => {
-                let v1::Send { conversation, client_id, text, .. } = send;
-                it.unsure.push(Unsure { conversation, client_id, text, since });
+                it.unsure.push(v1::Send { since, ..send });
                 self.saw("an outcome is unknown");
             }
             Err(Error::Rejected { code: Some(ErrorCode::Closed), .. }) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchyard_client::core::{Call, From};
-use switchyard_protocol::v1::{self, ConversationKind};
+use switchyard_protocol::v1::{self, ConversationKind, MessageKind};
 
 use super::{Event, World};
 use crate::device::Asked;
@@ -28,7 +28,8 @@ impl World {
 
     /// A device hears of a new conversation.
     pub(super) fn join(&mut self, device: usize, place: usize) {
-        if self.rng.chance(850) {
+        // A service reads nothing.
+        if !places::is_service(&self.devices[device].user) && self.rng.chance(850) {
             let name = self.places[place].clone();
             let from = if self.rng.chance(700) { self.far_back(&name) } else { From::Now };
             self.subscribe(device, &name, from);
@@ -48,6 +49,9 @@ impl World {
         }
         let place = self.rng.below(self.places.len() as u64) as usize;
         let name = self.places[place].clone();
+        if places::is_service(&self.devices[device].user) {
+            return self.service_deed(device, name);
+        }
         match self.rng.below(100) {
             0..30 => self.send(device, &name),
             30..43 => self.change_message(device, name),
@@ -71,6 +75,16 @@ impl World {
         }
     }
 
+    /// A service posts, and asks in vain for what is people's alone.
+    fn service_deed(&mut self, device: usize, name: String) {
+        match self.rng.below(10) {
+            0..6 => self.send(device, &name),
+            6 => self.send_again(device),
+            7 => self.restart(device),
+            _ => self.look(device, name),
+        }
+    }
+
     /// From the beginning on. Where there is a long past, anywhere in it once its beginning was dropped, else near its end.
     fn far_back(&mut self, name: &str) -> From {
         let old_rows = self.plan.profile.old_rows;
@@ -85,7 +99,11 @@ impl World {
     fn send(&mut self, device: usize, name: &str) {
         let len = *self.rng.pick(&[0, 0, 20, 200, 1_500]);
         let (client_id, text) = self.devices[device].message(len);
-        let send = v1::Send { conversation: name.to_owned(), client_id, text, ..v1::Send::default() };
+        // At times one that is not theirs to send.
+        let system = places::is_service(&self.devices[device].user) != self.rng.chance(20);
+        let kind = if system { MessageKind::System } else { MessageKind::Text };
+        let send =
+            v1::Send { conversation: name.to_owned(), client_id, text, kind: kind.into(), ..v1::Send::default() };
         let timeout = self.rng.chance(200).then(|| Duration::from_millis(self.rng.within(1, 4_000)));
         let call = if self.rng.chance(200) { Call::SendChosen(send) } else { Call::Send(send) };
         self.call(device, call, timeout);
@@ -93,14 +111,7 @@ impl World {
 
     /// A message with an unknown outcome is sent again under its id.
     fn send_again(&mut self, device: usize) {
-        let Some(unsure) = self.devices[device].unsure.pop() else { return };
-        let send = v1::Send {
-            conversation: unsure.conversation,
-            client_id: unsure.client_id,
-            text: unsure.text,
-            since: unsure.since,
-            ..v1::Send::default()
-        };
+        let Some(send) = self.devices[device].unsure.pop() else { return };
         self.saw("a message is sent again by the application");
         self.call(device, Call::Send(send), None);
     }
@@ -117,10 +128,22 @@ impl World {
 
     fn change(&mut self, device: usize, conversation: String) {
         let member = places::user(self.rng.below(self.plan.users as u64) as usize).to_string();
+        let user = self.devices[device].user.clone();
         let call = match self.rng.below(20) {
-            0..7 => Call::Add(v1::Add { conversation, members: vec![member] }),
-            7..11 => Call::Remove(v1::Remove { conversation, member }),
-            11 => Call::Leave(v1::Leave { conversation }),
+            0..7 => {
+                // Mostly somebody who is not there, if anybody is not.
+                let outside =
+                    (0..self.plan.users).map(places::user).find(|user| !self.oracle.is_in(user, &conversation));
+                let outside = outside.filter(|_| self.rng.chance(700)).map(|user| user.to_string());
+                Call::Add(v1::Add { conversation, members: vec![outside.unwrap_or(member)] })
+            }
+            7..10 => Call::Remove(v1::Remove { conversation, member }),
+            10..12 => {
+                // Whoever comes back has nothing put away there.
+                let places = self.places.clone();
+                let away = self.oracle.put_away(&user, &places).filter(|_| self.rng.chance(500));
+                Call::Leave(v1::Leave { conversation: away.unwrap_or(conversation) })
+            }
             12..14 => {
                 let name = Some(format!("of {member}"));
                 Call::Update(v1::Update { conversation, name, avatar: None, context: None })
@@ -180,7 +203,11 @@ impl World {
             0..5 => Call::Block(v1::Block { user: other.to_string() }),
             5..9 => Call::Unblock(v1::Unblock { user: other.to_string() }),
             9..12 => Call::Archive(v1::Archive { conversation }),
-            12..14 => Call::Unarchive(v1::Unarchive { conversation }),
+            12..14 => {
+                // Mostly one that is put away: of others it changes nothing.
+                let away = self.oracle.put_away(&user, &places).filter(|_| self.rng.chance(800));
+                Call::Unarchive(v1::Unarchive { conversation: away.unwrap_or(conversation) })
+            }
             14..16 => Call::Accept(v1::Accept { conversation: request }),
             16..19 => Call::Decline(v1::Decline { conversation: request }),
             _ => Call::Erase(v1::Erase { conversation }),

@@ -118,6 +118,68 @@ fn what_there_is_no_room_for_is_told_later_the_newest_alone() {
     assert_eq!(out.delivered(), [&Event::Presence(seen("bob", false)), &Event::Presence(seen("eve", true))]);
 }
 
+/// Eve accepts: whoever watches her may see her now.
+fn accepts() -> Body {
+    Body::Change(v1::ConversationChanged { accepted: Some(true), ..Default::default() })
+}
+
+fn writes(user: &str) -> Body {
+    Body::Message(v1::Message { sender: user.to_owned(), ..Default::default() })
+}
+
+#[test]
+fn a_sign_that_comes_while_the_answer_is_on_its_way_is_followed_once_that_is_here() {
+    for sign in [accepts(), writes("eve")] {
+        let mut rig = Rig::online();
+        rig.subscribed_at("a", 5);
+        let (ticket, out) = rig.watch(&["bob", "eve"], None);
+        let (id, ..) = out.watches();
+        assert!(rig.event("a", 6, sign.clone()).watches_nobody(), "one at a time");
+        assert!(rig.event("a", 7, sign.clone()).watches_nobody(), "one at a time");
+        // The answer may have been on its way before the sign.
+        let out = rig.reply(id, watched(&[("bob", true), ("eve", false)]));
+        assert!(out.answer(ticket).is_some(), "nobody waits for more");
+        let (id, users, _) = out.watches();
+        assert_eq!(users, ["eve"]);
+        let out = rig.reply(id, watched(&[("eve", true)]));
+        assert_eq!(out.delivered(), [&Event::Presence(seen("eve", true))]);
+        assert!(out.watches_nobody() && rig.pass(Duration::from_secs(30)).watches_nobody(), "it was followed");
+    }
+}
+
+#[test]
+fn a_sign_is_of_no_use_where_the_answer_shows_the_user_and_none_is_owed_after_a_reconnect() {
+    let mut rig = Rig::online();
+    rig.subscribed_at("a", 5);
+    let (_, out) = rig.watch(&["eve"], None);
+    let (id, ..) = out.watches();
+    rig.event("a", 6, accepts());
+    assert!(rig.reply(id, watched(&[("eve", true)])).watches_nobody());
+    rig.presence(&[("eve", false)]);
+    assert!(rig.event("a", 7, writes("bob")).watches_nobody(), "that sign was of before");
+    rig.event("a", 8, accepts()).watches();
+    assert!(rig.event("a", 9, accepts()).watches_nobody());
+    rig.cut();
+    let (id, ..) = rig.come_back().watches();
+    assert!(rig.reply(id, watched(&[("eve", false)])).watches_nobody(), "it was asked after the sign");
+}
+
+#[test]
+fn a_sign_that_comes_too_soon_after_another_is_followed_when_its_time_has_come() {
+    let mut rig = watching();
+    rig.subscribed_at("a", 5);
+    let (id, ..) = rig.event("a", 6, writes("eve")).watches();
+    rig.reply(id, watched(&[("eve", false)]));
+    assert!(rig.event("a", 7, writes("eve")).watches_nobody());
+    assert!(rig.pass(Duration::from_millis(999)).watches_nobody());
+    let (id, users, _) = rig.pass(Duration::from_millis(1)).watches();
+    assert_eq!(users, ["eve"]);
+    rig.reply(id, watched(&[("eve", false)]));
+    // One that means something is not kept waiting by those that may not.
+    let (id, ..) = rig.event("a", 8, accepts()).watches();
+    assert_eq!(rig.reply(id, watched(&[("eve", true)])).delivered(), [&Event::Presence(seen("eve", true))]);
+}
+
 #[test]
 fn who_is_not_to_be_seen_is_asked_for_again_when_they_accept_or_write() {
     let mut rig = watching();
@@ -127,31 +189,35 @@ fn who_is_not_to_be_seen_is_asked_for_again_when_they_accept_or_write() {
     let (id, users, conversation) = rig.event("a", 7, accepted(true)).watches();
     assert_eq!((users, conversation), (vec!["eve".to_owned()], None), "bob is seen already");
     assert!(rig.reply(id, watched(&[("eve", false)])).delivered().is_empty(), "it is no news");
-    let wrote = |user: &str| Body::Message(v1::Message { sender: user.to_owned(), ..Default::default() });
-    assert!(rig.event("a", 8, wrote("bob")).watches_nobody());
+    assert!(rig.event("a", 8, writes("bob")).watches_nobody());
     // That may mean nothing: it is asked less and less often.
     rig.pass(Duration::from_secs(2));
     let mut asked = 0;
-    for seq in 9..109 {
-        let out = rig.event("a", seq, wrote("eve"));
+    let mut a_second = |rig: &mut Rig, mut out: Out| {
+        out.0.extend(rig.pass(Duration::from_secs(1)).0);
+        rig.presence(&[]);
         if !out.watches_nobody() {
             asked += 1;
-            let (id, _, _) = out.watches();
-            rig.reply(id, watched(&[("eve", false)]));
+            rig.reply(out.watches().0, watched(&[("eve", false)]));
         }
-        rig.pass(Duration::from_secs(1));
+        asked
+    };
+    for seq in 9..109 {
+        let out = rig.event("a", seq, writes("eve"));
+        a_second(&mut rig, out);
     }
-    assert!((3..8).contains(&asked), "{asked}");
-    for _ in 0..70 {
-        rig.pass(Duration::from_secs(1));
-        rig.presence(&[]);
+    let meanwhile = a_second(&mut rig, Out(Vec::new()));
+    assert!((3..8).contains(&meanwhile), "{meanwhile}");
+    for _ in 0..140 {
+        a_second(&mut rig, Out(Vec::new()));
     }
-    let (id, users, _) = rig.event("a", 109, wrote("eve")).watches();
+    assert_eq!(a_second(&mut rig, Out(Vec::new())), meanwhile + 1, "for the last of them");
+    let (id, users, _) = rig.event("a", 109, writes("eve")).watches();
     assert_eq!(users, ["eve"]);
     let out = rig.reply(id, watched(&[("eve", true)]));
     assert_eq!(out.delivered(), [&Event::Presence(seen("eve", true))]);
     // Blocked, she is gone; and back with the next word of hers.
     assert_eq!(rig.presence(&[("eve", false)]).delivered(), [&Event::Presence(seen("eve", false))]);
-    let (id, ..) = rig.event("a", 110, wrote("eve")).watches();
+    let (id, ..) = rig.event("a", 110, writes("eve")).watches();
     assert_eq!(rig.reply(id, watched(&[("eve", true)])).delivered(), [&Event::Presence(seen("eve", true))]);
 }

@@ -277,6 +277,18 @@ impl State {
             declined: self.profile.approval.is_declined(),
         }
     }
+
+    /// What a service is told of it: what it needs to post once, and whether it may. Of people, names and texts it learns nothing.
+    pub(crate) fn extent(&self, key: &ConversationKey) -> v1::Conversation {
+        v1::Conversation {
+            id: key.conversation.to_string(),
+            kind: self.profile.kind.into(),
+            head: self.head(),
+            first_available: self.first_available,
+            closed: self.profile.closed,
+            ..v1::Conversation::default()
+        }
+    }
 }
 
 /// A conversation that is loaded.

@@ -69,17 +69,17 @@ impl Standing {
         match self {
             Self::Member(_) | Self::Staff => true,
             Self::Overseer => matches!(ask, Ask::Close | Ask::Reopen | Ask::Erase),
-            Self::Service => matches!(ask, Ask::Send(_)),
+            Self::Service => matches!(ask, Ask::Send(_) | Ask::Get),
             Self::Stranger => false,
         }
     }
 }
 
-/// What a service is told that asks for anything but to send.
+/// What a service is told that asks for anything but to send, and how far a conversation goes.
 pub(in crate::machine) fn refuse_service(roles: Roles, ask: &Ask) -> Option<Refusal> {
     match ask {
         _ if !roles.is_service() || !ask.is_answered() => None,
-        Ask::Send(_) | Ask::Home(HomeAsk::Roles { .. }) => None,
+        Ask::Send(_) | Ask::Get | Ask::Home(HomeAsk::Roles { .. }) => None,
         Ask::Home(HomeAsk::Decide(Decision::Archive(_) | Decision::Unarchive(_))) => Some(Refusal::NOT_FOUND),
         Ask::Create(_) | Ask::Home(_) => Some(SERVICE_ONLY_SENDS),
         _ => Some(Refusal::NOT_FOUND),

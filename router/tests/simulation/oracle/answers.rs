@@ -8,6 +8,7 @@ use switchyard_store::Seq;
 
 use super::Oracle;
 use crate::ask::{Asked, What};
+use crate::clients::roles_of;
 use crate::timeline::{CHANGE, ERASE, Entry, MEMBERS, Members, Standing, said, touched};
 
 impl Oracle {
@@ -90,6 +91,9 @@ impl Oracle {
 
     fn result(&mut self, asked: &Asked, result: &reply::Result) -> Vec<String> {
         match (result, &asked.what) {
+            (reply::Result::Detail(detail), What::Get) if roles_of(&asked.user).is_service() => {
+                self.extent(asked, detail.conversation.as_ref())
+            }
             (reply::Result::Detail(detail), What::Get) => self.detail(asked, detail.conversation.as_ref()),
             (reply::Result::Created(created), What::Create(_)) => {
                 let mut problems = self.detail(asked, created.conversation.as_ref());
@@ -170,6 +174,27 @@ impl Oracle {
             problems.push("who is no member has no marks".into());
         }
         self.tell(&asked.key, detail.head);
+        problems
+    }
+
+    /// What a service is told of a conversation: how far it goes, and nothing of what is in it.
+    fn extent(&mut self, asked: &Asked, told: Option<&v1::Conversation>) -> Vec<String> {
+        let Some(told) = told else { return vec!["no extent".into()] };
+        self.saw("a service is told how far it goes");
+        let mut problems = self.fresh(asked, told.head, told.first_available);
+        let Some(entry) = self.entry(&asked.key, told.head) else { return vec!["beyond the log".into()] };
+        let expected = v1::Conversation {
+            id: asked.key.conversation.to_string(),
+            kind: entry.profile.kind,
+            head: told.head,
+            first_available: told.first_available,
+            closed: entry.profile.closed,
+            ..v1::Conversation::default()
+        };
+        if *told != expected {
+            problems.push(format!("should be {expected:?}"));
+        }
+        self.tell(&asked.key, told.head);
         problems
     }
 

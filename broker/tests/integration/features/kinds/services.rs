@@ -1,9 +1,20 @@
 //! Other services: what they post, and that they do nothing else.
 
-use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use super::{make, open_as};
-use crate::plain::{Plain, error_code};
+use serde_json::{Value, json};
+use switchyard_client::protocol::code::ErrorCode;
+use switchyard_client::protocol::v1::{MessageKind, ServerFrame, reply, server_frame};
+use switchyard_client::{Client, ClientConfig, Draft, StaticToken};
+use switchyard_loadtest::proxy::Proxy;
+use tokio::sync::mpsc;
+
+use super::{client_as, make, open_as};
+use crate::features::sdk::in_both_forms;
+use crate::plain::{GUARD, Plain, error_code, keys};
 use crate::site::Site;
 
 fn system(conversation: &str, client_id: &str, text: &str) -> Value {
@@ -88,7 +99,6 @@ fn h4_people_send_no_system_messages_and_services_do_nothing_else() {
         assert_eq!(orders.refused("list", &json!({})), "FORBIDDEN");
         let message = format!("{group}.1");
         for (name, body) in [
-            ("get", json!({"conversation": group})),
             ("members", json!({"conversation": group})),
             ("history", json!({"conversation": group})),
             ("marks", json!({"conversation": group})),
@@ -120,9 +130,99 @@ fn h4_people_send_no_system_messages_and_services_do_nothing_else() {
             assert_eq!(error_code(&orders.done(name, &body)[under][0]["error"]), "NOT_FOUND", "{name}");
         }
         orders.done("send", &system(&group, "s1", "this it may"));
+        for (conversation, kind, head) in [(&group, "group", 2), (&support, "customer_support", 0)] {
+            let told = orders.done("get", &json!({"conversation": conversation}))["conversation"].take();
+            let plain = &told;
+            let empty =
+                |name: &&str| plain[name].as_u64() == Some(0) || plain[name] == json!([]) || plain[name] == false;
+            let said = keys(plain).into_iter().filter(|name| !empty(name)).collect::<BTreeSet<_>>();
+            let extent = ["id", "kind", "head", "first_available", "role"];
+            assert!(said.iter().all(|name| extent.contains(name)), "of what is in it, it is told nothing: {told}");
+            assert_eq!(
+                (&told["kind"], &told["head"], &told["first_available"]),
+                (&json!(kind), &json!(head), &json!(1))
+            );
+        }
         orders.done("ping", &json!({}));
         assert!(!orders.has_event(), "it hears nothing, not even of what it sent");
     }
+}
+
+fn system_draft(conversation: &str, text: &str) -> Draft {
+    Draft { kind: MessageKind::System, ..Draft::text(conversation, text) }
+}
+
+#[test]
+fn h4_a_service_posts_by_the_sdk() {
+    in_both_forms(|form| async move {
+        let site = Site::dev();
+        let mut ann = Plain::open(&site, "ann");
+        let (pair, elsewhere) = (ann.direct("bob"), "5".repeat(26));
+        ann.send(&pair, "a1", "where is it?");
+        let orders = client_as(&site, form, "orders", "SERVICE").await;
+        let sent = orders.send_with(system_draft(&pair, "order 7 was shipped")).await.expect("stored");
+        assert_eq!((sent.message.seq, sent.message.kind(), sent.duplicate), (2, MessageKind::System, false));
+        let chosen = || system_draft(&pair, "order 7 has arrived").client_id("order-7-arrived");
+        let first = orders.send_with(chosen()).await.expect("stored");
+        // Another process of the service says it again.
+        orders.close().await;
+        let orders = client_as(&site, form, "orders", "SERVICE").await;
+        let again = orders.send_with(chosen()).await.expect("known");
+        assert_eq!((again.duplicate, &again.message), (true, &first.message));
+
+        let code =
+            |result: Result<switchyard_client::Sent, switchyard_client::Error>| result.expect_err("refused").code();
+        let refused = orders.send(&pair, "as a person").await;
+        assert_eq!(code(refused), Some(ErrorCode::Forbidden));
+        assert_eq!(code(orders.send_with(system_draft(&elsewhere, "nowhere")).await), Some(ErrorCode::NotFound));
+        ann.done("close", &json!({"conversation": pair}));
+        assert_eq!(code(orders.send_with(system_draft(&pair, "too late")).await), Some(ErrorCode::Closed));
+        let known = orders.send_with(chosen()).await.expect("it was stored before the end");
+        assert_eq!((known.duplicate, known.message.seq), (true, first.message.seq));
+    });
+}
+
+/// Its answers are lost for longer than a send without `since` is remembered, and the broker is killed meanwhile.
+#[test]
+fn h4_what_a_service_posts_by_the_sdk_is_stored_once_however_long_the_answer_is_lost() {
+    let mut site = Site::dev();
+    let mut ann = Plain::open(&site, "ann");
+    let room = ann.group("room", &["bob"]);
+    ann.send(&room, "a1", "where is it?");
+    let mute = Arc::new(AtomicBool::new(true));
+    let (lose, mut lost) = mpsc::unbounded_channel();
+    let is_mute = Arc::clone(&mute);
+    let proxy = Proxy::start(&site.url(), move |_: usize, frame: ServerFrame| {
+        let Some(server_frame::Frame::Reply(reply)) = &frame.frame else { return vec![frame] };
+        let is_sent = matches!(reply.result, Some(reply::Result::Sent(_)));
+        if !is_sent || !is_mute.load(Ordering::SeqCst) {
+            return vec![frame];
+        }
+        // Nobody may be there any more who would hear of it.
+        let _ = lose.send(());
+        Vec::new()
+    });
+    let proxy = proxy.expect("a free port");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let (orders, sent) = runtime.block_on(async {
+        let mut config = ClientConfig::new(proxy.url(), StaticToken::new(site.token_as("orders", &["SERVICE"])));
+        config.settings.request_timeout = Duration::from_millis(100);
+        let orders = Client::connect(config).expect("a good address");
+        let sent = orders.post(system_draft(&room, "order 7 was shipped"));
+        tokio::time::timeout(GUARD, lost.recv()).await.expect("an answer").expect("the proxy works");
+        (orders, sent)
+    });
+    ann.send_many(&room, 1_050);
+    site.kill();
+    site.start_again();
+    mute.store(false, Ordering::SeqCst);
+    let sent = runtime.block_on(async { tokio::time::timeout(GUARD, sent).await.expect("it hangs") }).expect("stored");
+    assert_eq!((sent.message.seq, sent.duplicate), (2, true), "it is the first result");
+    let mut ann = Plain::open(&site, "ann");
+    let told = ann.done("get", &json!({"conversation": room}))["conversation"].take();
+    assert_eq!(told["head"], 1_052, "and nothing was stored after it");
+    drop(orders);
 }
 
 #[test]
