@@ -22,7 +22,7 @@ use switchyard_cluster::worker::{Resident, Worker};
 use switchyard_edge::auth::{SharedVerifier, Verifier};
 use switchyard_edge::door::{Door, Drain, Listeners, Shared};
 use switchyard_router::config::RouterConfig;
-use switchyard_router::driver::{Commits, Owned, Owner, Readers, Router};
+use switchyard_router::driver::{Commits, Owned, Owner, Process, Readers, Router};
 
 use crate::commands::own_claims;
 use crate::config::{Problem, Problems, Settings, Tokens};
@@ -90,9 +90,7 @@ struct Seat {
 #[derive(Clone)]
 struct RouterParts {
     config: RouterConfig,
-    process: u64,
-    owned: Arc<Owned>,
-    seed: u64,
+    process: Process,
     commits: Commits,
     readers: Readers,
 }
@@ -128,9 +126,7 @@ impl Roles {
         reading.into_iter().chain([committing, owning.thread]).for_each(|thread| store_threads.add(thread));
         let router = RouterParts {
             config: router_config,
-            process,
-            owned: Arc::clone(&owning.owned),
-            seed: rand::random(),
+            process: Process { number: process, owned: Arc::clone(&owning.owned), seed: rand::random() },
             commits: commits.clone(),
             readers: readers.clone(),
         };
@@ -267,8 +263,8 @@ fn start_worker(
 fn work(seat: Seat, doors: Arc<Shared>, router: RouterParts, stop: &AtomicBool) -> std::io::Result<()> {
     let Seat { worker, edge_link, router_link, listener, edge } = seat;
     let door = Door::new(doors, edge, &worker, listener, edge_link)?;
-    let RouterParts { config, process, owned, seed, commits, readers } = router;
-    let router = Router::new(config, process, owned, seed, Box::new(router_link), commits, readers, worker.bell());
+    let RouterParts { config, process, commits, readers } = router;
+    let router = Router::new(config, process, Box::new(router_link), commits, readers, worker.bell());
     let mut residents: Vec<Box<dyn Resident>> = vec![Box::new(door), Box::new(router)];
     worker.run(&mut residents, stop, give_back)
 }

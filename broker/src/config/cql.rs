@@ -99,22 +99,25 @@ impl Cql {
 
     fn credentials(&self, problems: &mut Problems) -> Option<Credentials> {
         let (user, file) = (&self.user, &self.password_file);
-        match (user.is_empty(), file.as_os_str().is_empty()) {
+        let missing = match (user.is_empty(), file.as_os_str().is_empty()) {
             (true, true) => return None,
-            (true, false) => problems.add("store.cql.user", "is missing: whose password is it?"),
-            (false, true) => {
-                problems.add("store.cql.password_file", "is missing: name the file with the user's password")
-            }
-            (false, false) => match fs::read_to_string(file) {
-                Ok(password) => {
-                    let password = password.trim_end_matches(['\r', '\n']).to_owned();
-                    return Some(Credentials { user: user.clone(), password });
-                }
-                Err(error) => {
-                    problems.add("store.cql.password_file", format!("cannot read {}: {error}", file.display()))
-                }
-            },
+            (true, false) => Some(("store.cql.user", "is missing: whose password is it?")),
+            (false, true) => Some(("store.cql.password_file", "is missing: name the file with the user's password")),
+            (false, false) => None,
+        };
+        if let Some((key, text)) = missing {
+            problems.add(key, text);
+            return None;
         }
-        None
+        match fs::read_to_string(file) {
+            Ok(password) => {
+                let password = password.trim_end_matches(['\r', '\n']).to_owned();
+                Some(Credentials { user: user.clone(), password })
+            }
+            Err(error) => {
+                problems.add("store.cql.password_file", format!("cannot read {}: {error}", file.display()));
+                None
+            }
+        }
     }
 }

@@ -32,6 +32,8 @@ mod disk;
 mod disk_traits;
 #[path = "../../../edge/src/fanout.rs"]
 mod fanout;
+#[path = "../../../edge/src/growth.rs"]
+mod growth;
 #[path = "../../../edge/src/metrics.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, reason = "the edge uses the rest")]
 mod metrics;

@@ -47,6 +47,17 @@ impl<T: Log + Projections + Marks> Timelines for T {}
 /// Where a worker's completions are posted.
 pub type Completions = Arc<Mailbox<Input>>;
 
+/// What all routers of a process have in common.
+#[derive(Clone)]
+pub struct Process {
+    /// Numbers it among all that ever served this store: see [`Machine::new`].
+    pub number: u64,
+    /// What it owns.
+    pub owned: Arc<Owned>,
+    /// Keys their hashes; should be random.
+    pub seed: u64,
+}
+
 /// A router on one worker.
 pub struct Router {
     machine: Machine,
@@ -66,20 +77,18 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router for the worker that `bell` wakes, in the process of this number (see [`Machine::new`]), for those of its
-    /// shards that are `owned`. `seed` keys its hashes and should be random.
+    /// A router for the worker that `bell` wakes.
     pub fn new(
         config: RouterConfig,
-        process: u64,
-        owned: Arc<Owned>,
-        seed: u64,
+        process: Process,
         link: Box<dyn RouterLink>,
         commits: Commits,
         readers: Readers,
         bell: Arc<Bell>,
     ) -> Self {
+        let Process { number, owned, seed } = process;
         Self {
-            machine: Machine::new(config, process, seed),
+            machine: Machine::new(config, number, seed),
             title: Title::new(owned, Arc::clone(&bell)),
             link,
             commits,
