@@ -17,8 +17,8 @@ const CONTACT_POINTS: &str = "SWITCHYARD_TEST_CQL";
 /// The environment's name for the store on which every broker of a test runs that does not say otherwise.
 const STORE: &str = "SWITCHYARD_TEST_STORE";
 
-/// How long it may take until one is gone.
-const FORGET_MAX: Duration = Duration::from_secs(60);
+/// How long a change may take; to make tables takes seconds.
+const ASK_MAX: Duration = Duration::from_secs(60);
 
 /// Whether brokers that do not say otherwise run on the cluster: the long form of the tests, `SWITCHYARD_TEST_STORE=cql`.
 pub(crate) fn is_default() -> bool {
@@ -66,24 +66,31 @@ impl Keyspace {
         told.map(|(key, value)| (format!("SWITCHYARD__STORE__{key}"), value.to_owned())).to_vec()
     }
 
-    async fn forget(&self) -> Result<(), String> {
-        let timeout = ExecutionProfile::builder().request_timeout(Some(FORGET_MAX)).build().into_handle();
+    /// Changes something in it past the broker; `%` stands for its name.
+    pub(crate) fn change(&self, cql: &str) {
+        self.execute(cql).expect("it is changed");
+    }
+
+    fn execute(&self, cql: &str) -> Result<(), String> {
+        let ask = || {
+            let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+            runtime.block_on(self.ask(&cql.replace('%', &self.name)))
+        };
+        // On a thread of its own, for the test may run on a runtime's.
+        std::thread::scope(|scope| scope.spawn(ask).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    async fn ask(&self, cql: &str) -> Result<(), String> {
+        let timeout = ExecutionProfile::builder().request_timeout(Some(ASK_MAX)).build().into_handle();
         let builder = SessionBuilder::new().known_nodes(&self.points).default_execution_profile_handle(timeout);
         let session = builder.build().await.map_err(|error| error.to_string())?;
-        let cql = format!("DROP KEYSPACE IF EXISTS {}", self.name);
         session.query_unpaged(cql, ()).await.map(drop).map_err(|error| error.to_string())
     }
 }
 
 impl Drop for Keyspace {
     fn drop(&mut self) {
-        let forget = || {
-            let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-            runtime.block_on(self.forget())
-        };
-        // On a thread of its own, for the test may run on a runtime's.
-        let forgotten = std::thread::scope(|scope| scope.spawn(forget).join());
-        if let Ok(Err(error)) = forgotten {
+        if let Err(error) = self.execute("DROP KEYSPACE IF EXISTS %") {
             eprintln!("keyspace {} is left: {error}", self.name);
         }
     }

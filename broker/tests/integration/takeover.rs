@@ -161,6 +161,14 @@ fn a_store_that_will_not_do_is_refused_and_says_what_to_do() {
 }
 
 #[test]
+fn a_schema_of_another_version_is_refused() {
+    let keyspace = Keyspace::new();
+    keyspace.change("UPDATE %.counters SET value = 99 WHERE name = 'schema' IF EXISTS");
+    let (ended, told) = ends(&keyspace.env(), &[]);
+    assert!(ended == 4 && told.contains("schema 99") && told.contains("switchyard migrate"), "{ended}: {told}");
+}
+
+#[test]
 fn mistakes_about_a_cluster_are_named_by_key() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("switchyard.toml");
