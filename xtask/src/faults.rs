@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             bail!("there is no fault {name}; `cargo xtask faults --list` says which there are");
         }
     }
-    tools::install_for_services()?;
+    tools::install_for_faults()?;
     cargo(&["build", "--release", "-p", "switchyard-broker", "-p", "switchyard-loadtest"])?;
     let is_wanted =
         |scenario: &&Scenario| arguments.only.is_empty() || arguments.only.iter().any(|n| n == scenario.name);

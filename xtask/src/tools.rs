@@ -68,7 +68,16 @@ const PROGRAMS: &[Program] = &[
         reason: "the CQL store's server, version 11 or 17",
     },
     Program { name: "mvn", check: &["--version"], packages: &["maven"], reason: "the same, to fetch it" },
+    Program {
+        name: FAKETIME,
+        check: &["--version"],
+        packages: &["faketime"],
+        reason: "brokers whose clocks are wrong",
+    },
 ];
+
+/// Only faults that are played by hand need it.
+pub(crate) const FAKETIME: &str = "faketime";
 
 /// Of these, what the services need.
 const SERVICES: &[&str] = &["java", "mvn"];
@@ -87,7 +96,7 @@ const TOOLS_DIR: &str = "target/tools";
 
 /// Installs what is missing, or names it.
 pub(crate) fn install() -> anyhow::Result<()> {
-    install_programs(|_| true)?;
+    install_programs(|program| program.name != FAKETIME)?;
     if !python_dir().join("bin/pip").is_file() {
         // `--clear` makes a new start after an installation that was broken off.
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(python_dir()))?;
@@ -106,6 +115,12 @@ pub(crate) fn install() -> anyhow::Result<()> {
 /// The same for what the services need.
 pub(crate) fn install_for_services() -> anyhow::Result<()> {
     install_programs(|program| SERVICES.contains(&program.name))
+}
+
+/// The same for what `cargo xtask faults` needs.
+pub(crate) fn install_for_faults() -> anyhow::Result<()> {
+    install_programs(|program| program.name == FAKETIME)?;
+    install_for_services()
 }
 
 fn install_programs(wanted: impl Fn(&Program) -> bool) -> anyhow::Result<()> {

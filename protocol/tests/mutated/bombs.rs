@@ -7,8 +7,9 @@ use switchyard_protocol::json::{self, ReplyKind};
 use switchyard_protocol::limits::FRAME_BYTES_MAX;
 use switchyard_protocol::{hot, v1};
 
-/// A few ordinary frames' worth; a worker's thread has many times as much.
-const STACK_BYTES: usize = 256 * 1024;
+/// Room for the 128 levels that `serde_json` goes down at most, unoptimised, and a tenth of what the depths here would take; a
+/// worker's thread has twice as much.
+const STACK_BYTES: usize = 1024 * 1024;
 
 fn with_little_stack(test: fn()) {
     let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(test).expect("a thread");

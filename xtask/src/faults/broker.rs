@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::Ground;
+use crate::tools;
 
 /// Signs the tokens of all clients.
 const SECRET: &str = "f3b1c64a7f0e4b7a9d2c5e8f1a0b3c6d";
@@ -26,8 +27,16 @@ fn program() -> PathBuf {
     Path::new("target/release").join("switchyard")
 }
 
-fn command(ground: &Ground) -> Command {
-    let mut command = Command::new(program());
+fn command(ground: &Ground, clock: Option<&str>) -> Command {
+    let mut command = match clock {
+        None => Command::new(program()),
+        Some(offset) => {
+            let mut command = Command::new(tools::FAKETIME);
+            // What is measured by the other clock stays true, as when an administrator sets the time.
+            command.args(["--exclude-monotonic", "-f", offset]).arg(program());
+            command
+        }
+    };
     command
         .env("SWITCHYARD__AUTH__SECRET", SECRET)
         .env("SWITCHYARD__STORE__KIND", "cql")
@@ -42,7 +51,7 @@ fn command(ground: &Ground) -> Command {
 
 /// Makes the keyspace and its tables.
 pub(super) fn migrate(ground: &Ground) -> anyhow::Result<()> {
-    let output = command(ground).arg("migrate").output().context("the broker cannot be run")?;
+    let output = command(ground, None).arg("migrate").output().context("the broker cannot be run")?;
     if !output.status.success() {
         bail!("`switchyard migrate`: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -66,8 +75,13 @@ pub(super) struct Broker {
 impl Broker {
     /// Starts one and waits until it is ready: it has taken over whatever another one had. Its log has this name.
     pub(super) fn start(ground: &Ground, name: &str) -> anyhow::Result<Self> {
+        Self::start_at(ground, name, None)
+    }
+
+    /// The same with a clock that is wrong by so much, such as `-1h`.
+    pub(super) fn start_at(ground: &Ground, name: &str, clock: Option<&str>) -> anyhow::Result<Self> {
         let log = ground.dir.join(name);
-        let mut command = command(ground);
+        let mut command = command(ground, clock);
         command.args(["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"]).arg(&ground.dir);
         let file = File::options().create(true).append(true).open(&log)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);

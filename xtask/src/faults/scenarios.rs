@@ -44,6 +44,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: slow_node,
     },
     Scenario { name: "cut", about: "no node answers for 20 seconds", unseen: false, play: cut },
+    Scenario {
+        name: "clock",
+        about: "the broker's clock is an hour slow, after one whose clock was right, and before another",
+        unseen: false,
+        play: clock,
+    },
 ];
 
 /// Messages after which the load is under way.
@@ -142,6 +148,17 @@ fn cut(ground: &mut Ground) -> anyhow::Result<Verdict> {
     load.goes_on(20 * SECOND)?;
     for node in 1..=3 {
         ground.cluster.go_on(node)?;
+    }
+    load.ended()
+}
+
+fn clock(ground: &mut Ground) -> anyhow::Result<Verdict> {
+    let (mut broker, door, mut load) = begin(ground, 20)?;
+    for offset in ["-1h", "+0", "-1h", "+0"] {
+        load.goes_on(3 * SECOND)?;
+        drop(broker);
+        broker = Broker::start_at(ground, "broker.log", Some(offset))?;
+        door.lead_to(broker.clients());
     }
     load.ended()
 }
