@@ -339,7 +339,7 @@ fn n26_pages_are_not_fetched_for_a_reader_that_does_not_take_them() {
 
 #[test]
 fn who_reads_slowly_is_not_idle() {
-    let (heartbeat, idle) = (Duration::from_millis(400), Duration::from_millis(2_500));
+    let (heartbeat, idle) = (Duration::from_millis(400), Duration::from_secs(5));
     let (site, mut writer, conversation, mut reader) = narrow_with(Timing { heartbeat, idle, ..Timing::default() });
     let unsubscribe = v1::Unsubscribe { conversations: vec![conversation.clone()] };
     assert!(matches!(reader.ask(Request::Unsubscribe(unsubscribe)), Reply::Done(_)));
