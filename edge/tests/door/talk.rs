@@ -339,7 +339,7 @@ fn n26_pages_are_not_fetched_for_a_reader_that_does_not_take_them() {
 
 #[test]
 fn who_reads_slowly_is_not_idle() {
-    let (heartbeat, idle) = (Duration::from_millis(400), Duration::from_secs(5));
+    let (heartbeat, idle) = (Duration::from_millis(400), Duration::from_secs(4));
     let (site, mut writer, conversation, mut reader) = narrow_with(Timing { heartbeat, idle, ..Timing::default() });
     let unsubscribe = v1::Unsubscribe { conversations: vec![conversation.clone()] };
     assert!(matches!(reader.ask(Request::Unsubscribe(unsubscribe)), Reply::Done(_)));
@@ -351,9 +351,10 @@ fn who_reads_slowly_is_not_idle() {
     for _ in 0..pages {
         reader.send(Request::History(history.clone()));
     }
-    // The pings of another client are the clock: at each the reader takes a part, for longer than it may be silent.
+    // The pings of another client are the clock, twice in that time: at each the reader takes a part, for longer than it may
+    // be silent.
     let mut other = site.client("other", Form::Proto);
-    let mut taken = vec![0; 192 * 1024 * 8];
+    let mut taken = vec![0; 192 * 1024 * 3];
     for part in taken.chunks_mut(192 * 1024) {
         assert!(other.socket.read().expect("a ping").is_ping());
         reader.socket.get_mut().read_exact(part).expect("it is not cut");
