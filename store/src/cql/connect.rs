@@ -3,37 +3,55 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use scylla::client::execution_profile::ExecutionProfile;
+use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileBuilder, ExecutionProfileHandle};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::policies::retry::FallthroughRetryPolicy;
+use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::statement::{Consistency, SerialConsistency};
 
 use super::options::{OpenError, Options, Tls};
 
-/// Connects. Quorums are those of the home data centre.
-pub(super) async fn connect(options: &Options) -> Result<Session, OpenError> {
-    options.check()?;
+/// A read that has no answer after this is asked of another node beside: one that is slow, or has just gone, holds up no fence
+/// read and no page. Many times what a read takes, so it costs nothing where all is well.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// How often at most.
+const READ_AGAIN_MAX: usize = 2;
+
+/// Quorums of the home data centre, and nothing repeated by the driver.
+fn profile(options: &Options) -> ExecutionProfileBuilder {
     let mut balancing = DefaultPolicy::builder().token_aware(true);
     if let Some(datacenter) = &options.datacenter {
         balancing = balancing.prefer_datacenter(datacenter.clone()).permit_dc_failover(false);
     }
-    let profile = ExecutionProfile::builder()
+    ExecutionProfile::builder()
         .consistency(Consistency::LocalQuorum)
         .serial_consistency(Some(SerialConsistency::LocalSerial))
         .request_timeout(Some(options.request_timeout))
         .load_balancing_policy(balancing.build())
         .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
         .speculative_execution_policy(None)
-        .build();
+}
+
+/// For plain reads, which change nothing however often they are made.
+pub(super) fn reading(options: &Options) -> ExecutionProfileHandle {
+    let again = SimpleSpeculativeExecutionPolicy { max_retry_count: READ_AGAIN_MAX, retry_interval: READ_AGAIN_AFTER };
+    profile(options).speculative_execution_policy(Some(Arc::new(again))).build().into_handle()
+}
+
+/// Connects.
+pub(super) async fn connect(options: &Options) -> Result<Session, OpenError> {
+    options.check()?;
     let mut builder = SessionBuilder::new()
         .known_nodes(&options.contact_points)
-        .default_execution_profile_handle(profile.into_handle())
+        .default_execution_profile_handle(profile(options).build().into_handle())
         .connection_timeout(options.request_timeout)
         .fetch_full_schema_metadata(false);
     if let Some(credentials) = &options.credentials {

@@ -8,6 +8,7 @@ use scylla::errors::PrepareError;
 use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 
+use super::connect;
 use super::options::Options;
 use super::schema::{Class, Table};
 
@@ -114,6 +115,9 @@ async fn prepared(
     let mut statement = session.prepare(cql).await?;
     let writes_transaction = table.class() == Class::Transaction && !cql.starts_with("SELECT");
     statement.set_is_idempotent(!writes_transaction);
+    if cql.starts_with("SELECT") && table != Table::Counter {
+        statement.set_execution_profile_handle(Some(connect::reading(options)));
+    }
     statement.set_page_size(PAGE_ROWS);
     if table.class() == Class::Transaction {
         statement.set_request_timeout(Some(options.transaction_timeout));
@@ -127,6 +131,8 @@ async fn prepared(
 fn serial(statement: &PreparedStatement) -> PreparedStatement {
     let mut serial = statement.clone();
     serial.set_consistency(Consistency::LocalSerial);
+    // It may carry out a transaction of somebody else's, so it is made once.
+    serial.set_execution_profile_handle(None);
     serial
 }
 
