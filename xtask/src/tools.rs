@@ -77,7 +77,7 @@ const PROGRAMS: &[Program] = &[
 ];
 
 /// Only faults that are played by hand need it.
-pub(crate) const FAKETIME: &str = "faketime";
+const FAKETIME: &str = "faketime";
 
 /// Of these, what the services need.
 const SERVICES: &[&str] = &["java", "mvn"];

@@ -153,7 +153,7 @@ fn cut(ground: &mut Ground) -> anyhow::Result<Verdict> {
 }
 
 fn clock(ground: &mut Ground) -> anyhow::Result<Verdict> {
-    let (mut broker, door, mut load) = begin(ground, 20)?;
+    let (mut broker, door, mut load) = begin(ground, 40)?;
     for offset in ["-1h", "+0", "-1h", "+0"] {
         load.goes_on(3 * SECOND)?;
         drop(broker);
