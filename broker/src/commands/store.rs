@@ -166,10 +166,23 @@ pub fn open_failure(data: &Path, error: &OpenError) -> Failure {
 pub fn cql_failure(error: &cql::OpenError) -> Failure {
     match error {
         cql::OpenError::Options(text) => Problems::from(Problem::new("store.cql", text)).into(),
-        cql::OpenError::Tls(text) => Problems::from(Problem::new("store.cql.ca_file", text)).into(),
+        cql::OpenError::Tls(text) => Problems::from(Problem::new(
+            "store.cql.ca_file",
+            format!(
+                "{text}; it must name who vouches for the nodes, and store.cql.cert_file our own certificate if they \
+                 ask for one"
+            ),
+        ))
+        .into(),
+        cql::OpenError::Login(_) => Problems::from(Problem::new(
+            "store.cql.user",
+            format!("{error}; name a role of the cluster, and the file with its password in store.cql.password_file"),
+        ))
+        .into(),
         cql::OpenError::Unsafe(_) => Problems::from(Problem::new("store.cql.accept_losses", error.to_string())).into(),
         cql::OpenError::Unreachable(_) => Failure::Runtime(anyhow::anyhow!(
-            "{error}; see that it runs, and that store.cql.contact_points names some of its nodes"
+            "{error}; see that it runs, that store.cql.contact_points names some of its nodes, and that store.cql.ca_file \
+             is set if they ask for TLS"
         )),
         cql::OpenError::Schema { found: None, .. } => {
             Failure::Store(format!("{error} (`switchyard migrate --config …`)"))

@@ -10,6 +10,7 @@ use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::policies::load_balancing::{LoadBalancingPolicy, NodeIdentifier, SingleTargetLoadBalancingPolicy};
 use scylla::statement::{Consistency, Statement};
 
+use super::connect::home;
 use super::options::{OpenError, Options};
 use super::requests::Failed;
 
@@ -43,23 +44,12 @@ pub(super) async fn check(session: &Session, options: &Options) -> Result<(), Op
 /// What is wrong with how many copies there are, if anything.
 fn copies(session: &Session, options: &Options) -> Result<Option<String>, OpenError> {
     let state = session.get_cluster_state();
-    let datacenters: BTreeSet<&str> =
-        state.get_nodes_info().iter().filter_map(|node| node.datacenter.as_deref()).collect();
-    let home = match &options.datacenter {
-        Some(home) if datacenters.contains(home.as_str()) => Some(home.as_str()),
-        Some(home) => {
-            return Err(OpenError::Options(format!("there is no data centre {home}, but {datacenters:?}")));
-        }
-        None if datacenters.len() > 1 => {
-            return Err(OpenError::Options(format!("of the data centres {datacenters:?} none is said to be the home")));
-        }
-        None => datacenters.first().copied(),
-    };
+    let home = home(session, options)?;
     let keyspace = options.keyspace.to_ascii_lowercase();
     let copies = match state.get_keyspace(&keyspace).map(|keyspace| &keyspace.strategy) {
         Some(Strategy::SimpleStrategy { replication_factor }) => *replication_factor,
         Some(Strategy::NetworkTopologyStrategy { datacenter_repfactors }) => {
-            home.and_then(|home| datacenter_repfactors.get(home)).copied().unwrap_or(0)
+            home.and_then(|home| datacenter_repfactors.get(&home)).copied().unwrap_or(0)
         }
         _ => return Ok(Some(format!("it is not known how many copies keyspace {keyspace} keeps"))),
     };

@@ -1,6 +1,8 @@
 //! Connecting: the driver's session as the options say it, with nothing that it would do by itself and we do not want.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,10 @@ use rustls::{ClientConfig, RootCertStore};
 use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileBuilder, ExecutionProfileHandle};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::errors::{
+    BrokenConnectionError, BrokenConnectionErrorKind, ConnectionError, ConnectionPoolError,
+    ConnectionSetupRequestErrorKind, DbError, FrameHeaderParseError, MetadataError, NewSessionError,
+};
 use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
@@ -46,7 +52,7 @@ pub(super) fn reading(options: &Options) -> ExecutionProfileHandle {
     profile(options).speculative_execution_policy(Some(Arc::new(again))).build().into_handle()
 }
 
-/// Connects.
+/// Connects. The home data centre that the options name is there.
 pub(super) async fn connect(options: &Options) -> Result<Session, OpenError> {
     options.check()?;
     let mut builder = SessionBuilder::new()
@@ -60,7 +66,58 @@ pub(super) async fn connect(options: &Options) -> Result<Session, OpenError> {
     if let Some(tls) = &options.tls {
         builder = builder.tls_context(Some(config(tls)?));
     }
-    builder.build().await.map_err(|error| OpenError::Unreachable(error.to_string()))
+    let session = builder.build().await.map_err(|error| refused(&error))?;
+    home(&session, options)?;
+    Ok(session)
+}
+
+/// The data centre in which quorums are made; nothing if no node says where it is.
+pub(super) fn home(session: &Session, options: &Options) -> Result<Option<String>, OpenError> {
+    let state = session.get_cluster_state();
+    let there: BTreeSet<&str> = state.get_nodes_info().iter().filter_map(|node| node.datacenter.as_deref()).collect();
+    match &options.datacenter {
+        Some(home) if there.contains(home.as_str()) => Ok(Some(home.clone())),
+        Some(home) => Err(OpenError::Options(format!("there is no data centre {home}, but {there:?}"))),
+        None if there.len() > 1 => {
+            Err(OpenError::Options(format!("of the data centres {there:?} none is said to be the home")))
+        }
+        None => Ok(there.first().map(|home| (*home).to_owned())),
+    }
+}
+
+/// Why there is no session, by what would mend it.
+fn refused(error: &NewSessionError) -> OpenError {
+    let text = error.to_string();
+    let NewSessionError::MetadataError(MetadataError::ConnectionPoolError(ConnectionPoolError::Broken {
+        last_connection_error: last,
+    })) = error
+    else {
+        return OpenError::Unreachable(text);
+    };
+    match last {
+        ConnectionError::IoError(error) if is_of_tls(error) => OpenError::Tls(text),
+        ConnectionError::BrokenConnection(error) if has_tls_failed(error) => OpenError::Tls(text),
+        ConnectionError::ConnectionSetupRequestError(setup) => match &setup.error {
+            ConnectionSetupRequestErrorKind::MissingAuthentication
+            | ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, _) => OpenError::Login(text),
+            ConnectionSetupRequestErrorKind::BrokenConnection(error) if has_tls_failed(error) => OpenError::Tls(text),
+            _ => OpenError::Unreachable(text),
+        },
+        _ => OpenError::Unreachable(text),
+    }
+}
+
+/// Nodes that ask for a certificate say that there was none after the handshake, in place of an answer.
+fn has_tls_failed(error: &BrokenConnectionError) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(BrokenConnectionErrorKind::FrameHeaderParseError(FrameHeaderParseError::HeaderIoError(error)))
+            if is_of_tls(error)
+    )
+}
+
+fn is_of_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 fn config(tls: &Tls) -> Result<Arc<ClientConfig>, OpenError> {

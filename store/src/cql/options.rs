@@ -141,10 +141,13 @@ pub enum OpenError {
     /// The options contradict themselves.
     #[error("{0}")]
     Options(String),
-    /// A certificate or key is not to be had.
+    /// A certificate or key is not to be had, or one side does not take the other's.
     #[error("TLS: {0}")]
     Tls(String),
-    /// The cluster is not reached, or refuses us.
+    /// The cluster does not take the name and password, or there are none and it asks for them.
+    #[error("the cluster does not let us in: {0}")]
+    Login(String),
+    /// The cluster is not reached.
     #[error("the cluster cannot be reached: {0}")]
     Unreachable(String),
     /// The schema is not there, or of another time.
