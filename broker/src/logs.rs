@@ -3,6 +3,8 @@
 
 use std::io::{self, IsTerminal};
 
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -18,6 +20,12 @@ fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     let asked_for_more = level.contains("fjall") || level == "debug" || level == "trace";
     let directives = if asked_for_more { level.to_owned() } else { format!("{QUIET_BY_DEFAULT},{level}") };
     Ok(EnvFilter::try_new(directives)?)
+}
+
+/// Whether nothing of it is about people, whatever is asked for: what the driver of the CQL store says of single requests at
+/// its finest level names the partitions, which are users and conversations.
+fn is_public(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() != Level::TRACE || !metadata.target().starts_with("scylla")
 }
 
 /// Changes the level of the running process.
@@ -40,6 +48,6 @@ pub fn start(log: &Log) -> anyhow::Result<LogLevel> {
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).boxed(),
     };
     // The filter stands below the lines, so that it decides for everything that is logged.
-    Registry::default().with(layer).with(lines).try_init()?;
+    Registry::default().with(layer).with(filter_fn(is_public)).with(lines).try_init()?;
     Ok(LogLevel(handle))
 }

@@ -152,7 +152,7 @@ fn a_store_that_will_not_do_is_refused_and_says_what_to_do() {
         (&[("keyspace", "nobody_made_this")][..], 4, "switchyard migrate"),
         (&[("accept_losses", "false")], 2, "store.cql.accept_losses: "),
         (&[("contact_points", "127.0.130.99:9")], 1, "store.cql.contact_points"),
-        (&[("datacenter", "nowhere")], 1, "nonexistent datacenter"),
+        (&[("datacenter", "nowhere")], 2, "no data centre nowhere"),
     ];
     for (changes, code, part) in cases {
         let (ended, told) = ends(&changed(&keyspace, changes), &[]);

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 use switchyard_client::protocol::code::ErrorCode;
@@ -10,14 +11,19 @@ use switchyard_client::protocol::frame::Form;
 use switchyard_client::protocol::v1::{History, Role};
 use switchyard_client::{Client, ClientConfig, Draft, Ended, Event, Events, StaticToken};
 
+use crate::keyspace;
 use crate::plain::GUARD;
 use crate::site::{ISSUER, Setup, Site, TENANT, now};
+
+/// How long a test may take in one form where all that it does waits for a cluster's disks: some do a thousand things.
+const LONG_GUARD: Duration = Duration::from_secs(900);
 
 /// Runs a test in both forms, with one guard over all of it.
 pub(super) fn in_both_forms<T: Future<Output = ()>>(test: impl Fn(Form) -> T) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let guard = if keyspace::is_default() { LONG_GUARD } else { GUARD };
     for form in Form::ALL {
-        runtime.block_on(async { tokio::time::timeout(GUARD, test(form)).await.expect("it hangs") });
+        runtime.block_on(async { tokio::time::timeout(guard, test(form)).await.expect("it hangs") });
     }
 }
 
