@@ -7,7 +7,7 @@ use switchyard_protocol::limits::MEMBERS_PER_REQUEST_MAX;
 use switchyard_protocol::v1::{self, client_frame::Request, reply};
 
 use crate::net::{Away, Net};
-use crate::oracle::Fault;
+use crate::oracle::{Fault, Reader};
 
 use super::session::Control;
 use super::{Kind, Stage, State, Timer, World, jitter, words};
@@ -263,7 +263,14 @@ impl World {
 
     fn on_control_refused(&mut self, slot: usize, control: Control, error: &v1::Error, now: u64) {
         let retry = ErrorCode::from_number(error.number).is_some_and(ErrorCode::retry);
-        if !retry {
+        let is_mistaken = ErrorCode::from_number(error.number) == Some(ErrorCode::BadRequest);
+        if is_mistaken && matches!(control, Control::Resume | Control::Mark(_)) {
+            // The number was told by the server itself.
+            self.verdict.add(Fault::Stale, 1, || format!("{control:?} of user {slot} was refused: {}", words(error)));
+            if control == Control::Resume {
+                self.sessions[slot].reader = Reader::default();
+            }
+        } else if !retry {
             self.fail(format!("{control:?} of user {slot} was refused: {}", words(error)));
             return;
         }
@@ -441,5 +448,19 @@ mod tests {
         world.launch_next(20_000 * MS, &mut net);
         ack(&mut world, &mut net, 3, 20_500 * MS);
         assert_eq!((world.meter.back_ack.count(), longest(&world)), (2, Some(500.0)), "it had nothing to send before");
+    }
+
+    #[test]
+    fn a_head_below_what_was_told_is_a_fault_and_the_run_goes_on() {
+        let (mut world, _net) = pair();
+        let below = frame::error(ErrorCode::BadRequest, "the position is above the conversation's head", None);
+        world.sessions[1].reader.start(7);
+        world.on_control_refused(1, Control::Resume, &below, 0);
+        assert_eq!((world.verdict.stale, world.fatal.take()), (1, None));
+        assert!(!world.sessions[1].reader.started(), "it subscribes anew");
+        assert!(world.next_timer().is_some(), "after a while");
+        world.on_control_refused(1, Control::Subscribe, &below, 0);
+        assert_eq!(world.verdict.stale, 1);
+        assert!(world.fatal.is_some(), "no number was told there");
     }
 }
