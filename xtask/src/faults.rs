@@ -20,7 +20,8 @@ use crate::services::{self, Cluster};
 use crate::stages::cargo;
 use crate::tools;
 
-use load::{Expected, Verdict};
+use broker::Lack;
+use load::Verdict;
 use scenarios::{SCENARIOS, Scenario};
 
 /// Where everything lies.
@@ -48,6 +49,8 @@ struct Ground {
     cluster: Cluster,
     dir: std::path::PathBuf,
     keyspace: String,
+    /// What a broker lacks that is replaced.
+    lacks: Option<Lack>,
 }
 
 /// Runs them one after the other, in a world of their own, and says what came of each.
@@ -78,8 +81,8 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<()> {
     services::fetch()?;
     cargo(&["build", "--release", "-p", "switchyard-broker", "-p", "switchyard-loadtest"])?;
     std::fs::create_dir_all(DIR).with_context(|| format!("{DIR} cannot be made"))?;
-    if wanted(arguments).any(|scenario| scenario.expected == Expected::Wrong) {
-        broker::build_unfenced()?;
+    if wanted(arguments).any(|scenario| scenario.lacks.is_some()) {
+        broker::build_for_tests()?;
     }
     let again = ["faults", "--inside"].map(str::to_owned);
     world::play(&again.into_iter().chain(arguments.only.iter().cloned()).collect::<Vec<_>>())
@@ -112,7 +115,7 @@ fn play(scenario: &Scenario) -> anyhow::Result<Verdict> {
     }
     std::fs::create_dir_all(&dir)?;
     let cluster = services::for_faults(scenario.small_disk)?;
-    let mut ground = Ground { cluster, dir, keyspace: "faults".to_owned() };
+    let mut ground = Ground { cluster, dir, keyspace: "faults".to_owned(), lacks: scenario.lacks };
     broker::migrate(&ground)?;
     let verdict = (scenario.play)(&mut ground)?;
     verdict.check(scenario.expected).with_context(|| verdict.to_string())?;

@@ -30,32 +30,47 @@ const STORES_WITHIN: Duration = Duration::from_secs(600);
 /// The one that serves.
 const PROGRAM: &str = "target/release/switchyard";
 
-/// One whose fence read is switched off, a build for tests. It is a copy: whatever cargo builds next leaves it alone.
-const UNFENCED: &str = "target/faults/switchyard-no-fence";
+/// A build for tests, of which parts can be switched off. It is a copy: whatever cargo builds next leaves it alone.
+const TEST_BUILD: &str = "target/faults/switchyard-test";
+
+/// How late such a one is told who owns what, in milliseconds: long enough that it would do much without its fence.
+const LATE_MS: &str = "8000";
 
 /// How one is started.
 #[derive(Default)]
 pub(super) struct Way {
     /// By how much its clock is wrong, such as `-1h`.
     pub(super) clock: Option<&'static str>,
-    /// Whether its fence read is switched off.
-    pub(super) unfenced: bool,
+    /// What it lacks, in the test build.
+    pub(super) lacks: Option<Lack>,
     /// Where it listens for clients; where there is room unless given.
     pub(super) listens: Option<SocketAddr>,
 }
 
-/// Builds the one without a fence read.
-pub(super) fn build_unfenced() -> anyhow::Result<()> {
+/// What a broker lacks. All are told late who owns what, so that one that was replaced hears it from its fence, if from anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// Nothing else.
+    Hints,
+    /// Its fence read as well.
+    HintsAndFence,
+}
+
+/// Builds the one of which parts can be switched off.
+pub(super) fn build_for_tests() -> anyhow::Result<()> {
     cargo(&["build", "-p", "switchyard-broker", "--features", "switchyard-store/test-no-fence"])?;
     // Written anew: one that an earlier run has started may still be open.
-    let _ = std::fs::remove_file(UNFENCED);
-    std::fs::copy("target/debug/switchyard", UNFENCED).with_context(|| format!("{UNFENCED} cannot be written"))?;
+    let _ = std::fs::remove_file(TEST_BUILD);
+    std::fs::copy("target/debug/switchyard", TEST_BUILD).with_context(|| format!("{TEST_BUILD} cannot be written"))?;
     Ok(())
 }
 
 fn command(ground: &Ground, way: &Way) -> Command {
-    let mut command = Command::new(if way.unfenced { UNFENCED } else { PROGRAM });
-    if way.unfenced {
+    let mut command = Command::new(if way.lacks.is_some() { TEST_BUILD } else { PROGRAM });
+    if way.lacks.is_some() {
+        command.env("SWITCHYARD_TEST_LATE_OWNERS", LATE_MS);
+    }
+    if way.lacks == Some(Lack::HintsAndFence) {
         command.env("SWITCHYARD_TEST_NO_FENCE", "1");
     }
     if let Some(offset) = way.clock {

@@ -7,7 +7,7 @@ use anyhow::bail;
 use rustix::process::Signal;
 
 use super::Ground;
-use super::broker::{Broker, Way};
+use super::broker::{Broker, Lack, Way};
 use super::door::Door;
 use super::load::{BUSY, Expected, Load, MANY, STEADY, Verdict};
 use super::network::Cut;
@@ -19,6 +19,8 @@ pub(super) struct Scenario {
     pub(super) expected: Expected,
     /// The node whose disk can be filled.
     pub(super) small_disk: Option<u8>,
+    /// What the broker lacks that is replaced.
+    pub(super) lacks: Option<Lack>,
     pub(super) play: Play,
 }
 
@@ -27,7 +29,7 @@ type Play = fn(&mut Ground) -> anyhow::Result<Verdict>;
 impl Scenario {
     /// One that clients may notice.
     const fn new(name: &'static str, about: &'static str, play: Play) -> Self {
-        Self { name, about, expected: Expected::Right, small_disk: None, play }
+        Self { name, about, expected: Expected::Right, small_disk: None, lacks: None, play }
     }
 
     /// Of which clients must see something else.
@@ -39,6 +41,11 @@ impl Scenario {
     const fn with_small_disk(self, node: u8) -> Self {
         Self { small_disk: Some(node), ..self }
     }
+
+    /// With a broker of the test build.
+    const fn lacking(self, lack: Lack) -> Self {
+        Self { lacks: Some(lack), ..self }
+    }
 }
 
 /// All of them, in the order in which they are played.
@@ -47,7 +54,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("killed", "the broker is killed and started again, ten times", killed),
     Scenario::new("take-over", "the broker of 5,000 conversations is killed, and the next one takes over", take_over),
     Scenario::new("zombie", "the broker is stopped, another takes over, and the first goes on", zombie),
-    Scenario::new("no-fence", "the same without the first one's fence read: messages must be lost", no_fence)
+    Scenario::new("fence-alone", "the same, and nothing but its fence tells the first one in time", zombie)
+        .lacking(Lack::Hints),
+    Scenario::new("no-fence", "the same, with the fence read switched off: messages must be lost", zombie)
+        .lacking(Lack::HintsAndFence)
         .expecting(Expected::Wrong),
     Scenario::new("one-node", "one node is killed and comes back", one_node).expecting(Expected::Unseen),
     Scenario::new("two-nodes", "two nodes are killed and come back", two_nodes),
@@ -119,19 +129,11 @@ fn take_over(ground: &mut Ground) -> anyhow::Result<Verdict> {
     Ok(verdict)
 }
 
-fn zombie(ground: &mut Ground) -> anyhow::Result<Verdict> {
-    stopped_and_replaced(ground, &Way::default())
-}
-
-fn no_fence(ground: &mut Ground) -> anyhow::Result<Verdict> {
-    stopped_and_replaced(ground, &Way { unfenced: true, ..Way::default() })
-}
-
 /// One of each pair stays with the first broker: what they send while that is stopped waits in its sockets, and it reads it when it
 /// goes on. The other one comes to the second broker and writes in the same conversation, so the numbers that the first would
 /// give are given.
-fn stopped_and_replaced(ground: &Ground, way: &Way) -> anyhow::Result<Verdict> {
-    let (first, door, mut load) = begin_with(ground, way, STEADY, 45)?;
+fn zombie(ground: &mut Ground) -> anyhow::Result<Verdict> {
+    let (first, door, mut load) = begin_with(ground, &Way { lacks: ground.lacks, ..Way::default() }, STEADY, 60)?;
     load.goes_on(4 * SECOND)?;
     first.signal(Signal::STOP)?;
     let second = Broker::start(ground, "second.log")?;

@@ -14,7 +14,11 @@ use super::server::Server;
 use super::{DIR, Wanted, addresses};
 
 /// How long nodes may take to start: they do in 6 to 15 seconds where they have the machine for themselves.
-const START_WITHIN: Duration = Duration::from_secs(180);
+const START_WITHIN: Duration = Duration::from_secs(300);
+
+/// How often a node that ends while it starts is started again: on a busy machine one finds no other in the few seconds that it
+/// gives them.
+const AGAIN_MAX: u8 = 3;
 
 /// How often it is looked whether they have.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -57,6 +61,7 @@ impl Cluster {
     fn wait(&mut self, given_up: &dyn Fn() -> bool) -> anyhow::Result<()> {
         let started = Instant::now();
         let mut ready = vec![false; self.nodes.len()];
+        let mut again = AGAIN_MAX;
         while ready.contains(&false) {
             if given_up() {
                 bail!("given up while nodes were starting");
@@ -65,10 +70,20 @@ impl Cluster {
                 bail!("nodes did not take clients within {} s; their logs are below {DIR}", START_WITHIN.as_secs());
             }
             thread::sleep(LOOK_EVERY);
-            for (node, ready) in self.nodes.iter_mut().zip(&mut ready) {
-                if !*ready && node.is_ready()? {
-                    *ready = true;
-                    println!("{} takes clients after {:.1} s", node.name(), started.elapsed().as_secs_f64());
+            let Self { server, nodes, .. } = self;
+            for (node, ready) in nodes.iter_mut().zip(&mut ready).filter(|(_, ready)| !**ready) {
+                match node.is_ready() {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        *ready = true;
+                        println!("{} takes clients after {:.1} s", node.name(), started.elapsed().as_secs_f64());
+                    }
+                    Err(error) if again > 0 => {
+                        again -= 1;
+                        println!("{error:#}\nit is started again");
+                        node.start_again(server)?;
+                    }
+                    Err(error) => return Err(error),
                 }
             }
         }

@@ -141,7 +141,8 @@ impl Node {
 
 /// The process of a node in this folder, which has its configuration.
 fn spawn(server: &Server, dir: &Path) -> anyhow::Result<Child> {
-    let log = File::create(log(dir))?;
+    // One that is started again goes on in it.
+    let log = File::options().create(true).append(true).open(log(dir))?;
     let mut command = server.command(&dir.join("conf"), dir);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let child = command.spawn().context("java cannot be run")?;
