@@ -86,6 +86,9 @@ pub struct Meter {
     pub connect: Latency,
     /// From a cut to all that was missed.
     pub back: Latency,
+    /// Of a sender who is back after its connection was lost: from the welcome, or from the time that its next message was due if
+    /// that is later, to its first ack there.
+    pub back_ack: Latency,
     /// From a page's request to the page.
     pub page: Latency,
     /// From an edit, deletion or emoji that was due to its ack.

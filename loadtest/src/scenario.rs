@@ -259,6 +259,9 @@ impl<'a> Bench<'a> {
         [metrics.connect_p50_ms, metrics.connect_p99_ms, metrics.connect_p999_ms, metrics.connect_max_ms] =
             meter.connect.quantiles();
         [metrics.back_p50_ms, metrics.back_p99_ms, metrics.back_p999_ms, metrics.back_max_ms] = meter.back.quantiles();
+        metrics.back_acks = Some(meter.back_ack.count()).filter(|count| *count > 0);
+        metrics.back_ack_min_ms = meter.back_ack.quantile_ms(0.0);
+        [metrics.back_ack_p50_ms, metrics.back_ack_p99_ms, _, metrics.back_ack_max_ms] = meter.back_ack.quantiles();
         if self.args.mix().is_some() {
             metrics.changes = Some(tally.changes);
             metrics.changes_refused = Some(tally.changes_refused);

@@ -97,6 +97,7 @@ fn everybody_comes_back_and_has_what_was_missed() {
     assert_eq!(good(&outcome).deliveries_checked, 2 * 4 * 10 * 2);
     assert!(outcome.metrics.all_back_s.is_some() && outcome.metrics.back_p50_ms.is_some());
     assert_eq!(outcome.metrics.disconnects, Some(0), "a cut of our own is no lost connection");
+    assert_eq!((outcome.metrics.back_acks, outcome.metrics.back_ack_max_ms), (None, None), "nobody sends after it");
 }
 
 #[test]
@@ -127,6 +128,9 @@ fn messages_outlive_lost_connections() {
     good(&outcome);
     assert!(outcome.metrics.disconnects > Some(3), "{:?}", outcome.metrics.disconnects);
     assert_eq!(outcome.metrics.unacked, Some(0));
+    let (back_acks, disconnects) = (outcome.metrics.back_acks, outcome.metrics.disconnects);
+    assert!(back_acks > Some(0) && back_acks <= disconnects, "one each time at most: {back_acks:?}, {disconnects:?}");
+    assert!(outcome.metrics.back_ack_min_ms <= outcome.metrics.back_ack_max_ms);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod cluster;
+mod disk;
 mod node;
 mod server;
 
@@ -15,6 +16,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::tools;
 
+pub(crate) use addresses::CQL_PORT;
 pub(crate) use cluster::Cluster;
 
 /// Where tests find the store: its contact points, with commas between them.
@@ -56,6 +58,14 @@ pub(crate) enum CommitlogSync {
     Batch,
 }
 
+/// What a cluster is made of.
+struct Wanted {
+    nodes: u8,
+    sync: CommitlogSync,
+    /// The node whose disk is a small one, which can be filled.
+    small_disk: Option<u8>,
+}
+
 /// What is started with which directory, so that neither gets in the way of the other.
 fn dir(of: &str) -> PathBuf {
     Path::new(DIR).join(of)
@@ -84,8 +94,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     .context("signals cannot be handled")?;
     tools::install_for_services()?;
     cluster::refuse_second(&dir)?;
-    let mut cluster =
-        Cluster::start(&dir, arguments.nodes, arguments.commitlog_sync, &|| interrupted.try_recv().is_ok())?;
+    let wanted = Wanted { nodes: arguments.nodes, sync: arguments.commitlog_sync, small_disk: None };
+    let mut cluster = Cluster::start(&dir, &wanted, &|| interrupted.try_recv().is_ok())?;
     println!("{CONTACT_POINTS}={}", cluster.contact_points());
     println!("ready; Ctrl+C or `cargo xtask services stop` ends it");
     while interrupted.recv_timeout(LOOK_EVERY).is_err() {
@@ -102,12 +112,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 pub(crate) fn for_tests() -> anyhow::Result<Cluster> {
     let dir = dir("tests");
     cluster::stop_left(&dir)?;
-    Cluster::start(&dir, 1, CommitlogSync::Periodic, &|| false)
+    Cluster::start(&dir, &Wanted { nodes: 1, sync: CommitlogSync::Periodic, small_disk: None }, &|| false)
 }
 
-/// Three nodes that sync before they answer, to be broken. They end when this is dropped.
-pub(crate) fn for_faults() -> anyhow::Result<Cluster> {
+/// Three nodes that sync before they answer, to be broken; one of them has a small disk, if that is wanted. They end when this
+/// is dropped.
+pub(crate) fn for_faults(small_disk: Option<u8>) -> anyhow::Result<Cluster> {
     let dir = dir("faults");
     cluster::stop_left(&dir)?;
-    Cluster::start(&dir, 3, CommitlogSync::Group, &|| false)
+    Cluster::start(&dir, &Wanted { nodes: 3, sync: CommitlogSync::Group, small_disk }, &|| false)
+}
+
+/// Fetches what a cluster needs, so that it can be started where there is no network.
+pub(crate) fn fetch() -> anyhow::Result<()> {
+    server::Server::fetched(Path::new(DIR)).map(|_| ())
 }

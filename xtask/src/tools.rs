@@ -69,15 +69,26 @@ const PROGRAMS: &[Program] = &[
     },
     Program { name: "mvn", check: &["--version"], packages: &["maven"], reason: "the same, to fetch it" },
     Program {
-        name: FAKETIME,
+        name: "faketime",
         check: &["--version"],
         packages: &["faketime"],
         reason: "brokers whose clocks are wrong",
     },
+    Program {
+        name: "unshare",
+        check: &["--version"],
+        packages: &["util-linux"],
+        reason: "namespaces in which faults are played",
+    },
+    Program { name: "ip", check: &["-Version"], packages: &["iproute2"], reason: "the network in there" },
+    Program { name: NFT, check: &["--version"], packages: &["nftables"], reason: "the same, cut" },
 ];
 
-/// Only faults that are played by hand need it.
-const FAKETIME: &str = "faketime";
+/// The packet filter, by its path: not everybody has the folder on theirs.
+pub(crate) const NFT: &str = "/usr/sbin/nft";
+
+/// Of these, what only faults need, which are played by hand.
+const FAULTS: &[&str] = &["faketime", "unshare", "ip", NFT];
 
 /// Of these, what the services need.
 const SERVICES: &[&str] = &["java", "mvn"];
@@ -96,7 +107,7 @@ const TOOLS_DIR: &str = "target/tools";
 
 /// Installs what is missing, or names it.
 pub(crate) fn install() -> anyhow::Result<()> {
-    install_programs(|program| program.name != FAKETIME)?;
+    install_programs(|program| !FAULTS.contains(&program.name))?;
     if !python_dir().join("bin/pip").is_file() {
         // `--clear` makes a new start after an installation that was broken off.
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(python_dir()))?;
@@ -119,7 +130,7 @@ pub(crate) fn install_for_services() -> anyhow::Result<()> {
 
 /// The same for what `cargo xtask faults` needs.
 pub(crate) fn install_for_faults() -> anyhow::Result<()> {
-    install_programs(|program| program.name == FAKETIME)?;
+    install_programs(|program| FAULTS.contains(&program.name))?;
     install_for_services()
 }
 

@@ -7,7 +7,7 @@ use switchyard_protocol::limits::MEMBERS_PER_REQUEST_MAX;
 use switchyard_protocol::v1::{self, client_frame::Request, reply};
 
 use crate::net::{Away, Net};
-use crate::oracle::Fault;
+use crate::oracle::{Fault, Reader};
 
 use super::session::Control;
 use super::{Kind, Stage, State, Timer, World, jitter, words};
@@ -100,6 +100,7 @@ impl World {
         session.state = State::Away;
         session.control = None;
         session.behind = false;
+        session.back_since = None;
         session.reader.disconnected();
         if let Some(outbox) = session.outbox.as_mut() {
             outbox.disconnected();
@@ -262,7 +263,14 @@ impl World {
 
     fn on_control_refused(&mut self, slot: usize, control: Control, error: &v1::Error, now: u64) {
         let retry = ErrorCode::from_number(error.number).is_some_and(ErrorCode::retry);
-        if !retry {
+        let is_mistaken = ErrorCode::from_number(error.number) == Some(ErrorCode::BadRequest);
+        if is_mistaken && matches!(control, Control::Resume | Control::Mark(_)) {
+            // The number was told by the server itself.
+            self.verdict.add(Fault::Stale, 1, || format!("{control:?} of user {slot} was refused: {}", words(error)));
+            if control == Control::Resume {
+                self.sessions[slot].reader = Reader::default();
+            }
+        } else if !retry {
             self.fail(format!("{control:?} of user {slot} was refused: {}", words(error)));
             return;
         }
@@ -275,6 +283,7 @@ impl World {
         let session = &mut self.sessions[slot];
         session.state = State::Greeted;
         session.attempts = 0;
+        session.back_since = session.lost_at.map(|_| now);
         let limit = welcome.limits.as_ref().map_or(0, |limits| limits.requests_in_flight_max);
         // One place stays free for a request that is no send.
         session.in_flight_max = usize::try_from(limit.saturating_sub(1)).unwrap_or(usize::MAX).max(1);
@@ -360,26 +369,39 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_connect_takes_as_long_as_all_its_attempts() {
+    /// A world of one pair, whose sender is slot 0, and sockets that nobody asks.
+    fn pair() -> (World, Net) {
         let secret = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(secret.path(), "0123456789abcdef0123456789abcdef").expect("it is ours");
         let tokens = Tokens::from_secret_file(secret.path(), None, None).expect("a secret");
         let (shape, flow, form) = (Shape::pairs(1), Flow::Timed, Form::Proto);
-        let mut world =
-            World::new(Plan { shape, flow, size: 1, seed: 1, run: "u".to_owned(), form, mix: None, tokens });
-        // Nobody listens there, and nothing here asks the sockets.
+        let world = World::new(Plan { shape, flow, size: 1, seed: 1, run: "u".to_owned(), form, mix: None, tokens });
+        // Nobody listens there.
         let target = Target::new("ws://127.0.0.1:1/v1/ws", form).expect("an address");
-        let mut net = Net::new(target, world.users()).expect("an epoll");
-        let away = Away { code: None, why: "the network".to_owned() };
-        let welcome = |world: &mut World, net: &mut Net, now| {
-            world.on_opened(0, net);
-            let welcome = v1::Welcome { user: "u-0".to_owned(), ..v1::Welcome::default() };
-            let reply = frame::reply(world.sessions[0].control_id, reply::Result::Welcome(welcome));
-            world.on_frame(0, &frame::encode_server(form, &reply), net, now);
-        };
+        let net = Net::new(target, world.users()).expect("an epoll");
+        (world, net)
+    }
+
+    fn answer(world: &mut World, net: &mut Net, id: u64, result: reply::Result, now: u64) {
+        world.on_frame(0, &frame::encode_server(Form::Proto, &frame::reply(id, result)), net, now);
+    }
+
+    fn welcome(world: &mut World, net: &mut Net, now: u64) {
+        world.on_opened(0, net);
+        let welcome = v1::Welcome { user: "u-0".to_owned(), ..v1::Welcome::default() };
+        let id = world.sessions[0].control_id;
+        answer(world, net, id, reply::Result::Welcome(welcome), now);
+    }
+
+    fn away() -> Away {
+        Away { code: None, why: "the network".to_owned() }
+    }
+
+    #[test]
+    fn a_connect_takes_as_long_as_all_its_attempts() {
+        let (mut world, mut net) = pair();
         world.connect([0], &mut net, 5 * MS);
-        world.on_closed(0, &away, 105 * MS);
+        world.on_closed(0, &away(), 105 * MS);
         world.run_timers(&mut net, 1_005 * MS);
         assert_eq!(world.sessions[0].state, State::Arriving, "the second attempt");
         welcome(&mut world, &mut net, 2_005 * MS);
@@ -387,9 +409,58 @@ mod tests {
         assert!(world.meter.connect.quantile_ms(1.0) >= Some(2_000.0), "with the attempt that failed");
 
         // What follows a connection that stood begins anew.
-        world.on_closed(0, &away, 9_000 * MS);
+        world.on_closed(0, &away(), 9_000 * MS);
         world.run_timers(&mut net, 10_000 * MS);
         welcome(&mut world, &mut net, 10_500 * MS);
         assert!(world.meter.connect.quantile_ms(0.0) < Some(600.0), "without the time that it stood");
+    }
+
+    #[test]
+    fn who_is_back_waits_for_an_ack_from_the_welcome_on_or_from_the_time_that_something_is_due() {
+        let (mut world, mut net) = pair();
+        world.set_stage(Stage::Join, &mut net);
+        world.connect([0], &mut net, 0);
+        welcome(&mut world, &mut net, 10 * MS);
+        let id = ConversationId::from_bytes([1; 16]).to_string();
+        let created = v1::Created { conversation: Some(v1::Conversation { id, ..Default::default() }), created: true };
+        let asked = world.sessions[0].control_id;
+        answer(&mut world, &mut net, asked, reply::Result::Created(created), 20 * MS);
+        // What the answer says of the message is not looked at here.
+        let sent = || reply::Result::Sent(v1::Sent { message: Some(v1::Message::default()), duplicate: false });
+        let ack = |world: &mut World, net: &mut Net, count: u64, at: u64| answer(world, net, 2 * count + 1, sent(), at);
+        world.launch_next(20 * MS, &mut net);
+        ack(&mut world, &mut net, 0, 90 * MS);
+        assert_eq!(world.meter.back_ack.count(), 0, "it was never away");
+
+        world.launch_next(100 * MS, &mut net);
+        world.on_closed(0, &away(), 1_000 * MS);
+        world.run_timers(&mut net, 3_000 * MS);
+        welcome(&mut world, &mut net, 4_000 * MS);
+        ack(&mut world, &mut net, 1, 4_300 * MS);
+        world.launch_next(4_400 * MS, &mut net);
+        ack(&mut world, &mut net, 2, 9_000 * MS);
+        let longest = |world: &World| world.meter.back_ack.quantile_ms(1.0).map(f64::round);
+        assert_eq!((world.meter.back_ack.count(), longest(&world)), (1, Some(300.0)), "only the first one counts");
+
+        world.on_closed(0, &away(), 10_000 * MS);
+        world.run_timers(&mut net, 12_000 * MS);
+        welcome(&mut world, &mut net, 13_000 * MS);
+        world.launch_next(20_000 * MS, &mut net);
+        ack(&mut world, &mut net, 3, 20_500 * MS);
+        assert_eq!((world.meter.back_ack.count(), longest(&world)), (2, Some(500.0)), "it had nothing to send before");
+    }
+
+    #[test]
+    fn a_head_below_what_was_told_is_a_fault_and_the_run_goes_on() {
+        let (mut world, _net) = pair();
+        let below = frame::error(ErrorCode::BadRequest, "the position is above the conversation's head", None);
+        world.sessions[1].reader.start(7);
+        world.on_control_refused(1, Control::Resume, &below, 0);
+        assert_eq!((world.verdict.stale, world.fatal.take()), (1, None));
+        assert!(!world.sessions[1].reader.started(), "it subscribes anew");
+        assert!(world.next_timer().is_some(), "after a while");
+        world.on_control_refused(1, Control::Subscribe, &below, 0);
+        assert_eq!(world.verdict.stale, 1);
+        assert!(world.fatal.is_some(), "no number was told there");
     }
 }

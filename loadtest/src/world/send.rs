@@ -147,6 +147,9 @@ impl World {
         outbox.trim();
         self.meter.tally.open -= 1;
         self.meter.acked(due, now);
+        if let Some(back) = self.sessions[slot].back_since.take() {
+            self.meter.back_ack.record(now.saturating_sub(back.max(due)));
+        }
 
         match (flaw, key) {
             (Some(flaw), _) => self.blame(flaw, slot, message.seq, message),

@@ -56,6 +56,8 @@ pub(super) struct Session {
     pub(super) began: Option<u64>,
     /// When the last connection was lost, until all is caught up.
     pub(super) lost_at: Option<u64>,
+    /// When it was welcomed after a connection was lost, until its first ack there.
+    pub(super) back_since: Option<u64>,
     /// Sends that may wait for their answer at once.
     pub(super) in_flight_max: usize,
     /// Where something is mixed in.
@@ -78,6 +80,7 @@ impl Session {
             attempts: 0,
             began: None,
             lost_at: None,
+            back_since: None,
             in_flight_max: 1,
             part: mixed.then(Box::default),
         }

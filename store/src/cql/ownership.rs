@@ -77,6 +77,16 @@ fn without_fence(row: RouterRow, level: Level) -> RouterRow {
     if is_off { RouterRow { state: RouterState::Live, ..row } } else { row }
 }
 
+/// The table of owners told late, by so many milliseconds, when the environment of a test asks for it: what it tells at a quorum are
+/// hints, and nothing may depend on when they come.
+#[cfg(feature = "test-no-fence")]
+async fn told_late(level: Level) {
+    let late = std::env::var("SWITCHYARD_TEST_LATE_OWNERS").ok().filter(|_| level == Level::Quorum);
+    if let Some(ms) = late.and_then(|ms| ms.parse().ok()) {
+        tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
+    }
+}
+
 /// Claims that may be made together: of this cell, each of a shard of its own, with an epoch that there is.
 fn are_in_order(cell: Cell, claims: &[Claim]) -> bool {
     let mut shards: Vec<_> = claims.iter().map(|claim| claim.shard).collect();
@@ -154,6 +164,8 @@ impl Inner {
         };
         let each = |(shard, incarnation, epoch): (i16, i64, i64)| holder(i64::from(shard), incarnation, epoch);
         let rows = self.requests.all(statement, (cell.number() as i8,), each).await.map_err(unavailable)?;
+        #[cfg(feature = "test-no-fence")]
+        told_late(level).await;
         rows.into_iter().collect::<Option<_>>().ok_or_else(|| unavailable("a row of the table of owners is damaged"))
     }
 

@@ -1,9 +1,9 @@
-//! A broker of the release build on the cluster, killed when it is dropped.
+//! A broker on the cluster, of the release build but for one, killed when it is dropped.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,27 +12,68 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::Ground;
+use crate::stages::cargo;
 
 /// Signs the tokens of all clients.
 const SECRET: &str = "f3b1c64a7f0e4b7a9d2c5e8f1a0b3c6d";
 
 /// How long one may take to see that it is replaced: its fence is read twice a second.
-const ENDS_WITHIN: Duration = Duration::from_secs(20);
+const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the package `faketime` brings. Its program would start another process, which a signal to the first does not reach;
 /// `$LIB` is the loader's to fill in.
 const FAKETIME_LIBRARY: &str = "/usr/$LIB/faketime/libfaketime.so.1";
 
 /// How long it may take until the load is under way.
-const STORES_WITHIN: Duration = Duration::from_secs(60);
+const STORES_WITHIN: Duration = Duration::from_secs(600);
 
-fn program() -> PathBuf {
-    Path::new("target/release").join("switchyard")
+/// The one that serves.
+const PROGRAM: &str = "target/release/switchyard";
+
+/// A build for tests, of which parts can be switched off. It is a copy: whatever cargo builds next leaves it alone.
+const TEST_BUILD: &str = "target/faults/switchyard-test";
+
+/// How late such a one is told who owns what, in milliseconds: long enough that it would do much without its fence.
+const LATE_MS: &str = "8000";
+
+/// How one is started.
+#[derive(Default)]
+pub(super) struct Way {
+    /// By how much its clock is wrong, such as `-1h`.
+    pub(super) clock: Option<&'static str>,
+    /// What it lacks, in the test build.
+    pub(super) lacks: Option<Lack>,
+    /// Where it listens for clients; where there is room unless given.
+    pub(super) listens: Option<SocketAddr>,
 }
 
-fn command(ground: &Ground, clock: Option<&str>) -> Command {
-    let mut command = Command::new(program());
-    if let Some(offset) = clock {
+/// What a broker lacks. All are told late who owns what, so that one that was replaced hears it from its fence, if from anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// Nothing else.
+    Hints,
+    /// Its fence read as well.
+    HintsAndFence,
+}
+
+/// Builds the one of which parts can be switched off.
+pub(super) fn build_for_tests() -> anyhow::Result<()> {
+    cargo(&["build", "-p", "switchyard-broker", "--features", "switchyard-store/test-no-fence"])?;
+    // Written anew: one that an earlier run has started may still be open.
+    let _ = std::fs::remove_file(TEST_BUILD);
+    std::fs::copy("target/debug/switchyard", TEST_BUILD).with_context(|| format!("{TEST_BUILD} cannot be written"))?;
+    Ok(())
+}
+
+fn command(ground: &Ground, way: &Way) -> Command {
+    let mut command = Command::new(if way.lacks.is_some() { TEST_BUILD } else { PROGRAM });
+    if way.lacks.is_some() {
+        command.env("SWITCHYARD_TEST_LATE_OWNERS", LATE_MS);
+    }
+    if way.lacks == Some(Lack::HintsAndFence) {
+        command.env("SWITCHYARD_TEST_NO_FENCE", "1");
+    }
+    if let Some(offset) = way.clock {
         // What is measured by the other clock stays true, as when an administrator sets the time.
         command.env("LD_PRELOAD", FAKETIME_LIBRARY).env("FAKETIME", offset).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     }
@@ -50,7 +91,7 @@ fn command(ground: &Ground, clock: Option<&str>) -> Command {
 
 /// Makes the keyspace and its tables.
 pub(super) fn migrate(ground: &Ground) -> anyhow::Result<()> {
-    let output = command(ground, None).arg("migrate").output().context("the broker cannot be run")?;
+    let output = command(ground, &Way::default()).arg("migrate").output().context("the broker cannot be run")?;
     if !output.status.success() {
         bail!("`switchyard migrate`: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -69,25 +110,29 @@ pub(super) struct Broker {
     clients: SocketAddr,
     operations: SocketAddr,
     log: PathBuf,
+    took: Duration,
 }
 
 impl Broker {
     /// Starts one and waits until it is ready: it has taken over whatever another one had. Its log has this name.
     pub(super) fn start(ground: &Ground, name: &str) -> anyhow::Result<Self> {
-        Self::start_at(ground, name, None)
+        Self::start_in(ground, name, &Way::default())
     }
 
-    /// The same with a clock that is wrong by so much, such as `-1h`.
-    pub(super) fn start_at(ground: &Ground, name: &str, clock: Option<&str>) -> anyhow::Result<Self> {
+    /// The same in some other way.
+    pub(super) fn start_in(ground: &Ground, name: &str, way: &Way) -> anyhow::Result<Self> {
         let log = ground.dir.join(name);
-        let mut command = command(ground, clock);
-        command.args(["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"]).arg(&ground.dir);
+        let listens = way.listens.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).to_string();
+        let mut command = command(ground, way);
+        command.args(["--listen", &listens, "--ops-listen", "127.0.0.1:0", "--data"]).arg(&ground.dir);
         let file = File::options().create(true).append(true).open(&log)?;
+        let since = Instant::now();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
         let mut child = command.spawn().context("the broker cannot be run")?;
         let stdout = child.stdout.take().context("it is piped")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
+        let took = since.elapsed();
         let ready: Value = serde_json::from_str(&line).unwrap_or_default();
         let address = |name: &str, scheme: &str| -> Option<SocketAddr> {
             ready[name].as_str()?.strip_prefix(scheme)?.split('/').next()?.parse().ok()
@@ -97,12 +142,17 @@ impl Broker {
             let _ = child.wait();
             bail!("the broker is not ready; see {}", log.display());
         };
-        Ok(Self { child, clients, operations, log })
+        Ok(Self { child, clients, operations, log, took })
     }
 
     /// Where clients come in.
     pub(super) fn clients(&self) -> SocketAddr {
         self.clients
+    }
+
+    /// The time from its start until all shards were its own.
+    pub(super) fn took(&self) -> Duration {
+        self.took
     }
 
     /// Waits until it has stored so many messages.

@@ -1,6 +1,8 @@
 //! The load harness beside a fault, and what its oracle says in the end.
 
 use std::fmt;
+use std::fs::File;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -11,7 +13,6 @@ use serde_json::Value;
 
 use super::Ground;
 use super::broker::secret_file;
-use super::door::Door;
 
 /// How long senders go on after their time to have the rest acknowledged: longer than any fault lasts.
 const DRAIN_S: u32 = 180;
@@ -19,7 +20,7 @@ const DRAIN_S: u32 = 180;
 /// Acknowledged messages that a run checks at least, or it has shown nothing.
 const CHECKED_MIN: u64 = 1_000;
 
-/// What the oracle counts that must be nothing.
+/// What the oracle counts that must be nothing; of what only a mixed load has, `null` says so as well.
 const FAULTS: [&str; 12] = [
     "lost",
     "duplicates",
@@ -35,6 +36,31 @@ const FAULTS: [&str; 12] = [
     "lists_wrong",
 ];
 
+/// The load harness's exit code where its oracle has found something, and where it was itself too slow for a rate, which only
+/// spoils times.
+const VIOLATED: i32 = 3;
+const SATURATED: i32 = 4;
+
+/// Pairs who write, edit, delete, react, mark and list; four of each sender's are under way.
+pub(super) const BUSY: &[&str] = &["--pairs", "100", "--window", "4", "--mix"];
+
+/// The same by the clock, and both of each pair: what is due while nobody answers is sent all the same.
+pub(super) const STEADY: &[&str] = &["--pairs", "100", "--both", "--rate", "200", "--mix"];
+
+/// Many conversations with a message now and then.
+pub(super) const MANY: &[&str] = &["--pairs", "5000", "--rate", "300"];
+
+/// What must be found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// Nothing wrong.
+    Right,
+    /// And no client has noticed anything.
+    Unseen,
+    /// Lost messages: what a broker may do without its fence.
+    Wrong,
+}
+
 /// A running one, killed when it is dropped.
 pub(super) struct Load {
     child: Child,
@@ -42,20 +68,21 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Pairs who send, edit, delete, react, mark and list for so long.
-    pub(super) fn start(ground: &Ground, door: &Door, secs: u32) -> anyhow::Result<Self> {
+    /// Senders of a kind, for so long.
+    pub(super) fn start(ground: &Ground, to: SocketAddr, kind: &[&str], secs: u32) -> anyhow::Result<Self> {
         let json = ground.dir.join("load.json");
+        let log = File::create(ground.dir.join("load.log"))?;
         let child = Command::new("target/release/loadtest")
-            .args([
-                "pairs", "--pairs", "100", "--window", "4", "--warm", "0", "--quiet", "--mix", "--tenant", "default",
-            ])
+            .args(["pairs", "--warm", "0", "--tenant", "default"])
+            .args(kind)
             .args(["--issuer", "switchyard", "--secs", &secs.to_string(), "--drain", &DRAIN_S.to_string()])
-            .args(["--target", &format!("ws://{}/v1/ws", door.address()), "--secret-file"])
+            .args(["--target", &format!("ws://{to}/v1/ws"), "--secret-file"])
             .arg(secret_file(ground))
             .arg("--json")
             .arg(&json)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
+            .stderr(log)
             .spawn()
             .context("the load harness cannot be run")?;
         Ok(Self { child, json })
@@ -75,7 +102,7 @@ impl Load {
         let status = self.child.wait()?;
         let text = std::fs::read_to_string(&self.json).unwrap_or_default();
         let result = serde_json::from_str(&text).with_context(|| format!("no result, but {status}"))?;
-        Ok(Verdict(result))
+        Ok(Verdict { result, code: status.code(), told: Vec::new() })
     }
 }
 
@@ -87,25 +114,57 @@ impl Drop for Load {
 }
 
 /// What was seen.
-pub(super) struct Verdict(Value);
+pub(super) struct Verdict {
+    result: Value,
+    code: Option<i32>,
+    told: Vec<String>,
+}
 
 impl Verdict {
-    fn metric(&self, name: &str) -> u64 {
-        self.0["metrics"][name].as_u64().unwrap_or_default()
+    /// Something more to be told.
+    pub(super) fn tell(&mut self, what: String) {
+        self.told.push(what);
     }
 
-    /// An error if anything is wrong; and where nobody may have seen anything, if somebody has.
-    pub(super) fn check(&self, unseen: bool) -> anyhow::Result<()> {
-        let oracle = &self.0["oracle"];
-        let wrong = FAULTS.iter().any(|fault| oracle[fault].as_u64() != Some(0));
-        if oracle["ok"] != true || wrong {
-            bail!("the oracle found something: {oracle}");
-        }
+    fn metric(&self, name: &str) -> u64 {
+        self.result["metrics"][name].as_u64().unwrap_or_default()
+    }
+
+    fn ms(&self, name: &str) -> f64 {
+        self.result["metrics"][name].as_f64().unwrap_or_default()
+    }
+
+    fn oracle(&self, name: &str) -> u64 {
+        self.result["oracle"][name].as_u64().unwrap_or_default()
+    }
+
+    /// How many connections were lost.
+    pub(super) fn disconnects(&self) -> u64 {
+        self.metric("disconnects")
+    }
+
+    /// An error if it is not what was expected.
+    pub(super) fn check(&self, expected: Expected) -> anyhow::Result<()> {
+        let oracle = &self.result["oracle"];
         if oracle["acked_checked"].as_u64().is_none_or(|checked| checked < CHECKED_MIN) {
             bail!("too little was checked: {oracle}");
         }
+        if expected == Expected::Wrong {
+            if self.code != Some(VIOLATED) || self.oracle("lost") == 0 {
+                bail!("without its fence the broker must lose messages, and the oracle must find that: {oracle}");
+            }
+            return Ok(());
+        }
+        let is_nothing = |count: &Value| count.is_null() || count.as_u64() == Some(0);
+        let wrong = FAULTS.iter().any(|fault| !oracle.get(fault).is_some_and(is_nothing));
+        if oracle["ok"] != true || wrong {
+            bail!("the oracle found something: {oracle}");
+        }
+        if !matches!(self.code, Some(0 | SATURATED)) {
+            bail!("messages were never answered, on connections that stand");
+        }
         let seen = ["disconnects", "unknown", "refused", "changes_unanswered"].map(|name| (name, self.metric(name)));
-        if unseen && seen.iter().any(|(_, count)| *count > 0) {
+        if expected == Expected::Unseen && seen.iter().any(|(_, count)| *count > 0) {
             bail!("clients have seen it: {seen:?}");
         }
         Ok(())
@@ -118,7 +177,16 @@ impl fmt::Display for Verdict {
         for name in ["disconnects", "retries", "unknown", "refused", "changes"] {
             write!(f, ", {name} {}", self.metric(name))?;
         }
-        let longest = self.0["metrics"]["ack_max_ms"].as_f64().unwrap_or_default();
-        write!(f, ", the longest wait {:.1} s", longest / 1_000.0)
+        write!(f, ", the longest wait {:.1} s", self.ms("ack_max_ms") / 1_000.0)?;
+        for fault in FAULTS.iter().filter(|fault| self.oracle(fault) > 0) {
+            write!(f, ", {fault} {}", self.oracle(fault))?;
+        }
+        if self.metric("back_acks") > 0 {
+            let [least, p50, p99, most] =
+                ["min", "p50", "p99", "max"].map(|part| self.ms(&format!("back_ack_{part}_ms")));
+            write!(f, ", first acks of {} who came back after {least:.0} ms", self.metric("back_acks"))?;
+            write!(f, ", p50 {p50:.0}, p99 {p99:.0}, the last {most:.0}")?;
+        }
+        self.told.iter().try_for_each(|told| write!(f, "; {told}"))
     }
 }

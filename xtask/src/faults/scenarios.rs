@@ -3,65 +3,98 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
 use rustix::process::Signal;
 
 use super::Ground;
-use super::broker::Broker;
+use super::broker::{Broker, Lack, Way};
 use super::door::Door;
-use super::load::{Load, Verdict};
+use super::load::{BUSY, Expected, Load, MANY, STEADY, Verdict};
+use super::network::Cut;
 
 /// One of them.
 pub(super) struct Scenario {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
-    /// Whether clients must not notice.
-    pub(super) unseen: bool,
-    pub(super) play: fn(&mut Ground) -> anyhow::Result<Verdict>,
+    pub(super) expected: Expected,
+    /// The node whose disk can be filled.
+    pub(super) small_disk: Option<u8>,
+    /// What the broker lacks that is replaced.
+    pub(super) lacks: Option<Lack>,
+    pub(super) play: Play,
+}
+
+type Play = fn(&mut Ground) -> anyhow::Result<Verdict>;
+
+impl Scenario {
+    /// One that clients may notice.
+    const fn new(name: &'static str, about: &'static str, play: Play) -> Self {
+        Self { name, about, expected: Expected::Right, small_disk: None, lacks: None, play }
+    }
+
+    /// Of which clients must see something else.
+    const fn expecting(self, expected: Expected) -> Self {
+        Self { expected, ..self }
+    }
+
+    /// In which this node's disk can be filled.
+    const fn with_small_disk(self, node: u8) -> Self {
+        Self { small_disk: Some(node), ..self }
+    }
+
+    /// With a broker of the test build.
+    const fn lacking(self, lack: Lack) -> Self {
+        Self { lacks: Some(lack), ..self }
+    }
 }
 
 /// All of them, in the order in which they are played.
 pub(super) const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "nothing", about: "nothing breaks", unseen: true, play: nothing },
-    Scenario {
-        name: "killed",
-        about: "the broker is killed and started again, ten times",
-        unseen: false,
-        play: killed,
-    },
-    Scenario {
-        name: "zombie",
-        about: "the broker is stopped, another takes over, and the first goes on",
-        unseen: false,
-        play: zombie,
-    },
-    Scenario { name: "one-node", about: "one node is killed and comes back", unseen: true, play: one_node },
-    Scenario { name: "two-nodes", about: "two nodes are killed and come back", unseen: false, play: two_nodes },
-    Scenario { name: "all-nodes", about: "all nodes are killed at once and come back", unseen: false, play: all_nodes },
-    Scenario {
-        name: "slow-node",
-        about: "one node answers after five seconds, again and again",
-        unseen: false,
-        play: slow_node,
-    },
-    Scenario { name: "cut", about: "no node answers for 20 seconds", unseen: false, play: cut },
-    Scenario {
-        name: "clock",
-        about: "the broker's clock is an hour slow, after one whose clock was right, and before another",
-        unseen: false,
-        play: clock,
-    },
+    Scenario::new("nothing", "nothing breaks", nothing).expecting(Expected::Unseen),
+    Scenario::new("killed", "the broker is killed and started again, ten times", killed),
+    Scenario::new("take-over", "the broker of 5,000 conversations is killed, and the next one takes over", take_over),
+    Scenario::new("zombie", "the broker is stopped, another takes over, and the first goes on", zombie),
+    Scenario::new("fence-alone", "the same, and nothing but its fence tells the first one in time", zombie)
+        .lacking(Lack::Hints),
+    Scenario::new("no-fence", "the same, with the fence read switched off: messages must be lost", zombie)
+        .lacking(Lack::HintsAndFence)
+        .expecting(Expected::Wrong),
+    Scenario::new("one-node", "one node is killed and comes back", one_node).expecting(Expected::Unseen),
+    Scenario::new("two-nodes", "two nodes are killed and come back", two_nodes),
+    Scenario::new("all-nodes", "all nodes are killed at once and come back", all_nodes),
+    Scenario::new("slow-node", "one node answers after five seconds, again and again", slow_node),
+    Scenario::new("disk-full", "one node's disk is full, and has room again", disk_full)
+        .with_small_disk(3)
+        .expecting(Expected::Unseen),
+    Scenario::new("hung", "no node goes on for 20 seconds", hung),
+    Scenario::new("cut", "the network between the broker and all nodes is cut for 20 seconds", cut),
+    Scenario::new(
+        "clock",
+        "the broker's clock is an hour slow, after one whose clock was right, and before another",
+        clock,
+    ),
 ];
 
 /// Messages after which the load is under way.
 const UNDER_WAY: u64 = 500;
 
+/// The same where each of 5,000 conversations has one by then.
+const MANY_UNDER_WAY: u64 = 5_500;
+
+/// Messages that the second broker stores before the first goes on: some in each conversation.
+const WRITTEN_MEANWHILE: u64 = 500;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A broker, and senders for so many seconds.
 fn begin(ground: &Ground, secs: u32) -> anyhow::Result<(Broker, Door, Load)> {
-    let broker = Broker::start(ground, "broker.log")?;
+    begin_with(ground, &Way::default(), BUSY, secs)
+}
+
+fn begin_with(ground: &Ground, way: &Way, kind: &[&str], secs: u32) -> anyhow::Result<(Broker, Door, Load)> {
+    let broker = Broker::start_in(ground, "broker.log", way)?;
     let door = Door::open(broker.clients())?;
-    let load = Load::start(ground, &door, secs)?;
+    let load = Load::start(ground, door.address(), kind, secs)?;
     broker.stores(UNDER_WAY)?;
     Ok((broker, door, load))
 }
@@ -82,18 +115,35 @@ fn killed(ground: &mut Ground) -> anyhow::Result<Verdict> {
     load.ended()
 }
 
+/// Without a door in between: for so many there would be too many threads in it.
+fn take_over(ground: &mut Ground) -> anyhow::Result<Verdict> {
+    let first = Broker::start(ground, "broker.log")?;
+    let address = first.clients();
+    let mut load = Load::start(ground, address, MANY, 60)?;
+    first.stores(MANY_UNDER_WAY)?;
+    load.goes_on(SECOND)?;
+    drop(first);
+    let second = Broker::start_in(ground, "second.log", &Way { listens: Some(address), ..Way::default() })?;
+    let mut verdict = load.ended()?;
+    verdict.tell(format!("all shards were the next one's {:.2} s after its start", second.took().as_secs_f64()));
+    Ok(verdict)
+}
+
+/// One of each pair stays with the first broker: what they send while that is stopped waits in its sockets, and it reads it when it
+/// goes on. The other one comes to the second broker and writes in the same conversation, so the numbers that the first would
+/// give are given.
 fn zombie(ground: &mut Ground) -> anyhow::Result<Verdict> {
-    let (first, door, mut load) = begin(ground, 20)?;
+    let (first, door, mut load) = begin_with(ground, &Way { lacks: ground.lacks, ..Way::default() }, STEADY, 60)?;
     load.goes_on(4 * SECOND)?;
     first.signal(Signal::STOP)?;
     let second = Broker::start(ground, "second.log")?;
     door.lead_to(second.clients());
-    load.goes_on(5 * SECOND)?;
+    door.cut_half();
+    second.stores(WRITTEN_MEANWHILE)?;
+    load.goes_on(SECOND)?;
     first.signal(Signal::CONT)?;
     first.replaced()?;
-    let verdict = load.ended();
-    drop(second);
-    verdict
+    load.ended()
 }
 
 fn one_node(ground: &mut Ground) -> anyhow::Result<Verdict> {
@@ -139,7 +189,24 @@ fn slow_node(ground: &mut Ground) -> anyhow::Result<Verdict> {
     load.ended()
 }
 
-fn cut(ground: &mut Ground) -> anyhow::Result<Verdict> {
+fn disk_full(ground: &mut Ground) -> anyhow::Result<Verdict> {
+    let (_broker, _door, mut load) = begin(ground, 75)?;
+    load.goes_on(4 * SECOND)?;
+    let filled = ground.cluster.small_disk()?.fill()?;
+    load.goes_on(30 * SECOND)?;
+    let serves = ground.cluster.serves(3)?;
+    ground.cluster.small_disk()?.free()?;
+    if !serves {
+        ground.cluster.kill(3)?;
+        ground.cluster.start_again(3)?;
+    }
+    let mut verdict = load.ended()?;
+    let did = if serves { "went on" } else { "stopped, and was started again" };
+    verdict.tell(format!("the node {did} when the last {} MB of its disk were taken", filled / 1_000_000));
+    Ok(verdict)
+}
+
+fn hung(ground: &mut Ground) -> anyhow::Result<Verdict> {
     let (_broker, _door, mut load) = begin(ground, 40)?;
     load.goes_on(4 * SECOND)?;
     for node in 1..=3 {
@@ -152,12 +219,25 @@ fn cut(ground: &mut Ground) -> anyhow::Result<Verdict> {
     load.ended()
 }
 
+fn cut(ground: &mut Ground) -> anyhow::Result<Verdict> {
+    let (_broker, _door, mut load) = begin(ground, 40)?;
+    load.goes_on(4 * SECOND)?;
+    let cut = Cut::from_the_store()?;
+    load.goes_on(20 * SECOND)?;
+    drop(cut);
+    let verdict = load.ended()?;
+    if verdict.disconnects() > 0 {
+        bail!("the broker has lost {} of its clients, who had a network", verdict.disconnects());
+    }
+    Ok(verdict)
+}
+
 fn clock(ground: &mut Ground) -> anyhow::Result<Verdict> {
     let (mut broker, door, mut load) = begin(ground, 40)?;
     for offset in ["-1h", "+0", "-1h", "+0"] {
         load.goes_on(3 * SECOND)?;
         drop(broker);
-        broker = Broker::start_at(ground, "broker.log", Some(offset))?;
+        broker = Broker::start_in(ground, "broker.log", &Way { clock: Some(offset), ..Way::default() })?;
         door.lead_to(broker.clients());
     }
     load.ended()

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context;
 
 /// What clients connect to.
-pub(super) const CQL_PORT: u16 = 9042;
+pub(crate) const CQL_PORT: u16 = 9042;
 
 /// What other nodes connect to.
 const NODES_PORT: u16 = 7000;

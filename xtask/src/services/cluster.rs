@@ -8,12 +8,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 
-use super::node::{self as process, Node, Place};
+use super::disk::SmallDisk;
+use super::node::{self as process, DISK, Node, Place};
 use super::server::Server;
-use super::{CommitlogSync, DIR, addresses};
+use super::{DIR, Wanted, addresses};
 
 /// How long nodes may take to start: they do in 6 to 15 seconds where they have the machine for themselves.
-const START_WITHIN: Duration = Duration::from_secs(180);
+const START_WITHIN: Duration = Duration::from_secs(300);
+
+/// How often a node that ends while it starts is started again: on a busy machine one finds no other in the few seconds that it
+/// gives them.
+const AGAIN_MAX: u8 = 3;
 
 /// How often it is looked whether they have.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -25,26 +30,26 @@ const NODES_MAX: u8 = 3;
 pub(crate) struct Cluster {
     server: Server,
     nodes: Vec<Node>,
+    /// It goes after the node that it is of.
+    small_disk: Option<SmallDisk>,
 }
 
 impl Cluster {
     /// Starts nodes without data in this folder, and waits until all take clients, unless it is given up.
-    pub(crate) fn start(
-        dir: &Path,
-        nodes: u8,
-        sync: CommitlogSync,
-        given_up: &dyn Fn() -> bool,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn start(dir: &Path, wanted: &Wanted, given_up: &dyn Fn() -> bool) -> anyhow::Result<Self> {
         let server = Server::fetched(Path::new(DIR))?;
         if dir.exists() {
             fs::remove_dir_all(dir).with_context(|| format!("{} cannot be removed", dir.display()))?;
         }
-        let addresses = addresses::free(&std::env::current_dir()?, nodes)?;
+        let addresses = addresses::free(&std::env::current_dir()?, wanted.nodes)?;
         let seed = *addresses.first().context("at least one node")?;
-        let mut cluster = Self { server, nodes: Vec::new() };
+        let mut cluster = Self { server, nodes: Vec::new(), small_disk: None };
         for (number, address) in (1..).zip(addresses) {
-            let place = Place { number, nodes, address, seed };
-            let node = Node::start(&cluster.server, node_dir(dir, number), place, sync)?;
+            if wanted.small_disk == Some(number) {
+                cluster.small_disk = Some(SmallDisk::mount(&node_dir(dir, number).join(DISK))?);
+            }
+            let place = Place { number, nodes: wanted.nodes, address, seed };
+            let node = Node::start(&cluster.server, node_dir(dir, number), place, wanted.sync)?;
             println!("starting {}", node.name());
             cluster.nodes.push(node);
         }
@@ -56,6 +61,7 @@ impl Cluster {
     fn wait(&mut self, given_up: &dyn Fn() -> bool) -> anyhow::Result<()> {
         let started = Instant::now();
         let mut ready = vec![false; self.nodes.len()];
+        let mut again = AGAIN_MAX;
         while ready.contains(&false) {
             if given_up() {
                 bail!("given up while nodes were starting");
@@ -64,10 +70,20 @@ impl Cluster {
                 bail!("nodes did not take clients within {} s; their logs are below {DIR}", START_WITHIN.as_secs());
             }
             thread::sleep(LOOK_EVERY);
-            for (node, ready) in self.nodes.iter_mut().zip(&mut ready) {
-                if !*ready && node.is_ready()? {
-                    *ready = true;
-                    println!("{} takes clients after {:.1} s", node.name(), started.elapsed().as_secs_f64());
+            let Self { server, nodes, .. } = self;
+            for (node, ready) in nodes.iter_mut().zip(&mut ready).filter(|(_, ready)| !**ready) {
+                match node.is_ready() {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        *ready = true;
+                        println!("{} takes clients after {:.1} s", node.name(), started.elapsed().as_secs_f64());
+                    }
+                    Err(error) if again > 0 => {
+                        again -= 1;
+                        println!("{error:#}\nit is started again");
+                        node.start_again(server)?;
+                    }
+                    Err(error) => return Err(error),
                 }
             }
         }
@@ -81,7 +97,7 @@ impl Cluster {
 
     /// Starts it again on what it has; it takes clients some seconds later.
     pub(crate) fn start_again(&mut self, number: usize) -> anyhow::Result<()> {
-        let Self { server, nodes } = self;
+        let Self { server, nodes, .. } = self;
         node(nodes, number)?.start_again(server)
     }
 
@@ -93,6 +109,16 @@ impl Cluster {
     /// Lets it go on.
     pub(crate) fn go_on(&mut self, number: usize) -> anyhow::Result<()> {
         node(&mut self.nodes, number)?.signal(Signal::CONT)
+    }
+
+    /// Whether it runs and takes clients.
+    pub(crate) fn serves(&mut self, number: usize) -> anyhow::Result<bool> {
+        Ok(node(&mut self.nodes, number)?.takes_clients())
+    }
+
+    /// The disk of the node that has a small one.
+    pub(crate) fn small_disk(&self) -> anyhow::Result<&SmallDisk> {
+        self.small_disk.as_ref().context("no node has a small disk")
     }
 
     /// Where clients find it, with commas between the nodes.

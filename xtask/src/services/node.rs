@@ -20,6 +20,9 @@ const CONNECT: Duration = Duration::from_millis(500);
 /// Lines of a node's log that are shown when it has failed.
 const LINES_SHOWN: usize = 20;
 
+/// Where a node's data and logs lie within its folder: what a disk would be for it alone.
+pub(super) const DISK: &str = "disk";
+
 /// Which node of how many, and where.
 pub(super) struct Place {
     /// From 1.
@@ -63,7 +66,7 @@ impl Node {
             .replace("{token}", &place.token().to_string())
             .replace("{seed}", &place.seed.to_string())
             .replace("{address}", &place.address.to_string())
-            .replace("{data}", &dir.display().to_string())
+            .replace("{data}", &dir.join(DISK).display().to_string())
             .replace("{commitlog_sync}", sync)
             .replace("{commitlog_sync_window}", window);
         fs::write(configuration.join("cassandra.yaml"), filled)?;
@@ -108,7 +111,7 @@ impl Node {
         if let Some(status) = self.child.try_wait()? {
             bail!("{} ended with {status}; the end of its log:\n{}", self.name(), last_lines(&log(&self.dir)));
         }
-        if TcpStream::connect_timeout(&self.contact_point(), CONNECT).is_err() {
+        if !self.takes_clients() {
             return Ok(false);
         }
         let told = fs::read_to_string(log(&self.dir))?;
@@ -116,6 +119,11 @@ impl Node {
         let [a, b, c, _] = self.place.address.octets();
         let mut others = others.map(|number| format!("{}:7000 is now UP", Ipv4Addr::new(a, b, c, number)));
         Ok(others.all(|other| told.contains(&other)))
+    }
+
+    /// Whether somebody listens where clients come.
+    pub(super) fn takes_clients(&self) -> bool {
+        TcpStream::connect_timeout(&self.contact_point(), CONNECT).is_ok()
     }
 
     /// Whether it has ended, told once.
@@ -133,7 +141,8 @@ impl Node {
 
 /// The process of a node in this folder, which has its configuration.
 fn spawn(server: &Server, dir: &Path) -> anyhow::Result<Child> {
-    let log = File::create(log(dir))?;
+    // One that is started again goes on in it.
+    let log = File::options().create(true).append(true).open(log(dir))?;
     let mut command = server.command(&dir.join("conf"), dir);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let child = command.spawn().context("java cannot be run")?;

@@ -50,6 +50,8 @@ impl Server {
         java.arg(format!("@{FILES}/jvm.args"))
             .arg(format!("-Dcassandra.config=file://{}/cassandra.yaml", configuration.display()))
             .arg(format!("-Dcassandra.storagedir={}", data.display()))
+            // What it leaves behind when it crashes: else beside whatever this is started from.
+            .arg(format!("-XX:ErrorFile={}/hs_err.log", data.display()))
             .arg("-cp")
             .arg(format!("{}:{}/*", configuration.display(), self.jars.display()))
             .arg(MAIN);
