@@ -5,6 +5,7 @@ mod addresses;
 mod cluster;
 mod disk;
 mod node;
+mod papers;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ pub(crate) use cluster::Cluster;
 /// Where tests find the store: its contact points, with commas between them.
 pub(crate) const CONTACT_POINTS: &str = "SWITCHYARD_TEST_CQL";
 
+/// Where tests find the one that asks for certificates and a password: a folder with all that its clients need.
+pub(crate) const SECURED: &str = "SWITCHYARD_TEST_CQL_SECURED";
+
 /// Where everything lies.
 const DIR: &str = "target/services";
 
@@ -37,6 +41,9 @@ pub(crate) struct Arguments {
     /// When a node's log is synced to its disk
     #[arg(long, value_enum, default_value_t = CommitlogSync::Periodic)]
     commitlog_sync: CommitlogSync,
+    /// One that asks its clients for a certificate and a password
+    #[arg(long, conflicts_with = "nodes")]
+    secured: bool,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -64,6 +71,15 @@ struct Wanted {
     sync: CommitlogSync,
     /// The node whose disk is a small one, which can be filled.
     small_disk: Option<u8>,
+    /// Whether it asks for certificates and a password; of one node.
+    secured: bool,
+}
+
+impl Wanted {
+    /// Of so many nodes, as everybody may use it.
+    fn open(nodes: u8, sync: CommitlogSync) -> Self {
+        Self { nodes, sync, small_disk: None, secured: false }
+    }
 }
 
 /// What is started with which directory, so that neither gets in the way of the other.
@@ -94,9 +110,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     .context("signals cannot be handled")?;
     tools::install_for_services()?;
     cluster::refuse_second(&dir)?;
-    let wanted = Wanted { nodes: arguments.nodes, sync: arguments.commitlog_sync, small_disk: None };
+    let wanted = Wanted { secured: arguments.secured, ..Wanted::open(arguments.nodes, arguments.commitlog_sync) };
     let mut cluster = Cluster::start(&dir, &wanted, &|| interrupted.try_recv().is_ok())?;
-    println!("{CONTACT_POINTS}={}", cluster.contact_points());
+    match cluster.papers() {
+        Some(papers) => println!("{SECURED}={}", papers.display()),
+        None => println!("{CONTACT_POINTS}={}", cluster.contact_points()),
+    }
     println!("ready; Ctrl+C or `cargo xtask services stop` ends it");
     while interrupted.recv_timeout(LOOK_EVERY).is_err() {
         if cluster.look_after() == 0 {
@@ -112,7 +131,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 pub(crate) fn for_tests() -> anyhow::Result<Cluster> {
     let dir = dir("tests");
     cluster::stop_left(&dir)?;
-    Cluster::start(&dir, &Wanted { nodes: 1, sync: CommitlogSync::Periodic, small_disk: None }, &|| false)
+    Cluster::start(&dir, &Wanted::open(1, CommitlogSync::Periodic), &|| false)
+}
+
+/// Another one that asks for certificates and a password.
+pub(crate) fn for_tests_secured() -> anyhow::Result<Cluster> {
+    let dir = dir("tests-secured");
+    cluster::stop_left(&dir)?;
+    Cluster::start(&dir, &Wanted { secured: true, ..Wanted::open(1, CommitlogSync::Periodic) }, &|| false)
 }
 
 /// Three nodes that sync before they answer, to be broken; one of them has a small disk, if that is wanted. They end when this
@@ -120,7 +146,7 @@ pub(crate) fn for_tests() -> anyhow::Result<Cluster> {
 pub(crate) fn for_faults(small_disk: Option<u8>) -> anyhow::Result<Cluster> {
     let dir = dir("faults");
     cluster::stop_left(&dir)?;
-    Cluster::start(&dir, &Wanted { nodes: 3, sync: CommitlogSync::Group, small_disk }, &|| false)
+    Cluster::start(&dir, &Wanted { small_disk, ..Wanted::open(3, CommitlogSync::Group) }, &|| false)
 }
 
 /// Fetches what a cluster needs, so that it can be started where there is no network.

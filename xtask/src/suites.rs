@@ -14,7 +14,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use crate::services;
+use crate::services::{self, Cluster};
 use crate::stages::{cargo, run};
 
 /// Those that need the CQL store, the longest first.
@@ -68,15 +68,15 @@ impl Suite {
     }
 
     /// Runs it where cargo would, and shows its output when it has ended.
-    fn run(&self, store: Option<&str>) -> anyhow::Result<()> {
+    fn run(&self, stores: Option<&Stores>) -> anyhow::Result<()> {
         let path = Path::new(OUTPUT_DIR).join(self.name.replace(' ', "-")).with_extension("log");
         let output = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
         println!("  running {}: {}", self.name, path.display());
         let mut command = Command::new(&self.program);
         command.current_dir(&self.package).env("CARGO_MANIFEST_DIR", &self.package).stdin(Stdio::null());
         command.stdout(output.try_clone()?).stderr(output);
-        if let Some(store) = store {
-            command.env(services::CONTACT_POINTS, store);
+        if let Some(stores) = stores {
+            stores.tell(&mut command);
         }
         let started = Instant::now();
         let ended = run(&mut command);
@@ -88,8 +88,34 @@ impl Suite {
     }
 }
 
-/// Runs all. They share one node of a CQL store, which starts beside those that do not need it and is ended whatever
-/// becomes of them.
+/// The CQL stores of those that need one. They end when this is dropped.
+struct Stores {
+    open: Cluster,
+    secured: Cluster,
+}
+
+impl Stores {
+    /// Starts both at once.
+    fn start() -> anyhow::Result<Self> {
+        thread::scope(|scope| {
+            let secured = scope.spawn(services::for_tests_secured);
+            let open = services::for_tests();
+            let secured = secured.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok(Self { open: open?, secured: secured? })
+        })
+    }
+
+    /// Tells a program where they are.
+    fn tell(&self, command: &mut Command) {
+        command.env(services::CONTACT_POINTS, self.open.contact_points());
+        if let Some(papers) = self.secured.papers() {
+            command.env(services::SECURED, papers);
+        }
+    }
+}
+
+/// Runs all. They share one node of a CQL store, and another that asks for certificates; those start beside the programs that do
+/// not need them and are ended whatever becomes of them.
 pub(crate) fn run_all() -> anyhow::Result<()> {
     fs::create_dir_all(OUTPUT_DIR).with_context(|| format!("{OUTPUT_DIR} cannot be made"))?;
     let (mut on_store, mut others): (Vec<_>, Vec<_>) = built()?.into_iter().partition(Suite::needs_store);
@@ -105,9 +131,8 @@ pub(crate) fn run_all() -> anyhow::Result<()> {
     thread::scope(|scope| {
         let beside = scope.spawn(work_off);
         let with_store = || {
-            let store = services::for_tests()?;
-            let points = store.contact_points();
-            on_store.iter().filter(|_| !failed.load(Ordering::Relaxed)).try_for_each(|suite| suite.run(Some(&points)))
+            let stores = Stores::start()?;
+            on_store.iter().filter(|_| !failed.load(Ordering::Relaxed)).try_for_each(|suite| suite.run(Some(&stores)))
         };
         let here = noted(with_store()).and_then(|()| work_off());
         here.and(beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

@@ -67,6 +67,12 @@ const PROGRAMS: &[Program] = &[
         packages: &["openjdk-17-jre-headless"],
         reason: "the CQL store's server, version 11 or 17",
     },
+    Program {
+        name: "openssl",
+        check: &["version"],
+        packages: &["openssl"],
+        reason: "the certificates of a CQL store that asks for them",
+    },
     Program { name: "mvn", check: &["--version"], packages: &["maven"], reason: "the same, to fetch it" },
     Program {
         name: "faketime",
@@ -91,7 +97,7 @@ pub(crate) const NFT: &str = "/usr/sbin/nft";
 const FAULTS: &[&str] = &["faketime", "unshare", "ip", NFT];
 
 /// Of these, what the services need.
-const SERVICES: &[&str] = &["java", "mvn"];
+const SERVICES: &[&str] = &["java", "mvn", "openssl"];
 
 /// The dependency checker, and the version that was tried.
 const DENY: (&str, &str) = ("cargo-deny", "0.20.2");

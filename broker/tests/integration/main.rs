@@ -14,6 +14,7 @@ mod process;
 mod raw;
 mod readme;
 mod sabotage;
+mod secured;
 mod shortage;
 mod site;
 mod start;

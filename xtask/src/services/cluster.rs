@@ -1,6 +1,7 @@
 //! One or three nodes that make a cluster, from their start to their end.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use rustix::process::Signal;
 
 use super::disk::SmallDisk;
 use super::node::{self as process, DISK, Node, Place};
+use super::papers::Papers;
 use super::server::Server;
 use super::{DIR, Wanted, addresses};
 
@@ -32,6 +34,7 @@ pub(crate) struct Cluster {
     nodes: Vec<Node>,
     /// It goes after the node that it is of.
     small_disk: Option<SmallDisk>,
+    papers: Option<Papers>,
 }
 
 impl Cluster {
@@ -41,15 +44,19 @@ impl Cluster {
         if dir.exists() {
             fs::remove_dir_all(dir).with_context(|| format!("{} cannot be removed", dir.display()))?;
         }
-        let addresses = addresses::free(&std::env::current_dir()?, wanted.nodes)?;
+        let addresses = addresses::free(&std::env::current_dir()?, wanted.nodes, wanted.secured)?;
         let seed = *addresses.first().context("at least one node")?;
-        let mut cluster = Self { server, nodes: Vec::new(), small_disk: None };
+        let mut cluster = Self { server, nodes: Vec::new(), small_disk: None, papers: None };
+        if wanted.secured {
+            cluster.papers = Some(Papers::make(&dir.join("papers"), SocketAddr::from((seed, addresses::CQL_PORT)))?);
+        }
         for (number, address) in (1..).zip(addresses) {
             if wanted.small_disk == Some(number) {
                 cluster.small_disk = Some(SmallDisk::mount(&node_dir(dir, number).join(DISK))?);
             }
             let place = Place { number, nodes: wanted.nodes, address, seed };
-            let node = Node::start(&cluster.server, node_dir(dir, number), place, wanted.sync)?;
+            let node =
+                Node::start(&cluster.server, node_dir(dir, number), place, wanted.sync, cluster.papers.as_ref())?;
             println!("starting {}", node.name());
             cluster.nodes.push(node);
         }
@@ -125,6 +132,11 @@ impl Cluster {
     pub(crate) fn contact_points(&self) -> String {
         let points: Vec<String> = self.nodes.iter().map(|node| node.contact_point().to_string()).collect();
         points.join(",")
+    }
+
+    /// Where all lies that its clients need, if it asks for something.
+    pub(crate) fn papers(&self) -> Option<&Path> {
+        self.papers.as_ref().map(Papers::dir)
     }
 
     /// Says which nodes have ended since the last look, and returns how many still run: people end single ones on purpose.

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::CommitlogSync;
 use super::addresses::CQL_PORT;
+use super::papers::Papers;
 use super::server::{self, Server};
 
 /// How long a connection to a port of this machine may take.
@@ -53,7 +54,13 @@ pub(super) struct Node {
 
 impl Node {
     /// Starts one with no data.
-    pub(super) fn start(server: &Server, dir: PathBuf, place: Place, sync: CommitlogSync) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        server: &Server,
+        dir: PathBuf,
+        place: Place,
+        sync: CommitlogSync,
+        papers: Option<&Papers>,
+    ) -> anyhow::Result<Self> {
         let configuration = dir.join("conf");
         fs::create_dir_all(&configuration).with_context(|| format!("{} cannot be made", dir.display()))?;
         let dir = dir.canonicalize()?;
@@ -62,7 +69,8 @@ impl Node {
             CommitlogSync::Group => ("group", "commitlog_sync_group_window: 2ms"),
             CommitlogSync::Batch => ("batch", ""),
         };
-        let filled = server::file("cassandra.yaml")?
+        let secured = papers.map(Papers::configuration).unwrap_or_default();
+        let filled = (server::file("cassandra.yaml")? + &secured)
             .replace("{token}", &place.token().to_string())
             .replace("{seed}", &place.seed.to_string())
             .replace("{address}", &place.address.to_string())
