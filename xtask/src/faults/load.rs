@@ -14,9 +14,6 @@ use serde_json::Value;
 use super::Ground;
 use super::broker::secret_file;
 
-/// How long senders go on after their time to have the rest acknowledged: longer than any fault lasts.
-const DRAIN_S: u32 = 180;
-
 /// Acknowledged messages that a run checks at least, or it has shown nothing.
 const CHECKED_MIN: u64 = 1_000;
 
@@ -41,14 +38,17 @@ const FAULTS: [&str; 12] = [
 const VIOLATED: i32 = 3;
 const SATURATED: i32 = 4;
 
-/// Pairs who write, edit, delete, react, mark and list; four of each sender's are under way.
-pub(super) const BUSY: &[&str] = &["--pairs", "100", "--window", "4", "--mix"];
+// Each ends with the seconds that the rest may take to be acknowledged, and what is missed to come: longer than its faults last.
 
-/// The same by the clock, and both of each pair: what is due while nobody answers is sent all the same.
-pub(super) const STEADY: &[&str] = &["--pairs", "100", "--both", "--rate", "200", "--mix"];
+/// Pairs who write, edit, delete, react, mark and list; four of each sender's are under way.
+pub(super) const BUSY: &[&str] = &["--pairs", "100", "--window", "4", "--mix", "--drain", "180"];
+
+/// The same by the clock, and both of each pair: what is due while nobody answers is sent all the same. The fault is
+/// over long before the end, and what is lost never comes, so the rest has less time.
+pub(super) const STEADY: &[&str] = &["--pairs", "100", "--both", "--rate", "200", "--mix", "--drain", "30"];
 
 /// Many conversations with a message now and then.
-pub(super) const MANY: &[&str] = &["--pairs", "5000", "--rate", "300"];
+pub(super) const MANY: &[&str] = &["--pairs", "5000", "--rate", "300", "--drain", "180"];
 
 /// What must be found.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Load {
         let child = Command::new("target/release/loadtest")
             .args(["pairs", "--warm", "0", "--tenant", "default"])
             .args(kind)
-            .args(["--issuer", "switchyard", "--secs", &secs.to_string(), "--drain", &DRAIN_S.to_string()])
+            .args(["--issuer", "switchyard", "--secs", &secs.to_string()])
             .args(["--target", &format!("ws://{to}/v1/ws"), "--secret-file"])
             .arg(secret_file(ground))
             .arg("--json")

@@ -133,7 +133,7 @@ fn take_over(ground: &mut Ground) -> anyhow::Result<Verdict> {
 /// goes on. The other one comes to the second broker and writes in the same conversation, so the numbers that the first would
 /// give are given.
 fn zombie(ground: &mut Ground) -> anyhow::Result<Verdict> {
-    let (first, door, mut load) = begin_with(ground, &Way { lacks: ground.lacks, ..Way::default() }, STEADY, 60)?;
+    let (first, door, mut load) = begin_with(ground, &Way { lacks: ground.lacks, ..Way::default() }, STEADY, 45)?;
     load.goes_on(4 * SECOND)?;
     first.signal(Signal::STOP)?;
     let second = Broker::start(ground, "second.log")?;
@@ -189,6 +189,8 @@ fn slow_node(ground: &mut Ground) -> anyhow::Result<Verdict> {
     load.ended()
 }
 
+/// A node of this store maps the files of its log, which have holes, into memory: the first write to one that there is no room for ends
+/// its process with SIGBUS, whatever its policies for failures of disks say.
 fn disk_full(ground: &mut Ground) -> anyhow::Result<Verdict> {
     let (_broker, _door, mut load) = begin(ground, 75)?;
     load.goes_on(4 * SECOND)?;
