@@ -1,7 +1,6 @@
 //! Threads that read the store and write projections: everything that may wait for a disk but is not the log. What they
 //! read is turned into the live protocol's messages here, off the workers.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -10,12 +9,12 @@ use futures_executor::block_on;
 use futures_util::future::{OptionFuture, join3};
 use switchyard_cluster::home::Home;
 use switchyard_cluster::link::{Asker, PageFrom};
-use switchyard_cluster::mailbox::ROOM_KEPT_MAX;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::limits::PAGE_BYTES_MAX;
 use switchyard_protocol::v1;
 use switchyard_store::{Direction, Mark, ProjectionError, ReadError, ReadRange, Row, Seq};
 
+use super::jobs::{Job, Jobs};
 use super::rest::Rest;
 use super::touch::Reach;
 use super::trouble::Trouble;
@@ -27,9 +26,6 @@ use crate::machine::{
 };
 use crate::stored::counts;
 use crate::timeline;
-
-/// Jobs that may wait. Beyond it reads are refused; they are short, so this is well under a second of work.
-const JOBS_WAITING_MAX: usize = 65_536;
 
 /// Rows read from the store at a time while a conversation is replayed or searched.
 pub(super) const ROWS_PER_READ: usize = 512;
@@ -56,19 +52,8 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<(Completions, Job)>,
+    jobs: Jobs,
     stopped: bool,
-}
-
-enum Job {
-    Load { key: ConversationKey, seed: u64, cutoffs: Cutoffs, touch: Touch },
-    Read { key: ConversationKey, ticket: Box<Ticket>, plan: ReadPlan },
-    Project { key: ConversationKey, projection: Box<Projection> },
-    Raise(Vec<Mark>),
-    Roles(Vec<ToldRoles>),
-    Decoy { key: ConversationKey, to: Asker },
-    Home { home: Home, own: bool, touch: Touch },
-    Seen(Home, (u64, u64)),
 }
 
 impl Shared {
@@ -131,6 +116,11 @@ impl Readers {
         self.submit(to, Job::Roles(told));
     }
 
+    /// Lets the load of a conversation, or the decoy of this name, go before those that only readers wait for.
+    pub(super) fn hurry(&self, key: &ConversationKey) {
+        self.shared.queue().jobs.hurry(key);
+    }
+
     pub(super) fn decoy(&self, completions: &Completions, key: ConversationKey, to: Asker) {
         self.submit(completions, Job::Decoy { key, to });
     }
@@ -148,15 +138,11 @@ impl Readers {
     }
 
     fn submit(&self, to: &Completions, job: Job) {
-        let mut queue = self.shared.queue();
-        if queue.jobs.len() >= JOBS_WAITING_MAX {
-            drop(queue);
-            to.post(&mut vec![refused(job)]);
-            return;
+        let taken = self.shared.queue().jobs.push(to, job);
+        match taken {
+            Ok(()) => self.shared.ready.notify_one(),
+            Err(job) => to.post(&mut vec![refused(job)]),
         }
-        queue.jobs.push_back((Arc::clone(to), job));
-        drop(queue);
-        self.shared.ready.notify_one();
     }
 }
 
@@ -217,13 +203,11 @@ fn run(shared: &Shared, rest: fn()) {
 fn take(shared: &Shared, rest: &mut Rest) -> Option<(Completions, Job)> {
     let mut queue = shared.queue();
     loop {
-        if let Some(job) = queue.jobs.pop_front() {
+        if let Some(job) = queue.jobs.pop() {
             rest.disturbed();
             return Some(job);
         }
-        if queue.jobs.capacity() > ROOM_KEPT_MAX {
-            queue.jobs = VecDeque::new();
-        }
+        queue.jobs.rest();
         if queue.stopped {
             return None;
         }
