@@ -179,7 +179,8 @@ impl Inner {
             Self::rewrite(this, key, &taken, timestamp).await?;
             let next = base.map_or(0, |base| base.seq + 1);
             let bucket_ends = next / BUCKET_ROWS > read_from / BUCKET_ROWS;
-            if !bucket_ends && !(is_full && all) {
+            let goes_on = bucket_ends || (is_full && all);
+            if !goes_on {
                 break;
             }
             page = this.stamped_page(key, next, PAGE_ROWS).await.map_err(unread)?;
