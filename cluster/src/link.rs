@@ -80,6 +80,20 @@ impl Ask {
         )
     }
 
+    /// Whether it is to be stored as an event, or may be. Who only reads, and says no more than how far, has time.
+    pub fn is_stored(&self) -> bool {
+        match self {
+            Self::Send(_) | Self::Create(_) | Self::Annotate(_) | Self::Pin { .. } => true,
+            Self::Add(_) | Self::Remove(_) | Self::Leave | Self::Promote { .. } | Self::Demote { .. } => true,
+            Self::Update(_) | Self::Close | Self::Reopen | Self::Erase | Self::Accept | Self::Decline => true,
+            Self::Home(HomeAsk::Decide(_)) => true,
+            Self::Home(_) | Self::Presence(_) | Self::Watch(_) | Self::Count | Self::CountEnd => false,
+            Self::History(_) | Self::Subscribe(_) | Self::Unsubscribe | Self::Get | Self::Members { .. } => false,
+            Self::Show | Self::Hide | Self::Typing | Self::TypingEnd => false,
+            Self::Mark(_) | Self::Unread | Self::Marks(_) => false,
+        }
+    }
+
     fn bytes(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         match self {

@@ -32,8 +32,8 @@ use std::pin::Pin;
 
 pub use epoch::{EpochError, Epochs};
 pub use log::{
-    BATCH_BYTES_MAX, BUCKET_ROWS, BarrierError, Batch, Damage, Direction, Log, Outcome, ROWS_MAX, ReadError, ReadRange,
-    Refusal, Seq,
+    Adopted, BATCH_BYTES_MAX, BUCKET_ROWS, BarrierError, Batch, Damage, Direction, Log, Outcome, ROWS_MAX, ReadError,
+    ReadRange, Refusal, Seq,
 };
 pub use mark::{MARK_BYTES_MAX, Mark, Marks, StoredMark};
 pub use projection::{

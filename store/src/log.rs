@@ -161,6 +161,24 @@ pub enum Damage {
     Engine(String),
 }
 
+/// What an owner has made its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// The highest number.
+    pub head: Seq,
+    /// The newest rows, in order and without a hole, up to the head; maybe none, so that whoever goes through the log need not
+    /// read them once more. Each is as [`Log::read`] would give it: intact, and written for its place. Bounded by the store, to a
+    /// few hundred rows and KiB.
+    pub newest: Vec<(Seq, Bytes)>,
+}
+
+impl Adopted {
+    /// Of which the rows are to be read.
+    pub fn of_head(head: Seq) -> Self {
+        Self { head, newest: Vec::new() }
+    }
+}
+
 /// The rows of all conversations.
 ///
 /// **One batch in flight per conversation** is the caller's duty: until [`append`](Log::append) has answered for a
@@ -190,12 +208,15 @@ pub trait Log: Send + Sync + 'static {
         self.append(batches)
     }
 
-    /// Makes what owners before this one have stored of a conversation its own, and returns the head: nothing if there is no
-    /// row. To be called once when a conversation is first touched in an epoch, before anything of it is answered or appended.
+    /// Makes what owners before this one have stored of a conversation its own, and returns the head and the newest rows, as far
+    /// as it read them: nothing if there is no row. To be called once when a conversation is first touched in an epoch, before anything of it is answered or appended.
     ///
     /// `at_least` is a number known to be committed, or 0. Afterwards every row up to the head is committed, and no late write of an
     /// earlier epoch changes any; rows that were never committed and do not follow what is, are left out for good.
-    /// In a store of one process there is nobody before: this is [`head`](Log::head).
+    /// In a store of one process there is nobody before: this is [`head`](Log::head), and no rows are given.
+    /// *Damage:* a store that looks at the rows from the highest one that is known to be committed up answers
+    /// [`ReadError::Corrupt`] if one of them is damaged. What is damaged below is not given, nor is what lies before it:
+    /// [`read`](Log::read) tells.
     /// *Repetition:* harmless, but not while anything of the conversation is in flight. One that is dropped, or that failed,
     /// goes on by itself until it is known what became of its writes; a call of the same epoch joins it.
     fn adopt<'a>(
@@ -203,9 +224,10 @@ pub trait Log: Send + Sync + 'static {
         key: &'a ConversationKey,
         epoch: u64,
         at_least: Seq,
-    ) -> BoxFuture<'a, Result<Option<Seq>, ReadError>> {
+    ) -> BoxFuture<'a, Result<Option<Adopted>, ReadError>> {
         let _ = epoch;
-        self.head(key, at_least)
+        let head = self.head(key, at_least);
+        Box::pin(async move { Ok(head.await?.map(Adopted::of_head)) })
     }
 
     /// Confirms what was `Stored` before this call *began*: it is kept, whatever happens next.

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use futures_executor::block_on;
 use switchyard_cluster::home::Home;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
-use switchyard_store::{DecisionPlace, Direction, Membership, ProjectionError, ReadError, Row, Seq};
+use switchyard_store::{Decision, DecisionPlace, Membership, ProjectionError, ReadError, Row, Seq};
 
-use super::reader::{ROWS_PER_READ, failed, intact, rows};
+use super::reader::{failed, intact};
+use super::touch::Reach;
 use super::{Timelines, Touch};
 use crate::decided::{Decided, HomeEvent, archive_of, archived_since, block_of};
 use crate::machine::{HomeRead, ReadFailed, Stand, Welcome, home_record};
@@ -52,13 +53,13 @@ fn memberships(store: &dyn Timelines, tenant: &TenantId, user: &UserId) -> Resul
 fn decided(store: &dyn Timelines, home: &Home, touch: Touch) -> Result<(Decided, Vec<UserId>), ReadError> {
     let record = intact(block_on(store.load(&home.key)))?.flatten();
     let applied = record.as_ref().map_or(0, |record| record.applied);
-    let Some(head) = touch.head(store, &home.key, applied)? else { return Ok(Default::default()) };
+    let Some(reach) = block_on(touch.reach(store, &home.key, applied))? else { return Ok(Default::default()) };
     let rows = if record.is_some() { intact(block_on(store.decisions(&home.key)))? } else { None };
     let from_rows = rows.and_then(|rows| Decided::from_rows(rows, applied));
     let written = from_rows.is_some().then_some(applied);
     let mut decided = from_rows.unwrap_or_default();
     let (mut writes, mut users) = (Vec::new(), Vec::new());
-    events(store, home, decided.next, head, |seq, row, event| {
+    events(store, home, decided.next, &reach, |seq, row, event| {
         if Some(seq) == written {
             // The rows have what it did; from it comes its time.
             (decided.next, decided.time_ms) = (seq + 1, row.time_ms);
@@ -74,7 +75,7 @@ fn decided(store: &dyn Timelines, home: &Home, touch: Touch) -> Result<(Decided,
     })?;
     if !writes.is_empty() && touch != Touch::Stranger {
         let unavailable = |error: String| ReadError::Unavailable(error);
-        match block_on(store.write(&writes)).and_then(|()| block_on(store.write(&[home_record(home, head)]))) {
+        match block_on(store.write(&writes)).and_then(|()| block_on(store.write(&[home_record(home, reach.head())]))) {
             Ok(()) => {}
             // Whoever reads a damaged row asks the log.
             Err(error @ ProjectionError::Corrupt { .. }) => {
@@ -92,11 +93,11 @@ fn events(
     store: &dyn Timelines,
     home: &Home,
     mut next: Seq,
-    head: Seq,
+    reach: &Reach,
     mut each: impl FnMut(Seq, &Row, HomeEvent),
 ) -> Result<(), ReadError> {
-    while next <= head {
-        let page = rows(store, &home.key, next, head, Direction::Forward, ROWS_PER_READ)?;
+    while next <= reach.head() {
+        let page = reach.rows(store, &home.key, next)?;
         if page.is_empty() {
             return Err(damaged(&home.key, next));
         }
@@ -110,21 +111,24 @@ fn events(
     Ok(())
 }
 
-/// Whether each of the users of these homes has blocked this user, and since which event.
-fn stands(store: &dyn Timelines, homes: &[Home], user: &UserId) -> Result<Vec<Stand>, ReadError> {
-    let places: Vec<DecisionPlace> = homes.iter().map(|home| block_of(home, user)).collect();
+/// A home, and somebody whom its user may have blocked.
+type Towards<'a> = (Home, &'a UserId);
+
+/// Whether the user of each of these homes has blocked this other one, and since which event.
+fn stands(store: &dyn Timelines, towards: &[Towards<'_>]) -> Result<Vec<Stand>, ReadError> {
+    let places: Vec<DecisionPlace> = towards.iter().map(|(home, user)| block_of(home, user)).collect();
     if let Some(found) = intact(block_on(store.decided(&places)))? {
-        let stand = |found: Option<switchyard_store::Decision>| found.map(|found| (found.at, found.value.is_some()));
+        let stand = |found: Option<Decision>| found.map(|found| (found.at, found.value.is_some()));
         return Ok(found.into_iter().map(stand).collect());
     }
     // One of them is damaged: the logs say it.
-    homes.iter().map(|home| stand_by_log(store, home, user)).collect()
+    towards.iter().map(|(home, user)| stand_by_log(store, home, user)).collect()
 }
 
 fn stand_by_log(store: &dyn Timelines, home: &Home, user: &UserId) -> Result<Stand, ReadError> {
-    let Some(head) = block_on(store.head(&home.key, 0))? else { return Ok(None) };
+    let Some(reach) = block_on(Touch::Stranger.reach(store, &home.key, 0))? else { return Ok(None) };
     let mut stand = None;
-    events(store, home, 0, head, |seq, _, event| match event {
+    events(store, home, 0, &reach, |seq, _, event| match event {
         HomeEvent::Blocked(blocked) if blocked == *user => stand = Some((seq, true)),
         HomeEvent::Unblocked(free) if free == *user => stand = Some((seq, false)),
         _ => {}
@@ -134,9 +138,9 @@ fn stand_by_log(store: &dyn Timelines, home: &Home, user: &UserId) -> Result<Sta
 
 /// How two users stand to each other.
 pub(super) fn pair(store: &dyn Timelines, tenant: &TenantId, [a, b]: &[UserId; 2]) -> Result<[Stand; 2], ReadError> {
-    let by_a = stands(store, &[home_of(tenant, a)], b)?;
-    let by_b = stands(store, &[home_of(tenant, b)], a)?;
-    Ok([by_a.first().copied().flatten(), by_b.first().copied().flatten()])
+    let found = stands(store, &[(home_of(tenant, a), b), (home_of(tenant, b), a)])?;
+    let stand = |at: usize| found.get(at).copied().flatten();
+    Ok([stand(0), stand(1)])
 }
 
 /// Whether a user may bring others into a conversation.
@@ -150,13 +154,13 @@ pub(super) fn welcome(
     let blocked = |stand: &Stand| stand.is_some_and(|(_, blocked)| blocked);
     if of_two {
         for other in others {
-            if stands(store, &[home_of(tenant, user)], other)?.iter().any(blocked) {
+            if stands(store, &[(home_of(tenant, user), other)])?.iter().any(blocked) {
                 return Ok(Welcome::Blocking);
             }
         }
     }
-    let homes: Vec<Home> = others.iter().map(|other| home_of(tenant, other)).collect();
-    let any = stands(store, &homes, user)?.iter().any(blocked);
+    let towards: Vec<Towards<'_>> = others.iter().map(|other| (home_of(tenant, other), user)).collect();
+    let any = stands(store, &towards)?.iter().any(blocked);
     Ok(if any { Welcome::Blocked } else { Welcome::Free })
 }
 

@@ -5,6 +5,7 @@ mod beginning;
 mod clearing;
 mod commit;
 pub mod homes;
+mod jobs;
 mod owned;
 mod owner;
 pub mod ownership;
@@ -133,6 +134,7 @@ impl Router {
                     self.readers.load(&self.completions, key, cutoffs, epoch);
                 }
                 Effect::Read { key, ticket, plan } => self.readers.read(&self.completions, key, ticket, plan),
+                Effect::Hurry(key) => self.readers.hurry(&key),
                 Effect::Decoy { key, to } => self.readers.decoy(&self.completions, key, to),
             }
         }

@@ -1,21 +1,22 @@
 //! Threads that read the store and write projections: everything that may wait for a disk but is not the log. What they
 //! read is turned into the live protocol's messages here, off the workers.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use futures_executor::block_on;
+use futures_util::future::{OptionFuture, join3};
 use switchyard_cluster::home::Home;
 use switchyard_cluster::link::{Asker, PageFrom};
-use switchyard_cluster::mailbox::ROOM_KEPT_MAX;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::limits::PAGE_BYTES_MAX;
 use switchyard_protocol::v1;
 use switchyard_store::{Direction, Mark, ProjectionError, ReadError, ReadRange, Row, Seq};
 
+use super::jobs::{Job, Jobs};
 use super::rest::Rest;
+use super::touch::Reach;
 use super::trouble::Trouble;
 use super::{Completions, Timelines, Touch, beginning, homes, present, roles, seen};
 use crate::config::Cutoffs;
@@ -25,9 +26,6 @@ use crate::machine::{
 };
 use crate::stored::counts;
 use crate::timeline;
-
-/// Jobs that may wait. Beyond it reads are refused; they are short, so this is well under a second of work.
-const JOBS_WAITING_MAX: usize = 65_536;
 
 /// Rows read from the store at a time while a conversation is replayed or searched.
 pub(super) const ROWS_PER_READ: usize = 512;
@@ -54,19 +52,8 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<(Completions, Job)>,
+    jobs: Jobs,
     stopped: bool,
-}
-
-enum Job {
-    Load { key: ConversationKey, seed: u64, cutoffs: Cutoffs, touch: Touch },
-    Read { key: ConversationKey, ticket: Box<Ticket>, plan: ReadPlan },
-    Project { key: ConversationKey, projection: Box<Projection> },
-    Raise(Vec<Mark>),
-    Roles(Vec<ToldRoles>),
-    Decoy { key: ConversationKey, to: Asker },
-    Home { home: Home, own: bool, touch: Touch },
-    Seen(Home, (u64, u64)),
 }
 
 impl Shared {
@@ -129,6 +116,11 @@ impl Readers {
         self.submit(to, Job::Roles(told));
     }
 
+    /// Lets the load of a conversation, or the decoy of this name, go before those that only readers wait for.
+    pub(super) fn hurry(&self, key: &ConversationKey) {
+        self.shared.queue().jobs.hurry(key);
+    }
+
     pub(super) fn decoy(&self, completions: &Completions, key: ConversationKey, to: Asker) {
         self.submit(completions, Job::Decoy { key, to });
     }
@@ -146,15 +138,11 @@ impl Readers {
     }
 
     fn submit(&self, to: &Completions, job: Job) {
-        let mut queue = self.shared.queue();
-        if queue.jobs.len() >= JOBS_WAITING_MAX {
-            drop(queue);
-            to.post(&mut vec![refused(job)]);
-            return;
+        let taken = self.shared.queue().jobs.push(to, job);
+        match taken {
+            Ok(()) => self.shared.ready.notify_one(),
+            Err(job) => to.post(&mut vec![refused(job)]),
         }
-        queue.jobs.push_back((Arc::clone(to), job));
-        drop(queue);
-        self.shared.ready.notify_one();
     }
 }
 
@@ -215,13 +203,11 @@ fn run(shared: &Shared, rest: fn()) {
 fn take(shared: &Shared, rest: &mut Rest) -> Option<(Completions, Job)> {
     let mut queue = shared.queue();
     loop {
-        if let Some(job) = queue.jobs.pop_front() {
+        if let Some(job) = queue.jobs.pop() {
             rest.disturbed();
             return Some(job);
         }
-        if queue.jobs.capacity() > ROOM_KEPT_MAX {
-            queue.jobs = VecDeque::new();
-        }
+        queue.jobs.rest();
         if queue.stopped {
             return None;
         }
@@ -252,8 +238,8 @@ pub fn load(
     touch: Touch,
 ) -> Result<Option<Box<Replay>>, LoadFailed> {
     let nobody = |error: ReadError| LoadFailed { failed: failed(&error), members: Vec::new() };
-    let Some((mut replay, head)) = begin(store, key, seed, touch).map_err(nobody)? else { return Ok(None) };
-    let read = go_through(store, key, &mut replay, head, cutoffs).and_then(|()| catch_up(store, key, &mut replay));
+    let Some((mut replay, reach)) = begin(store, key, seed, touch).map_err(nobody)? else { return Ok(None) };
+    let read = go_through(store, key, &mut replay, &reach, cutoffs).and_then(|()| catch_up(store, key, &mut replay));
     if replay.is_home() {
         return Ok(None);
     }
@@ -263,30 +249,34 @@ pub fn load(
     }
 }
 
-/// What the projections say of a conversation, and its head.
+/// What the projections say of a conversation, and its log.
 fn begin(
     store: &dyn Timelines,
     key: &ConversationKey,
     seed: u64,
     touch: Touch,
-) -> Result<Option<(Replay, Seq)>, ReadError> {
-    let record = intact(block_on(store.load(key)))?.flatten();
-    let known = record.as_ref().map_or(0, |record| record.applied);
-    let Some(head) = touch.head(store, key, known)? else { return Ok(None) };
+) -> Result<Option<(Replay, Reach)>, ReadError> {
+    let Some(record) = intact(block_on(store.load(key)))?.flatten() else {
+        let Some(reach) = block_on(touch.reach(store, key, 0))? else { return Ok(None) };
+        let marks = intact(block_on(store.marks(key)))?.unwrap_or_default();
+        return Ok(Some((Replay::from_founding(seed, marks), reach)));
+    };
     // Of what was erased nobody is a member, however many were.
-    let gone = record.as_ref().is_some_and(Replay::is_erased);
-    let members = match &record {
-        Some(_) if gone => Some(Vec::new()),
-        Some(_) => intact(block_on(store.members(key)))?,
-        None => None,
+    let gone = Replay::is_erased(&record);
+    // After the record, but not one after the other: what the record says of members and marks is there by then, and whatever
+    // is newer, or is written meanwhile, follows from the log above it.
+    let reach = touch.reach(store, key, record.applied);
+    let members = OptionFuture::from((!gone).then(|| store.members(key)));
+    let marks = OptionFuture::from((!gone).then(|| store.marks(key)));
+    let (reach, members, marks) = block_on(join3(reach, members, marks));
+    let Some(reach) = reach? else { return Ok(None) };
+    let members = members.map_or(Ok(Some(Vec::new())), intact)?;
+    let marks = marks.map_or(Ok(None), intact)?.unwrap_or_default();
+    let replay = match members {
+        Some(members) => Replay::from_record(key, seed, &record, members, marks)?,
+        None => Replay::from_founding(seed, marks),
     };
-    // After the record: what it says of marks is there by then.
-    let marks = if gone { Vec::new() } else { intact(block_on(store.marks(key)))?.unwrap_or_default() };
-    let replay = match (record, members) {
-        (Some(record), Some(members)) => Replay::from_record(key, seed, &record, members, marks)?,
-        _ => Replay::from_founding(seed, marks),
-    };
-    Ok(Some((replay, head)))
+    Ok(Some((replay, reach)))
 }
 
 /// Replays the log above the record, and looks where it begins.
@@ -294,11 +284,12 @@ fn go_through(
     store: &dyn Timelines,
     key: &ConversationKey,
     replay: &mut Replay,
-    head: Seq,
+    reach: &Reach,
     cutoffs: Cutoffs,
 ) -> Result<(), ReadError> {
+    let head = reach.head();
     while replay.from() <= head && !replay.is_home() {
-        let rows = rows(store, key, replay.from(), head, Direction::Forward, ROWS_PER_READ)?;
+        let rows = reach.rows(store, key, replay.from())?;
         if rows.is_empty() {
             return Err(timeline::damaged(key, replay.from()));
         }
@@ -360,7 +351,7 @@ fn rows_of(store: &dyn Timelines, key: &ConversationKey, range: ReadRange) -> Re
     blobs.into_iter().map(|(seq, blob)| decode(key, seq, &blob).map(|row| (seq, row))).collect()
 }
 
-fn decode(key: &ConversationKey, seq: Seq, blob: &Bytes) -> Result<Row, ReadError> {
+pub(super) fn decode(key: &ConversationKey, seq: Seq, blob: &Bytes) -> Result<Row, ReadError> {
     Row::decode(key, seq, blob).map_err(|reason| ReadError::Corrupt { key: key.clone(), seq, reason })
 }
 

@@ -218,6 +218,9 @@ pub enum Effect {
         /// Who asked.
         to: Asker,
     },
+    /// Somebody who has something to say waits for this `Load`, or this `Decoy`, which may have been asked for long before: it
+    /// goes before those that only readers wait for. Not answered.
+    Hurry(ConversationKey),
     /// Answer a request.
     Answer {
         /// Who asked.

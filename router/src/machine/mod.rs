@@ -89,6 +89,17 @@ struct Loading {
     edges: Vec<EdgeId>,
     /// What homes ask of it.
     surveys: Vec<u64>,
+    /// Somebody among them has something to say.
+    hurried: bool,
+}
+
+impl Loading {
+    /// Has it read before others, if it is not already.
+    fn hurry(&mut self, key: &ConversationKey, out: &mut Vec<Effect>) {
+        if !std::mem::replace(&mut self.hurried, true) {
+            out.push(Effect::Hurry(key.clone()));
+        }
+    }
 }
 
 /// All conversations that one worker owns.
@@ -208,6 +219,7 @@ impl Machine {
         let answered = |effect: &&Effect| match effect {
             Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => false,
             Effect::Tell(_) | Effect::Listed { .. } | Effect::Presence { .. } | Effect::Parted { .. } => false,
+            Effect::Hurry(_) => false,
             Effect::Append(_) | Effect::Project { .. } | Effect::Load { .. } | Effect::Read { .. } => true,
             Effect::Decoy { .. } | Effect::LoadHome { .. } | Effect::LoadSeen { .. } | Effect::Raise(_) => true,
             Effect::KeepRoles(_) => true,

@@ -38,12 +38,14 @@ impl Machine {
             _ if !request.ask.is_answered() => self.over(&request, out),
             Some(Slot::Loaded(_)) => self.dispatch(now, request, out),
             Some(Slot::Loading(loading)) => {
-                let Loading { waiting, bytes, .. } = &mut **loading;
-                if waiting.len() >= LOADING_REQUESTS_MAX || *bytes >= WAITING_BYTES_MAX {
+                if loading.waiting.len() >= LOADING_REQUESTS_MAX || loading.bytes >= WAITING_BYTES_MAX {
                     refuse(request.from, busy("too many requests wait for this conversation"), out);
                 } else {
-                    *bytes += ask_bytes(&request.ask);
-                    waiting.push(request);
+                    if request.ask.is_stored() {
+                        loading.hurry(&request.key, out);
+                    }
+                    loading.bytes += ask_bytes(&request.ask);
+                    loading.waiting.push(request);
                 }
             }
             Some(Slot::Parked(edges)) => {
@@ -83,8 +85,12 @@ impl Machine {
     fn load(&mut self, now: Now, request: Request, edges: Vec<EdgeId>, out: &mut Vec<Effect>) {
         let key = request.key.clone();
         out.push(Effect::Load { key: key.clone(), cutoffs: self.config.retention.cutoffs(now.wall_ms) });
-        let (bytes, waiting) = (ask_bytes(&request.ask), vec![request]);
-        self.slots.insert(key, Slot::Loading(Box::new(Loading { waiting, bytes, edges, surveys: Vec::new() })));
+        let mut loading = Loading { bytes: ask_bytes(&request.ask), edges, ..Loading::default() };
+        if request.ask.is_stored() {
+            loading.hurry(&key, out);
+        }
+        loading.waiting.push(request);
+        self.slots.insert(key, Slot::Loading(Box::new(loading)));
     }
 
     /// A request about a conversation that is in memory.
@@ -196,7 +202,13 @@ impl Machine {
             }
             // It was looked for in the store just now: the answer took its time.
             _ if !conversation.state.born() => refuse(from, Refusal::NOT_FOUND, out),
-            _ => out.push(Effect::Decoy { key: self.nobodys(&key), to: from }),
+            ask => {
+                let key = self.nobodys(&key);
+                out.push(Effect::Decoy { key: key.clone(), to: from });
+                if ask.is_stored() {
+                    out.push(Effect::Hurry(key));
+                }
+            }
         }
     }
 

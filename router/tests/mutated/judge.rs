@@ -210,6 +210,7 @@ fn ask_everything(shelf: &Shelf, sound: bool) {
             // A projection tells homes, of which there are none.
             Effect::Tell(message) => Input::Told(*message),
             Effect::LoadHome { .. } | Effect::Listed { .. } => panic!("nobody asked for a list"),
+            Effect::Hurry(_) => continue,
             Effect::LoadSeen { .. } | Effect::Presence { .. } | Effect::Parted { .. } => panic!("nobody watches"),
             Effect::KeepRoles(_) => panic!("nobody said what anybody is"),
             Effect::Append(_) | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => {

@@ -46,6 +46,7 @@ pub(crate) struct Desk {
     pub(crate) listed: Vec<(EdgeId, ListedNow)>,
     pub(crate) presence: Vec<(EdgeId, PresenceNow)>,
     pub(crate) parted: Vec<(EdgeId, Parted)>,
+    pub(crate) hurried: Vec<ConversationKey>,
     next_request: u64,
     epoch: u64,
 }
@@ -74,6 +75,7 @@ impl Desk {
             listed: Vec::new(),
             presence: Vec::new(),
             parted: Vec::new(),
+            hurried: Vec::new(),
             next_request: 0,
             epoch: 1,
         }
@@ -166,6 +168,7 @@ impl Desk {
                 Effect::Listed { edge, now } => self.listed.push((edge, *now)),
                 Effect::Presence { edge, now } => self.presence.push((edge, *now)),
                 Effect::Parted { edge, parted } => self.parted.push((edge, *parted)),
+                Effect::Hurry(key) => self.hurried.push(key),
                 other => self.wanted.push_back(other),
             }
         }
@@ -252,6 +255,7 @@ impl Desk {
             | Effect::Marks { .. }
             | Effect::Presence { .. }
             | Effect::Parted { .. }
+            | Effect::Hurry(_)
             | Effect::Listed { .. } => {
                 unreachable!("these are never wanted")
             }

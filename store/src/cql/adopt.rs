@@ -7,8 +7,11 @@
 //!
 //! Each of these rules is needed: see ARCHITECTURE.md and `cluster/tests/ownership`. One more: until it is known what became of the
 //! writes, the rows are not read again in this epoch, for they could read otherwise. So an adoption goes on by itself.
+//!
+//! What it read is given to who asked for it, for whoever adopts replays: the newest rows, up to a limit. What lies between the
+//! number that the caller knows and the one that is noted is read with the rest where that costs no statement more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,11 +22,12 @@ use scylla::response::PagingState;
 use switchyard_protocol::id::ConversationKey;
 
 use crate::BoxFuture;
-use crate::log::{BATCH_BYTES_MAX, BUCKET_ROWS, BarrierError, Damage, ReadError, Seq};
+use crate::log::{Adopted, BATCH_BYTES_MAX, BUCKET_ROWS, BarrierError, Damage, ReadError, Seq};
 use crate::row::Row;
 
 use super::append::stamped;
-use super::bounds::Bound;
+use super::barrier::HINT_EVERY;
+use super::bounds::{Bound, Bounds};
 use super::requests::Failed;
 use super::statements::PAGE_ROWS;
 use super::{Inner, number, unread};
@@ -38,7 +42,11 @@ const ADOPTIONS_MAX: usize = 4_096;
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-type Answer = Result<Option<Seq>, ReadError>;
+/// Rows that are given to who adopts, and bytes of them, at most.
+const GIVEN_ROWS_MAX: usize = 2 * PAGE_ROWS as usize;
+const GIVEN_BYTES_MAX: usize = 256 * 1024;
+
+type Answer = Result<Option<Adopted>, ReadError>;
 
 /// One that is under way, for all who ask for it.
 type UnderWay = Shared<BoxFuture<'static, Answer>>;
@@ -81,6 +89,40 @@ impl Taken {
     }
 }
 
+/// Where an adoption begins.
+struct Beginning {
+    /// The highest row that is known to be committed; nothing if none is.
+    base: Option<Taken>,
+    bounds: Bounds,
+    /// That row and those before it, as far as they were read.
+    given: Given,
+    /// From where on the page was read.
+    read_from: Seq,
+    page: Vec<StoredRow>,
+}
+
+/// The newest rows that were read, without a hole. Each is intact.
+#[derive(Default)]
+struct Given {
+    rows: VecDeque<(Seq, Bytes)>,
+    bytes: usize,
+}
+
+impl Given {
+    /// A row that is intact.
+    fn push(&mut self, stored: &StoredRow) {
+        if self.rows.back().is_some_and(|(seq, _)| seq + 1 != stored.seq) {
+            *self = Self::default();
+        }
+        self.bytes += stored.row.len();
+        self.rows.push_back((stored.seq, stored.row.clone()));
+        while self.rows.len() > GIVEN_ROWS_MAX || self.bytes > GIVEN_BYTES_MAX {
+            let Some((_, row)) = self.rows.pop_front() else { break };
+            self.bytes -= row.len();
+        }
+    }
+}
+
 impl Inner {
     pub(super) async fn adopt(this: &Arc<Self>, key: &ConversationKey, epoch: u64, at_least: Seq) -> Answer {
         let place = (key.clone(), epoch);
@@ -112,53 +154,80 @@ impl Inner {
         let Some(timestamp) = number::of_epoch(epoch) else {
             return Err(ReadError::Unavailable(format!("there is no epoch {epoch}")));
         };
-        let (mut base, committed) = this.base(key, at_least).await?;
+        let Beginning { mut base, bounds, mut given, mut read_from, mut page } = this.beginning(key, at_least).await?;
         let mut rewritten = false;
         loop {
-            let next = base.map_or(0, |base| base.seq + 1);
-            let page = this.stamped_page(key, next, PAGE_ROWS).await.map_err(unread)?;
+            let is_full = page.len() == PAGE_ROWS as usize;
             let mut taken = Vec::new();
-            for stored in &page {
-                let Some(row) = Taken::after(base, key, stored)? else { break };
+            let mut all = true;
+            let above = base.map_or(0, |base| base.seq + 1);
+            // What lies below is known to be committed, and was looked at already.
+            for stored in page.iter().filter(|stored| stored.seq >= above) {
+                let Some(row) = Taken::after(base, key, stored)? else {
+                    all = false;
+                    break;
+                };
                 if number::epoch_of(stored.timestamp) > epoch {
                     return Err(ReadError::Unavailable("a later owner has written here".to_owned()));
                 }
                 base = Some(row);
+                given.push(stored);
                 taken.push(stored);
             }
-            let all = taken.len() == PAGE_ROWS as usize;
             taken.retain(|stored| number::epoch_of(stored.timestamp) < epoch);
             rewritten |= !taken.is_empty();
             Self::rewrite(this, key, &taken, timestamp).await?;
-            let at_end = base.is_none_or(|base| (base.seq + 1) % BUCKET_ROWS != 0 || base.seq + 1 == next);
-            if !all && at_end {
+            let next = base.map_or(0, |base| base.seq + 1);
+            let bucket_ends = next / BUCKET_ROWS > read_from / BUCKET_ROWS;
+            let goes_on = bucket_ends || (is_full && all);
+            if !goes_on {
                 break;
             }
+            page = this.stamped_page(key, next, PAGE_ROWS).await.map_err(unread)?;
+            read_from = next;
         }
         if rewritten {
             Self::barrier(this).await.map_err(|error| ReadError::Unavailable(error.to_string()))?;
         }
-        let head = base.map(|base| base.seq);
-        if let Some(head) = head.filter(|head| *head > committed && rewritten)
+        let Some(Taken { seq: head, .. }) = base else { return Ok(None) };
+        // As seldom as while messages are stored: less than that the next owner reads and writes again in one statement.
+        if rewritten
+            && head >= bounds.committed + HINT_EVERY
             && let Err(error) = this.raise_bounds(key, &[(Bound::Committed, head)]).await
         {
             tracing::debug!(%error, "what was adopted was not noted");
         }
-        Ok(head)
+        Ok(Some(Adopted { head, newest: given.rows.into() }))
     }
 
-    /// The highest row that is known to be committed, and its number; no row if none is known. Nothing below it is looked at.
-    async fn base(&self, key: &ConversationKey, at_least: Seq) -> Result<(Option<Taken>, Seq), ReadError> {
+    /// The highest row that is known to be committed, and the rows that were read with it. Nothing below it is looked at, but
+    /// to be given.
+    async fn beginning(&self, key: &ConversationKey, at_least: Seq) -> Result<Beginning, ReadError> {
         let mut tried = None;
         loop {
             let bounds = self.bounds(key).await.map_err(unread)?;
             let from = at_least.max(bounds.committed).max(bounds.begins);
+            let wanted = at_least.max(bounds.begins);
+            let near = wanted / BUCKET_ROWS == from / BUCKET_ROWS && from - wanted < PAGE_ROWS as Seq;
+            let read_from = if near { wanted } else { from };
+            let page = self.stamped_page(key, read_from, PAGE_ROWS).await.map_err(unread)?;
+            let mut given = Given::default();
             if from == 0 {
-                return Ok((None, 0));
+                return Ok(Beginning { base: None, bounds, given, read_from, page });
             }
-            let page = self.stamped_page(key, from, 1).await.map_err(unread)?;
-            match page.first().filter(|stored| stored.seq == from) {
-                Some(stored) => return Ok((Some(Taken::of(key, stored)?), bounds.committed)),
+            for stored in page.iter().filter(|stored| stored.seq < from) {
+                match Taken::of(key, stored) {
+                    Ok(_) => given.push(stored),
+                    // Whoever wants it reads it, and meets the damage.
+                    Err(_) => given = Given::default(),
+                }
+            }
+            match page.iter().find(|stored| stored.seq == from) {
+                Some(stored) => {
+                    let base = Some(Taken::of(key, stored)?);
+                    given.push(stored);
+                    return Ok(Beginning { base, bounds, given, read_from, page });
+                }
                 // It may have been dropped since, by an owner that was not fenced then and has said where it begins.
                 None if tried != Some(from) => tried = Some(from),
                 None => return Err(ReadError::Corrupt { key: key.clone(), seq: from, reason: Damage::Missing }),

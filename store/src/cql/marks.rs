@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use switchyard_protocol::id::ConversationKey;
 
@@ -20,6 +21,10 @@ use super::{Cql, Inner};
 
 /// Marks in one statement: 200 KiB of the largest.
 const MARKS_MAX: usize = 50;
+
+/// Statements of one call that are under way at a time. Thousands whose sessions begin anew after a take-over leave a mark each,
+/// a partition each: all at once they would stand before every statement of what people wait for.
+const RAISED_AT_A_TIME: usize = 32;
 
 /// A mark as it is bound: kind, user, value, timestamp.
 type Bound<'a> = (i16, &'a str, Bytes, i64);
@@ -48,7 +53,8 @@ impl Inner {
         }
         let parts =
             by_conversation.iter().flat_map(|(place, marks)| marks.chunks(MARKS_MAX).map(|part| (*place, part)));
-        try_join_all(parts.map(|(place, part)| self.put_marks(place, part))).await.map(drop).map_err(failed)
+        let puts: Vec<_> = parts.map(|(place, part)| self.put_marks(place, part)).collect();
+        stream::iter(puts).buffer_unordered(RAISED_AT_A_TIME).try_collect::<()>().await.map_err(failed)
     }
 
     /// A mark that went is remembered above whatever could still come.

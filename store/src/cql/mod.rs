@@ -36,7 +36,7 @@ use tokio::runtime::Handle;
 
 use crate::BoxFuture;
 use crate::epoch::{EpochError, Epochs};
-use crate::log::{BarrierError, Batch, Log, Outcome, ReadError, ReadRange, Seq};
+use crate::log::{Adopted, BarrierError, Batch, Log, Outcome, ReadError, ReadRange, Seq};
 
 pub use migrate::migrate;
 pub use options::{Credentials, OpenError, Options, REQUEST_TIMEOUT, REQUESTS_MAX, THREADS, TRANSACTION_TIMEOUT, Tls};
@@ -130,7 +130,7 @@ impl Log for Cql {
         key: &'a ConversationKey,
         epoch: u64,
         at_least: Seq,
-    ) -> BoxFuture<'a, Result<Option<Seq>, ReadError>> {
+    ) -> BoxFuture<'a, Result<Option<Adopted>, ReadError>> {
         self.threads.within(Inner::adopt(&self.inner, key, epoch, at_least))
     }
 

@@ -7,7 +7,7 @@ use switchyard_store::{
     Batch, Log, Mark, Marks, Outcome, Overlay, ProjectionWrite, Projections, RowRef, Seq, StoredMark,
 };
 
-use crate::support::{append, batch, bodies, conversation, row, store};
+use crate::support::{adopt, append, batch, bodies, conversation, row, store};
 
 /// With a column for each field, half of one would stay: the fields that only the late one has.
 #[test]
@@ -48,7 +48,7 @@ fn what_was_erased_is_not_brought_back_by_a_late_repetition() {
     append(&store, batch(&key, 1, 0, 2, "secret"));
     assert_eq!(bodies(&store, &key), ["", ""]);
     // Nor by an owner that reads before and is late: it adopts what there is.
-    assert_eq!(block_on(store.adopt(&key, 2, 0)), Ok(Some(1)));
+    assert_eq!(adopt(&store, &key, 2, 0), Ok(Some(1)));
     append(&store, batch(&key, 1, 0, 2, "secret"));
     assert_eq!(bodies(&store, &key), ["", ""]);
     // Of what is not there nothing is made.

@@ -11,7 +11,7 @@ use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId};
 use switchyard_protocol::owner::{Incarnation, RouterRow, RouterState};
 use switchyard_store::cql::{Cql, Options, migrate};
 use switchyard_store::ownership::{self, Ownership};
-use switchyard_store::{Batch, Direction, Log, Outcome, ReadRange, Row, RowRef, Seq};
+use switchyard_store::{Batch, Direction, Log, Outcome, ReadError, ReadRange, Row, RowRef, Seq};
 
 /// The environment's name for the cluster's contact points, with commas between them.
 const CONTACT_POINTS: &str = "SWITCHYARD_TEST_CQL";
@@ -96,6 +96,11 @@ pub(crate) fn batch(key: &ConversationKey, epoch: u64, first: Seq, rows: u64, te
 /// Appends a batch that must be stored.
 pub(crate) fn append(store: &Cql, batch: Batch) {
     assert_eq!(block_on(store.append(&[batch])), [Outcome::Stored]);
+}
+
+/// Adopts, and the head.
+pub(crate) fn adopt(store: &Cql, key: &ConversationKey, epoch: u64, at_least: Seq) -> Result<Option<Seq>, ReadError> {
+    Ok(block_on(store.adopt(key, epoch, at_least))?.map(|adopted| adopted.head))
 }
 
 /// The bodies of all rows.

@@ -39,6 +39,8 @@ impl World {
             Effect::Listed { edge, now } => self.deliver(edge, Delivery::Listed(now)),
             Effect::KeepRoles(told) => self.inside(delay, Inside::KeepRoles(told)),
             Effect::Presence { edge, now } => self.deliver(edge, Delivery::Presence(now)),
+            // What is first here is left to chance.
+            Effect::Hurry(_) => {}
             Effect::Parted { edge, parted } => self.deliver(edge, Delivery::Parted(parted)),
             Effect::LoadSeen { home, process, began_ms } => {
                 self.inside(delay, Inside::LoadSeen(home, process, began_ms));

@@ -143,7 +143,13 @@ impl Machine {
             let key = ConversationKey { tenant: tenant.clone(), conversation };
             match self.slots.get_mut(&key) {
                 Some(Slot::Loaded(_)) => self.look(&key, number, out),
-                Some(Slot::Loading(loading)) => loading.surveys.push(number),
+                Some(Slot::Loading(loading)) => {
+                    loading.surveys.push(number);
+                    if matches!(survey.wish, SurveyWish::Know(_)) {
+                        // Whoever has blocked somebody waits for that.
+                        loading.hurry(&key, out);
+                    }
+                }
                 // What is not in memory is read with what homes know.
                 Some(Slot::Parked(_)) | None if matches!(survey.wish, SurveyWish::Know(_)) => {
                     self.surveys.found(number, conversation, Found::Nothing, out);

@@ -99,6 +99,8 @@ impl World {
             Effect::LoadSeen { home, process, began_ms } => self.at(delay, Event::LoadSeen(home, process, began_ms)),
             Effect::Tell(message) => self.tell(*message),
             Effect::Parted { .. } => self.send_over(),
+            // What is first here is left to chance.
+            Effect::Hurry(_) => {}
             Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } | Effect::Listed { .. } => {}
         }
     }
