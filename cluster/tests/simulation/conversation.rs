@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use switchyard_protocol::owner::Epoch;
 
-use super::replicas::{Row, Write};
+use super::replicas::{Body, Row, Write};
 use super::rules::Removed;
 
 /// Rows of a batch at most.
@@ -25,6 +25,10 @@ pub(crate) enum State {
     Ready,
     /// That a batch is at a quorum.
     Writing,
+    /// Erasure: the row of this number.
+    ReadingRow(usize),
+    /// Erasure: that this number's new row is at a quorum, and the fence read after it.
+    Erasing(usize),
 }
 
 /// See the module.
@@ -74,22 +78,22 @@ impl Conversation {
         self.state == State::Ready
     }
 
-    /// The messages of so many rows.
-    pub(crate) fn messages(&self, count: usize) -> Vec<u32> {
-        self.log[..count].iter().map(|row| row.message).collect()
+    /// What it shows.
+    pub(crate) fn shown(&self) -> Vec<Row> {
+        self.log[..self.shown].to_vec()
     }
 
     /// The hint is there. What lies below was committed, so any read gives it: `below` are those messages.
     pub(crate) fn hint_read(&mut self, hint: usize, below: &[u32]) {
         self.hint = hint;
         let known = hint.saturating_sub(1).min(below.len());
-        self.log = below[..known].iter().map(|message| Row::new(0, 0, *message)).collect();
+        self.log = below[..known].iter().map(|message| Row::known(*message)).collect();
         self.state = State::Rows;
     }
 
-    /// From which number on the next page is read.
+    /// From which number on is read next.
     pub(crate) fn next(&self) -> usize {
-        self.log.len() + 1
+        if let State::ReadingRow(number) = self.state { number } else { self.log.len() + 1 }
     }
 
     /// A page was read. A row above the hint is accepted only if it begins its batch, or follows one of the same batch.
@@ -138,6 +142,24 @@ impl Conversation {
         self.log.extend(&rows);
         self.state = State::Writing;
         Write { conversation: self.number, from: first, rows }
+    }
+
+    /// What it waited for is there, and it shows all that it holds. Returns the number of which the text is gone.
+    pub(crate) fn said(&mut self) -> Option<usize> {
+        let erased = if let State::Erasing(number) = self.state { Some(number) } else { None };
+        if let Some(row) = erased.and_then(|number| self.log.get_mut(number - 1)) {
+            row.body = Body::Erased;
+        }
+        self.shown = self.log.len();
+        self.ever_shown = true;
+        self.state = State::Ready;
+        erased
+    }
+
+    /// Whether an adoption that has read all takes a row above the hint of which the text is gone.
+    pub(crate) fn takes_erased(&self) -> bool {
+        let above = self.log.get(self.hint..).unwrap_or_default();
+        self.state == State::Rewriting && above.iter().any(|row| row.body == Body::Erased)
     }
 
     /// Takes its batch for refused.

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end at once")]
 
 mod conversation;
+mod erasing;
 mod faults;
 mod judge;
 mod places;

@@ -32,6 +32,8 @@ pub(crate) enum Input {
     ReadFailed(u64),
     /// A client sends.
     Send { conversation: usize, message: u32 },
+    /// A client wants a text of this conversation erased.
+    Erase { conversation: usize },
     /// A client asks.
     Ask { conversation: usize },
     /// What is in flight had its time.

@@ -90,6 +90,8 @@ pub(crate) struct Plan {
     pub(crate) repeat_after: Time,
     /// Time between two things that clients do in a conversation.
     pub(crate) client_every: Time,
+    /// So many of those things are erasures.
+    pub(crate) erases: u64,
     /// Rows of a page that an adoption reads.
     pub(crate) page_rows: usize,
     pub(crate) faults: Vec<(Time, Fault)>,
@@ -118,9 +120,11 @@ impl Plan {
     pub(crate) fn new(rng: &mut Rng, removed: Option<Removed>) -> Self {
         let any = *rng.pick(&[Kind::Mixed, Kind::Suspicion, Kind::Moves, Kind::Rows]);
         let kind = match removed {
-            Some(Removed::Code(Rule::FenceAtQuorum | Rule::BarrierAfterWrite) | Removed::BarrierAtQuorum) => {
-                Kind::Suspicion
-            }
+            Some(
+                Removed::Code(Rule::FenceAtQuorum | Rule::BarrierAfterWrite)
+                | Removed::BarrierAtQuorum
+                | Removed::EraseBarrier,
+            ) => Kind::Suspicion,
             Some(Removed::Code(Rule::MoveStopsAcks | Rule::MoveStopsAnswers | Rule::MoveTakesNewEpoch)) => Kind::Moves,
             Some(Removed::Rewrite | Removed::RewriteRaisesTimestamp) => Kind::Rows,
             _ => any,
@@ -147,6 +151,7 @@ impl Plan {
             redis_drops: rate(rng, 200),
             repeat_after: rng.within(20, 600) * MS,
             client_every: rng.within(40, 400) * MS,
+            erases: rng.within(0, 150),
             page_rows: rng.within(1, 4) as usize,
             faults: Vec::new(),
         };
@@ -170,8 +175,16 @@ impl Plan {
                 plan.config.newcomer /= 4;
                 plan.config.move_max /= rng.within(1, 4) as u32;
                 plan.config.finish_max /= rng.within(1, 8) as u32;
+                // What is given up before it can be done is tried for ever.
+                plan.config.move_max = plan.config.move_max.max(2 * plan.config.finish_max);
             }
             Kind::Rows => plan.rows_missed = rng.within(200, 700),
+        }
+        match removed {
+            Some(Removed::EraseRaisesTimestamp | Removed::EraseKeepsBatch | Removed::EraseBarrier) => {
+                plan.erases = rng.within(100, 500);
+            }
+            _ => {}
         }
         let (first, last) = (plan.calm_at / 13, plan.calm_at * 3 / 4);
         for _ in 0..rng.within(2, 14) {

@@ -54,6 +54,9 @@ breaks_without! {
     without_commit_before_hint: Removed::HintAfterCommit => Broken::HeadMissing,
     without_dedupe: Removed::Dedupe => Broken::Twice,
     without_same_bytes: Removed::SameBytes => Broken::Changed,
+    without_timestamp_of_erasure: Removed::EraseRaisesTimestamp => Broken::TextBack,
+    without_batch_kept_by_erasure: Removed::EraseKeepsBatch => Broken::Changed | Broken::Stale,
+    without_barrier_of_erasure: Removed::EraseBarrier => Broken::TextBack,
 }
 
 #[test]

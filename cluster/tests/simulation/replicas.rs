@@ -1,13 +1,26 @@
 //! Where the rows of a conversation lie: three replicas, to each of which a write comes by itself; the greater row wins.
 
+use switchyard_protocol::owner::Epoch;
+
 use super::rules::Removed;
 use super::tables::REPLICAS;
+
+/// What a row says of its message. Where timestamps are equal the greater bytes win, which is why a text stands above its
+/// erasure: nothing but the timestamp may decide between them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Body {
+    /// The text is gone, the message remains.
+    Erased,
+    /// The text.
+    Text,
+}
 
 /// A row. The order of the fields is that by which the greater one wins: the timestamp first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Row {
     /// `epoch << 20 | overwrites`.
     pub(crate) stamp: u64,
+    pub(crate) body: Body,
     /// Who wrote it first.
     pub(crate) epoch: u64,
     /// The first number of its batch.
@@ -17,7 +30,24 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(epoch: u64, first: usize, message: u32) -> Self {
-        Self { stamp: epoch << 20, epoch, first, message }
+        Self { stamp: epoch << 20, body: Body::Text, epoch, first, message }
+    }
+
+    /// One of which the message alone is known, and no text is held.
+    pub(crate) fn known(message: u32) -> Self {
+        Self { stamp: 0, body: Body::Erased, epoch: 0, first: 0, message }
+    }
+
+    /// What this epoch puts in the place of this row, which it has read, to erase its text: the timestamp lies above what was
+    /// read, which may be of an epoch above the row's own.
+    pub(crate) fn erased(self, by: Epoch, number: usize, removed: Option<Removed>) -> Self {
+        let own = by.number() << 20;
+        let raised = self.stamp.max(own) + u64::from(removed != Some(Removed::EraseRaisesTimestamp));
+        let erased = Self { stamp: raised, body: Body::Erased, ..self };
+        if removed == Some(Removed::EraseKeepsBatch) {
+            return Self { epoch: by.number(), first: number, ..erased };
+        }
+        erased
     }
 }
 

@@ -31,11 +31,17 @@ pub(crate) enum Removed {
     Dedupe,
     /// A write whose outcome is unknown is repeated byte for byte, and its number used for nothing else.
     SameBytes,
+    /// Who erases a text raises the timestamp above that of the row.
+    EraseRaisesTimestamp,
+    /// The row keeps its epoch and its batch.
+    EraseKeepsBatch,
+    /// The erasure is confirmed behind a fence read.
+    EraseBarrier,
 }
 
 impl Removed {
     /// All of them, by name.
-    pub(crate) const ALL: [(&'static str, Self); 20] = [
+    pub(crate) const ALL: [(&'static str, Self); 23] = [
         ("Barrier", Self::Code(Rule::Barrier)),
         ("BarrierAfterWrite", Self::Code(Rule::BarrierAfterWrite)),
         ("FenceBeforeClaim", Self::Code(Rule::FenceBeforeClaim)),
@@ -56,6 +62,9 @@ impl Removed {
         ("HintAfterCommit", Self::HintAfterCommit),
         ("Dedupe", Self::Dedupe),
         ("SameBytes", Self::SameBytes),
+        ("EraseRaisesTimestamp", Self::EraseRaisesTimestamp),
+        ("EraseKeepsBatch", Self::EraseKeepsBatch),
+        ("EraseBarrier", Self::EraseBarrier),
     ];
 
     /// The one of this name.

@@ -30,14 +30,16 @@ pub(crate) struct Outcome {
 }
 
 /// What all runs together must come to see.
-const EVERYTHING: [&str; 22] = [
+const EVERYTHING: [&str; 24] = [
     "acknowledged",
     "adoptions",
+    "adoptions of erased rows",
     "adoptions that write again",
     "answers",
     "clocks that jump",
     "confirmed and not acknowledged",
     "drains",
+    "erasures",
     "heartbeats told again",
     "kills",
     "machines suspended",

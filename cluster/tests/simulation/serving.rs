@@ -17,7 +17,7 @@ use super::world::{Caller, Halves, Happening, RowsRead, SHARDS_USED, World, shar
 
 impl World {
     /// The process at this place, where one runs.
-    fn process(&mut self, place: usize) -> Option<&mut Process> {
+    pub(crate) fn process(&mut self, place: usize) -> Option<&mut Process> {
         self.places[place].process.as_mut()
     }
 
@@ -55,6 +55,7 @@ impl World {
             Input::Rows(read, rows) => self.rows_read(place, read, &rows),
             Input::ReadFailed(read) => self.read_failed(place, read),
             Input::Send { conversation, message } => self.sent(place, conversation, message),
+            Input::Erase { conversation } => self.erase(place, conversation),
             Input::Ask { conversation } => self.asked(place, conversation),
             Input::StopDeadline(shard, epoch) => {
                 let stopping = self.process(place).and_then(|process| process.stopping.remove(&shard));
@@ -202,16 +203,18 @@ impl World {
         self.bring(after, place, number, Input::Hint(read, hint));
     }
 
-    fn read_rows(&mut self, place: usize, conversation: usize) {
+    pub(crate) fn read_rows(&mut self, place: usize, conversation: usize) {
         let Some(read) = self.begin_read(place, conversation) else { return };
         let Some(process) = self.process(place) else { return };
         let number = process.number;
-        let from = process.conversations.get(&conversation).map_or(1, Conversation::next);
+        let Some(reader) = process.conversations.get(&conversation) else { return };
+        let (from, adopts) = (reader.next(), reader.state == State::Rows);
         let mut replicas = self.quorum().to_vec();
-        if self.removed == Some(Removed::ReadAtQuorum) {
+        if adopts && self.removed == Some(Removed::ReadAtQuorum) {
             replicas.truncate(1);
         }
-        let halves = Halves { left: replicas.len(), found: vec![None; self.plan.page_rows] };
+        let rows = if adopts { self.plan.page_rows } else { 1 };
+        let halves = Halves { left: replicas.len(), found: vec![None; rows] };
         self.row_reads.insert(read, RowsRead { by: (place, number), conversation, from, halves });
         for replica in replicas {
             let after = self.latency();
@@ -236,15 +239,15 @@ impl World {
     }
 
     /// The conversation whose read this is, if it still waits for one in this state.
-    fn reader(&mut self, place: usize, read: u64, state: State) -> Option<&mut Conversation> {
+    fn reader(&mut self, place: usize, read: u64, state: fn(State) -> bool) -> Option<&mut Conversation> {
         let process = self.process(place)?;
         let (number, epoch) = process.reads.remove(&read)?;
-        let is_it = |conversation: &&mut Conversation| (conversation.state, conversation.epoch) == (state, epoch);
+        let is_it = |conversation: &&mut Conversation| state(conversation.state) && conversation.epoch == epoch;
         process.conversations.get_mut(&number).filter(is_it)
     }
 
     fn hint_read(&mut self, place: usize, read: u64, hint: usize) {
-        let Some(conversation) = self.reader(place, read, State::Hint) else { return };
+        let Some(conversation) = self.reader(place, read, |state| state == State::Hint) else { return };
         let number = conversation.number;
         let below = self.judge.messages(number).to_vec();
         if let Some(conversation) = self.process(place).and_then(|process| process.conversations.get_mut(&number)) {
@@ -255,9 +258,19 @@ impl World {
 
     fn rows_read(&mut self, place: usize, read: u64, rows: &[Option<Row>]) {
         let removed = self.removed;
-        let Some(conversation) = self.reader(place, read, State::Rows) else { return };
+        let Some(conversation) = self.reader(place, read, |state| matches!(state, State::Rows | State::ReadingRow(_)))
+        else {
+            return;
+        };
         let number = conversation.number;
-        match conversation.page_read(rows, removed) {
+        if let State::ReadingRow(row) = conversation.state {
+            return self.erase_row(place, number, row, rows.first().copied().flatten());
+        }
+        let adopted = conversation.page_read(rows, removed);
+        if conversation.takes_erased() {
+            self.see("adoptions of erased rows");
+        }
+        match adopted {
             Adopted::More => self.read_rows(place, number),
             Adopted::HeadMissing => {
                 let how = format!("place {place}: conversation {number}");
@@ -277,13 +290,13 @@ impl World {
         let conversation = process.conversations.get(&number).filter(|conversation| conversation.epoch == epoch);
         match conversation.map(|conversation| conversation.state) {
             Some(State::Hint) => self.read_hint(place, number),
-            Some(State::Rows) => self.read_rows(place, number),
+            Some(State::Rows | State::ReadingRow(_)) => self.read_rows(place, number),
             _ => {}
         }
     }
 
     /// Begins to write.
-    fn write(&mut self, place: usize, write: Write) {
+    pub(crate) fn write(&mut self, place: usize, write: Write) {
         let number = self.number();
         let Some(process) = self.process(place) else { return };
         if let Some(conversation) = process.conversations.get_mut(&write.conversation) {
@@ -356,7 +369,12 @@ impl World {
                 let hint = self.process(place).map_or(0, |process| process.conversations[&number].log.len());
                 self.write_hint(number, hint);
             }
-            self.wait_for_fence(place, number);
+            if self.is_said_at_once(place, number) {
+                let event = self.said(place, number);
+                event.into_iter().for_each(|event| self.machine(place, event));
+            } else {
+                self.wait_for_fence(place, number);
+            }
         }
     }
 
@@ -377,24 +395,43 @@ impl World {
         if !process.machine.may_acknowledge(shard, epoch) {
             return self.see("confirmed and not acknowledged");
         }
-        let (began, who) = (process.live_since, process.machine.incarnation().to_string());
-        let Some(conversation) = process.conversations.get_mut(&number) else { return };
-        if conversation.epoch != epoch {
-            return;
+        if process.conversations.get(&number).is_some_and(|conversation| conversation.epoch == epoch) {
+            events.extend(self.said(place, number));
         }
-        conversation.shown = conversation.log.len();
-        conversation.ever_shown = true;
-        conversation.state = State::Ready;
-        let (shown, messages) = (conversation.shown, conversation.messages(conversation.shown));
-        self.judge.show(self.now, number, &messages, began, &who);
+    }
+
+    /// Whether what is at a quorum is not to wait for a fence read.
+    fn is_said_at_once(&mut self, place: usize, number: usize) -> bool {
+        let removed = self.removed;
+        let conversation = self.process(place).and_then(|process| process.conversations.get(&number));
+        match conversation.map(|conversation| conversation.state) {
+            Some(State::Erasing(_)) => removed == Some(Removed::EraseBarrier),
+            _ => false,
+        }
+    }
+
+    /// What was waited for is there: the owner says what it has to say. That may have been the last thing to be done in a shard.
+    fn said(&mut self, place: usize, number: usize) -> Option<Event> {
+        let now = self.now;
+        let process = self.process(place)?;
+        let (began, who) = (process.live_since, process.machine.incarnation().to_string());
+        let conversation = process.conversations.get_mut(&number)?;
+        let erased = conversation.said();
+        let (shown, rows) = (conversation.shown, conversation.shown());
+        self.judge.show(now, number, &rows, began, &who);
+        if let Some(erased) = erased {
+            self.judge.erased(now, number, erased);
+            self.see("erasures");
+        }
         self.see("acknowledged");
         if self.rng.chance(300) {
             self.write_hint(number, shown);
         }
-        match self.stopped_event(place, shard) {
-            Some(event) => events.push_back(event),
-            None => self.append(place, number),
+        let event = self.stopped_event(place, shard_of(number));
+        if event.is_none() {
+            self.append(place, number);
         }
+        event
     }
 
     fn write_hint(&mut self, conversation: usize, hint: usize) {
@@ -406,7 +443,7 @@ impl World {
     }
 
     /// Puts what waits in a batch, if nothing is in flight.
-    fn append(&mut self, place: usize, number: usize) {
+    pub(crate) fn append(&mut self, place: usize, number: usize) {
         let Some(process) = self.process(place) else { return };
         let takes_in = process.machine.takes_in(shard_of(number));
         let Some(conversation) = process.conversations.get_mut(&number) else { return };
@@ -437,9 +474,10 @@ impl World {
         let Some(conversation) = process.conversations.get(&number) else { return };
         if conversation.epoch == epoch && conversation.ever_shown {
             let (began, who) = (process.live_since, process.machine.incarnation().to_string());
-            let messages = conversation.messages(conversation.shown);
-            self.judge.answer(self.now, number, &messages, began, &who);
+            let rows = conversation.shown();
+            self.judge.answer(self.now, number, &rows, began, &who);
             self.see("answers");
+            self.look_up(number, rows.len());
         }
     }
 
@@ -450,7 +488,9 @@ impl World {
         let place = self.rng.below(PLACES as u64) as usize;
         let Some(process) = &self.places[place].process else { return };
         let number = process.number;
-        let input = if self.rng.chance(400) {
+        let input = if self.rng.chance(self.plan.erases) {
+            Input::Erase { conversation }
+        } else if self.rng.chance(400) {
             Input::Ask { conversation }
         } else {
             let last = &mut self.messages[conversation];
