@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use switchyard_protocol::owner::Epoch;
 
-use super::replicas::{Body, Row, Write};
+use super::replicas::{Body, Hint, Row, Write, left_in_bucket};
 use super::rules::Removed;
 
 /// Rows of a batch at most.
@@ -38,6 +38,10 @@ pub(crate) struct Conversation {
     pub(crate) epoch: Epoch,
     pub(crate) state: State,
     hint: usize,
+    /// The hint whose row was missing: it may have been dropped, and then there is a newer one.
+    missed: Option<usize>,
+    /// So many of the first rows are gone, or may be.
+    pub(crate) gone: usize,
     /// The rows from number 1 on. Of those below the hint only the message is known.
     pub(crate) log: Vec<Row>,
     pub(crate) shown: usize,
@@ -52,7 +56,9 @@ pub(crate) struct Conversation {
 pub(crate) enum Adopted {
     /// The next page is to be read.
     More,
-    /// The row of the hint is not there.
+    /// The row of the hint is not there. The hint is to be read again.
+    Dropped,
+    /// It is not, and the hint is the same still.
     HeadMissing,
     /// These are to be written again; perhaps none.
     Rewrite(Vec<Write>),
@@ -65,6 +71,8 @@ impl Conversation {
             epoch,
             state: State::Hint,
             hint: 0,
+            missed: None,
+            gone: 0,
             log: Vec::new(),
             shown: 0,
             waiting: Vec::new(),
@@ -84,9 +92,9 @@ impl Conversation {
     }
 
     /// The hint is there. What lies below was committed, so any read gives it: `below` are those messages.
-    pub(crate) fn hint_read(&mut self, hint: usize, below: &[u32]) {
-        self.hint = hint;
-        let known = hint.saturating_sub(1).min(below.len());
+    pub(crate) fn hint_read(&mut self, hint: Hint, below: &[u32]) {
+        (self.hint, self.gone) = (hint.committed, hint.gone);
+        let known = self.hint.saturating_sub(1).min(below.len());
         self.log = below[..known].iter().map(|message| Row::known(*message)).collect();
         self.state = State::Rows;
     }
@@ -96,11 +104,16 @@ impl Conversation {
         if let State::ReadingRow(number) = self.state { number } else { self.log.len() + 1 }
     }
 
+    /// How many rows are read at once: no more than this, and those of one bucket.
+    pub(crate) fn page_rows(&self, rows_max: usize) -> usize {
+        if self.state == State::Rows { rows_max.min(left_in_bucket(self.next())) } else { 1 }
+    }
+
     /// A page was read. A row above the hint is accepted only if it begins its batch, or follows one of the same batch.
     pub(crate) fn page_read(&mut self, page: &[Option<Row>], removed: Option<Removed>) -> Adopted {
         for row in page {
             let number = self.log.len() + 1;
-            let accepted = row.filter(|row| {
+            let accepted = row.filter(Row::is_there).filter(|row| {
                 let same_batch = |last: &Row| (last.epoch, last.first) == (row.epoch, row.first);
                 let is_lower_bound = removed != Some(Removed::HintIsLowerBound);
                 number == self.hint
@@ -115,7 +128,9 @@ impl Conversation {
 
     fn all_read(&mut self, removed: Option<Removed>) -> Adopted {
         if self.log.len() < self.hint {
-            return Adopted::HeadMissing;
+            let is_same = self.missed.replace(self.hint) == Some(self.hint);
+            self.state = State::Hint;
+            return if is_same { Adopted::HeadMissing } else { Adopted::Dropped };
         }
         let above = self.log.get(self.hint..).unwrap_or_default();
         let parts = above.iter().enumerate().map(|(at, row)| {
@@ -128,15 +143,21 @@ impl Conversation {
         Adopted::Rewrite(parts)
     }
 
-    /// Whether this message is among what it holds.
-    pub(crate) fn holds(&self, message: u32, removed: Option<Removed>) -> bool {
-        removed != Some(Removed::Dedupe) && self.log.iter().any(|row| row.message == message)
+    /// Whether of the row of this number the message alone is known.
+    pub(crate) fn is_below(&self, number: usize) -> bool {
+        self.log.get(number - 1).is_some_and(|row| row.epoch == 0)
     }
 
-    /// The next batch.
+    /// The number of this message among the rows that are kept.
+    pub(crate) fn find(&self, message: u32) -> Option<usize> {
+        let kept = self.log.iter().enumerate().skip(self.gone);
+        kept.rev().find(|(_, row)| row.message == message).map(|(at, _)| at + 1)
+    }
+
+    /// The next batch, all of one bucket.
     pub(crate) fn append(&mut self) -> Write {
         let first = self.log.len() + 1;
-        let count = self.waiting.len().min(BATCH_ROWS_MAX);
+        let count = self.waiting.len().min(BATCH_ROWS_MAX).min(left_in_bucket(first));
         let rows: Vec<Row> =
             self.waiting.drain(..count).map(|message| Row::new(self.epoch.number(), first, message)).collect();
         self.log.extend(&rows);

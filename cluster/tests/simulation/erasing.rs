@@ -15,11 +15,12 @@ impl World {
         let Some(process) = self.process(place) else { return };
         let takes_in = process.machine.takes_in(shard_of(number));
         let Some(conversation) = process.conversations.get_mut(&number) else { return };
-        if !takes_in || !conversation.is_idle() || conversation.shown == 0 {
+        if !takes_in || !conversation.is_idle() || conversation.shown <= conversation.gone {
             return;
         }
         let last = conversation.shown;
-        let first = if late { last.saturating_sub(LATE_ROWS) + 1 } else { 1 };
+        let kept = conversation.gone + 1;
+        let first = if late { (last + 1).saturating_sub(LATE_ROWS).max(kept) } else { kept };
         let row = self.rng.within(first as u64, last as u64) as usize;
         if let Some(conversation) = self.process(place).and_then(|process| process.conversations.get_mut(&number)) {
             conversation.state = State::ReadingRow(row);

@@ -35,6 +35,8 @@ struct Shown {
     heads: Vec<(Time, usize)>,
     /// The numbers of which it was said that their text is gone, and when that was said first.
     erased: BTreeMap<usize, Time>,
+    /// So many of the first rows may be gone.
+    dropped: usize,
 }
 
 impl Shown {
@@ -132,6 +134,12 @@ impl Judge {
         self.shown[conversation].erased.entry(number).or_insert(now);
     }
 
+    /// An owner drops so many of the first rows.
+    pub(crate) fn dropped(&mut self, conversation: usize, rows: usize) {
+        let dropped = &mut self.shown[conversation].dropped;
+        *dropped = rows.max(*dropped);
+    }
+
     /// Somebody reads at a quorum a row that was shown.
     pub(crate) fn read(&mut self, now: Time, conversation: usize, number: usize, read: Option<Row>) {
         let shown = &self.shown[conversation];
@@ -139,8 +147,8 @@ impl Judge {
         let broken = match read {
             Some(row) if row.message != *message => Broken::Changed,
             Some(row) if row.body == Body::Text && shown.erased.contains_key(&number) => Broken::TextBack,
-            Some(_) => return,
-            None => Broken::Changed,
+            None if number > shown.dropped => Broken::Changed,
+            Some(_) | None => return,
         };
         let how = format!("conversation {conversation}: number {number} was {message}, reads {read:?}");
         self.breaks(now, broken, how);

@@ -17,6 +17,7 @@ mod places;
 mod plan;
 mod removals;
 mod replicas;
+mod retention;
 #[path = "../../../router/tests/simulation/rng.rs"]
 #[allow(dead_code, reason = "the other simulations ask for more of it")]
 mod rng;

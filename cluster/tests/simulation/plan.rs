@@ -92,6 +92,10 @@ pub(crate) struct Plan {
     pub(crate) client_every: Time,
     /// So many of those things are erasures.
     pub(crate) erases: u64,
+    /// And so many have old rows dropped.
+    pub(crate) trims: u64,
+    /// So many acknowledgements are followed by a hint.
+    pub(crate) hints: u64,
     /// Rows of a page that an adoption reads.
     pub(crate) page_rows: usize,
     pub(crate) faults: Vec<(Time, Fault)>,
@@ -123,7 +127,8 @@ impl Plan {
             Some(
                 Removed::Code(Rule::FenceAtQuorum | Rule::BarrierAfterWrite)
                 | Removed::BarrierAtQuorum
-                | Removed::EraseBarrier,
+                | Removed::EraseBarrier
+                | Removed::DropBarrier,
             ) => Kind::Suspicion,
             Some(Removed::Code(Rule::MoveStopsAcks | Rule::MoveStopsAnswers | Rule::MoveTakesNewEpoch)) => Kind::Moves,
             Some(Removed::Rewrite | Removed::RewriteRaisesTimestamp) => Kind::Rows,
@@ -152,6 +157,8 @@ impl Plan {
             repeat_after: rng.within(20, 600) * MS,
             client_every: rng.within(40, 400) * MS,
             erases: rng.within(0, 150),
+            trims: rng.within(0, 150),
+            hints: *rng.pick(&[50, 300, 300, 600]),
             page_rows: rng.within(1, 4) as usize,
             faults: Vec::new(),
         };
@@ -183,6 +190,9 @@ impl Plan {
         match removed {
             Some(Removed::EraseRaisesTimestamp | Removed::EraseKeepsBatch | Removed::EraseBarrier) => {
                 plan.erases = rng.within(100, 500);
+            }
+            Some(Removed::HintBeforeDrop | Removed::DropBarrier | Removed::DropKeepsBase | Removed::ExpiredRefused) => {
+                (plan.trims, plan.hints) = (rng.within(100, 500), rng.within(0, 100));
             }
             _ => {}
         }

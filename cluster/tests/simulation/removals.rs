@@ -57,6 +57,10 @@ breaks_without! {
     without_timestamp_of_erasure: Removed::EraseRaisesTimestamp => Broken::TextBack,
     without_batch_kept_by_erasure: Removed::EraseKeepsBatch => Broken::Changed | Broken::Stale,
     without_barrier_of_erasure: Removed::EraseBarrier => Broken::TextBack,
+    without_hint_before_drop: Removed::HintBeforeDrop => Broken::HeadMissing | Broken::Stale,
+    without_barrier_before_drop: Removed::DropBarrier => Broken::Stale | Broken::Twice,
+    without_base_row_kept: Removed::DropKeepsBase => Broken::HeadMissing,
+    without_expiry: Removed::ExpiredRefused => Broken::Twice,
 }
 
 #[test]

@@ -37,11 +37,19 @@ pub(crate) enum Removed {
     EraseKeepsBatch,
     /// The erasure is confirmed behind a fence read.
     EraseBarrier,
+    /// Rows are dropped only below a hint that a quorum has.
+    HintBeforeDrop,
+    /// And only behind a fence read that began when it was there.
+    DropBarrier,
+    /// The row of that hint is kept.
+    DropKeepsBase,
+    /// A send whose first attempt lies before what is kept is refused.
+    ExpiredRefused,
 }
 
 impl Removed {
     /// All of them, by name.
-    pub(crate) const ALL: [(&'static str, Self); 23] = [
+    pub(crate) const ALL: [(&'static str, Self); 27] = [
         ("Barrier", Self::Code(Rule::Barrier)),
         ("BarrierAfterWrite", Self::Code(Rule::BarrierAfterWrite)),
         ("FenceBeforeClaim", Self::Code(Rule::FenceBeforeClaim)),
@@ -65,6 +73,10 @@ impl Removed {
         ("EraseRaisesTimestamp", Self::EraseRaisesTimestamp),
         ("EraseKeepsBatch", Self::EraseKeepsBatch),
         ("EraseBarrier", Self::EraseBarrier),
+        ("HintBeforeDrop", Self::HintBeforeDrop),
+        ("DropBarrier", Self::DropBarrier),
+        ("DropKeepsBase", Self::DropKeepsBase),
+        ("ExpiredRefused", Self::ExpiredRefused),
     ];
 
     /// The one of this name.

@@ -30,7 +30,7 @@ pub(crate) struct Outcome {
 }
 
 /// What all runs together must come to see.
-const EVERYTHING: [&str; 24] = [
+const EVERYTHING: [&str; 26] = [
     "acknowledged",
     "adoptions",
     "adoptions of erased rows",
@@ -39,6 +39,7 @@ const EVERYTHING: [&str; 24] = [
     "clocks that jump",
     "confirmed and not acknowledged",
     "drains",
+    "drops",
     "erasures",
     "heartbeats told again",
     "kills",
@@ -50,6 +51,7 @@ const EVERYTHING: [&str; 24] = [
     "routers cut from routers",
     "routers cut from the store",
     "routers fenced",
+    "sends that are refused as too old",
     "times without Redis",
     "transactions carried out late",
     "transactions carried out twice",

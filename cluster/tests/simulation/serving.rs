@@ -9,9 +9,9 @@ use switchyard_protocol::shard::Shard;
 
 use super::conversation::{Adopted, Conversation, State};
 use super::judge::Broken;
-use super::places::{Input, Process, Waiting};
+use super::places::{Input, Message, Process, Waiting};
 use super::plan::{MS, PLACES, SECOND, Time};
-use super::replicas::{Row, Write};
+use super::replicas::{Hint, Row, Write};
 use super::rules::Removed;
 use super::world::{Caller, Halves, Happening, RowsRead, SHARDS_USED, World, shard_of};
 
@@ -55,6 +55,8 @@ impl World {
             Input::Rows(read, rows) => self.rows_read(place, read, &rows),
             Input::ReadFailed(read) => self.read_failed(place, read),
             Input::Send { conversation, message } => self.sent(place, conversation, message),
+            Input::HintStored(trim) => self.hint_stored(place, trim),
+            Input::Trim { conversation } => self.trim(place, conversation),
             Input::Erase { conversation } => self.erase(place, conversation),
             Input::Ask { conversation } => self.asked(place, conversation),
             Input::StopDeadline(shard, epoch) => {
@@ -205,15 +207,15 @@ impl World {
 
     pub(crate) fn read_rows(&mut self, place: usize, conversation: usize) {
         let Some(read) = self.begin_read(place, conversation) else { return };
+        let rows_max = self.plan.page_rows;
         let Some(process) = self.process(place) else { return };
         let number = process.number;
         let Some(reader) = process.conversations.get(&conversation) else { return };
-        let (from, adopts) = (reader.next(), reader.state == State::Rows);
+        let (from, adopts, rows) = (reader.next(), reader.state == State::Rows, reader.page_rows(rows_max));
         let mut replicas = self.quorum().to_vec();
         if adopts && self.removed == Some(Removed::ReadAtQuorum) {
             replicas.truncate(1);
         }
-        let rows = if adopts { self.plan.page_rows } else { 1 };
         let halves = Halves { left: replicas.len(), found: vec![None; rows] };
         self.row_reads.insert(read, RowsRead { by: (place, number), conversation, from, halves });
         for replica in replicas {
@@ -246,7 +248,7 @@ impl World {
         process.conversations.get_mut(&number).filter(is_it)
     }
 
-    fn hint_read(&mut self, place: usize, read: u64, hint: usize) {
+    fn hint_read(&mut self, place: usize, read: u64, hint: Hint) {
         let Some(conversation) = self.reader(place, read, |state| state == State::Hint) else { return };
         let number = conversation.number;
         let below = self.judge.messages(number).to_vec();
@@ -264,7 +266,7 @@ impl World {
         };
         let number = conversation.number;
         if let State::ReadingRow(row) = conversation.state {
-            return self.erase_row(place, number, row, rows.first().copied().flatten());
+            return self.erase_row(place, number, row, rows.first().copied().flatten().filter(Row::is_there));
         }
         let adopted = conversation.page_read(rows, removed);
         if conversation.takes_erased() {
@@ -272,6 +274,10 @@ impl World {
         }
         match adopted {
             Adopted::More => self.read_rows(place, number),
+            Adopted::Dropped => {
+                self.see("adoptions that read the hint again");
+                self.read_hint(place, number);
+            }
             Adopted::HeadMissing => {
                 let how = format!("place {place}: conversation {number}");
                 self.judge.breaks(self.now, Broken::HeadMissing, how);
@@ -380,20 +386,29 @@ impl World {
 
     /// What is at a quorum waits for a fence read.
     fn wait_for_fence(&mut self, place: usize, number: usize) {
+        self.wait_for_fence_of(place, number, None);
+    }
+
+    /// So does what is to be dropped.
+    pub(crate) fn wait_for_fence_of(&mut self, place: usize, number: usize, trim: Option<u64>) {
         let ticket = Ticket(self.number());
         let Some(process) = self.process(place) else { return };
         let Some(conversation) = process.conversations.get(&number) else { return };
-        process.tickets.insert(ticket, Waiting { conversation: number, epoch: conversation.epoch });
+        process.tickets.insert(ticket, Waiting { conversation: number, epoch: conversation.epoch, trim });
         self.machine(place, Event::Written(ticket));
     }
 
     /// It is confirmed, and acknowledged if the real code says that it may be.
     fn confirmed(&mut self, place: usize, ticket: Ticket, events: &mut VecDeque<Event>) {
         let Some(process) = self.process(place) else { return };
-        let Some(Waiting { conversation: number, epoch }) = process.tickets.remove(&ticket) else { return };
+        let Some(waiting) = process.tickets.remove(&ticket) else { return };
+        let Waiting { conversation: number, epoch, trim } = waiting;
         let shard = shard_of(number);
         if !process.machine.may_acknowledge(shard, epoch) {
             return self.see("confirmed and not acknowledged");
+        }
+        if let Some(trim) = trim {
+            return self.drop_rows(place, number, trim);
         }
         if process.conversations.get(&number).is_some_and(|conversation| conversation.epoch == epoch) {
             events.extend(self.said(place, number));
@@ -424,7 +439,7 @@ impl World {
             self.see("erasures");
         }
         self.see("acknowledged");
-        if self.rng.chance(300) {
+        if self.rng.chance(self.plan.hints) {
             self.write_hint(number, shown);
         }
         let event = self.stopped_event(place, shard_of(number));
@@ -434,10 +449,15 @@ impl World {
         event
     }
 
-    fn write_hint(&mut self, conversation: usize, hint: usize) {
+    fn write_hint(&mut self, conversation: usize, committed: usize) {
+        self.send_hint(conversation, Hint { committed, gone: 0 }, None);
+    }
+
+    /// A hint goes to all replicas, once. Perhaps somebody waits for it.
+    pub(crate) fn send_hint(&mut self, conversation: usize, hint: Hint, by: Option<(usize, u64, u64)>) {
         for replica in 0..3 {
             if let Some(after) = self.plan.arrives_after(&mut self.rng) {
-                self.after(after, Happening::HintArrives { replica, conversation, hint });
+                self.after(after, Happening::HintArrives { replica, conversation, hint, by });
             }
         }
     }
@@ -453,14 +473,24 @@ impl World {
         }
     }
 
-    fn sent(&mut self, place: usize, number: usize, message: u32) {
-        let removed = self.removed;
-        let Some(process) = self.process(place) else { return };
+    fn sent(&mut self, place: usize, number: usize, message: Message) {
+        let (removed, quorum) = (self.removed, self.quorum());
+        let rows = &self.rows[number];
+        let Some(process) = self.places[place].process.as_mut() else { return };
         let takes_in = process.machine.takes_in(shard_of(number));
         let Some(conversation) = process.conversations.get_mut(&number) else { return };
-        let is_known = conversation.holds(message, removed) || conversation.waiting.contains(&message);
-        if takes_in && conversation.ever_shown && !is_known && conversation.waiting.len() < 8 {
-            conversation.waiting.push(message);
+        if !takes_in || !conversation.ever_shown {
+            return;
+        }
+        if message.since < conversation.gone && removed != Some(Removed::ExpiredRefused) {
+            return self.see("sends that are refused as too old");
+        }
+        // What lies below the hint is not in memory: it is looked up.
+        let found = conversation.find(message.number);
+        let is_held = found.is_some_and(|found| !conversation.is_below(found) || rows.read(quorum, found).is_some());
+        let is_known = is_held && removed != Some(Removed::Dedupe);
+        if !is_known && !conversation.waiting.contains(&message.number) && conversation.waiting.len() < 8 {
+            conversation.waiting.push(message.number);
             self.append(place, number);
         }
     }
@@ -490,17 +520,21 @@ impl World {
         let number = process.number;
         let input = if self.rng.chance(self.plan.erases) {
             Input::Erase { conversation }
+        } else if self.rng.chance(self.plan.trims) {
+            Input::Trim { conversation }
         } else if self.rng.chance(400) {
             Input::Ask { conversation }
         } else {
-            let last = &mut self.messages[conversation];
-            let message = if self.rng.chance(300) && *last > 0 {
-                last.saturating_sub(self.rng.below(5) as u32).max(1)
+            let last = self.messages[conversation].len() as u64;
+            let number = if self.rng.chance(300) && last > 0 {
+                let back = if self.rng.chance(200) { last } else { 5 };
+                last.saturating_sub(self.rng.below(back)).max(1)
             } else {
-                *last += 1;
-                *last
+                self.messages[conversation].push(self.judge.messages(conversation).len());
+                last + 1
             };
-            Input::Send { conversation, message }
+            let since = self.messages[conversation][number as usize - 1];
+            Input::Send { conversation, message: Message { number: number as u32, since } }
         };
         let after = self.latency();
         self.bring(after, place, number, input);

@@ -15,7 +15,7 @@ use switchyard_protocol::shard::Shard;
 use super::judge::Judge;
 use super::places::{Input, Place, Process};
 use super::plan::{MS, PLACES, Plan, SECOND, Time};
-use super::replicas::{Replicated, Write};
+use super::replicas::{Hint, Replicated, Write};
 use super::rng::Rng;
 use super::rules::Removed;
 use super::tables::{Decided, Tables};
@@ -56,7 +56,7 @@ pub(crate) enum Happening {
     /// A write comes to a replica; who waits for it is told.
     RowsArrive { replica: usize, write: Rc<Write>, by: (usize, u64, u64) },
     /// A hint does.
-    HintArrives { replica: usize, conversation: usize, hint: usize },
+    HintArrives { replica: usize, conversation: usize, hint: Hint, by: Option<(usize, u64, u64)> },
     /// Half a read of rows.
     HalfRows { read: u64, replica: usize },
     /// A client does something.
@@ -93,7 +93,8 @@ pub(crate) struct World {
     pub(crate) rows: Vec<Replicated>,
     pub(crate) redis_gone_until: Time,
     pub(crate) heartbeats: Vec<Heartbeat>,
-    pub(crate) messages: Vec<u32>,
+    /// Of each conversation the messages that were ever sent, and how many rows there were then.
+    pub(crate) messages: Vec<Vec<usize>>,
     pub(crate) seen: BTreeMap<&'static str, u64>,
     pub(crate) fence_reads: BTreeMap<u64, (Caller, Incarnation, Halves<usize>)>,
     pub(crate) row_reads: BTreeMap<u64, RowsRead>,
@@ -133,7 +134,7 @@ impl World {
             rows: vec![Replicated::default(); SHARDS_USED.len()],
             redis_gone_until: 0,
             heartbeats: Vec::new(),
-            messages: vec![0; SHARDS_USED.len()],
+            messages: vec![Vec::new(); SHARDS_USED.len()],
             seen: BTreeMap::new(),
             fence_reads: BTreeMap::new(),
             row_reads: BTreeMap::new(),
@@ -246,7 +247,12 @@ impl World {
             }
             Happening::HalfRead { read, replica } => self.half_read(read, replica),
             Happening::RowsArrive { replica, write, by } => self.rows_arrive(replica, &write, by),
-            Happening::HintArrives { replica, conversation, hint } => self.rows[conversation].hint(replica, hint),
+            Happening::HintArrives { replica, conversation, hint, by } => {
+                self.rows[conversation].hint(replica, hint);
+                if let Some(by) = by {
+                    self.hint_arrived(replica, conversation, by);
+                }
+            }
             Happening::HalfRows { read, replica } => self.half_rows(read, replica),
             Happening::Client { conversation } => self.client(conversation),
             Happening::Fault(number) => self.fault(number),
@@ -270,6 +276,7 @@ impl World {
             stopping: BTreeMap::new(),
             tickets: BTreeMap::new(),
             writes: BTreeMap::new(),
+            trims: BTreeMap::new(),
             reads: BTreeMap::new(),
             fence_reads: BTreeMap::new(),
             live_since: 0,
