@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use switchyard_protocol::owner::Epoch;
 
+use super::places::Message;
 use super::replicas::{Body, Hint, Row, Write, left_in_bucket};
 use super::rules::Removed;
 
@@ -46,7 +47,7 @@ pub(crate) struct Conversation {
     pub(crate) log: Vec<Row>,
     pub(crate) shown: usize,
     /// Messages for the next batch.
-    pub(crate) waiting: Vec<u32>,
+    pub(crate) waiting: Vec<Message>,
     /// Writes that are not known to be at a quorum.
     pub(crate) writes: BTreeSet<u64>,
     pub(crate) ever_shown: bool,
@@ -92,9 +93,9 @@ impl Conversation {
     }
 
     /// The hint is there. What lies below was committed, so any read gives it: `below` are those messages.
-    pub(crate) fn hint_read(&mut self, hint: Hint, below: &[u32]) {
+    pub(crate) fn hint_read(&mut self, hint: Hint, below: &[u32], removed: Option<Removed>) {
         (self.hint, self.gone) = (hint.committed, hint.gone);
-        let known = self.hint.saturating_sub(1).min(below.len());
+        let known = self.hint.saturating_sub(usize::from(removed != Some(Removed::BaseRow))).min(below.len());
         self.log = below[..known].iter().map(|message| Row::known(*message)).collect();
         self.state = State::Rows;
     }
@@ -114,7 +115,9 @@ impl Conversation {
         for row in page {
             let number = self.log.len() + 1;
             let accepted = row.filter(Row::is_there).filter(|row| {
-                let same_batch = |last: &Row| (last.epoch, last.first) == (row.epoch, row.first);
+                // Of a row below what was read nothing is known.
+                let any_batch = |last: &Row| removed == Some(Removed::WholeBatches) || last.epoch == 0;
+                let same_batch = |last: &Row| any_batch(last) || (last.epoch, last.first) == (row.epoch, row.first);
                 let is_lower_bound = removed != Some(Removed::HintIsLowerBound);
                 number == self.hint
                     || is_lower_bound
@@ -136,7 +139,11 @@ impl Conversation {
         let parts = above.iter().enumerate().map(|(at, row)| {
             let raises = removed != Some(Removed::RewriteRaisesTimestamp);
             let stamp = if raises { self.epoch.number() << 20 } else { row.stamp };
-            Write { conversation: self.number, from: self.hint + at + 1, rows: vec![Row { stamp, ..*row }] }
+            let (number, mut row) = (self.hint + at + 1, Row { stamp, ..*row });
+            if removed == Some(Removed::RewriteKeepsBatch) {
+                (row.epoch, row.first) = (self.epoch.number(), number);
+            }
+            Write { conversation: self.number, from: number, rows: vec![row] }
         });
         let parts = if removed == Some(Removed::Rewrite) { Vec::new() } else { parts.collect() };
         self.state = if parts.is_empty() { State::Confirming } else { State::Rewriting };
@@ -155,14 +162,21 @@ impl Conversation {
     }
 
     /// The next batch, all of one bucket.
-    pub(crate) fn append(&mut self) -> Write {
+    pub(crate) fn append(&mut self, removed: Option<Removed>) -> Vec<Write> {
         let first = self.log.len() + 1;
         let count = self.waiting.len().min(BATCH_ROWS_MAX).min(left_in_bucket(first));
-        let rows: Vec<Row> =
-            self.waiting.drain(..count).map(|message| Row::new(self.epoch.number(), first, message)).collect();
-        self.log.extend(&rows);
+        let messages: Vec<u32> = self.waiting.drain(..count).map(|message| message.number).collect();
+        // Without that rule each row is a batch of its own, and all are in flight at once.
+        let batch_rows = if removed == Some(Removed::OneInFlight) { 1 } else { BATCH_ROWS_MAX };
         self.state = State::Writing;
-        Write { conversation: self.number, from: first, rows }
+        let mut writes = Vec::new();
+        for messages in messages.chunks(batch_rows) {
+            let from = self.log.len() + 1;
+            let rows = messages.iter().map(|message| Row::new(self.epoch.number(), from, *message)).collect();
+            self.log.extend(&rows);
+            writes.push(Write { conversation: self.number, from, rows });
+        }
+        writes
     }
 
     /// What it waited for is there, and it shows all that it holds. Returns the number of which the text is gone.

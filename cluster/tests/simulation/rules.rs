@@ -21,6 +21,16 @@ pub(crate) enum Removed {
     Rewrite,
     /// With the timestamp of its own epoch.
     RewriteRaisesTimestamp,
+    /// And otherwise byte for byte: rows keep the epoch and the batch in which they were written.
+    RewriteKeepsBatch,
+    /// And reads its fence before it serves.
+    RewriteBarrier,
+    /// It is repeated until it is known: no second adoption in the epoch before that.
+    AdoptOnce,
+    /// The row of the hint is read as well.
+    BaseRow,
+    /// A row is accepted only if it begins its batch, or follows a row of the same batch.
+    WholeBatches,
     /// Of two writes to a row, the one of the later epoch wins.
     EpochTimestamps,
     /// The hint is a lower bound, and rows above it are looked for.
@@ -31,6 +41,10 @@ pub(crate) enum Removed {
     Dedupe,
     /// A write whose outcome is unknown is repeated byte for byte, and its number used for nothing else.
     SameBytes,
+    /// One batch at a time.
+    OneInFlight,
+    /// A fenced router never lives again: its row is not deleted.
+    FenceIsFinal,
     /// Who erases a text raises the timestamp above that of the row.
     EraseRaisesTimestamp,
     /// The row keeps its epoch and its batch.
@@ -49,7 +63,7 @@ pub(crate) enum Removed {
 
 impl Removed {
     /// All of them, by name.
-    pub(crate) const ALL: [(&'static str, Self); 27] = [
+    pub(crate) const ALL: [(&'static str, Self); 34] = [
         ("Barrier", Self::Code(Rule::Barrier)),
         ("BarrierAfterWrite", Self::Code(Rule::BarrierAfterWrite)),
         ("FenceBeforeClaim", Self::Code(Rule::FenceBeforeClaim)),
@@ -65,11 +79,18 @@ impl Removed {
         ("ClaimIsConditional", Self::ClaimIsConditional),
         ("Rewrite", Self::Rewrite),
         ("RewriteRaisesTimestamp", Self::RewriteRaisesTimestamp),
+        ("RewriteKeepsBatch", Self::RewriteKeepsBatch),
+        ("RewriteBarrier", Self::RewriteBarrier),
+        ("AdoptOnce", Self::AdoptOnce),
+        ("BaseRow", Self::BaseRow),
+        ("WholeBatches", Self::WholeBatches),
         ("EpochTimestamps", Self::EpochTimestamps),
         ("HintIsLowerBound", Self::HintIsLowerBound),
         ("HintAfterCommit", Self::HintAfterCommit),
         ("Dedupe", Self::Dedupe),
         ("SameBytes", Self::SameBytes),
+        ("OneInFlight", Self::OneInFlight),
+        ("FenceIsFinal", Self::FenceIsFinal),
         ("EraseRaisesTimestamp", Self::EraseRaisesTimestamp),
         ("EraseKeepsBatch", Self::EraseKeepsBatch),
         ("EraseBarrier", Self::EraseBarrier),

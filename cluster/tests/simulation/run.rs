@@ -30,7 +30,7 @@ pub(crate) struct Outcome {
 }
 
 /// What all runs together must come to see.
-const EVERYTHING: [&str; 26] = [
+const EVERYTHING: [&str; 27] = [
     "acknowledged",
     "adoptions",
     "adoptions of erased rows",
@@ -39,6 +39,7 @@ const EVERYTHING: [&str; 26] = [
     "clocks that jump",
     "confirmed and not acknowledged",
     "drains",
+    "drains that take too long",
     "drops",
     "erasures",
     "heartbeats told again",

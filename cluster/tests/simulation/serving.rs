@@ -251,9 +251,9 @@ impl World {
     fn hint_read(&mut self, place: usize, read: u64, hint: Hint) {
         let Some(conversation) = self.reader(place, read, |state| state == State::Hint) else { return };
         let number = conversation.number;
-        let below = self.judge.messages(number).to_vec();
+        let (below, removed) = (self.judge.messages(number).to_vec(), self.removed);
         if let Some(conversation) = self.process(place).and_then(|process| process.conversations.get_mut(&number)) {
-            conversation.hint_read(hint, &below);
+            conversation.hint_read(hint, &below, removed);
         }
         self.read_rows(place, number);
     }
@@ -357,6 +357,10 @@ impl World {
             conversation.give_up();
             return;
         }
+        if removed == Some(Removed::AdoptOnce) && conversation.state == State::Rewriting {
+            *conversation = Conversation::new(number, conversation.epoch);
+            return self.read_hint(place, number);
+        }
         self.see("writes repeated");
         self.send_write(place, write);
     }
@@ -421,6 +425,7 @@ impl World {
         let conversation = self.process(place).and_then(|process| process.conversations.get(&number));
         match conversation.map(|conversation| conversation.state) {
             Some(State::Erasing(_)) => removed == Some(Removed::EraseBarrier),
+            Some(State::Rewriting) => removed == Some(Removed::RewriteBarrier),
             _ => false,
         }
     }
@@ -464,33 +469,40 @@ impl World {
 
     /// Puts what waits in a batch, if nothing is in flight.
     pub(crate) fn append(&mut self, place: usize, number: usize) {
-        let Some(process) = self.process(place) else { return };
-        let takes_in = process.machine.takes_in(shard_of(number));
-        let Some(conversation) = process.conversations.get_mut(&number) else { return };
-        if takes_in && conversation.is_idle() && !conversation.waiting.is_empty() {
-            let write = conversation.append();
-            self.write(place, write);
-        }
-    }
-
-    fn sent(&mut self, place: usize, number: usize, message: Message) {
         let (removed, quorum) = (self.removed, self.quorum());
-        let rows = &self.rows[number];
         let Some(process) = self.places[place].process.as_mut() else { return };
         let takes_in = process.machine.takes_in(shard_of(number));
         let Some(conversation) = process.conversations.get_mut(&number) else { return };
-        if !takes_in || !conversation.ever_shown {
+        if !takes_in || !conversation.is_idle() {
             return;
         }
-        if message.since < conversation.gone && removed != Some(Removed::ExpiredRefused) {
-            return self.see("sends that are refused as too old");
+        let rows = &self.rows[number];
+        let mut waiting = std::mem::take(&mut conversation.waiting);
+        let all = waiting.len();
+        waiting.retain(|message| message.since >= conversation.gone || removed == Some(Removed::ExpiredRefused));
+        let expired = all - waiting.len();
+        waiting.retain(|message| {
+            // What lies below the hint is not in memory: it is looked up.
+            let found = conversation.find(message.number);
+            let is_held =
+                found.is_some_and(|found| !conversation.is_below(found) || rows.read(quorum, found).is_some());
+            !is_held || removed == Some(Removed::Dedupe)
+        });
+        conversation.waiting = waiting;
+        if !conversation.waiting.is_empty() {
+            let writes = conversation.append(removed);
+            writes.into_iter().for_each(|write| self.write(place, write));
         }
-        // What lies below the hint is not in memory: it is looked up.
-        let found = conversation.find(message.number);
-        let is_held = found.is_some_and(|found| !conversation.is_below(found) || rows.read(quorum, found).is_some());
-        let is_known = is_held && removed != Some(Removed::Dedupe);
-        if !is_known && !conversation.waiting.contains(&message.number) && conversation.waiting.len() < 8 {
-            conversation.waiting.push(message.number);
+        (0..expired).for_each(|_| self.see("sends that are refused as too old"));
+    }
+
+    fn sent(&mut self, place: usize, number: usize, message: Message) {
+        let Some(process) = self.process(place) else { return };
+        let takes_in = process.machine.takes_in(shard_of(number));
+        let Some(conversation) = process.conversations.get_mut(&number) else { return };
+        // It waits while the conversation is adopted, and is looked for when its turn comes.
+        if takes_in && !conversation.waiting.contains(&message) && conversation.waiting.len() < 8 {
+            conversation.waiting.push(message);
             self.append(place, number);
         }
     }
@@ -526,7 +538,7 @@ impl World {
             Input::Ask { conversation }
         } else {
             let last = self.messages[conversation].len() as u64;
-            let number = if self.rng.chance(300) && last > 0 {
+            let number = if self.rng.chance(self.plan.sent_again) && last > 0 {
                 let back = if self.rng.chance(200) { last } else { 5 };
                 last.saturating_sub(self.rng.below(back)).max(1)
             } else {

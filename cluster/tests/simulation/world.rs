@@ -47,6 +47,8 @@ pub(crate) enum Happening {
     Resume { place: usize, stood_still: Time },
     /// A transaction is carried out.
     Transact { call: Rc<Call>, caller: Option<Caller> },
+    /// The row of a fenced router is deleted, without the rule that keeps it.
+    Forgets(Incarnation),
     /// A replica learns what was decided.
     Learns { decided: Decided, replica: usize },
     /// A read at one moment.
@@ -63,6 +65,8 @@ pub(crate) enum Happening {
     Client { conversation: usize },
     /// A fault begins.
     Fault(usize),
+    /// A process that drains has had its time.
+    DrainDeadline { place: usize, process: u64, start_after: Time },
     /// Faults end.
     Calm,
 }
@@ -239,6 +243,11 @@ impl World {
             Happening::Comes { place, process, input } => self.comes(place, process, input),
             Happening::Resume { place, stood_still } => self.resume(place, stood_still),
             Happening::Transact { call, caller } => self.transact(&call, caller),
+            Happening::Forgets(incarnation) => {
+                let quorum = self.quorum();
+                let decided = self.tables.forget(incarnation, quorum);
+                (0..3).for_each(|replica| self.tables.learn(decided, replica));
+            }
             Happening::Learns { decided, replica } => self.tables.learn(decided, replica),
             Happening::Read { call, caller } => {
                 let quorum = self.quorum();
@@ -256,6 +265,9 @@ impl World {
             Happening::HalfRows { read, replica } => self.half_rows(read, replica),
             Happening::Client { conversation } => self.client(conversation),
             Happening::Fault(number) => self.fault(number),
+            Happening::DrainDeadline { place, process, start_after } => {
+                self.drain_deadline(place, process, start_after);
+            }
             Happening::Calm => self.plan.calm(),
         }
     }
@@ -358,6 +370,10 @@ impl World {
             }
             return;
         };
+        if let (Some(Removed::FenceIsFinal), Call::Fence(incarnation)) = (self.removed, call) {
+            let after = self.rng.below(SECOND);
+            self.after(after, Happening::Forgets(*incarnation));
+        }
         let mut learned = Vec::new();
         for replica in 0..3 {
             if let Some(after) = self.plan.learns_after(&mut self.rng) {
