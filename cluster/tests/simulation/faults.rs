@@ -45,12 +45,24 @@ impl World {
             Fault::Drain { place, start_after } => {
                 if let Some(process) = &mut self.places[place].process {
                     process.start_after = Some(start_after);
+                    let process = process.number;
+                    // Where all drain at once nobody takes what the others have.
+                    self.after(self.plan.calm_at / 4, Happening::DrainDeadline { place, process, start_after });
                     self.see("drains");
                     if !self.places[place].paused {
                         self.machine(place, Event::Drain);
                     }
                 }
             }
+        }
+    }
+
+    /// Who has not got rid of all its shards by now is ended all the same.
+    pub(crate) fn drain_deadline(&mut self, place: usize, process: u64, start_after: u64) {
+        if self.process(place).is_some_and(|running| running.number == process) {
+            self.see("drains that take too long");
+            self.places[place].process = None;
+            self.after(start_after, Happening::Start(place));
         }
     }
 

@@ -6,7 +6,7 @@ use switchyard_protocol::owner::{Epoch, Holder, Incarnation};
 use switchyard_protocol::shard::Shard;
 
 use super::plan::{MS, Time};
-use super::replicas::Replicated;
+use super::replicas::{Body, Replicated, Row};
 
 /// A promise that was broken, by the names of the model.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -19,6 +19,8 @@ pub(crate) enum Broken {
     Stale,
     /// An adoption does not find the row of its hint.
     HeadMissing,
+    /// A text that was said to be gone is shown, adopted or read.
+    TextBack,
     /// A shard's epoch is owned twice, or falls.
     EpochAgain,
     /// Faults are long over, and something is not served.
@@ -31,12 +33,20 @@ struct Shown {
     messages: Vec<u32>,
     /// When it came to be so many.
     heads: Vec<(Time, usize)>,
+    /// The numbers of which it was said that their text is gone, and when that was said first.
+    erased: BTreeMap<usize, Time>,
+    /// So many of the first rows may be gone.
+    dropped: usize,
 }
 
 impl Shown {
     fn head_before(&self, time: Time) -> usize {
         let later = self.heads.partition_point(|(at, _)| *at < time);
         if later == 0 { 0 } else { self.heads[later - 1].1 }
+    }
+
+    fn is_erased_before(&self, time: Time, number: usize) -> bool {
+        self.erased.get(&number).is_some_and(|at| *at < time)
     }
 }
 
@@ -87,13 +97,14 @@ impl Judge {
     }
 
     /// An owner shows all that it holds: it acknowledges the last of it, or has adopted it. What it shows holds everything
-    /// that was shown before its last fence read began.
-    pub(crate) fn show(&mut self, now: Time, conversation: usize, held: &[u32], began: Time, who: &str) {
+    /// that was shown before its last fence read began, and no text that was said to be gone before.
+    pub(crate) fn show(&mut self, now: Time, conversation: usize, held: &[Row], began: Time, who: &str) {
         let shown = &mut self.shown[conversation];
-        for (at, message) in held.iter().enumerate() {
+        for (at, Row { message, body, .. }) in held.iter().enumerate() {
             let other = match shown.messages.get(at) {
                 Some(before) if before != message => Broken::Changed,
                 None if shown.messages.contains(message) => Broken::Twice,
+                Some(_) if *body == Body::Text && shown.is_erased_before(began, at + 1) => Broken::TextBack,
                 Some(_) => continue,
                 None => {
                     shown.messages.push(*message);
@@ -113,21 +124,41 @@ impl Judge {
     }
 
     /// An owner answers with what it shows.
-    pub(crate) fn answer(&mut self, now: Time, conversation: usize, held: &[u32], began: Time, who: &str) {
+    pub(crate) fn answer(&mut self, now: Time, conversation: usize, held: &[Row], began: Time, who: &str) {
         let since = began.max(now.saturating_sub(self.age_max));
         self.show(now, conversation, held, since, who);
     }
 
+    /// An owner says that a text is gone.
+    pub(crate) fn erased(&mut self, now: Time, conversation: usize, number: usize) {
+        self.shown[conversation].erased.entry(number).or_insert(now);
+    }
+
+    /// An owner drops so many of the first rows.
+    pub(crate) fn dropped(&mut self, conversation: usize, rows: usize) {
+        let dropped = &mut self.shown[conversation].dropped;
+        *dropped = rows.max(*dropped);
+    }
+
+    /// Somebody reads at a quorum a row that was shown.
+    pub(crate) fn read(&mut self, now: Time, conversation: usize, number: usize, read: Option<Row>) {
+        let shown = &self.shown[conversation];
+        let Some(message) = shown.messages.get(number - 1) else { return };
+        let broken = match read {
+            Some(row) if row.message != *message => Broken::Changed,
+            Some(row) if row.body == Body::Text && shown.erased.contains_key(&number) => Broken::TextBack,
+            None if number > shown.dropped => Broken::Changed,
+            Some(_) | None => return,
+        };
+        let how = format!("conversation {conversation}: number {number} was {message}, reads {read:?}");
+        self.breaks(now, broken, how);
+    }
+
     /// At the end, whoever reads at a quorum finds what was shown.
     pub(crate) fn stays(&mut self, now: Time, conversation: usize, rows: &Replicated) {
-        for at in 0..self.shown[conversation].messages.len() {
-            let message = self.shown[conversation].messages[at];
+        for number in 1..=self.shown[conversation].messages.len() {
             for pair in [[0, 1], [0, 2], [1, 2]] {
-                let read = rows.read(pair, at + 1).map(|row| row.message);
-                if read != Some(message) {
-                    let how = format!("conversation {conversation}: number {} was {message}, reads {read:?}", at + 1);
-                    return self.breaks(now, Broken::Changed, how);
-                }
+                self.read(now, conversation, number, rows.read(pair, number));
             }
         }
     }

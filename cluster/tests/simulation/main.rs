@@ -2,7 +2,8 @@
 //! reads and writes are late, lost, repeated or unknown, processes that stand still and go on, clocks that jump, networks that
 //! are cut, a Redis that lies or is gone, moves, restarts; everything by one seed, and a judge that knows the promises.
 //!
-//! What routers do with their shards is a small log of our own: appended behind the barrier, adopted as the design says.
+//! What routers do with their shards is a small log of our own: appended behind the barrier, adopted as the design says, texts in it
+//! erased, its old rows dropped.
 //!
 //! `SWITCHYARD_SEEDS=100000` runs more seeds, `SWITCHYARD_SEED=7` runs one and prints all that happens; with
 //! `SWITCHYARD_WITHOUT=Barrier` that rule is taken away.
@@ -10,12 +11,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may end at once")]
 
 mod conversation;
+mod erasing;
 mod faults;
 mod judge;
 mod places;
 mod plan;
 mod removals;
 mod replicas;
+mod retention;
 #[path = "../../../router/tests/simulation/rng.rs"]
 #[allow(dead_code, reason = "the other simulations ask for more of it")]
 mod rng;

@@ -11,7 +11,14 @@ use switchyard_protocol::shard::Shard;
 
 use super::conversation::Conversation;
 use super::plan::{MS, Time};
-use super::replicas::{Row, Write};
+use super::replicas::{Hint, Row, Write};
+
+/// A message, and how many rows there were when it was sent first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Message {
+    pub(crate) number: u32,
+    pub(crate) since: usize,
+}
 
 /// What comes to a process from outside. One that does not run finds it when it goes on.
 #[derive(Clone, Debug)]
@@ -25,13 +32,19 @@ pub(crate) enum Input {
     /// It is not known to be, and is due to be repeated.
     Repeat(u64),
     /// A hint was read.
-    Hint(u64, usize),
+    Hint(u64, Hint),
+    /// A hint below which rows are to be dropped is at a quorum.
+    HintStored(u64),
     /// Rows were read.
     Rows(u64, Vec<Option<Row>>),
     /// A read came to nothing.
     ReadFailed(u64),
     /// A client sends.
-    Send { conversation: usize, message: u32 },
+    Send { conversation: usize, message: Message },
+    /// Old rows are to be dropped.
+    Trim { conversation: usize },
+    /// A client wants a text of this conversation erased.
+    Erase { conversation: usize },
     /// A client asks.
     Ask { conversation: usize },
     /// What is in flight had its time.
@@ -43,6 +56,18 @@ pub(crate) enum Input {
 pub(crate) struct Waiting {
     pub(crate) conversation: usize,
     pub(crate) epoch: Epoch,
+    /// What it may then drop; otherwise it may say what it holds.
+    pub(crate) trim: Option<u64>,
+}
+
+/// Rows that are about to be dropped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trim {
+    pub(crate) number: u64,
+    pub(crate) epoch: Epoch,
+    pub(crate) hint: Hint,
+    /// The replicas that have the hint.
+    pub(crate) have: u8,
 }
 
 /// One start of a router.
@@ -57,6 +82,8 @@ pub(crate) struct Process {
     pub(crate) tickets: BTreeMap<Ticket, Waiting>,
     /// Its writes that are not known to be at a quorum: what, and which replicas have it.
     pub(crate) writes: BTreeMap<u64, (Rc<Write>, u8)>,
+    /// What it is about to drop, by conversation.
+    pub(crate) trims: BTreeMap<usize, Trim>,
     /// Its reads, of which conversation, and in which epoch.
     pub(crate) reads: BTreeMap<u64, (usize, Epoch)>,
     /// Its own fence reads under way, and when they began, in truth.

@@ -53,6 +53,9 @@ enum Kind {
     Moves,
     /// Rows that reach few replicas.
     Rows,
+    /// The same, of owners that come and go, and clients that send the same again and again: so that epochs leave different rows
+    /// of one number behind, and the same message under different numbers.
+    Orphans,
 }
 
 /// How slow and faulty things are. Chances are in a thousand.
@@ -90,6 +93,14 @@ pub(crate) struct Plan {
     pub(crate) repeat_after: Time,
     /// Time between two things that clients do in a conversation.
     pub(crate) client_every: Time,
+    /// So many messages are not sent for the first time.
+    pub(crate) sent_again: u64,
+    /// So many of those things are erasures.
+    pub(crate) erases: u64,
+    /// And so many have old rows dropped.
+    pub(crate) trims: u64,
+    /// So many acknowledgements are followed by a hint.
+    pub(crate) hints: u64,
     /// Rows of a page that an adoption reads.
     pub(crate) page_rows: usize,
     pub(crate) faults: Vec<(Time, Fault)>,
@@ -116,13 +127,19 @@ fn config(faster: u32) -> Config {
 impl Plan {
     /// Without a rule, a run is mostly about what that rule is for.
     pub(crate) fn new(rng: &mut Rng, removed: Option<Removed>) -> Self {
-        let any = *rng.pick(&[Kind::Mixed, Kind::Suspicion, Kind::Moves, Kind::Rows]);
+        let any = *rng.pick(&[Kind::Mixed, Kind::Suspicion, Kind::Moves, Kind::Rows, Kind::Orphans]);
         let kind = match removed {
-            Some(Removed::Code(Rule::FenceAtQuorum | Rule::BarrierAfterWrite) | Removed::BarrierAtQuorum) => {
-                Kind::Suspicion
-            }
+            Some(
+                Removed::Code(Rule::FenceAtQuorum | Rule::BarrierAfterWrite)
+                | Removed::BarrierAtQuorum
+                | Removed::EraseBarrier
+                | Removed::RewriteBarrier
+                | Removed::FenceIsFinal
+                | Removed::DropBarrier,
+            ) => Kind::Suspicion,
             Some(Removed::Code(Rule::MoveStopsAcks | Rule::MoveStopsAnswers | Rule::MoveTakesNewEpoch)) => Kind::Moves,
-            Some(Removed::Rewrite | Removed::RewriteRaisesTimestamp) => Kind::Rows,
+            Some(Removed::Rewrite | Removed::RewriteRaisesTimestamp | Removed::RewriteKeepsBatch) => Kind::Rows,
+            Some(Removed::AdoptOnce | Removed::BaseRow | Removed::WholeBatches | Removed::OneInFlight) => Kind::Orphans,
             _ => any,
         };
         let faster = if kind == Kind::Mixed && rng.chance(400) { 1 } else { 8 };
@@ -147,6 +164,10 @@ impl Plan {
             redis_drops: rate(rng, 200),
             repeat_after: rng.within(20, 600) * MS,
             client_every: rng.within(40, 400) * MS,
+            sent_again: 300,
+            erases: rng.within(0, 150),
+            trims: rng.within(0, 150),
+            hints: *rng.pick(&[50, 300, 300, 600]),
             page_rows: rng.within(1, 4) as usize,
             faults: Vec::new(),
         };
@@ -163,18 +184,44 @@ impl Plan {
                 (plan.latency_max, plan.client_every) = (rng.within(1, 10) * MS, rng.within(40, 200) * MS);
                 (plan.slow, plan.rows_missed) = (plan.slow / 4, plan.rows_missed / 4);
             }
-            Kind::Moves => {
+            Kind::Moves | Kind::Orphans => {
                 (plan.untold, plan.late) = (rng.within(0, 600), rng.within(0, 300));
                 plan.rows_missed = rng.within(0, 500);
                 plan.config.sweep_every /= rng.within(1, 8) as u32;
                 plan.config.newcomer /= 4;
                 plan.config.move_max /= rng.within(1, 4) as u32;
                 plan.config.finish_max /= rng.within(1, 8) as u32;
+                // What is given up before it can be done is tried for ever.
+                plan.config.move_max = plan.config.move_max.max(2 * plan.config.finish_max);
             }
             Kind::Rows => plan.rows_missed = rng.within(200, 700),
         }
+        if kind == Kind::Orphans {
+            (plan.untold, plan.late) = (plan.untold / 6, plan.late / 6);
+            (plan.rows_missed, plan.repeat_after) = (rng.within(400, 900), rng.within(100, 2_000) * MS);
+            (plan.client_every, plan.sent_again) = (rng.within(10, 80) * MS, rng.within(300, 900));
+            (plan.page_rows, plan.erases, plan.trims) = (rng.within(1, 2) as usize, plan.erases / 4, plan.trims / 4);
+        }
+        match removed {
+            Some(Removed::EraseRaisesTimestamp | Removed::EraseKeepsBatch | Removed::EraseBarrier) => {
+                plan.erases = rng.within(100, 500);
+            }
+            Some(Removed::HintBeforeDrop | Removed::DropBarrier | Removed::DropKeepsBase | Removed::ExpiredRefused) => {
+                (plan.trims, plan.hints) = (rng.within(100, 500), rng.within(0, 100));
+            }
+            // What was begun early in a life comes again late in it.
+            Some(Removed::FenceIsFinal) => plan.twice = rng.within(300, 1_000),
+            // Hints end where others' rows begin.
+            Some(Removed::BaseRow) => {
+                (plan.hints, plan.rows_missed) = (1_000, rng.within(300, 600));
+                (plan.client_every, plan.sent_again) = (rng.within(20, 150) * MS, rng.within(600, 950));
+            }
+            Some(Removed::RewriteBarrier) => plan.rows_missed = rng.within(200, 700),
+            _ => {}
+        }
         let (first, last) = (plan.calm_at / 13, plan.calm_at * 3 / 4);
-        for _ in 0..rng.within(2, 14) {
+        let most = if kind == Kind::Orphans { 40 } else { 14 };
+        for _ in 0..rng.within(2, most) {
             let at = rng.within(first, last);
             let fault = plan.fault(rng);
             plan.faults.push((at, fault));
@@ -195,6 +242,7 @@ impl Plan {
         let which = match self.kind {
             Kind::Suspicion if rng.chance(800) => *rng.pick(&[0, 11, 11, 15, 20]),
             Kind::Moves if rng.chance(800) => rng.within(14, 19),
+            Kind::Orphans if rng.chance(900) => *rng.pick(&[0, 15, 15, 18, 18]),
             Kind::Rows if rng.chance(600) => *rng.pick(&[0, 15, 20]),
             _ => rng.below(21),
         };

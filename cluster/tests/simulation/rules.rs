@@ -21,6 +21,16 @@ pub(crate) enum Removed {
     Rewrite,
     /// With the timestamp of its own epoch.
     RewriteRaisesTimestamp,
+    /// And otherwise byte for byte: rows keep the epoch and the batch in which they were written.
+    RewriteKeepsBatch,
+    /// And reads its fence before it serves.
+    RewriteBarrier,
+    /// It is repeated until it is known: no second adoption in the epoch before that.
+    AdoptOnce,
+    /// The row of the hint is read as well.
+    BaseRow,
+    /// A row is accepted only if it begins its batch, or follows a row of the same batch.
+    WholeBatches,
     /// Of two writes to a row, the one of the later epoch wins.
     EpochTimestamps,
     /// The hint is a lower bound, and rows above it are looked for.
@@ -31,11 +41,29 @@ pub(crate) enum Removed {
     Dedupe,
     /// A write whose outcome is unknown is repeated byte for byte, and its number used for nothing else.
     SameBytes,
+    /// One batch at a time.
+    OneInFlight,
+    /// A fenced router never lives again: its row is not deleted.
+    FenceIsFinal,
+    /// Who erases a text raises the timestamp above that of the row.
+    EraseRaisesTimestamp,
+    /// The row keeps its epoch and its batch.
+    EraseKeepsBatch,
+    /// The erasure is confirmed behind a fence read.
+    EraseBarrier,
+    /// Rows are dropped only below a hint that a quorum has.
+    HintBeforeDrop,
+    /// And only behind a fence read that began when it was there.
+    DropBarrier,
+    /// The row of that hint is kept.
+    DropKeepsBase,
+    /// A send whose first attempt lies before what is kept is refused.
+    ExpiredRefused,
 }
 
 impl Removed {
     /// All of them, by name.
-    pub(crate) const ALL: [(&'static str, Self); 20] = [
+    pub(crate) const ALL: [(&'static str, Self); 34] = [
         ("Barrier", Self::Code(Rule::Barrier)),
         ("BarrierAfterWrite", Self::Code(Rule::BarrierAfterWrite)),
         ("FenceBeforeClaim", Self::Code(Rule::FenceBeforeClaim)),
@@ -51,11 +79,25 @@ impl Removed {
         ("ClaimIsConditional", Self::ClaimIsConditional),
         ("Rewrite", Self::Rewrite),
         ("RewriteRaisesTimestamp", Self::RewriteRaisesTimestamp),
+        ("RewriteKeepsBatch", Self::RewriteKeepsBatch),
+        ("RewriteBarrier", Self::RewriteBarrier),
+        ("AdoptOnce", Self::AdoptOnce),
+        ("BaseRow", Self::BaseRow),
+        ("WholeBatches", Self::WholeBatches),
         ("EpochTimestamps", Self::EpochTimestamps),
         ("HintIsLowerBound", Self::HintIsLowerBound),
         ("HintAfterCommit", Self::HintAfterCommit),
         ("Dedupe", Self::Dedupe),
         ("SameBytes", Self::SameBytes),
+        ("OneInFlight", Self::OneInFlight),
+        ("FenceIsFinal", Self::FenceIsFinal),
+        ("EraseRaisesTimestamp", Self::EraseRaisesTimestamp),
+        ("EraseKeepsBatch", Self::EraseKeepsBatch),
+        ("EraseBarrier", Self::EraseBarrier),
+        ("HintBeforeDrop", Self::HintBeforeDrop),
+        ("DropBarrier", Self::DropBarrier),
+        ("DropKeepsBase", Self::DropKeepsBase),
+        ("ExpiredRefused", Self::ExpiredRefused),
     ];
 
     /// The one of this name.

@@ -30,14 +30,18 @@ pub(crate) struct Outcome {
 }
 
 /// What all runs together must come to see.
-const EVERYTHING: [&str; 22] = [
+const EVERYTHING: [&str; 27] = [
     "acknowledged",
     "adoptions",
+    "adoptions of erased rows",
     "adoptions that write again",
     "answers",
     "clocks that jump",
     "confirmed and not acknowledged",
     "drains",
+    "drains that take too long",
+    "drops",
+    "erasures",
     "heartbeats told again",
     "kills",
     "machines suspended",
@@ -48,6 +52,7 @@ const EVERYTHING: [&str; 22] = [
     "routers cut from routers",
     "routers cut from the store",
     "routers fenced",
+    "sends that are refused as too old",
     "times without Redis",
     "transactions carried out late",
     "transactions carried out twice",

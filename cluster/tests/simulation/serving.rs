@@ -9,15 +9,15 @@ use switchyard_protocol::shard::Shard;
 
 use super::conversation::{Adopted, Conversation, State};
 use super::judge::Broken;
-use super::places::{Input, Process, Waiting};
+use super::places::{Input, Message, Process, Waiting};
 use super::plan::{MS, PLACES, SECOND, Time};
-use super::replicas::{Row, Write};
+use super::replicas::{Hint, Row, Write};
 use super::rules::Removed;
 use super::world::{Caller, Halves, Happening, RowsRead, SHARDS_USED, World, shard_of};
 
 impl World {
     /// The process at this place, where one runs.
-    fn process(&mut self, place: usize) -> Option<&mut Process> {
+    pub(crate) fn process(&mut self, place: usize) -> Option<&mut Process> {
         self.places[place].process.as_mut()
     }
 
@@ -55,6 +55,9 @@ impl World {
             Input::Rows(read, rows) => self.rows_read(place, read, &rows),
             Input::ReadFailed(read) => self.read_failed(place, read),
             Input::Send { conversation, message } => self.sent(place, conversation, message),
+            Input::HintStored(trim) => self.hint_stored(place, trim),
+            Input::Trim { conversation } => self.trim(place, conversation),
+            Input::Erase { conversation } => self.erase(place, conversation),
             Input::Ask { conversation } => self.asked(place, conversation),
             Input::StopDeadline(shard, epoch) => {
                 let stopping = self.process(place).and_then(|process| process.stopping.remove(&shard));
@@ -202,16 +205,18 @@ impl World {
         self.bring(after, place, number, Input::Hint(read, hint));
     }
 
-    fn read_rows(&mut self, place: usize, conversation: usize) {
+    pub(crate) fn read_rows(&mut self, place: usize, conversation: usize) {
         let Some(read) = self.begin_read(place, conversation) else { return };
+        let rows_max = self.plan.page_rows;
         let Some(process) = self.process(place) else { return };
         let number = process.number;
-        let from = process.conversations.get(&conversation).map_or(1, Conversation::next);
+        let Some(reader) = process.conversations.get(&conversation) else { return };
+        let (from, adopts, rows) = (reader.next(), reader.state == State::Rows, reader.page_rows(rows_max));
         let mut replicas = self.quorum().to_vec();
-        if self.removed == Some(Removed::ReadAtQuorum) {
+        if adopts && self.removed == Some(Removed::ReadAtQuorum) {
             replicas.truncate(1);
         }
-        let halves = Halves { left: replicas.len(), found: vec![None; self.plan.page_rows] };
+        let halves = Halves { left: replicas.len(), found: vec![None; rows] };
         self.row_reads.insert(read, RowsRead { by: (place, number), conversation, from, halves });
         for replica in replicas {
             let after = self.latency();
@@ -236,29 +241,43 @@ impl World {
     }
 
     /// The conversation whose read this is, if it still waits for one in this state.
-    fn reader(&mut self, place: usize, read: u64, state: State) -> Option<&mut Conversation> {
+    fn reader(&mut self, place: usize, read: u64, state: fn(State) -> bool) -> Option<&mut Conversation> {
         let process = self.process(place)?;
         let (number, epoch) = process.reads.remove(&read)?;
-        let is_it = |conversation: &&mut Conversation| (conversation.state, conversation.epoch) == (state, epoch);
+        let is_it = |conversation: &&mut Conversation| state(conversation.state) && conversation.epoch == epoch;
         process.conversations.get_mut(&number).filter(is_it)
     }
 
-    fn hint_read(&mut self, place: usize, read: u64, hint: usize) {
-        let Some(conversation) = self.reader(place, read, State::Hint) else { return };
+    fn hint_read(&mut self, place: usize, read: u64, hint: Hint) {
+        let Some(conversation) = self.reader(place, read, |state| state == State::Hint) else { return };
         let number = conversation.number;
-        let below = self.judge.messages(number).to_vec();
+        let (below, removed) = (self.judge.messages(number).to_vec(), self.removed);
         if let Some(conversation) = self.process(place).and_then(|process| process.conversations.get_mut(&number)) {
-            conversation.hint_read(hint, &below);
+            conversation.hint_read(hint, &below, removed);
         }
         self.read_rows(place, number);
     }
 
     fn rows_read(&mut self, place: usize, read: u64, rows: &[Option<Row>]) {
         let removed = self.removed;
-        let Some(conversation) = self.reader(place, read, State::Rows) else { return };
+        let Some(conversation) = self.reader(place, read, |state| matches!(state, State::Rows | State::ReadingRow(_)))
+        else {
+            return;
+        };
         let number = conversation.number;
-        match conversation.page_read(rows, removed) {
+        if let State::ReadingRow(row) = conversation.state {
+            return self.erase_row(place, number, row, rows.first().copied().flatten().filter(Row::is_there));
+        }
+        let adopted = conversation.page_read(rows, removed);
+        if conversation.takes_erased() {
+            self.see("adoptions of erased rows");
+        }
+        match adopted {
             Adopted::More => self.read_rows(place, number),
+            Adopted::Dropped => {
+                self.see("adoptions that read the hint again");
+                self.read_hint(place, number);
+            }
             Adopted::HeadMissing => {
                 let how = format!("place {place}: conversation {number}");
                 self.judge.breaks(self.now, Broken::HeadMissing, how);
@@ -277,13 +296,13 @@ impl World {
         let conversation = process.conversations.get(&number).filter(|conversation| conversation.epoch == epoch);
         match conversation.map(|conversation| conversation.state) {
             Some(State::Hint) => self.read_hint(place, number),
-            Some(State::Rows) => self.read_rows(place, number),
+            Some(State::Rows | State::ReadingRow(_)) => self.read_rows(place, number),
             _ => {}
         }
     }
 
     /// Begins to write.
-    fn write(&mut self, place: usize, write: Write) {
+    pub(crate) fn write(&mut self, place: usize, write: Write) {
         let number = self.number();
         let Some(process) = self.process(place) else { return };
         if let Some(conversation) = process.conversations.get_mut(&write.conversation) {
@@ -338,6 +357,10 @@ impl World {
             conversation.give_up();
             return;
         }
+        if removed == Some(Removed::AdoptOnce) && conversation.state == State::Rewriting {
+            *conversation = Conversation::new(number, conversation.epoch);
+            return self.read_hint(place, number);
+        }
         self.see("writes repeated");
         self.send_write(place, write);
     }
@@ -356,73 +379,129 @@ impl World {
                 let hint = self.process(place).map_or(0, |process| process.conversations[&number].log.len());
                 self.write_hint(number, hint);
             }
-            self.wait_for_fence(place, number);
+            if self.is_said_at_once(place, number) {
+                let event = self.said(place, number);
+                event.into_iter().for_each(|event| self.machine(place, event));
+            } else {
+                self.wait_for_fence(place, number);
+            }
         }
     }
 
     /// What is at a quorum waits for a fence read.
     fn wait_for_fence(&mut self, place: usize, number: usize) {
+        self.wait_for_fence_of(place, number, None);
+    }
+
+    /// So does what is to be dropped.
+    pub(crate) fn wait_for_fence_of(&mut self, place: usize, number: usize, trim: Option<u64>) {
         let ticket = Ticket(self.number());
         let Some(process) = self.process(place) else { return };
         let Some(conversation) = process.conversations.get(&number) else { return };
-        process.tickets.insert(ticket, Waiting { conversation: number, epoch: conversation.epoch });
+        process.tickets.insert(ticket, Waiting { conversation: number, epoch: conversation.epoch, trim });
         self.machine(place, Event::Written(ticket));
     }
 
     /// It is confirmed, and acknowledged if the real code says that it may be.
     fn confirmed(&mut self, place: usize, ticket: Ticket, events: &mut VecDeque<Event>) {
         let Some(process) = self.process(place) else { return };
-        let Some(Waiting { conversation: number, epoch }) = process.tickets.remove(&ticket) else { return };
+        let Some(waiting) = process.tickets.remove(&ticket) else { return };
+        let Waiting { conversation: number, epoch, trim } = waiting;
         let shard = shard_of(number);
         if !process.machine.may_acknowledge(shard, epoch) {
             return self.see("confirmed and not acknowledged");
         }
-        let (began, who) = (process.live_since, process.machine.incarnation().to_string());
-        let Some(conversation) = process.conversations.get_mut(&number) else { return };
-        if conversation.epoch != epoch {
-            return;
+        if let Some(trim) = trim {
+            return self.drop_rows(place, number, trim);
         }
-        conversation.shown = conversation.log.len();
-        conversation.ever_shown = true;
-        conversation.state = State::Ready;
-        let (shown, messages) = (conversation.shown, conversation.messages(conversation.shown));
-        self.judge.show(self.now, number, &messages, began, &who);
-        self.see("acknowledged");
-        if self.rng.chance(300) {
-            self.write_hint(number, shown);
-        }
-        match self.stopped_event(place, shard) {
-            Some(event) => events.push_back(event),
-            None => self.append(place, number),
+        if process.conversations.get(&number).is_some_and(|conversation| conversation.epoch == epoch) {
+            events.extend(self.said(place, number));
         }
     }
 
-    fn write_hint(&mut self, conversation: usize, hint: usize) {
+    /// Whether what is at a quorum is not to wait for a fence read.
+    fn is_said_at_once(&mut self, place: usize, number: usize) -> bool {
+        let removed = self.removed;
+        let conversation = self.process(place).and_then(|process| process.conversations.get(&number));
+        match conversation.map(|conversation| conversation.state) {
+            Some(State::Erasing(_)) => removed == Some(Removed::EraseBarrier),
+            Some(State::Rewriting) => removed == Some(Removed::RewriteBarrier),
+            _ => false,
+        }
+    }
+
+    /// What was waited for is there: the owner says what it has to say. That may have been the last thing to be done in a shard.
+    fn said(&mut self, place: usize, number: usize) -> Option<Event> {
+        let now = self.now;
+        let process = self.process(place)?;
+        let (began, who) = (process.live_since, process.machine.incarnation().to_string());
+        let conversation = process.conversations.get_mut(&number)?;
+        let erased = conversation.said();
+        let (shown, rows) = (conversation.shown, conversation.shown());
+        self.judge.show(now, number, &rows, began, &who);
+        if let Some(erased) = erased {
+            self.judge.erased(now, number, erased);
+            self.see("erasures");
+        }
+        self.see("acknowledged");
+        if self.rng.chance(self.plan.hints) {
+            self.write_hint(number, shown);
+        }
+        let event = self.stopped_event(place, shard_of(number));
+        if event.is_none() {
+            self.append(place, number);
+        }
+        event
+    }
+
+    fn write_hint(&mut self, conversation: usize, committed: usize) {
+        self.send_hint(conversation, Hint { committed, gone: 0 }, None);
+    }
+
+    /// A hint goes to all replicas, once. Perhaps somebody waits for it.
+    pub(crate) fn send_hint(&mut self, conversation: usize, hint: Hint, by: Option<(usize, u64, u64)>) {
         for replica in 0..3 {
             if let Some(after) = self.plan.arrives_after(&mut self.rng) {
-                self.after(after, Happening::HintArrives { replica, conversation, hint });
+                self.after(after, Happening::HintArrives { replica, conversation, hint, by });
             }
         }
     }
 
     /// Puts what waits in a batch, if nothing is in flight.
-    fn append(&mut self, place: usize, number: usize) {
-        let Some(process) = self.process(place) else { return };
+    pub(crate) fn append(&mut self, place: usize, number: usize) {
+        let (removed, quorum) = (self.removed, self.quorum());
+        let Some(process) = self.places[place].process.as_mut() else { return };
         let takes_in = process.machine.takes_in(shard_of(number));
         let Some(conversation) = process.conversations.get_mut(&number) else { return };
-        if takes_in && conversation.is_idle() && !conversation.waiting.is_empty() {
-            let write = conversation.append();
-            self.write(place, write);
+        if !takes_in || !conversation.is_idle() {
+            return;
         }
+        let rows = &self.rows[number];
+        let mut waiting = std::mem::take(&mut conversation.waiting);
+        let all = waiting.len();
+        waiting.retain(|message| message.since >= conversation.gone || removed == Some(Removed::ExpiredRefused));
+        let expired = all - waiting.len();
+        waiting.retain(|message| {
+            // What lies below the hint is not in memory: it is looked up.
+            let found = conversation.find(message.number);
+            let is_held =
+                found.is_some_and(|found| !conversation.is_below(found) || rows.read(quorum, found).is_some());
+            !is_held || removed == Some(Removed::Dedupe)
+        });
+        conversation.waiting = waiting;
+        if !conversation.waiting.is_empty() {
+            let writes = conversation.append(removed);
+            writes.into_iter().for_each(|write| self.write(place, write));
+        }
+        (0..expired).for_each(|_| self.see("sends that are refused as too old"));
     }
 
-    fn sent(&mut self, place: usize, number: usize, message: u32) {
-        let removed = self.removed;
+    fn sent(&mut self, place: usize, number: usize, message: Message) {
         let Some(process) = self.process(place) else { return };
         let takes_in = process.machine.takes_in(shard_of(number));
         let Some(conversation) = process.conversations.get_mut(&number) else { return };
-        let is_known = conversation.holds(message, removed) || conversation.waiting.contains(&message);
-        if takes_in && conversation.ever_shown && !is_known && conversation.waiting.len() < 8 {
+        // It waits while the conversation is adopted, and is looked for when its turn comes.
+        if takes_in && !conversation.waiting.contains(&message) && conversation.waiting.len() < 8 {
             conversation.waiting.push(message);
             self.append(place, number);
         }
@@ -437,9 +516,10 @@ impl World {
         let Some(conversation) = process.conversations.get(&number) else { return };
         if conversation.epoch == epoch && conversation.ever_shown {
             let (began, who) = (process.live_since, process.machine.incarnation().to_string());
-            let messages = conversation.messages(conversation.shown);
-            self.judge.answer(self.now, number, &messages, began, &who);
+            let rows = conversation.shown();
+            self.judge.answer(self.now, number, &rows, began, &who);
             self.see("answers");
+            self.look_up(number, rows.len());
         }
     }
 
@@ -450,17 +530,23 @@ impl World {
         let place = self.rng.below(PLACES as u64) as usize;
         let Some(process) = &self.places[place].process else { return };
         let number = process.number;
-        let input = if self.rng.chance(400) {
+        let input = if self.rng.chance(self.plan.erases) {
+            Input::Erase { conversation }
+        } else if self.rng.chance(self.plan.trims) {
+            Input::Trim { conversation }
+        } else if self.rng.chance(400) {
             Input::Ask { conversation }
         } else {
-            let last = &mut self.messages[conversation];
-            let message = if self.rng.chance(300) && *last > 0 {
-                last.saturating_sub(self.rng.below(5) as u32).max(1)
+            let last = self.messages[conversation].len() as u64;
+            let number = if self.rng.chance(self.plan.sent_again) && last > 0 {
+                let back = if self.rng.chance(200) { last } else { 5 };
+                last.saturating_sub(self.rng.below(back)).max(1)
             } else {
-                *last += 1;
-                *last
+                self.messages[conversation].push(self.judge.messages(conversation).len());
+                last + 1
             };
-            Input::Send { conversation, message }
+            let since = self.messages[conversation][number as usize - 1];
+            Input::Send { conversation, message: Message { number: number as u32, since } }
         };
         let after = self.latency();
         self.bring(after, place, number, input);

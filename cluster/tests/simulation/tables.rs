@@ -130,6 +130,14 @@ impl Tables {
         Some(Decided { key: Key::Router(incarnation), version: partition.decided.len() - 1 })
     }
 
+    /// The row of a router is deleted.
+    pub(crate) fn forget(&mut self, incarnation: Incarnation, quorum: [usize; 2]) -> Decided {
+        let partition = self.router(incarnation);
+        partition.repair(quorum);
+        partition.decided.push(None);
+        Decided { key: Key::Router(incarnation), version: partition.decided.len() - 1 }
+    }
+
     /// A replica learns what was decided.
     pub(crate) fn learn(&mut self, decided: Decided, replica: usize) {
         let knows = match decided.key {

@@ -15,7 +15,7 @@ use switchyard_protocol::shard::Shard;
 use super::judge::Judge;
 use super::places::{Input, Place, Process};
 use super::plan::{MS, PLACES, Plan, SECOND, Time};
-use super::replicas::{Replicated, Write};
+use super::replicas::{Hint, Replicated, Write};
 use super::rng::Rng;
 use super::rules::Removed;
 use super::tables::{Decided, Tables};
@@ -47,6 +47,8 @@ pub(crate) enum Happening {
     Resume { place: usize, stood_still: Time },
     /// A transaction is carried out.
     Transact { call: Rc<Call>, caller: Option<Caller> },
+    /// The row of a fenced router is deleted, without the rule that keeps it.
+    Forgets(Incarnation),
     /// A replica learns what was decided.
     Learns { decided: Decided, replica: usize },
     /// A read at one moment.
@@ -56,13 +58,15 @@ pub(crate) enum Happening {
     /// A write comes to a replica; who waits for it is told.
     RowsArrive { replica: usize, write: Rc<Write>, by: (usize, u64, u64) },
     /// A hint does.
-    HintArrives { replica: usize, conversation: usize, hint: usize },
+    HintArrives { replica: usize, conversation: usize, hint: Hint, by: Option<(usize, u64, u64)> },
     /// Half a read of rows.
     HalfRows { read: u64, replica: usize },
     /// A client does something.
     Client { conversation: usize },
     /// A fault begins.
     Fault(usize),
+    /// A process that drains has had its time.
+    DrainDeadline { place: usize, process: u64, start_after: Time },
     /// Faults end.
     Calm,
 }
@@ -93,7 +97,8 @@ pub(crate) struct World {
     pub(crate) rows: Vec<Replicated>,
     pub(crate) redis_gone_until: Time,
     pub(crate) heartbeats: Vec<Heartbeat>,
-    pub(crate) messages: Vec<u32>,
+    /// Of each conversation the messages that were ever sent, and how many rows there were then.
+    pub(crate) messages: Vec<Vec<usize>>,
     pub(crate) seen: BTreeMap<&'static str, u64>,
     pub(crate) fence_reads: BTreeMap<u64, (Caller, Incarnation, Halves<usize>)>,
     pub(crate) row_reads: BTreeMap<u64, RowsRead>,
@@ -133,7 +138,7 @@ impl World {
             rows: vec![Replicated::default(); SHARDS_USED.len()],
             redis_gone_until: 0,
             heartbeats: Vec::new(),
-            messages: vec![0; SHARDS_USED.len()],
+            messages: vec![Vec::new(); SHARDS_USED.len()],
             seen: BTreeMap::new(),
             fence_reads: BTreeMap::new(),
             row_reads: BTreeMap::new(),
@@ -238,6 +243,11 @@ impl World {
             Happening::Comes { place, process, input } => self.comes(place, process, input),
             Happening::Resume { place, stood_still } => self.resume(place, stood_still),
             Happening::Transact { call, caller } => self.transact(&call, caller),
+            Happening::Forgets(incarnation) => {
+                let quorum = self.quorum();
+                let decided = self.tables.forget(incarnation, quorum);
+                (0..3).for_each(|replica| self.tables.learn(decided, replica));
+            }
             Happening::Learns { decided, replica } => self.tables.learn(decided, replica),
             Happening::Read { call, caller } => {
                 let quorum = self.quorum();
@@ -246,10 +256,18 @@ impl World {
             }
             Happening::HalfRead { read, replica } => self.half_read(read, replica),
             Happening::RowsArrive { replica, write, by } => self.rows_arrive(replica, &write, by),
-            Happening::HintArrives { replica, conversation, hint } => self.rows[conversation].hint(replica, hint),
+            Happening::HintArrives { replica, conversation, hint, by } => {
+                self.rows[conversation].hint(replica, hint);
+                if let Some(by) = by {
+                    self.hint_arrived(replica, conversation, by);
+                }
+            }
             Happening::HalfRows { read, replica } => self.half_rows(read, replica),
             Happening::Client { conversation } => self.client(conversation),
             Happening::Fault(number) => self.fault(number),
+            Happening::DrainDeadline { place, process, start_after } => {
+                self.drain_deadline(place, process, start_after);
+            }
             Happening::Calm => self.plan.calm(),
         }
     }
@@ -270,6 +288,7 @@ impl World {
             stopping: BTreeMap::new(),
             tickets: BTreeMap::new(),
             writes: BTreeMap::new(),
+            trims: BTreeMap::new(),
             reads: BTreeMap::new(),
             fence_reads: BTreeMap::new(),
             live_since: 0,
@@ -351,6 +370,10 @@ impl World {
             }
             return;
         };
+        if let (Some(Removed::FenceIsFinal), Call::Fence(incarnation)) = (self.removed, call) {
+            let after = self.rng.below(SECOND);
+            self.after(after, Happening::Forgets(*incarnation));
+        }
         let mut learned = Vec::new();
         for replica in 0..3 {
             if let Some(after) = self.plan.learns_after(&mut self.rng) {
