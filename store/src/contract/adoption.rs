@@ -126,7 +126,8 @@ fn late(subject: &mut dyn Subject, tenant: TenantId) {
     append(subject, &[of_epoch(&key, 3, 41, 3)]);
     barrier(subject);
     if subject.log().is_shared() {
-        for (first, rows) in [(0, 41), (41, 3), (43, 5)] {
+        // It had adopted what was committed, so it writes above that alone.
+        for (first, rows) in [(41, 2), (43, 5)] {
             let late = (first..first + rows).map(|seq| row(&key, 2, first, seq, b"late")).collect();
             append(subject, &[Batch { key: key.clone(), epoch: 2, first, rows: late }]);
         }
