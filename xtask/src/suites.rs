@@ -95,8 +95,9 @@ struct Stores {
 }
 
 impl Stores {
-    /// Starts both at once.
+    /// Starts both at once. Their server is fetched before, once.
     fn start() -> anyhow::Result<Self> {
+        services::fetch()?;
         thread::scope(|scope| {
             let secured = scope.spawn(services::for_tests_secured);
             let open = services::for_tests();

@@ -417,6 +417,7 @@ impl Core {
             for ticket in timeline.tickets {
                 self.complete(ticket, Err(error.clone()));
             }
+            self.begins_nothing(name);
             return;
         }
         for ticket in timeline.tickets {
@@ -435,6 +436,17 @@ impl Core {
     /// the next one.
     fn forget_notices(&mut self, conversation: &str) {
         self.notices.retain(|notice| notice.conversation() != conversation);
+    }
+
+    /// What was to be told of a conversation that came is told without the number from which it is read: it has ended by now, and
+    /// whoever wanted it knows.
+    fn begins_nothing(&mut self, name: &Name) {
+        for notice in &mut self.notices {
+            match notice {
+                Event::Listed { conversation, head, .. } if **conversation == **name => *head = None,
+                _ => {}
+            }
+        }
     }
 
     fn drop_timeline(&mut self, name: &Name) -> Option<Timeline> {
