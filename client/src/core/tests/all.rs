@@ -214,3 +214,19 @@ fn from_now_on_passes_over_a_page_that_was_asked_for_from_before() {
     assert!(out.numbers().is_empty(), "{out:?}");
     assert_eq!(rig.message("b", 3).numbers(), [3]);
 }
+
+#[test]
+fn what_came_and_was_refused_before_it_was_told_begins_nothing() {
+    let mut rig = Rig::reads_all();
+    rig.give(Input::Room(0));
+    let (ticket, out) = rig.subscribe("b", From::After(0));
+    let (id, _) = out.resume();
+    rig.listed("b", Some(0));
+    rig.event("b", 0, Body::Listed(Box::new(v1::ListingChanged { removed: true, ..Default::default() })));
+    let error = Some(frame::error(ErrorCode::NotFound, "because", None));
+    let refused = v1::ResumedConversation { error, ..page("b", &[], 0) };
+    let out = rig.reply(id, reply::Result::Resumed(v1::Resumed { conversations: vec![refused] }));
+    assert!(matches!(out.answer(ticket), Some(Err(Error::Rejected { .. }))));
+    let out = rig.give(Input::Room(9));
+    assert!(matches!(&*out.delivered(), [Event::Listed { head: None, .. }, Event::Unlisted { .. }]), "{out:?}");
+}
