@@ -45,7 +45,11 @@ fn describe() {
     describe_gauge!(START_TIME, Unit::Seconds, "When the process started, in seconds since 1970");
     describe_gauge!(STORE_FREE, Unit::Bytes, "Free bytes of the file system with the data directory");
     describe_gauge!(STORE_FREE_MIN, Unit::Bytes, "Below so many free bytes sends are refused");
-    describe_counter!(STORE_STATEMENTS, Unit::Count, "Statements sent to the CQL store; a batch is one");
+    describe_counter!(
+        STORE_STATEMENTS,
+        Unit::Count,
+        "Statements sent to the CQL store; a batch is one; `operation` is read, write or transaction"
+    );
     describe_gauge!(BUILD_INFO, "Always 1; the labels say which build this is");
 }
 

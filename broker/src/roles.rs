@@ -23,6 +23,7 @@ use switchyard_edge::auth::{SharedVerifier, Verifier};
 use switchyard_edge::door::{Door, Drain, Listeners, Shared};
 use switchyard_router::config::RouterConfig;
 use switchyard_router::driver::{Commits, Owned, Owner, Process, Readers, Router};
+use switchyard_store::cql::Sent;
 
 use crate::commands::own_claims;
 use crate::config::{Problem, Problems, Settings, Tokens};
@@ -71,7 +72,7 @@ pub struct Roles {
     readers: Readers,
     owner: Owner,
     owned: Arc<Owned>,
-    statements: Option<Box<dyn Fn() -> u64>>,
+    statements: Option<Box<dyn Fn() -> Vec<Sent>>>,
     readiness: Readiness,
     store_threads: Threads,
     http: Http,
@@ -165,7 +166,9 @@ impl Roles {
     /// Tells operators how the store does.
     pub fn measure(&self) {
         if let Some(statements) = &self.statements {
-            counter!(STORE_STATEMENTS).absolute(statements());
+            for Sent { table, operation, count } in statements() {
+                counter!(STORE_STATEMENTS, "table" => table, "operation" => operation).absolute(count);
+            }
         }
         if self.statements.is_some() && !self.owned.is_sure() {
             let why = "the store does not say that this process is still the owner; requests are refused until it does";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use switchyard_router::driver::Timelines;
 use switchyard_store::Epochs;
-use switchyard_store::cql::Cql;
+use switchyard_store::cql::{Cql, Sent};
 use switchyard_store::embedded::Embedded;
 use switchyard_store::ownership::Ownership;
 
@@ -20,7 +20,7 @@ pub(super) struct Stored {
     /// Numbers this process among all that ever opened it.
     pub(super) process: u64,
     /// In a cluster: how many statements were sent to it.
-    pub(super) statements: Option<Box<dyn Fn() -> u64>>,
+    pub(super) statements: Option<Box<dyn Fn() -> Vec<Sent>>>,
 }
 
 impl Stored {
@@ -35,7 +35,8 @@ impl Stored {
                 let store = Cql::open(&settings.cql()?).map_err(|error| cql_failure(&error))?;
                 let store = Arc::new(store);
                 let counted = Arc::downgrade(&store);
-                let statements = move || counted.upgrade().map_or(0, |store| store.statements_sent());
+                let statements =
+                    move || counted.upgrade().map_or_else(Vec::new, |store| store.statements_sent_by_table());
                 Ok(Self { statements: Some(Box::new(statements)), ..Self::of(store)? })
             }
         }

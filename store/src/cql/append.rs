@@ -49,10 +49,10 @@ impl Inner {
             [] => {}
             [row] => drop(self.requests.execute(statement, row).await?),
             rows => {
-                let statements = vec![BatchStatement::PreparedStatement(statement.clone()); rows.len()];
+                let statements = vec![BatchStatement::PreparedStatement((**statement).clone()); rows.len()];
                 let mut batch = CqlBatch::new_with_statements(BatchType::Unlogged, statements);
                 batch.set_is_idempotent(true);
-                self.requests.batch(&batch, rows).await?;
+                self.requests.batch(statement, &batch, rows).await?;
             }
         }
         Ok(())

@@ -95,12 +95,13 @@ impl Inner {
                 (key.tenant.as_str(), key.conversation.as_bytes().as_slice(), bound.kind(), number, number)
             })
             .collect();
+        let statement = &self.statements.put_bound;
         if let [value] = &values[..] {
-            return self.requests.execute(&self.statements.put_bound, value).await.map(drop);
+            return self.requests.execute(statement, value).await.map(drop);
         }
-        let statement = BatchStatement::PreparedStatement(self.statements.put_bound.clone());
-        let mut batch = CqlBatch::new_with_statements(BatchType::Unlogged, vec![statement; values.len()]);
+        let each = BatchStatement::PreparedStatement((**statement).clone());
+        let mut batch = CqlBatch::new_with_statements(BatchType::Unlogged, vec![each; values.len()]);
         batch.set_is_idempotent(true);
-        self.requests.batch(&batch, values).await.map(drop)
+        self.requests.batch(statement, &batch, values).await.map(drop)
     }
 }

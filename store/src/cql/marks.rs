@@ -76,13 +76,14 @@ impl Inner {
             .iter()
             .map(|(kind, user, value, timestamp)| (tenant, conversation, *kind, *user, value, *timestamp))
             .collect();
+        let statement = &self.statements.put_mark;
         if let [value] = &values[..] {
-            return self.requests.execute(&self.statements.put_mark, value).await.map(drop);
+            return self.requests.execute(statement, value).await.map(drop);
         }
-        let statement = BatchStatement::PreparedStatement(self.statements.put_mark.clone());
-        let mut batch = CqlBatch::new_with_statements(BatchType::Unlogged, vec![statement; values.len()]);
+        let each = BatchStatement::PreparedStatement((**statement).clone());
+        let mut batch = CqlBatch::new_with_statements(BatchType::Unlogged, vec![each; values.len()]);
         batch.set_is_idempotent(true);
-        self.requests.batch(&batch, values).await.map(drop)
+        self.requests.batch(statement, &batch, values).await.map(drop)
     }
 }
 

@@ -40,6 +40,7 @@ use crate::log::{Adopted, BarrierError, Batch, Log, Outcome, ReadError, ReadRang
 
 pub use migrate::migrate;
 pub use options::{Credentials, OpenError, Options, REQUEST_TIMEOUT, REQUESTS_MAX, THREADS, TRANSACTION_TIMEOUT, Tls};
+pub use statements::Sent;
 
 use requests::Requests;
 use runtime::Threads;
@@ -92,7 +93,12 @@ impl Cql {
 
     /// Statements that were sent since it was opened. A batch is one.
     pub fn statements_sent(&self) -> u64 {
-        self.inner.requests.sent()
+        self.statements_sent_by_table().iter().map(|sent| sent.count).sum()
+    }
+
+    /// The same by table, and by what they do with it.
+    pub fn statements_sent_by_table(&self) -> Vec<Sent> {
+        self.inner.statements.sent()
     }
 }
 

@@ -3,7 +3,6 @@
 
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
-use scylla::statement::prepared::PreparedStatement;
 use switchyard_protocol::owner::{Cell, Claim, Epoch, Holder, Incarnation, RouterRow, RouterState};
 use switchyard_protocol::shard::Shard;
 
@@ -12,6 +11,7 @@ use crate::ownership::{LIVE_ROUTERS_MAX, Level, Outcome, Ownership, Unavailable}
 
 use super::applied::{self, Found, Transaction};
 use super::requests::Failed;
+use super::statements::Statement;
 use super::{Cql, Inner};
 
 const LIVE: &str = "live";
@@ -100,7 +100,7 @@ fn are_in_order(cell: Cell, claims: &[Claim]) -> bool {
 impl Inner {
     pub(super) async fn transaction(
         &self,
-        statement: &PreparedStatement,
+        statement: &Statement,
         values: impl SerializeRow,
     ) -> Result<Transaction, Failed> {
         applied::read(self.requests.execute(statement, values).await?)
@@ -148,13 +148,13 @@ impl Inner {
                     (&self.statements.claim_next, Bound::Next(next))
                 }
             };
-            statements.push(BatchStatement::PreparedStatement(statement.clone()));
+            statements.push(BatchStatement::PreparedStatement((**statement).clone()));
             values.push(bound);
         }
         let mut batch = CqlBatch::new_with_statements(BatchType::Unlogged, statements);
         batch.set_is_idempotent(false);
         batch.set_request_timeout(self.statements.claim_next.get_request_timeout());
-        applied::read(self.requests.batch(&batch, values).await?)
+        applied::read(self.requests.batch(&self.statements.claim_next, &batch, values).await?)
     }
 
     async fn cell(&self, cell: Cell, level: Level) -> Result<Vec<(Shard, Holder)>, Unavailable> {

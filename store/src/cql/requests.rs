@@ -1,6 +1,5 @@
 //! How statements are sent: so many at a time, each counted, and what became of each told apart.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use scylla::client::session::Session;
@@ -10,10 +9,10 @@ use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::batch::BatchValues;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::Batch;
-use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::outcome::{Reached, reached};
+use super::statements::Statement;
 
 /// Why a statement has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -56,20 +55,14 @@ pub(super) struct Requests {
     session: Session,
     turns: Semaphore,
     wait: Duration,
-    sent: AtomicU64,
 }
 
 impl Requests {
     pub(super) fn new(session: Session, at_a_time: usize, wait: Duration) -> Self {
-        Self { session, turns: Semaphore::new(at_a_time), wait, sent: AtomicU64::new(0) }
+        Self { session, turns: Semaphore::new(at_a_time), wait }
     }
 
-    /// Statements sent since the start; a batch is one.
-    pub(super) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, Failed> {
+    async fn turn(&self, statement: &Statement) -> Result<SemaphorePermit<'_>, Failed> {
         let turn = match self.turns.try_acquire() {
             Ok(turn) => turn,
             Err(_) => match tokio::time::timeout(self.wait, self.turns.acquire()).await {
@@ -77,34 +70,39 @@ impl Requests {
                 _ => return Err(Failed::Busy),
             },
         };
-        self.sent.fetch_add(1, Ordering::Relaxed);
+        statement.is_sent();
         Ok(turn)
     }
 
     /// A statement whose answer is none, or short.
     pub(super) async fn execute(
         &self,
-        statement: &PreparedStatement,
+        statement: &Statement,
         values: impl SerializeRow,
     ) -> Result<QueryResult, Failed> {
-        let _turn = self.turn().await?;
+        let _turn = self.turn(statement).await?;
         Ok(self.session.execute_unpaged(statement, values).await?)
     }
 
-    /// A batch, which is of one partition.
-    pub(super) async fn batch(&self, batch: &Batch, values: impl BatchValues) -> Result<QueryResult, Failed> {
-        let _turn = self.turn().await?;
+    /// A batch, which is of one partition, and counts as one of this statement.
+    pub(super) async fn batch(
+        &self,
+        statement: &Statement,
+        batch: &Batch,
+        values: impl BatchValues,
+    ) -> Result<QueryResult, Failed> {
+        let _turn = self.turn(statement).await?;
         Ok(self.session.batch(batch, values).await?)
     }
 
     /// One page of an answer, and where the next one begins.
     pub(super) async fn page(
         &self,
-        statement: &PreparedStatement,
+        statement: &Statement,
         values: impl SerializeRow,
         state: PagingState,
     ) -> Result<(QueryRowsResult, Option<PagingState>), Failed> {
-        let _turn = self.turn().await?;
+        let _turn = self.turn(statement).await?;
         let (result, next) = self.session.execute_single_page(statement, values, state).await?;
         let next = match next {
             PagingStateResponse::HasMorePages { state } => Some(state),
@@ -116,7 +114,7 @@ impl Requests {
     /// All rows of an answer of any length, each made by `each`.
     pub(super) async fn all<Row, T>(
         &self,
-        statement: &PreparedStatement,
+        statement: &Statement,
         values: impl SerializeRow + Clone,
         mut each: impl FnMut(Row) -> T,
     ) -> Result<Vec<T>, Failed>
@@ -138,11 +136,7 @@ impl Requests {
     }
 
     /// The one row of an answer, if there is one.
-    pub(super) async fn one<Row>(
-        &self,
-        statement: &PreparedStatement,
-        values: impl SerializeRow,
-    ) -> Result<Option<Row>, Failed>
+    pub(super) async fn one<Row>(&self, statement: &Statement, values: impl SerializeRow) -> Result<Option<Row>, Failed>
     where
         Row: for<'frame> scylla::deserialize::row::DeserializeRow<'frame, 'frame>,
     {

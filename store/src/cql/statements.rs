@@ -3,6 +3,10 @@
 //! **Invariant:** what writes to a table of the log, of projections or of marks says its timestamp. One that the driver or a
 //! node would put on it is far above ours, and would hide every later write to that row for good.
 
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use scylla::client::session::Session;
 use scylla::errors::PrepareError;
 use scylla::statement::Consistency;
@@ -14,6 +18,67 @@ use super::schema::{Class, Table};
 
 /// Rows that are read at a time: 100 of the largest are some 6 MB.
 pub(super) const PAGE_ROWS: i32 = 100;
+
+/// One of them, prepared, which knows how often it was sent.
+pub(super) struct Statement {
+    prepared: PreparedStatement,
+    table: Table,
+    operation: Operation,
+    sent: AtomicU64,
+}
+
+/// What a statement does with its table.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Operation {
+    Read,
+    Write,
+    Transaction,
+}
+
+/// How often the statements about one table were sent that do the same with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sent {
+    /// The table's name.
+    pub table: &'static str,
+    /// `read`, `write` or `transaction`.
+    pub operation: &'static str,
+    /// A batch is one.
+    pub count: u64,
+}
+
+impl Statement {
+    fn new(prepared: PreparedStatement, table: Table, cql: &str) -> Self {
+        let operation = match (cql.starts_with("SELECT"), table.class()) {
+            (true, _) => Operation::Read,
+            (false, Class::Transaction) => Operation::Transaction,
+            (false, _) => Operation::Write,
+        };
+        Self { prepared, table, operation, sent: AtomicU64::new(0) }
+    }
+
+    /// It is sent, alone or as the first of a batch.
+    pub(super) fn is_sent(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Statement {
+    type Target = PreparedStatement;
+
+    fn deref(&self) -> &PreparedStatement {
+        &self.prepared
+    }
+}
+
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Transaction => "transaction",
+        }
+    }
+}
 
 /// The text of a statement and the table that it is about.
 #[cfg(test)]
@@ -27,7 +92,7 @@ macro_rules! statements {
     (serial: $serial:expr; $($name:ident: $table:ident, $cql:literal;)*) => {
         /// All of them, prepared.
         pub(super) struct Statements {
-            $(pub(super) $name: PreparedStatement,)*
+            $(pub(super) $name: Statement,)*
             /// The reads of transactions' tables as transactions of their own.
             pub(super) serial: Serial,
         }
@@ -44,14 +109,25 @@ macro_rules! statements {
                 let serial = $serial;
                 Ok(Self { $($name,)* serial })
             }
+
+            /// How often they were sent, by table and operation.
+            pub(super) fn sent(&self) -> Vec<Sent> {
+                let mut sums = BTreeMap::new();
+                for statement in [$(&self.$name,)* &self.serial.cell, &self.serial.router] {
+                    let sum = sums.entry((statement.table.name(), statement.operation)).or_insert(0);
+                    *sum += statement.sent.load(Ordering::Relaxed);
+                }
+                let sums = sums.into_iter();
+                sums.map(|((table, operation), count)| Sent { table, operation: operation.name(), count }).collect()
+            }
         }
     };
 }
 
 /// See [`Statements::serial`].
 pub(super) struct Serial {
-    pub(super) cell: PreparedStatement,
-    pub(super) router: PreparedStatement,
+    pub(super) cell: Statement,
+    pub(super) router: Statement,
 }
 
 statements! {
@@ -106,12 +182,7 @@ statements! {
     counter: Counter, "SELECT value FROM counters WHERE name = ?";
 }
 
-async fn prepared(
-    session: &Session,
-    options: &Options,
-    table: Table,
-    cql: &str,
-) -> Result<PreparedStatement, PrepareError> {
+async fn prepared(session: &Session, options: &Options, table: Table, cql: &str) -> Result<Statement, PrepareError> {
     let mut statement = session.prepare(cql).await?;
     let writes_transaction = table.class() == Class::Transaction && !cql.starts_with("SELECT");
     statement.set_is_idempotent(!writes_transaction);
@@ -125,15 +196,15 @@ async fn prepared(
     if table == Table::Counter && !writes_transaction {
         statement.set_consistency(Consistency::LocalSerial);
     }
-    Ok(statement)
+    Ok(Statement::new(statement, table, cql))
 }
 
-fn serial(statement: &PreparedStatement) -> PreparedStatement {
-    let mut serial = statement.clone();
+fn serial(statement: &Statement) -> Statement {
+    let mut serial = statement.prepared.clone();
     serial.set_consistency(Consistency::LocalSerial);
     // It may carry out a transaction of somebody else's, so it is made once.
     serial.set_execution_profile_handle(None);
-    serial
+    Statement { prepared: serial, table: statement.table, operation: statement.operation, sent: AtomicU64::new(0) }
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use scylla::statement::prepared::PreparedStatement;
 use switchyard_protocol::id::ConversationKey;
 
 use crate::log::{BUCKET_ROWS, ReadError, Seq};
@@ -17,6 +16,7 @@ use super::gallop::Newest;
 use super::number::{self, ABOVE_ALL};
 use super::projections::ANNOTATION_ROWS;
 use super::requests::Failed;
+use super::statements::Statement;
 use super::{Inner, unread};
 
 impl Inner {
@@ -49,12 +49,7 @@ impl Inner {
         try_join_all(drops.map(|(statement, part)| self.drop_partition(statement, key, part))).await.map(drop)
     }
 
-    async fn drop_partition(
-        &self,
-        statement: &PreparedStatement,
-        key: &ConversationKey,
-        bucket: u64,
-    ) -> Result<(), Failed> {
+    async fn drop_partition(&self, statement: &Statement, key: &ConversationKey, bucket: u64) -> Result<(), Failed> {
         let conversation = key.conversation.as_bytes().as_slice();
         let values = (ABOVE_ALL, key.tenant.as_str(), conversation, number::of_seq(bucket));
         self.requests.execute(statement, values).await.map(drop)
