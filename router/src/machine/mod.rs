@@ -283,7 +283,7 @@ impl Machine {
 
     /// Whether no batch is in flight and nothing waits to be written: what was asked is answered.
     pub fn at_rest(&self) -> bool {
-        let stored = self.marking.is_stored() && self.presence.is_stored() && self.telling_roles.is_stored();
+        let stored = self.marking.is_stored() && self.presence.rows_due().is_none() && self.telling_roles.is_stored();
         self.repeats.is_empty() && self.pacing.idle() && self.busy == 0 && stored
     }
 

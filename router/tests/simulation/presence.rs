@@ -9,11 +9,13 @@ use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::roles::Roles;
 use switchyard_router::config::RouterConfig;
-use switchyard_router::machine::{Held, Input};
+use switchyard_router::machine::{Effect, Held, Input};
+use switchyard_store::Mark;
 
 use crate::ask::What;
 use crate::clients::{STRANGER, places, tenant};
 use crate::desk::{Desk, code, group};
+use crate::disk::Fate;
 use crate::timeline::user;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -246,4 +248,53 @@ fn who_is_watched_while_going_is_told_to_have_gone() {
     assert_eq!(watch(&mut desk, "ben"), seen("ben", true, None));
     desk.pass(LASTS);
     assert_eq!(told(&mut desk), [seen("ben", false, Some(went_ms))]);
+}
+
+/// The marks that are to be stored by now; they are on their way from then on.
+fn raise(desk: &mut Desk) -> Option<Effect> {
+    let mut out = Vec::new();
+    desk.machine.tick(desk.now, &mut out);
+    let at = out.iter().position(|effect| matches!(effect, Effect::Raise(_)))?;
+    Some(out.swap_remove(at))
+}
+
+fn marks(raise: &Effect) -> &[Mark] {
+    match raise {
+        Effect::Raise(marks) => marks,
+        other => panic!("not marks: {other:?}"),
+    }
+}
+
+/// That many come at once where a process takes over, and a write of theirs then takes a second.
+#[test]
+fn of_many_who_come_a_few_are_stored_at_a_time_and_who_goes_is_stored_within_a_second() {
+    const COME: usize = 600;
+    let mut desk = three();
+    sessions(&mut desk, "ben", 1);
+    for at in 1..COME {
+        sessions(&mut desk, &format!("user-{at}"), 1);
+    }
+    desk.now.mono += SECOND / 2;
+    let first = raise(&mut desk).expect("some are stored at once");
+    let stored = marks(&first).len();
+    assert!((2..=COME / 2).contains(&stored), "{stored} of {COME}");
+    desk.now.mono += SECOND;
+    let done = desk.perform(first, Fate::Stored);
+    desk.feed(done);
+    assert!(desk.wanted.is_empty(), "there is a pause: {:?}", desk.wanted);
+
+    let went_ms = desk.now.wall_ms;
+    sessions(&mut desk, "ben", -1);
+    desk.now.mono += SECOND / 2;
+    let end = raise(&mut desk).expect("who went is stored");
+    assert_eq!(marks(&end).iter().map(|mark| mark.user.as_str()).collect::<Vec<_>>(), ["ben"]);
+    let done = desk.perform(end, Fate::Stored);
+    desk.feed(done);
+    desk.now.mono += SECOND * 2;
+    assert!(raise(&mut desk).is_none(), "the pause is longer than the write was");
+
+    desk.pass(SECOND * 10);
+    assert!(desk.machine.at_rest(), "in the end all are stored");
+    desk.kill();
+    assert_eq!(watch(&mut desk, "ben"), seen("ben", false, Some(went_ms)));
 }

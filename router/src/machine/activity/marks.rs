@@ -102,9 +102,13 @@ impl Marking {
     fn risen(&mut self, now: Now, key: &ConversationKey, marked: &mut Marked) {
         if !std::mem::replace(&mut marked.queued, true) {
             self.queued.push(key.clone());
-            self.store_at.get_or_insert(now.mono + STORE_EVERY);
+            self.store_by(now.mono + STORE_EVERY);
         }
         self.has_news(key);
+    }
+
+    fn store_by(&mut self, at: Duration) {
+        self.store_at = Some(self.store_at.map_or(at, |before| before.min(at)));
     }
 
     /// There is something to tell of this conversation's marks.
@@ -283,7 +287,7 @@ impl Machine {
             return;
         }
         let mut marks = Vec::new();
-        self.presence.take_rows(self.process, MARKS_PER_WRITE_MAX, &mut marks);
+        self.presence.take_rows(now, self.process, MARKS_PER_WRITE_MAX, &mut marks);
         while marks.len() < MARKS_PER_WRITE_MAX
             && let Some(key) = self.marking.queued.pop()
         {
@@ -292,8 +296,8 @@ impl Machine {
             conversation.state.take_said_marks(&key, &mut marks);
             self.marking.storing.push(key);
         }
-        let more = !self.marking.queued.is_empty() || !self.presence.is_stored();
-        self.marking.store_at = more.then_some(now.mono);
+        let more = !self.marking.queued.is_empty();
+        self.marking.store_at = if more { Some(now.mono) } else { self.presence.rows_due() };
         if marks.is_empty() {
             // Whoever said something is no member any more.
             return self.stored(out);
@@ -304,13 +308,14 @@ impl Machine {
 
     /// Something else is to be stored with the next marks.
     pub(in crate::machine) fn store_soon(&mut self, now: Now) {
-        if !self.presence.is_stored() {
-            self.marking.store_at.get_or_insert(now.mono + STORE_EVERY);
+        if let Some(due) = self.presence.rows_due() {
+            self.marking.store_by(due.max(now.mono + STORE_EVERY));
         }
     }
 
     /// Marks are stored, or not.
     pub(in crate::machine) fn raised(&mut self, now: Now, result: Result<(), Vec<Mark>>, out: &mut Vec<Effect>) {
+        self.presence.rows_written(now);
         match result {
             Ok(()) => self.stored(out),
             Err(mut marks) => {

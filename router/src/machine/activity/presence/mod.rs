@@ -129,14 +129,19 @@ impl Presence {
         over.into_iter().chain(due).chain(self.counts.deadline()).min()
     }
 
-    /// Whether everything that is to be stored is, or on its way.
-    pub(in crate::machine) fn is_stored(&self) -> bool {
-        self.rows.is_empty()
+    /// When something is to be stored; nothing if all is, or on its way.
+    pub(in crate::machine) fn rows_due(&self) -> Option<Duration> {
+        self.rows.due()
     }
 
-    /// Takes what is to be stored, as far as there is room for so many.
-    pub(in crate::machine) fn take_rows(&mut self, process: u64, most: usize, into: &mut Vec<Mark>) {
-        self.rows.take(process, most, into);
+    /// Takes what is to be stored by now, as far as there is room for so many.
+    pub(in crate::machine) fn take_rows(&mut self, now: Now, process: u64, most: usize, into: &mut Vec<Mark>) {
+        self.rows.take(now.mono, process, most, into);
+    }
+
+    /// What was taken is stored, or is not.
+    pub(in crate::machine) fn rows_written(&mut self, now: Now) {
+        self.rows.written(now.mono);
     }
 
     /// The store did not take some.
