@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use switchyard_protocol::owner::Epoch;
 
+use super::edges::Told;
 use super::places::Message;
 use super::replicas::{Body, Hint, Row, Write, left_in_bucket};
 use super::rules::Removed;
@@ -51,6 +52,8 @@ pub(crate) struct Conversation {
     /// Writes that are not known to be at a quorum.
     pub(crate) writes: BTreeSet<u64>,
     pub(crate) ever_shown: bool,
+    /// Edges that are told what comes.
+    pub(crate) edges: BTreeSet<usize>,
 }
 
 /// What an adoption comes to.
@@ -79,6 +82,7 @@ impl Conversation {
             waiting: Vec::new(),
             writes: BTreeSet::new(),
             ever_shown: false,
+            edges: BTreeSet::new(),
         }
     }
 
@@ -90,6 +94,15 @@ impl Conversation {
     /// What it shows.
     pub(crate) fn shown(&self) -> Vec<Row> {
         self.log[..self.shown].to_vec()
+    }
+
+    /// What it tells an edge whose readers have all up to this number.
+    pub(crate) fn tells(&self, after: usize, answers: Option<u64>) -> Told {
+        // Of what is gone nobody is told, and of the rest not what is there already.
+        let after = if answers.is_some() { after.max(self.gone) } else { after };
+        let new = self.log[..self.shown].iter().skip(after);
+        let messages = new.map(|row| row.message).collect();
+        Told { epoch: self.epoch, from: after + 1, messages, gone: self.gone, answers }
     }
 
     /// The hint is there. What lies below was committed, so any read gives it: `below` are those messages.

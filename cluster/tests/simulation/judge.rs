@@ -23,6 +23,10 @@ pub(crate) enum Broken {
     TextBack,
     /// A shard's epoch is owned twice, or falls.
     EpochAgain,
+    /// A reader is given a number that does not follow the one before.
+    Hole,
+    /// Faults are long over, and a reader lacks what was acknowledged.
+    Unread,
     /// Faults are long over, and something is not served.
     Stuck,
 }
@@ -127,6 +131,20 @@ impl Judge {
     pub(crate) fn answer(&mut self, now: Time, conversation: usize, held: &[Row], began: Time, who: &str) {
         let since = began.max(now.saturating_sub(self.age_max));
         self.show(now, conversation, held, since, who);
+    }
+
+    /// A reader is given a message, which must be one that was shown.
+    pub(crate) fn heard(&mut self, now: Time, conversation: usize, number: usize, message: u32, edge: usize) {
+        let shown = self.shown[conversation].messages.get(number - 1);
+        if shown != Some(&message) {
+            let how = format!("edge {edge}: conversation {conversation}: number {number} is {message}, was {shown:?}");
+            self.breaks(now, Broken::Changed, how);
+        }
+    }
+
+    /// How many messages were shown before then.
+    pub(crate) fn head_before(&self, conversation: usize, time: Time) -> usize {
+        self.shown[conversation].head_before(time)
     }
 
     /// An owner says that a text is gone.

@@ -3,7 +3,7 @@
 //! are cut, a Redis that lies or is gone, moves, restarts; everything by one seed, and a judge that knows the promises.
 //!
 //! What routers do with their shards is a small log of our own: appended behind the barrier, adopted as the design says, texts in it
-//! erased, its old rows dropped.
+//! erased, its old rows dropped. Clients send at any router; edges, which nobody tells of a take-over, hand on what owners say.
 //!
 //! `SWITCHYARD_SEEDS=100000` runs more seeds, `SWITCHYARD_SEED=7` runs one and prints all that happens; with
 //! `SWITCHYARD_WITHOUT=Barrier` that rule is taken away.
@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end at once")]
 
 mod conversation;
+mod edges;
 mod erasing;
 mod faults;
 mod judge;

@@ -47,6 +47,8 @@ pub(crate) enum Input {
     Erase { conversation: usize },
     /// A client asks.
     Ask { conversation: usize },
+    /// An edge subscribes; its readers have all up to this number.
+    Subscribe { edge: usize, conversation: usize, after: usize, question: u64 },
     /// What is in flight had its time.
     StopDeadline(Shard, Epoch),
 }

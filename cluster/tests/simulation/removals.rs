@@ -79,6 +79,8 @@ breaks_without! {
     without_barrier_before_drop: Removed::DropBarrier => Broken::Stale | Broken::Twice,
     without_base_row_kept: Removed::DropKeepsBase => Broken::HeadMissing,
     without_expiry: Removed::ExpiredRefused => Broken::Twice,
+    without_questions_of_edges: Removed::EdgeAsksAgain => Broken::Unread,
+    without_fetches_of_edges: Removed::EdgeFetches => Broken::Hole,
 }
 
 #[test]

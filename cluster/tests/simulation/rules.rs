@@ -2,7 +2,7 @@
 
 use switchyard_cluster::ownership::Rule;
 
-/// A rule that is taken away. The names are the model's.
+/// A rule that is taken away. The names are the model's, but for those of edges, which it does not have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Removed {
     /// One of the real code.
@@ -59,11 +59,15 @@ pub(crate) enum Removed {
     DropKeepsBase,
     /// A send whose first attempt lies before what is kept is refused.
     ExpiredRefused,
+    /// An edge asks again from time to time.
+    EdgeAsksAgain,
+    /// What does not follow what its readers have it fetches.
+    EdgeFetches,
 }
 
 impl Removed {
     /// All of them, by name.
-    pub(crate) const ALL: [(&'static str, Self); 34] = [
+    pub(crate) const ALL: [(&'static str, Self); 36] = [
         ("Barrier", Self::Code(Rule::Barrier)),
         ("BarrierAfterWrite", Self::Code(Rule::BarrierAfterWrite)),
         ("FenceBeforeClaim", Self::Code(Rule::FenceBeforeClaim)),
@@ -98,6 +102,8 @@ impl Removed {
         ("DropBarrier", Self::DropBarrier),
         ("DropKeepsBase", Self::DropKeepsBase),
         ("ExpiredRefused", Self::ExpiredRefused),
+        ("EdgeAsksAgain", Self::EdgeAsksAgain),
+        ("EdgeFetches", Self::EdgeFetches),
     ];
 
     /// The one of this name.

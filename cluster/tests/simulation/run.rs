@@ -30,7 +30,7 @@ pub(crate) struct Outcome {
 }
 
 /// What all runs together must come to see.
-const EVERYTHING: [&str; 27] = [
+const EVERYTHING: [&str; 31] = [
     "acknowledged",
     "adoptions",
     "adoptions of erased rows",
@@ -45,6 +45,8 @@ const EVERYTHING: [&str; 27] = [
     "heartbeats told again",
     "kills",
     "machines suspended",
+    "messages given to readers",
+    "messages that edges had to ask for",
     "moves that leave something unknown",
     "processes paused",
     "questions that were not answered",
@@ -57,6 +59,8 @@ const EVERYTHING: [&str; 27] = [
     "transactions carried out late",
     "transactions carried out twice",
     "transactions refused",
+    "words of earlier epochs to edges",
+    "words to edges that do not follow",
     "writes repeated",
 ];
 
@@ -68,6 +72,7 @@ pub(crate) fn simulate(seed: u64, removed: Option<Removed>, tracing: Tracing) ->
             world.judge.stays(world.now, number, &world.rows[number]);
         }
         world.everything_is_served();
+        world.everybody_has_read();
     }
     let broken = world.judge.broken.iter().map(|(at, broken, how)| (*broken, format!("{broken:?} at {at}: {how}")));
     Outcome { broken: broken.collect(), hash: world.hash(), seen: world.seen }

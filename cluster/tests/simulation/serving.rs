@@ -59,6 +59,9 @@ impl World {
             Input::Trim { conversation } => self.trim(place, conversation),
             Input::Erase { conversation } => self.erase(place, conversation),
             Input::Ask { conversation } => self.asked(place, conversation),
+            Input::Subscribe { edge, conversation, after, question } => {
+                self.subscribed(place, edge, conversation, after, question);
+            }
             Input::StopDeadline(shard, epoch) => {
                 let stopping = self.process(place).and_then(|process| process.stopping.remove(&shard));
                 if stopping == Some(epoch) {
@@ -436,6 +439,7 @@ impl World {
         let process = self.process(place)?;
         let (began, who) = (process.live_since, process.machine.incarnation().to_string());
         let conversation = process.conversations.get_mut(&number)?;
+        let before = conversation.shown;
         let erased = conversation.said();
         let (shown, rows) = (conversation.shown, conversation.shown());
         self.judge.show(now, number, &rows, began, &who);
@@ -444,6 +448,7 @@ impl World {
             self.see("erasures");
         }
         self.see("acknowledged");
+        self.publish(place, number, before);
         if self.rng.chance(self.plan.hints) {
             self.write_hint(number, shown);
         }

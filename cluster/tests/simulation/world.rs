@@ -12,6 +12,7 @@ use switchyard_cluster::ownership::{Event, Ownership};
 use switchyard_protocol::owner::{Cell, Incarnation};
 use switchyard_protocol::shard::Shard;
 
+use super::edges::{EDGES, Edges, Told};
 use super::judge::Judge;
 use super::places::{Input, Place, Process};
 use super::plan::{MS, PLACES, Plan, SECOND, Time};
@@ -63,6 +64,10 @@ pub(crate) enum Happening {
     HalfRows { read: u64, replica: usize },
     /// A client does something.
     Client { conversation: usize },
+    /// An edge asks.
+    EdgeLooks { edge: usize, conversation: usize },
+    /// It is told something.
+    EdgeHears { edge: usize, conversation: usize, told: Told },
     /// A fault begins.
     Fault(usize),
     /// A process that drains has had its time.
@@ -93,6 +98,7 @@ pub(crate) struct World {
     pub(crate) removed: Option<Removed>,
     pub(crate) places: Vec<Place>,
     pub(crate) judge: Judge,
+    pub(crate) edges: Edges,
     pub(crate) tables: Tables,
     pub(crate) rows: Vec<Replicated>,
     pub(crate) redis_gone_until: Time,
@@ -134,6 +140,7 @@ impl World {
             removed,
             places: (0..PLACES).map(|_| Place::default()).collect(),
             judge: Judge::new(SHARDS_USED.len(), age_max),
+            edges: Edges::new(Rng::new(!seed)),
             tables: Tables::new(removed),
             rows: vec![Replicated::default(); SHARDS_USED.len()],
             redis_gone_until: 0,
@@ -159,6 +166,9 @@ impl World {
         world.at(world.plan.calm_at, Happening::Calm);
         for conversation in 0..SHARDS_USED.len() {
             world.at(SECOND, Happening::Client { conversation });
+            for edge in 0..EDGES {
+                world.at(SECOND, Happening::EdgeLooks { edge, conversation });
+            }
         }
         world
     }
@@ -264,11 +274,16 @@ impl World {
             }
             Happening::HalfRows { read, replica } => self.half_rows(read, replica),
             Happening::Client { conversation } => self.client(conversation),
+            Happening::EdgeLooks { edge, conversation } => self.edge_looks(edge, conversation),
+            Happening::EdgeHears { edge, conversation, told } => self.edge_hears(edge, conversation, told),
             Happening::Fault(number) => self.fault(number),
             Happening::DrainDeadline { place, process, start_after } => {
                 self.drain_deadline(place, process, start_after);
             }
-            Happening::Calm => self.plan.calm(),
+            Happening::Calm => {
+                self.plan.calm();
+                self.edges.lost = 0;
+            }
         }
     }
 
