@@ -127,7 +127,7 @@ fn what_is_dropped_or_erased_holds() {
 }
 
 #[test]
-#[ignore = "takes a quarter of an hour and some gigabytes"]
+#[ignore = "takes half an hour and some gigabytes"]
 fn wider_bounds_hold() {
     for bounds in [
         FOUR_EPOCHS,
@@ -142,7 +142,8 @@ fn wider_bounds_hold() {
         ERASES,
         Bounds { erases: true, ..FENCED_TWICE },
         Bounds { reads: true, ..FENCED_TWICE },
-        Bounds { evicts: true, ..FENCED_TWICE },
+        Bounds { evicts: true, ..FENCED },
+        Bounds { evicts: true, messages: 2, fences: 2, moves: false, ..ONE_ROW },
     ] {
         holds(bounds, STATES_MAX_LONG);
     }
