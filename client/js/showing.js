@@ -73,9 +73,16 @@ export class Showing {
   }
 
   #take(opened) {
-    for (const one of opened) if (!one.error) this.tell(one.conversation, one);
+    const isOwed = this.#tickets.length > 0;
+    // Whoever waits for the answer is given the errors. Otherwise nobody is told any more who types where it was refused.
+    for (const one of opened) if (!one.error || !isOwed) this.tell(one.conversation, one);
+    if (!isOwed) {
+      const retries = opened.filter((one) => one.error && isRetry(one.error));
+      if (retries.length > 0) this.#later(Math.max(...retries.map((one) => one.error.retry_after_ms ?? 0)));
+      return;
+    }
     // Once what is awaited is subscribed or refused, all is said again.
-    if (this.#tickets.length === 0 || this.#isOneAwaited()) return;
+    if (this.#isOneAwaited()) return;
     for (const ticket of this.#tickets.splice(0)) this.#core.complete(ticket, { opened });
   }
 

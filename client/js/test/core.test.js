@@ -252,6 +252,27 @@ test("typing is said every three seconds at most, and shown conversations are sa
   assert.deepEqual(desk.sent().map(([name]) => name), ["typing", "typing"]);
 });
 
+test("where showing is refused for now after a reconnect, nobody types until it is said again", () => {
+  const desk = new Desk().online();
+  desk.subscribed("c", 0);
+  desk.ask("show", { conversations: ["c"] });
+  desk.ok(desk.one("open").id, { opened: [{ conversation: "c", users: ["bob"], more: 0 }] });
+  desk.told();
+  desk.lose();
+  desk.pass(20_000);
+  const [{ connection }] = desk.take("connect");
+  desk.give({ type: "connected", connection });
+  const [[, , hello], [, , resume]] = desk.sent();
+  desk.ok(hello, WELCOME);
+  desk.ok(resume, { conversations: [{ conversation: "c", events: [], head: 0, first_available: 1 }] });
+  const error = { code: "OVERLOADED", number: 1002, message: "busy", retry_after_ms: 2_000 };
+  desk.ok(desk.one("open").id, { opened: [{ conversation: "c", error }] });
+  assert.deepEqual(desk.take("deliver").map(({ event }) => event.users), [[]]);
+  desk.pass(4_000);
+  desk.ok(desk.one("open").id, { opened: [{ conversation: "c", users: ["bob"], more: 0 }] });
+  assert.deepEqual(desk.take("deliver").map(({ event }) => event.users), [["bob"]]);
+});
+
 test("too much, and too large, is refused at once", () => {
   const desk = new Desk().online();
   const ticket = desk.ask("submit", { name: "send", body: { conversation: "c", client_id: "m", text: "x".repeat(65_537) } });

@@ -124,9 +124,15 @@ impl Core {
             return;
         }
         if self.showing.tickets.is_empty() {
-            for one in opened.into_iter().filter(|one| one.error.is_none()) {
+            let refused = opened.iter().filter_map(|one| one.error.as_ref());
+            let retry = refused.filter(|error| is_retry(error)).map(|error| error.retry_after_ms).max();
+            for one in opened {
+                // Of one that was refused nobody is told any more who types.
                 let name = Name::from(&*one.conversation);
                 self.tell_typers(&name, v1::Typers { users: one.users, more: one.more });
+            }
+            if let Some(at_least_ms) = retry {
+                self.show_later(at_least_ms);
             }
             return;
         }

@@ -110,6 +110,27 @@ fn after_a_reconnect_it_is_said_again_once_it_is_subscribed() {
 }
 
 #[test]
+fn where_it_is_refused_for_now_after_a_reconnect_nobody_types_until_it_is_said_again() {
+    let mut rig = showing();
+    rig.cut();
+    let (id, _) = rig.come_back().resume();
+    let pages = vec![page("a", &[], 5), page("b", &[], 5)];
+    let out = rig.reply(id, reply::Result::Resumed(v1::Resumed { conversations: pages }));
+    let busy = frame::error(ErrorCode::Overloaded, "busy", Some(2_000));
+    let refused = v1::OpenedConversation { conversation: "a".to_owned(), error: Some(busy), ..Default::default() };
+    let mut answer = opened(&[("b", &["eve"])]);
+    if let reply::Result::Opened(opened) = &mut answer {
+        opened.opened.insert(0, refused);
+    }
+    let out = rig.reply(out.open().0, answer);
+    assert_eq!(out.delivered(), [&typing_event("a", &[]), &typing_event("b", &["eve"])]);
+    let (id, names) = rig.pass(Duration::from_secs(4)).open();
+    assert_eq!(names, ["a", "b"]);
+    let out = rig.reply(id, opened(&[("a", &["bob"]), ("b", &["eve"])]));
+    assert_eq!(out.delivered(), [&typing_event("a", &["bob"]), &typing_event("b", &["eve"])]);
+}
+
+#[test]
 fn what_is_shown_before_it_is_subscribed_is_said_when_it_is() {
     let mut rig = Rig::online();
     let (_, out) = rig.subscribe("a", From::After(5));
