@@ -136,13 +136,14 @@ impl Plan {
 fn give_past(profile: &mut Profile, devices: &mut [DevicePlan], rng: &mut Rng) {
     let rule = &mut profile.config.retention.group;
     (rule.events_max, rule.age_max) = (None, None);
-    match rng.below(4) {
+    match rng.below(5) {
         // By some message of the run, it may be.
         0 => {
             profile.old_rows = rng.within(1_985, 2_009);
             rule.events_max = Some(*rng.pick(&[1, 10]));
         }
-        1 => {
+        // More than a thousand of them.
+        1 | 2 => {
             profile.old_rows = rng.within(3_011, 3_040);
             rule.events_max = Some(*rng.pick(&[1, 10]));
         }

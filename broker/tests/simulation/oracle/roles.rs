@@ -9,7 +9,7 @@ use switchyard_protocol::v1::{ConversationKind, ServerFrame, reply, server_frame
 
 use super::Oracle;
 use crate::places;
-use crate::timeline::Entry;
+use crate::timeline::{ERASE, Entry};
 
 /// Who is staff, or was: and whether they are still.
 #[derive(Debug, Default)]
@@ -43,8 +43,8 @@ pub(super) fn asks_for_staff(entry: &Entry) -> bool {
 pub(super) fn reads(entry: &Entry, user: &UserId, staff: bool) -> bool {
     match entry.role(user) {
         Some(role) => staff || !needs_staff(kind(entry), role),
-        // An erased one has no members, and nobody reads it.
-        None => staff && is_desk(entry) && !entry.members.is_empty(),
+        // One that was erased nobody reads; one whose customer was put out the staff still does.
+        None => staff && is_desk(entry) && entry.row.kind != ERASE,
     }
 }
 

@@ -85,14 +85,18 @@ impl World {
         }
     }
 
-    /// From the beginning on. Where there is a long past, anywhere in it once its beginning was dropped, else near its end.
+    /// From the beginning on. Where there is a long past, once its beginning was dropped there or anywhere in it, else near its end.
     fn far_back(&mut self, name: &str) -> From {
         let old_rows = self.plan.profile.old_rows;
         if old_rows == 0 || name != places::old_key().conversation.to_string() {
             return From::After(0);
         }
         let dropped = self.disk.inner().rows[&places::old_key()].first > 1;
-        let back = if dropped { self.rng.below(old_rows + 1) } else { self.rng.below(60) };
+        let back = match dropped {
+            true if self.rng.chance(500) => old_rows,
+            true => self.rng.below(old_rows + 1),
+            false => self.rng.below(60),
+        };
         From::After(old_rows - back)
     }
 
