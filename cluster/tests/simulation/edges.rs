@@ -129,7 +129,7 @@ impl World {
     fn tell_edge(&mut self, edge: usize, conversation: usize, told: Told) {
         let rng = &mut self.edges.rng;
         let is_lost = rng.chance(self.edges.lost);
-        // The way is one that keeps the order, but not from two owners, nor from before it was opened again.
+        // Some are overtaken: by what comes from another owner, or by a way that was opened again.
         let after = if rng.chance(50) { rng.within(20 * MS, SECOND) } else { rng.within(MS, 20 * MS) };
         if !is_lost {
             self.after(after, Happening::EdgeHears { edge, conversation, told });
