@@ -116,13 +116,17 @@ type Towards<'a> = (Home, &'a UserId);
 
 /// Whether the user of each of these homes has blocked this other one, and since which event.
 fn stands(store: &dyn Timelines, towards: &[Towards<'_>]) -> Result<Vec<Stand>, ReadError> {
-    let places: Vec<DecisionPlace> = towards.iter().map(|(home, user)| block_of(home, user)).collect();
-    if let Some(found) = intact(block_on(store.decided(&places)))? {
-        let stand = |found: Option<Decision>| found.map(|found| (found.at, found.value.is_some()));
-        return Ok(found.into_iter().map(stand).collect());
+    if let Some(found) = block_on(stands_by_rows(store, towards))? {
+        return Ok(found);
     }
     // One of them is damaged: the logs say it.
     towards.iter().map(|(home, user)| stand_by_log(store, home, user)).collect()
+}
+
+async fn stands_by_rows(store: &dyn Timelines, towards: &[Towards<'_>]) -> Result<Option<Vec<Stand>>, ReadError> {
+    let places: Vec<DecisionPlace> = towards.iter().map(|(home, user)| block_of(home, user)).collect();
+    let stand = |found: Option<Decision>| found.map(|found| (found.at, found.value.is_some()));
+    Ok(intact(store.decided(&places).await)?.map(|found| found.into_iter().map(stand).collect()))
 }
 
 fn stand_by_log(store: &dyn Timelines, home: &Home, user: &UserId) -> Result<Stand, ReadError> {
@@ -141,6 +145,16 @@ pub(super) fn pair(store: &dyn Timelines, tenant: &TenantId, [a, b]: &[UserId; 2
     let found = stands(store, &[(home_of(tenant, a), b), (home_of(tenant, b), a)])?;
     let stand = |at: usize| found.get(at).copied().flatten();
     Ok([stand(0), stand(1)])
+}
+
+/// The same as the rows say it; nothing if one is damaged.
+pub(super) async fn pair_by_rows(
+    store: &dyn Timelines,
+    tenant: &TenantId,
+    [a, b]: &[UserId; 2],
+) -> Result<Option<[Stand; 2]>, ReadError> {
+    let found = stands_by_rows(store, &[(home_of(tenant, a), b), (home_of(tenant, b), a)]).await?;
+    Ok(found.and_then(|found| found.try_into().ok()))
 }
 
 /// Whether a user may bring others into a conversation.

@@ -6,10 +6,10 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use futures_executor::block_on;
-use futures_util::future::{OptionFuture, join3};
+use futures_util::future::{OptionFuture, join};
 use switchyard_cluster::home::Home;
 use switchyard_cluster::link::{Asker, PageFrom};
-use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::limits::PAGE_BYTES_MAX;
 use switchyard_protocol::v1;
 use switchyard_store::{Direction, Mark, ProjectionError, ReadError, ReadRange, Row, Seq};
@@ -238,8 +238,11 @@ pub fn load(
     touch: Touch,
 ) -> Result<Option<Box<Replay>>, LoadFailed> {
     let nobody = |error: ReadError| LoadFailed { failed: failed(&error), members: Vec::new() };
-    let Some((mut replay, reach)) = begin(store, key, seed, touch).map_err(nobody)? else { return Ok(None) };
-    let read = go_through(store, key, &mut replay, &reach, cutoffs).and_then(|()| catch_up(store, key, &mut replay));
+    let Some(Begun { mut replay, reach, pair }) = begin(store, key, seed, touch).map_err(nobody)? else {
+        return Ok(None);
+    };
+    let read = go_through(store, key, &mut replay, &reach, cutoffs)
+        .and_then(|()| catch_up(store, key, &mut replay, pair.as_ref()));
     if replay.is_home() {
         return Ok(None);
     }
@@ -250,16 +253,18 @@ pub fn load(
 }
 
 /// What the projections say of a conversation, and its log.
-fn begin(
-    store: &dyn Timelines,
-    key: &ConversationKey,
-    seed: u64,
-    touch: Touch,
-) -> Result<Option<(Replay, Reach)>, ReadError> {
+struct Begun {
+    replay: Replay,
+    reach: Reach,
+    /// The two of whom it was read how they stand to each other.
+    pair: Option<[UserId; 2]>,
+}
+
+fn begin(store: &dyn Timelines, key: &ConversationKey, seed: u64, touch: Touch) -> Result<Option<Begun>, ReadError> {
     let Some(record) = intact(block_on(store.load(key)))?.flatten() else {
         let Some(reach) = block_on(touch.reach(store, key, 0))? else { return Ok(None) };
         let marks = intact(block_on(store.marks(key)))?.unwrap_or_default();
-        return Ok(Some((Replay::from_founding(seed, marks), reach)));
+        return Ok(Some(Begun { replay: Replay::from_founding(seed, marks), reach, pair: None }));
     };
     // Of what was erased nobody is a member, however many were.
     let gone = Replay::is_erased(&record);
@@ -268,15 +273,30 @@ fn begin(
     let reach = touch.reach(store, key, record.applied);
     let members = OptionFuture::from((!gone).then(|| store.members(key)));
     let marks = OptionFuture::from((!gone).then(|| store.marks(key)));
-    let (reach, members, marks) = block_on(join3(reach, members, marks));
-    let Some(reach) = reach? else { return Ok(None) };
-    let members = members.map_or(Ok(Some(Vec::new())), intact)?;
-    let marks = marks.map_or(Ok(None), intact)?.unwrap_or_default();
-    let replay = match members {
-        Some(members) => Replay::from_record(key, seed, &record, members, marks)?,
-        None => Replay::from_founding(seed, marks),
+    let people = async {
+        let (members, marks) = join(members, marks).await;
+        let members = members.map_or(Ok(Some(Vec::new())), intact)?;
+        let marks = marks.map_or(Ok(None), intact)?.unwrap_or_default();
+        let Some(members) = members else { return Ok((Replay::from_founding(seed, marks), None)) };
+        let mut replay = Replay::from_record(key, seed, &record, members, marks)?;
+        let pair = match replay.pair() {
+            Some(pair) => read_pair(store, key, &mut replay, &pair).await.then_some(pair),
+            None => None,
+        };
+        Ok::<_, ReadError>((replay, pair))
     };
-    Ok(Some((replay, reach)))
+    let (reach, people) = block_on(join(reach, people));
+    let Some(reach) = reach? else { return Ok(None) };
+    let (replay, pair) = people?;
+    Ok(Some(Begun { replay, reach, pair }))
+}
+
+/// Reads how these two stand to each other, beside the log: who blocks meanwhile tells the conversation when it is loaded. What
+/// fails here is read again in the end.
+async fn read_pair(store: &dyn Timelines, key: &ConversationKey, replay: &mut Replay, pair: &[UserId; 2]) -> bool {
+    let Ok(Some(stands)) = homes::pair_by_rows(store, &key.tenant, pair).await else { return false };
+    replay.blocks(stands);
+    true
 }
 
 /// Replays the log above the record, and looks where it begins.
@@ -307,14 +327,19 @@ fn go_through(
 }
 
 /// Reads the messages that events above the record changed, for their overlays may lag behind, and who of a pair has blocked
-/// the other.
-fn catch_up(store: &dyn Timelines, key: &ConversationKey, replay: &mut Replay) -> Result<(), ReadError> {
+/// the other, if that was not read of these two.
+fn catch_up(
+    store: &dyn Timelines,
+    key: &ConversationKey,
+    replay: &mut Replay,
+    read: Option<&[UserId; 2]>,
+) -> Result<(), ReadError> {
     for (seq, reactors) in replay.changed() {
         if let Some(read) = present::target(store, key, seq, &reactors)? {
             replay.found(read);
         }
     }
-    if let Some(pair) = replay.pair() {
+    if let Some(pair) = replay.pair().filter(|pair| Some(pair) != read) {
         let stands = homes::pair(store, &key.tenant, &pair)?;
         replay.blocks(stands);
     }
