@@ -163,7 +163,11 @@ impl Drop for Node {
         // What it holds goes with its folder, so it need not end in good order. It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_file(pid_file(&self.dir));
+        // Once it had ended, by `stop` for example, another may have been started in this folder: that one is still to be found.
+        let pid_file = pid_file(&self.dir);
+        if fs::read_to_string(&pid_file).is_ok_and(|pid| pid == self.child.id().to_string()) {
+            let _ = fs::remove_file(pid_file);
+        }
     }
 }
 
