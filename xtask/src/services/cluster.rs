@@ -85,7 +85,7 @@ impl Cluster {
                         *ready = true;
                         println!("{} takes clients after {:.1} s", node.name(), started.elapsed().as_secs_f64());
                     }
-                    Err(error) if again > 0 => {
+                    Err(error) if again > 0 && !node.was_killed() => {
                         again -= 1;
                         println!("{error:#}\nit is started again");
                         node.start_again(server)?;

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -139,6 +140,11 @@ impl Node {
         let ended = !self.ended && matches!(self.child.try_wait(), Ok(Some(_)));
         self.ended |= ended;
         ended
+    }
+
+    /// Whether it did not end by itself.
+    pub(super) fn was_killed(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(status)) if status.signal().is_some())
     }
 
     /// Whether it runs, as far as was told.
