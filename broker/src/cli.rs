@@ -150,9 +150,8 @@ pub struct DumpArgs {
     /// Its tenant [default: `default`]
     #[arg(long, value_name = "T")]
     pub tenant: Option<String>,
-    /// Data directory [default: ./switchyard-data]
-    #[arg(long, value_name = "D")]
-    pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub store: StoreArgs,
 }
 
 #[cfg(test)]

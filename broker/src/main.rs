@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Command::Token(args) => commands::token(&args),
         Command::Migrate(args) => commands::migrate(args),
         Command::Verify(args) => commands::verify(&args),
-        Command::Dump(args) => commands::dump(&args),
+        Command::Dump(args) => commands::dump(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,6 +16,7 @@
 pub mod contract;
 pub mod cql;
 pub mod embedded;
+mod dump;
 mod epoch;
 
 mod key;
@@ -30,6 +31,7 @@ mod spoil;
 use std::future::Future;
 use std::pin::Pin;
 
+pub use dump::Dump;
 pub use epoch::{EpochError, Epochs};
 pub use log::{
     Adopted, BATCH_BYTES_MAX, BUCKET_ROWS, BarrierError, Batch, Damage, Direction, Log, Outcome, ROWS_MAX, ReadError,

@@ -1,5 +1,5 @@
-//! The commands that look into a store at rest: `migrate`, `verify` and `dump`. They take its lock, so they refuse while
-//! a broker runs on it.
+//! The commands that look into a store: `migrate`, `verify` and `dump`. On one machine they take its lock, so they refuse while
+//! a broker runs on it; in a cluster they work beside brokers.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,9 @@ use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_router::decided::HomeEvent;
 use switchyard_router::timeline;
-use switchyard_store::cql;
+use switchyard_store::cql::{self, Cql};
 use switchyard_store::embedded::{self, Corruption, OpenError, Report};
-use switchyard_store::{Row, Seq};
+use switchyard_store::{Dump, Log, Row, Seq};
 
 use super::print_line;
 use crate::cli::{DumpArgs, StoreArgs, VerifyArgs};
@@ -19,8 +19,7 @@ use crate::exit::Failure;
 
 /// Brings the schema up to this version.
 pub fn migrate(args: StoreArgs) -> Result<(), Failure> {
-    let overrides = Overrides { data: args.data, ..Overrides::default() };
-    let settings = Settings::resolve(&Source::of_process(args.config), &overrides)?;
+    let settings = settings(args)?;
     if settings.config.store.kind == StoreKind::Cql {
         let options = settings.cql()?;
         let version = cql::migrate(&options).map_err(|error| cql_failure(&error))?;
@@ -36,6 +35,11 @@ pub fn migrate(args: StoreArgs) -> Result<(), Failure> {
         }
         Err(error) => Err(open_failure(data, &error)),
     }
+}
+
+fn settings(args: StoreArgs) -> Result<Settings, Problems> {
+    let overrides = Overrides { data: args.data, ..Overrides::default() };
+    Settings::resolve(&Source::of_process(args.config), &overrides)
 }
 
 /// Reads everything and reports what is damaged.
@@ -67,8 +71,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
 }
 
 /// Prints a conversation's events, a line of JSON each, beginning with how it was founded; or the events of a user's home.
-pub fn dump(args: &DumpArgs) -> Result<(), Failure> {
-    let data = data_dir(args.data.clone());
+pub fn dump(args: DumpArgs) -> Result<(), Failure> {
     let mut problems = Problems::default();
     let tenant = tenant(args.tenant.as_deref()).map_err(|found| problems.0.extend(found.0)).ok();
     let key = match (&args.home, tenant) {
@@ -84,9 +87,23 @@ pub fn dump(args: &DumpArgs) -> Result<(), Failure> {
         (_, None) => None,
     };
     let Some(key) = key else { return Err(problems.into()) };
-    for row in embedded::dump(&data, key.clone()).map_err(|error| open_failure(&data, &error))? {
+    let settings = settings(args.store)?;
+    match settings.config.store.kind {
+        StoreKind::Embedded => {
+            let data = &settings.config.server.data;
+            print_rows(&key, embedded::dump(data, key.clone()).map_err(|error| open_failure(data, &error))?)
+        }
+        StoreKind::Cql => {
+            let store = Cql::open(&settings.cql()?).map_err(|error| cql_failure(&error))?;
+            print_rows(&key, Dump::new(store, key.clone()))
+        }
+    }
+}
+
+fn print_rows<S: Log>(key: &ConversationKey, rows: Dump<S>) -> Result<(), Failure> {
+    for row in rows {
         let (seq, row) = row.map_err(|error| Failure::Store(error.to_string()))?;
-        print_line(&event_line(&key, seq, &row)?)?;
+        print_line(&event_line(key, seq, &row)?)?;
     }
     Ok(())
 }

@@ -32,8 +32,15 @@ pub(crate) fn refused(arguments: &[&str]) -> (i32, String) {
 
 /// Its stdout, when it succeeds.
 pub(crate) fn said(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let mut command = switchyard();
+    command.args(arguments);
+    printed(command)
+}
+
+/// The same of any command.
+pub(crate) fn printed(mut command: Command) -> String {
+    let output = command.stdin(Stdio::null()).output().expect("the binary runs");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }
 

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::keyspace::{self, Keyspace};
 use crate::plain::Plain;
-use crate::process::switchyard;
+use crate::process::{printed, switchyard};
 
 /// The tenant of development.
 pub(crate) const TENANT: &str = "default";
@@ -250,6 +250,17 @@ impl Site {
     /// The same, if it is where everything is kept: then the commands for a store at rest can be run on it.
     pub(crate) fn on_disk(&self) -> Option<&str> {
         self.keyspace.is_none().then(|| self.data.to_str().expect("text"))
+    }
+
+    /// What `dump` prints, told what of; where it keeps everything on its disk, the broker has ended.
+    pub(crate) fn dump(&self, of: &[&str]) -> String {
+        let mut command = switchyard();
+        command.arg("dump").args(of);
+        match &self.keyspace {
+            None => command.arg("--data").arg(&self.data),
+            Some(keyspace) => command.envs(keyspace.env()),
+        };
+        printed(command)
     }
 
     /// Its process.

@@ -49,7 +49,7 @@ use space::Space;
 use verdict::Verdict;
 
 pub use options::{CACHE_BYTES, FREE_BYTES_MIN, FatalHook, OpenError, Options, SEGMENT_BYTES};
-pub use verify::{Corruption, Dump, Report, dump, verify};
+pub use verify::{Corruption, Report, dump, verify};
 
 /// The embedded store: a [`Log`], [`Projections`](crate::Projections), [`Marks`](crate::Marks), [`Epochs`] and
 /// [`Ownership`](crate::ownership::Ownership) in one.

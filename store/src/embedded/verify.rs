@@ -1,14 +1,15 @@
 //! Tools that read a whole store: `verify` checks every row and record, `dump` lists a conversation. Both take the lock,
 //! so they never look at a store that somebody writes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, UserId};
 
+use crate::dump::Dump;
 use crate::key::{self, KeyBuf};
-use crate::log::{Direction, ReadError, ReadRange, Seq};
+use crate::log::Seq;
 use crate::row::Row;
 
 use super::memory::gather::Tree;
@@ -18,12 +19,6 @@ use super::{Embedded, projections};
 
 /// Damage listed by name; more are only counted as not ok.
 const CORRUPT_MAX: usize = 1_000;
-
-/// Rows that a dump reads at a time.
-const DUMP_ROWS: usize = 256;
-
-/// Bytes that a dump reads at a time.
-const DUMP_BYTES: usize = 1024 * 1024;
 
 /// What a check of everything found.
 #[derive(Debug, Default)]
@@ -254,42 +249,7 @@ fn inconsistencies(before: Option<&Row>, seq: Seq, row: &Row) -> impl Iterator<I
     .flatten()
 }
 
-/// A conversation's rows in order, each checked; ends after the first error.
-pub struct Dump {
-    store: Embedded,
-    key: ConversationKey,
-    next: Option<Seq>,
-    page: VecDeque<(Seq, Bytes)>,
-}
-
 /// Lists a conversation from the store of a data directory.
-pub fn dump(dir: &Path, key: ConversationKey) -> Result<Dump, OpenError> {
-    Ok(Dump { store: Embedded::open_existing(dir)?, key, next: Some(0), page: VecDeque::new() })
-}
-
-impl Iterator for Dump {
-    type Item = Result<(Seq, Row), ReadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.page.is_empty() {
-            let range = ReadRange {
-                from: self.next?,
-                to: Seq::MAX,
-                direction: Direction::Forward,
-                rows_max: DUMP_ROWS,
-                bytes_max: DUMP_BYTES,
-            };
-            match self.store.read_page(&self.key, range) {
-                Ok(rows) => self.page = rows.into(),
-                Err(error) => {
-                    self.next = None;
-                    return Some(Err(error));
-                }
-            }
-            self.next = self.page.back().and_then(|(last, _)| last.checked_add(1));
-        }
-        let (seq, blob) = self.page.pop_front()?;
-        let row = Row::decode(&self.key, seq, &blob);
-        Some(row.map(|row| (seq, row)).map_err(|reason| super::reading::corrupt(&self.key, seq, reason)))
-    }
+pub fn dump(dir: &Path, key: ConversationKey) -> Result<Dump<Embedded>, OpenError> {
+    Ok(Dump::new(Embedded::open_existing(dir)?, key))
 }

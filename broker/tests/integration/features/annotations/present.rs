@@ -173,9 +173,9 @@ fn n44_what_was_deleted_is_nowhere() {
     nowhere(&mut Plain::open(&site, "bob"));
     site.ask_to_end();
     assert!(site.ended().success());
-    let Some(data) = site.on_disk() else { return };
-    let rows = said(&["dump", "--conversation", &conversation, "--data", data]);
+    let rows = site.dump(&["--conversation", &conversation]);
     assert!(rows.contains("why?") && !rows.contains("secret"), "{rows}");
+    let Some(data) = site.on_disk() else { return };
     let report: Value = serde_json::from_str(&said(&["verify", "--data", data, "--json"])).expect("JSON");
     assert_eq!(report["ok"], true, "{report}");
 }
