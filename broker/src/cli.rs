@@ -150,6 +150,7 @@ pub struct DumpArgs {
     /// Its tenant [default: `default`]
     #[arg(long, value_name = "T")]
     pub tenant: Option<String>,
+    /// Which store it is in
     #[command(flatten)]
     pub store: StoreArgs,
 }

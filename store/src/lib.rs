@@ -15,8 +15,8 @@
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod cql;
-pub mod embedded;
 mod dump;
+pub mod embedded;
 mod epoch;
 
 mod key;

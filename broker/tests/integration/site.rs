@@ -90,11 +90,6 @@ impl Site {
         Self::with_env(&[("SWITCHYARD__CONVERSATIONS__REQUESTS", "off")])
     }
 
-    /// In development mode, with everything in the data directory.
-    pub(crate) fn embedded() -> Self {
-        Self::start(&Setup { store: Store::Embedded, ..Setup::default() })
-    }
-
     /// In development mode, with everything in this keyspace.
     pub(crate) fn on(keyspace: &Arc<Keyspace>) -> Self {
         Self::start(&Setup { store: Store::Cql(Arc::clone(keyspace)), ..Setup::default() })

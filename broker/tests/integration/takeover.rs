@@ -30,6 +30,11 @@ fn what_was_acknowledged_is_there_after_a_kill() {
     let conversation = ann.group("all of us", &["bob"]);
     let sent = ann.send(&conversation, "a1", "one");
     ann.send(&conversation, "a2", "two");
+    // Whoever looks into the store beside the broker sees it.
+    let lines = site.dump(&["--conversation", &conversation]);
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.iter().map(|line| &line["event"]).collect::<Vec<_>>(), ["members", "message", "message"]);
+    assert_eq!(lines[2]["message"]["text"], "two");
     site.kill();
     site.start_again();
     let (mut ann, mut bob) = (Plain::open(&site, "ann"), Plain::open(&site, "bob"));

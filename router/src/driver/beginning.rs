@@ -5,7 +5,7 @@ use switchyard_protocol::id::ConversationKey;
 use switchyard_store::{BUCKET_ROWS, Direction, ReadError, Seq};
 
 use super::Timelines;
-use super::reader::rows;
+use super::rows::rows;
 use crate::machine::{Older, droppable};
 
 /// The lowest event that is there, and what of the rest is older than `before_ms`.

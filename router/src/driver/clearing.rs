@@ -7,7 +7,7 @@ use switchyard_protocol::id::ConversationKey;
 use switchyard_store::{BUCKET_ROWS, Batch, Direction, Outcome, Row, RowRef, Seq};
 
 use super::Timelines;
-use super::reader::rows;
+use super::rows::rows;
 use crate::stored::{self, Founding, RowKind};
 
 /// Rows that are read and overwritten at a time.

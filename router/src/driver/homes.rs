@@ -8,7 +8,7 @@ use switchyard_cluster::home::Home;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_store::{Decision, DecisionPlace, Membership, ProjectionError, ReadError, Row, Seq};
 
-use super::reader::{failed, intact};
+use super::rows::{failed, intact};
 use super::touch::Reach;
 use super::{Timelines, Touch};
 use crate::decided::{Decided, HomeEvent, archive_of, archived_since, block_of};

@@ -9,7 +9,7 @@ use switchyard_protocol::v1::{self, event::Body};
 use switchyard_store::{Batch, Damage, Direction, Outcome, ProjectionError, ReadError, RowRef, Seq};
 
 use super::Timelines;
-use super::reader::rows;
+use super::rows::rows;
 use crate::annotation::{self, OverlayRecord, ReactorRecord};
 use crate::machine::{Reactor, Reader, TargetRead};
 use crate::stored::{self, RowKind};

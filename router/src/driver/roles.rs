@@ -4,7 +4,7 @@ use futures_executor::block_on;
 use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
 use switchyard_store::{ProjectionError, ReadError, StoredMark};
 
-use super::{Timelines, reader};
+use super::{Timelines, rows};
 use crate::machine::{ReadFailed, ReadResult, ToldRoles, known_roles};
 
 /// What is known of these users.
@@ -18,10 +18,10 @@ pub(super) fn of(store: &dyn Timelines, tenant: &TenantId, users: Vec<UserId>) -
 
 /// Writes what is news, and confirms it.
 pub fn keep(store: &dyn Timelines, told: &[ToldRoles]) -> Result<(), ReadFailed> {
-    let unavailable = |error: ProjectionError| reader::failed(&ReadError::Unavailable(error.to_string()));
+    let unavailable = |error: ProjectionError| rows::failed(&ReadError::Unavailable(error.to_string()));
     let mut news = Vec::new();
     for told in told {
-        let stored = marks(store, &told.home.key).map_err(|error| reader::failed(&error))?;
+        let stored = marks(store, &told.home.key).map_err(|error| rows::failed(&error))?;
         news.extend(told.mark(&stored));
     }
     if news.is_empty() {
@@ -39,7 +39,7 @@ pub fn keep(store: &dyn Timelines, told: &[ToldRoles]) -> Result<(), ReadFailed>
         }
         raised => raised.map_err(unavailable)?,
     }
-    block_on(store.barrier()).map_err(|error| reader::failed(&ReadError::Unavailable(error.to_string())))
+    block_on(store.barrier()).map_err(|error| rows::failed(&ReadError::Unavailable(error.to_string())))
 }
 
 /// The marks of a home. Damaged ones are as good as none.

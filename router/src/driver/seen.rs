@@ -6,7 +6,7 @@ use switchyard_cluster::home::Home;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_store::{ProjectionError, ReadError, StoredMark};
 
-use super::{Timelines, reader};
+use super::{Timelines, rows};
 use crate::machine::{BEGAN, ReadFailed, SEEN, SeenMark};
 
 /// When the user was there last, if ever; asked by the process of this number, which began then. Only while the user is not
@@ -35,6 +35,6 @@ fn marks(store: &dyn Timelines, key: &ConversationKey) -> Result<Vec<StoredMark>
             tracing::error!(%error, "what is stored of presence is damaged; run `switchyard verify`");
             ReadFailed::Corrupt
         }
-        error => reader::failed(&ReadError::Unavailable(error.to_string())),
+        error => rows::failed(&ReadError::Unavailable(error.to_string())),
     })
 }

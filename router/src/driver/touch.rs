@@ -5,7 +5,7 @@ use switchyard_protocol::id::ConversationKey;
 use switchyard_store::{Adopted, BoxFuture, Direction, ReadError, Row, Seq};
 
 use super::Timelines;
-use super::reader::{ROWS_PER_READ, decode, rows};
+use super::rows::{ROWS_PER_READ, decode, rows};
 
 /// Who looks at a log, and what of it counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

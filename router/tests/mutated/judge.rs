@@ -8,7 +8,9 @@ use switchyard_cluster::link::{Answer, Ask, HistoryAsk, MarkAsk, MarksAsk, PageF
 use switchyard_cluster::now::Now;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_router::driver::Touch;
-use switchyard_router::driver::reader::{failed, load, read};
+use switchyard_router::driver::load::load;
+use switchyard_router::driver::read::read;
+use switchyard_router::driver::rows::failed;
 use switchyard_router::machine::{Effect, Input, ReadPlan, Reader, Replay, ReplayError, Written};
 use switchyard_store::{Reactor, Record, Row};
 

@@ -12,7 +12,8 @@ use switchyard_protocol::owner::Epoch;
 use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};
 use switchyard_router::config::RouterConfig;
-use switchyard_router::driver::reader::{failed, read};
+use switchyard_router::driver::read::read;
+use switchyard_router::driver::rows::failed;
 use switchyard_router::machine::{CommitOutcome, Effect, Input, Machine, Written};
 use switchyard_store::{Mark, Overlay, ProjectionWrite, Reactor, Record, Row, StoredMark, StoredMember};
 

@@ -17,7 +17,7 @@ use switchyard_protocol::owner::Epoch;
 use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{self, ConversationKind, MessageKind, Role};
 use switchyard_router::config::{Cutoffs, RouterConfig};
-use switchyard_router::driver::{Touch, homes, reader, roles, seen};
+use switchyard_router::driver::{Touch, homes, load, read, roles, rows, seen};
 use switchyard_router::machine::{CommitOutcome, Effect, Held, Input, Machine};
 
 use crate::ask::What;
@@ -216,15 +216,15 @@ impl Desk {
                 }
             }
             Effect::Load { key, cutoffs } => {
-                let result = reader::load(&*self.disk, &key, SEED, cutoffs, Touch::Owner { epoch: self.epoch });
+                let result = load::load(&*self.disk, &key, SEED, cutoffs, Touch::Owner { epoch: self.epoch });
                 Input::Loaded { key, result }
             }
             Effect::Read { key, ticket, plan } => {
-                let result = reader::read(&*self.disk, &key, plan).map_err(|error| reader::failed(&error));
+                let result = read::read(&*self.disk, &key, plan).map_err(|error| rows::failed(&error));
                 Input::Read { ticket, result }
             }
             Effect::Decoy { key, to } => {
-                let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default(), Touch::Stranger)
+                let failed = load::load(&*self.disk, &key, 0, Cutoffs::default(), Touch::Stranger)
                     .err()
                     .map(|error| error.failed);
                 Input::Decoyed { to, failed }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_router::driver::reader;
+use switchyard_router::driver::write;
 use switchyard_router::machine::{Projection, Written};
 use switchyard_store::{
     BATCH_BYTES_MAX, BUCKET_ROWS, Batch, DecisionPlace, Mark, Outcome, ProjectionWrite, ROWS_MAX, Refusal, Row, RowRef,
@@ -150,7 +150,7 @@ impl Disk {
             }
             Mutation::Project(key, projection) => {
                 let decides = projection.members.iter().any(|write| matches!(write, ProjectionWrite::Decision { .. }));
-                let result = reader::project(self, &key, projection);
+                let result = write::project(self, &key, projection);
                 if decides && result.is_ok() {
                     // Its barrier was for these; listings may be lost all the same here, harder than in any store.
                     self.inner().keep_decisions();
@@ -158,7 +158,7 @@ impl Disk {
                 Done::Project(key, result)
             }
             Mutation::Raise(marks) => {
-                let result = reader::raise(self, marks.clone());
+                let result = write::raise(self, marks.clone());
                 if result.is_ok() {
                     // Its barrier was for these; projections may be lost all the same here.
                     self.inner().undo.retain(|undo| !matches!(undo, Undo::Mark(..)));

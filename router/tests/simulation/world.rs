@@ -15,7 +15,7 @@ use switchyard_cluster::presence::{PresenceAsk, PresenceNow, Seen, WatchAsk};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::roles::Roles;
 use switchyard_router::config::Cutoffs;
-use switchyard_router::driver::{Touch, homes, reader, roles, seen};
+use switchyard_router::driver::{Touch, homes, load, read, roles, rows, seen};
 use switchyard_router::machine::{Effect, Held, Input, Machine, ReadPlan, Ticket, ToldRoles};
 use switchyard_store::Batch;
 
@@ -256,15 +256,15 @@ impl World {
             Event::Confirm(batch) => self.confirm(batch),
             Event::Load(key, cutoffs) => {
                 let seed = self.machine_seed;
-                let result = reader::load(&*self.disk, &key, seed, cutoffs, self.touch());
+                let result = load::load(&*self.disk, &key, seed, cutoffs, self.touch());
                 self.complete(Input::Loaded { key, result });
             }
             Event::Read(key, ticket, plan) => {
-                let result = reader::read(&*self.disk, &key, plan).map_err(|error| reader::failed(&error));
+                let result = read::read(&*self.disk, &key, plan).map_err(|error| rows::failed(&error));
                 self.complete(Input::Read { ticket, result });
             }
             Event::Decoy(key, to) => {
-                let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default(), Touch::Stranger)
+                let failed = load::load(&*self.disk, &key, 0, Cutoffs::default(), Touch::Stranger)
                     .err()
                     .map(|error| error.failed);
                 self.complete(Input::Decoyed { to, failed });

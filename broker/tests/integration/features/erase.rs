@@ -115,7 +115,9 @@ fn b7_everybody_is_told_then_nothing_is_left() {
     assert!(rows.contains("\"erased\":true") && !rows.contains("secret"), "{rows}");
     let founding: Value = serde_json::from_str(rows.lines().next().expect("the first row")).expect("JSON");
     assert_eq!(founding["members"]["added"], json!([]), "nor who they were");
-    assert_eq!(rows.lines().count(), 2, "between them there is nothing: {rows}");
+    if site.on_disk().is_some() {
+        assert_eq!(rows.lines().count(), 2, "between them there is nothing: {rows}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use switchyard_cluster::link::Delivery;
 use switchyard_router::config::Cutoffs;
-use switchyard_router::driver::{Touch, homes, reader, roles, seen};
+use switchyard_router::driver::{Touch, homes, load, read, roles, rows, seen};
 use switchyard_router::machine::{CommitOutcome, Effect, Input};
 use switchyard_store::{Batch, Outcome, Refusal};
 
@@ -67,15 +67,15 @@ impl World {
             Inside::Confirm(batch) => self.confirm(batch),
             Inside::Load(key, cutoffs) => {
                 let seed = self.process.as_ref().map_or(0, |process| process.machine_seed);
-                let result = reader::load(&*self.disk, &key, seed, cutoffs, Touch::Owner { epoch: self.life });
+                let result = load::load(&*self.disk, &key, seed, cutoffs, Touch::Owner { epoch: self.life });
                 self.complete(Input::Loaded { key, result });
             }
             Inside::Read(key, ticket, plan) => {
-                let result = reader::read(&*self.disk, &key, plan).map_err(|error| reader::failed(&error));
+                let result = read::read(&*self.disk, &key, plan).map_err(|error| rows::failed(&error));
                 self.complete(Input::Read { ticket, result });
             }
             Inside::Decoy(key, to) => {
-                let failed = reader::load(&*self.disk, &key, 0, Cutoffs::default(), Touch::Stranger)
+                let failed = load::load(&*self.disk, &key, 0, Cutoffs::default(), Touch::Stranger)
                     .err()
                     .map(|error| error.failed);
                 self.complete(Input::Decoyed { to, failed });

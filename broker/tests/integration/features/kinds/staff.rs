@@ -36,6 +36,8 @@ fn b9_who_writes_takes_part_and_who_looks_on_leaves_no_trace() {
     assert_eq!(members(&mut ann, &support), json!([customer]));
     assert!(!ann.has_event(), "nobody is told that somebody looks on");
 
+    let mut phone = Plain::connect(&site);
+    phone.done("hello", &json!({"token": site.token_as("dan", &["SUPPORT"]), "subscribe": "all"}));
     let sent = dan.send(&support, "d1", "how can I help?");
     assert_eq!(sent["message"]["seq"], 3);
     let event = ann.event("members");
@@ -44,6 +46,7 @@ fn b9_who_writes_takes_part_and_who_looks_on_leaves_no_trace() {
     assert_eq!(ann.event("message")["message"], sent["message"]);
     // From here on it is his as well: it counts for him what he has not read, and it is in his list.
     ann.send(&support, "a2", "the cup is broken");
+    while phone.any_event()["event"] != "listed" {}
     let entry = dan.done("list", &json!({}))["conversations"][0].take();
     assert_eq!(entry["conversation"]["id"], support.as_str());
     assert_eq!((&entry["conversation"]["unread"], &entry["conversation"]["role"]), (&json!(1), &json!("moderator")));
