@@ -40,7 +40,9 @@ export class Info {
   async show(conversation) {
     this.#conversation = conversation;
     byId("info-error").textContent = "";
-    byId("info-members").replaceChildren();
+    // Lines for those who are to come: nothing moves under the pointer when they do.
+    const lines = Math.min(conversation.count, MEMBERS_SHOWN + 1);
+    byId("info-members").replaceChildren(...Array.from({ length: lines }, () => make("li")));
     this.refresh(conversation);
     byId("info").showModal();
   }
@@ -48,7 +50,7 @@ export class Info {
   /** The conversation has changed: what is shown of it follows. */
   refresh(conversation) {
     if (conversation !== this.#conversation) return;
-    const { id, kind, shape, role, closed, name, archived, blocked, isDesk, isGroup, isVisited, mayClose } = conversation;
+    const { id, kind, shape, role, count, closed, name, archived, blocked, isDesk, isGroup, isVisited, mayClose } = conversation;
     const leads = role !== "member";
     this.#showHead(conversation);
     byId("info-rename").hidden = !isGroup || !leads || closed;
@@ -64,6 +66,7 @@ export class Info {
     byId("info-toggle").textContent = closed ? "Reopen" : "Close for writing";
     byId("info-reference").hidden = !isDesk;
     byId("info-id").textContent = id;
+    byId("info-members-title").textContent = count === 1 ? "1 member" : `${count} members`;
     this.#showMembers().catch((error) => this.#fail(error));
   }
 
@@ -81,7 +84,6 @@ export class Info {
     if (conversation !== this.#conversation) return;
     const lines = members.map((member) => this.#line(member));
     if (more) lines.push(make("li", {}, `…and ${conversation.count - members.length} more`));
-    byId("info-members-title").textContent = conversation.count === 1 ? "1 member" : `${conversation.count} members`;
     byId("info-members").replaceChildren(...lines);
     const others = members.map(({ user }) => user).filter((user) => user !== this.#me);
     if (byId("info").open && !more) this.#online.showMembers(conversation.id, others);

@@ -29,7 +29,7 @@ fn a_group_is_made_led_and_left() {
     bob.sees("hello everybody", "sent");
 
     alice.click("#details");
-    alice.until("document.querySelectorAll('#info-members li').length === 3", &[]);
+    alice.until("document.querySelectorAll('#info-members [data-user]').length === 3", &[]);
     alice.type_into("#info-members select[aria-label='Role of Bob']", "moderator");
     bob.told("Alice made you a moderator");
     bob.click("#details");
@@ -41,6 +41,20 @@ fn a_group_is_made_led_and_left() {
     bob.until("![...document.querySelectorAll('.item')].some((one) => one.textContent.includes('Night shift'))", &[]);
     bob.toasted("You are no longer in Night shift.");
     alice.told("You removed Bob");
+}
+
+#[test]
+fn nothing_moves_under_the_pointer_once_the_members_are_there() {
+    let site = Site::dev();
+    let browser = Browser::start();
+    let ([alice, _], ..) = browser.night_shift(&site);
+    alice.open("Night shift");
+    let at =
+        "const { x, y, height } = document.getElementById('info-leave').getBoundingClientRect(); return [x, y, height]";
+    // Looked at before anything that the server says can have come in between.
+    let before = alice.script(&format!("document.getElementById('details').click(); {at}"), &[]);
+    alice.until("document.querySelectorAll('#info-members [data-user]').length === 3", &[]);
+    assert_eq!(alice.script(at, &[]), before);
 }
 
 #[test]

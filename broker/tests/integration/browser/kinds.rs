@@ -31,7 +31,7 @@ fn choose(window: &Window<'_>, what: &str) {
 /// What can be done in the details of the open conversation, and then closes them.
 fn actions(window: &Window<'_>) -> String {
     window.click("#details");
-    let all = "document.querySelectorAll('#info-members li').length > 0 && \
+    let all = "document.querySelectorAll('#info-members [data-user]').length > 0 && \
                [...document.querySelectorAll('#info :is(form, menu) button')].filter((one) => one.checkVisibility()).map((one) => one.textContent).join()";
     let said = window.until(all, &[]).as_str().expect("text").to_owned();
     assert_eq!(window.nameless(), json!([]));
