@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use metrics::counter;
-use switchyard_cluster::link::EdgeId;
 use switchyard_cluster::mailbox::Bell;
 use switchyard_cluster::mesh::{self, MeshEdge, MeshRouter};
 use switchyard_cluster::now::Clock;
+use switchyard_cluster::party::EdgeId;
 use switchyard_cluster::worker::{Resident, Worker};
 use switchyard_edge::auth::{SharedVerifier, Verifier};
 use switchyard_edge::door::{Door, Drain, Listeners, Shared};

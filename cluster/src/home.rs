@@ -10,28 +10,11 @@
 use std::sync::Arc;
 
 use switchyard_protocol::cursor::ListPlace;
-use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
+use switchyard_protocol::id::{ConversationId, UserId};
 use switchyard_protocol::roles::Roles;
-use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 
-use crate::presence::{Census, Counted, Part, Watch};
-
-/// A user's home. Its shard follows from tenant and user.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Home {
-    /// Its name among conversations, see [`ConversationKey::home`].
-    pub key: ConversationKey,
-    /// Whose it is.
-    pub user: UserId,
-}
-
-impl Home {
-    /// Where it lies.
-    pub fn shard(&self) -> Shard {
-        Shard::of_user(&self.key.tenant, &self.user)
-    }
-}
+use crate::party::Home;
 
 /// What an edge asks of the home of the request's user. The request's key is the home's.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,27 +111,6 @@ pub struct ListedNow {
     pub changed: bool,
 }
 
-/// From one router to another, or to itself.
-#[derive(Clone, PartialEq, Debug)]
-pub enum RouterMessage {
-    /// A user came to a conversation or went from it. May give way to [`Missed`](Self::Missed).
-    Member(MemberNotice),
-    /// Some notices were not delivered: what homes have in memory may be old.
-    Missed,
-    /// A home asks owners about its user's conversations. A link to several routers splits it by owner.
-    Survey(Survey),
-    /// What an owner says to that: once for each router that it was sent to.
-    Surveyed(Surveyed),
-    /// A session watches a user: for the user's home.
-    Watch(Box<Watch>),
-    /// One of two has blocked the other: for the home of either.
-    Part(Box<Part>),
-    /// An owner asks homes how many of its conversation's members are online. A link to several routers splits it by home.
-    Census(Census),
-    /// What a router says to that: once for each that it was sent to.
-    Counted(Counted),
-}
-
 /// A user came to a conversation or went from it, and the listing rows say so.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MemberNotice {
@@ -187,7 +149,7 @@ pub enum SurveyWish {
     Listings,
     /// Nothing, but to know this of the home's user. Answered with the places of conversations of two that took it, once nothing
     /// is under way there any more that did not know of it. What is not in memory takes nothing: it is read when it is loaded.
-    /// A block is confirmed twice, by way of the home of either ([`RouterMessage::Part`]).
+    /// A block is confirmed twice, by way of the home of either ([`RouterMessage::Part`](crate::routers::RouterMessage::Part)).
     Know(BlockNow),
     /// What is unread in them.
     Unread,
@@ -244,18 +206,4 @@ pub struct Surveyed {
     pub listings: Vec<(ConversationId, v1::Listing)>,
     /// For [`SurveyWish::Unread`].
     pub unread: UnreadSum,
-}
-
-impl RouterMessage {
-    /// The shard whose owner it is for; a survey or a census is for several, and [`Missed`](Self::Missed) for a whole router.
-    pub fn shard(&self) -> Option<Shard> {
-        match self {
-            Self::Member(notice) => Some(notice.home.shard()),
-            Self::Surveyed(surveyed) => Some(surveyed.home.shard()),
-            Self::Watch(watch) => Some(watch.ask.home.shard()),
-            Self::Part(part) => Some(part.parted.home.shard()),
-            Self::Counted(counted) => Some(Shard::of_conversation(&counted.key)),
-            Self::Survey(_) | Self::Census(_) | Self::Missed => None,
-        }
-    }
 }

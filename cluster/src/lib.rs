@@ -9,5 +9,7 @@ pub mod mailbox;
 pub mod mesh;
 pub mod now;
 pub mod ownership;
+pub mod party;
 pub mod presence;
+pub mod routers;
 pub mod worker;

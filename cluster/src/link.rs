@@ -7,34 +7,18 @@ use bytes::Bytes;
 use prost::Message as _;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::roles::Roles;
 use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1;
 
-use crate::home::{Decision, HomeAsk, ListedNow, RouterMessage, WatchingAnswer};
+use crate::home::{Decision, HomeAsk, ListedNow, WatchingAnswer};
+use crate::party::{Asker, EdgeId};
 use crate::presence::{Parted, PresenceAsk, PresenceNow, WatchAsk};
+use crate::routers::RouterMessage;
 
 mod told;
 
 pub use crate::live::LiveEvent;
 pub use told::{MarksNow, TypersNow};
-
-/// One edge worker.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct EdgeId(pub u16);
-
-/// Whom an answer goes to, and what they are by their token. The router gives it back as it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Asker {
-    /// The edge that holds the session.
-    pub edge: EdgeId,
-    /// The session, in the edge's own numbering; never used twice.
-    pub session: u64,
-    /// The client's id of the request.
-    pub request: u64,
-    /// What the session's token said when it asked.
-    pub roles: Roles,
-}
 
 /// From an edge to the owner of a conversation's shard.
 #[derive(Debug)]

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::shard::Shard;
 
-use crate::home::{RouterMessage, Survey};
-use crate::link::{Delivery, EdgeId, EdgeLink, LinkFull, MarksNow, Request, RouterLink, TypersNow};
+use crate::home::Survey;
+use crate::link::{Delivery, EdgeLink, LinkFull, MarksNow, Request, RouterLink, TypersNow};
 use crate::mailbox::{Bell, Mailbox};
+use crate::party::EdgeId;
 use crate::presence::{Census, PresenceNow};
+use crate::routers::RouterMessage;
 
 /// Requests that may wait for one router worker. At a microsecond or two each this is a tenth of a second of work; more
 /// would only be answered later than its sender cares.

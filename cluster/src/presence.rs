@@ -5,8 +5,8 @@
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::v1;
 
-use crate::home::{Home, Surveyed};
-use crate::link::Asker;
+use crate::home::Surveyed;
+use crate::party::{Asker, Home};
 
 /// What an edge tells the home of the request's user. The request's key is the home's. None of it is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

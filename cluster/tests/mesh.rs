@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use switchyard_cluster::link::{
-    Answer, Ask, Asker, Delivery, EdgeId, EdgeLink as _, LiveEvent, MarksNow, Request, RouterLink as _, SendAsk,
-    TypersNow,
+    Answer, Ask, Delivery, EdgeLink as _, LiveEvent, MarksNow, Request, RouterLink as _, SendAsk, TypersNow,
 };
 use switchyard_cluster::mailbox::Bell;
 use switchyard_cluster::mesh::{
     ANSWER_BYTES_WAITING_MAX, EVENT_BYTES_WAITING_MAX, MeshEdge, MeshRouter, REQUEST_BYTES_WAITING_MAX, join,
 };
+use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::limits::BODY_BYTES_MAX;
 use switchyard_protocol::roles::Roles;

@@ -53,8 +53,9 @@ use std::time::{Duration, Instant};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Registry, Token};
 use slab::Slab;
-use switchyard_cluster::link::{Delivery, EdgeId, EdgeLink};
+use switchyard_cluster::link::{Delivery, EdgeLink};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::EdgeId;
 use switchyard_cluster::worker::{Resident, Worker};
 use switchyard_protocol::id::{TenantId, UserId};
 

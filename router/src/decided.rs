@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use switchyard_cluster::home::Home;
+use switchyard_cluster::party::Home;
 use switchyard_protocol::id::{ConversationId, UserId};
 use switchyard_store::{Decision as StoredDecision, DecisionPlace, ProjectionWrite, Seq};
 

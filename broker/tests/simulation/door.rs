@@ -40,8 +40,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
-use switchyard_cluster::link::{Delivery, EdgeId, EdgeLink};
+use switchyard_cluster::link::{Delivery, EdgeLink};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::EdgeId;
 use switchyard_protocol::id::{ConversationId, TenantId, UserId};
 
 use crate::admission::door::Door as Admission;

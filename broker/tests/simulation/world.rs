@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use switchyard_client::core::Call;
-use switchyard_cluster::link::{Asker, Delivery, Request};
+use switchyard_cluster::link::{Delivery, Request};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::v1;
 use switchyard_router::config::Cutoffs;
@@ -65,8 +66,8 @@ pub(crate) enum Inside {
     Load(ConversationKey, Cutoffs),
     Read(ConversationKey, Box<Ticket>, ReadPlan),
     Decoy(ConversationKey, Asker),
-    LoadHome(switchyard_cluster::home::Home, bool),
-    LoadSeen(switchyard_cluster::home::Home, u64, u64),
+    LoadHome(switchyard_cluster::party::Home, bool),
+    LoadSeen(switchyard_cluster::party::Home, u64, u64),
     KeepRoles(Vec<switchyard_router::machine::ToldRoles>),
     /// A completion arrives.
     Complete(Input),

@@ -1,8 +1,9 @@
 //! What comes over the link: answers to the sessions that asked, events to all who read their conversation; and the
 //! writing of every socket that got something.
 
-use switchyard_cluster::link::{Answer, Asker, Delivery, EdgeLink, LiveEvent, Refusal};
+use switchyard_cluster::link::{Answer, Delivery, EdgeLink, LiveEvent, Refusal};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::id::{ConversationId, ConversationKey};

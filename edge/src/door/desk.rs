@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use switchyard_cluster::link::EdgeId;
 use switchyard_cluster::mailbox::ROOM_KEPT_MAX;
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::EdgeId;
 
 use super::Shared;
 use super::connection::{ConnectionId, moment};

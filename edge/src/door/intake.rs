@@ -6,9 +6,10 @@ use std::io::{self, Read};
 use std::ops::ControlFlow;
 
 use switchyard_cluster::home::HomeAsk;
-use switchyard_cluster::link::{Answer, Ask, Asker, EdgeLink, Refusal, Request};
+use switchyard_cluster::link::{Answer, Ask, EdgeLink, Refusal, Request};
 use switchyard_cluster::mailbox::{ROOM_KEPT_MAX, keep_little};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::code::{CloseCode, ErrorCode};
 use switchyard_protocol::frame;
 use switchyard_protocol::id::{ConversationId, ConversationKey};

@@ -1,8 +1,9 @@
 //! Conversations that come to users' lists and go from them: from a user's home to those sessions that want all.
 
 use switchyard_cluster::home::{HomeAsk, ListedNow};
-use switchyard_cluster::link::{Ask, Asker, EdgeLink, Request};
+use switchyard_cluster::link::{Ask, EdgeLink, Request};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::code::CloseCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::roles::Roles;

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use switchyard_cluster::link::{Ask, Asker, EdgeLink, Request};
+use switchyard_cluster::link::{Ask, EdgeLink, Request};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Asker;
 use switchyard_cluster::presence::{Parted, PresenceAsk, PresenceNow, Seen};
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};

@@ -1,7 +1,8 @@
 //! Who types: from the owner to those sessions that have the conversation open, and what the owner is to know of them.
 //! Whoever does not take what waits for it is told once it has, of how it is by then.
 
-use switchyard_cluster::link::{Ask, Asker, EdgeLink, Request, TypersNow};
+use switchyard_cluster::link::{Ask, EdgeLink, Request, TypersNow};
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::roles::Roles;

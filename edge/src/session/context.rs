@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use switchyard_cluster::link::{EdgeId, Refusal};
+use switchyard_cluster::link::Refusal;
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::EdgeId;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::frame;
 use switchyard_protocol::limits::HEARTBEAT_MS;

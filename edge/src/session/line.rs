@@ -74,7 +74,8 @@ fn gathering_of(request: &Request) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use switchyard_cluster::link::{Asker, EdgeId, HistoryAsk, PageFrom, SubscribeAsk};
+    use switchyard_cluster::link::{HistoryAsk, PageFrom, SubscribeAsk};
+    use switchyard_cluster::party::{Asker, EdgeId};
     use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
     use switchyard_protocol::roles::Roles;
 

@@ -2,7 +2,8 @@
 //! files that are named after that.
 
 use smallvec::SmallVec;
-use switchyard_cluster::link::{Ask, Asker, Refusal, Request};
+use switchyard_cluster::link::{Ask, Refusal, Request};
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::frame::Form;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};

@@ -2,8 +2,8 @@
 //! to say that both are in; it is over when either is put out of that, when the session reads it no more, or, in one of two,
 //! when either blocks the other.
 
-use switchyard_cluster::home::Home;
 use switchyard_cluster::link::{Answer, Ask, Refusal};
+use switchyard_cluster::party::Home;
 use switchyard_cluster::presence::{Seen, WatchAsk};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey};

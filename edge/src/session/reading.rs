@@ -1,7 +1,8 @@
 //! What a session reads, and what ends with it: whoever does not read a conversation shows nothing of it, types nowhere there
 //! and watches nobody through it.
 
-use switchyard_cluster::link::{Ask, Asker, Request};
+use switchyard_cluster::link::{Ask, Request};
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::v1::{self, event::Body};
 

@@ -8,8 +8,9 @@ mod roles;
 
 use std::time::Duration;
 
-use switchyard_cluster::link::{Answer, Ask, EdgeId, Refusal, Request as Asked, SubscribedAnswer};
+use switchyard_cluster::link::{Answer, Ask, Refusal, Request as Asked, SubscribedAnswer};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::EdgeId;
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::limits::{INTEGER_MAX, POSITIONS_MAX, RESUME_EVENTS_MAX, SUBSCRIPTIONS_MAX};
 use switchyard_protocol::v1::{self, client_frame::Request, event::Body, reply::Result as Reply};

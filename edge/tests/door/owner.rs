@@ -9,11 +9,12 @@ use bytes::Bytes;
 use mio::Events;
 use prost::Message as _;
 use switchyard_cluster::link::{
-    Answer, Ask, Asker, Delivery, EdgeId, LiveEvent, MarksNow, PageFrom, Refusal, Request, RouterLink, SubscribeAsk,
-    SubscribedAnswer, TypersNow,
+    Answer, Ask, Delivery, LiveEvent, MarksNow, PageFrom, Refusal, Request, RouterLink, SubscribeAsk, SubscribedAnswer,
+    TypersNow,
 };
 use switchyard_cluster::mesh::MeshRouter;
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_cluster::presence::{self, PresenceAsk, PresenceNow};
 use switchyard_cluster::worker::Resident;
 use switchyard_protocol::frame;

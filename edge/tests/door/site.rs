@@ -10,9 +10,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prost::Message as _;
 use socket2::SockRef;
-use switchyard_cluster::link::EdgeId;
 use switchyard_cluster::mesh;
 use switchyard_cluster::now::Clock;
+use switchyard_cluster::party::EdgeId;
 use switchyard_cluster::worker::{Resident, Worker};
 use switchyard_edge::auth::{AuthConfig, Claims, LEEWAY_DEFAULT, Secret, SharedVerifier, Verifier, mint};
 use switchyard_edge::config::EdgeConfig;

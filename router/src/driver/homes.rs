@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use futures_executor::block_on;
-use switchyard_cluster::home::Home;
+use switchyard_cluster::party::Home;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_store::{Decision, DecisionPlace, Membership, ProjectionError, ReadError, Row, Seq};
 

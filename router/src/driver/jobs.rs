@@ -5,9 +5,8 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
-use switchyard_cluster::home::Home;
-use switchyard_cluster::link::Asker;
 use switchyard_cluster::mailbox::ROOM_KEPT_MAX;
+use switchyard_cluster::party::{Asker, Home};
 use switchyard_protocol::id::ConversationKey;
 use switchyard_store::Mark;
 

@@ -25,10 +25,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use switchyard_cluster::home::RouterMessage;
 use switchyard_cluster::link::{Delivery, Request, RouterLink};
 use switchyard_cluster::mailbox::{Bell, Mailbox, keep_little};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::routers::RouterMessage;
 use switchyard_cluster::worker::Resident;
 use switchyard_protocol::shard::Shard;
 use switchyard_store::{Batch, Log, Marks, Projections};

@@ -4,8 +4,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use switchyard_cluster::home::Home;
-use switchyard_cluster::link::Asker;
+use switchyard_cluster::party::{Asker, Home};
 use switchyard_protocol::id::ConversationKey;
 use switchyard_store::Mark;
 

@@ -2,7 +2,7 @@
 
 use futures_executor::block_on;
 use prost::Message as _;
-use switchyard_cluster::home::Home;
+use switchyard_cluster::party::Home;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_store::{ProjectionError, ReadError, StoredMark};
 

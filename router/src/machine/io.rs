@@ -1,8 +1,10 @@
 //! What the machine is told, and what it says is to be done.
 
-use switchyard_cluster::home::{Home, ListedNow, RouterMessage};
-use switchyard_cluster::link::{Answer, Asker, EdgeId, LiveEvent, MarksNow, Request, TypersNow};
+use switchyard_cluster::home::ListedNow;
+use switchyard_cluster::link::{Answer, LiveEvent, MarksNow, Request, TypersNow};
+use switchyard_cluster::party::{Asker, EdgeId, Home};
 use switchyard_cluster::presence::{Parted, PresenceNow};
+use switchyard_cluster::routers::RouterMessage;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::owner::Epoch;
 use switchyard_protocol::shard::{SHARDS, Shard};

@@ -17,8 +17,9 @@ mod writing;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use switchyard_cluster::link::{Answer, Asker, EdgeId, Refusal, Request};
+use switchyard_cluster::link::{Answer, Refusal, Request};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::shard::Shard;

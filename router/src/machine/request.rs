@@ -1,7 +1,8 @@
 //! Requests as they arrive: found, loaded or unknown conversations, members and strangers.
 
-use switchyard_cluster::link::{Ask, EdgeId, Refusal, Request};
+use switchyard_cluster::link::{Ask, Refusal, Request};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::EdgeId;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::v1::{self, reply};

@@ -1,6 +1,7 @@
 //! What a read of the store was for: goes out with the read and comes back with its result.
 
-use switchyard_cluster::link::{Asker, Request};
+use switchyard_cluster::link::Request;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1;
 

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use switchyard_cluster::link::{
-    AnnotateAsk, Annotation, Ask, Asker, CreateAsk, EdgeId, MarkAsk, Request, SendAsk, SendExtra, UpdateAsk,
+    AnnotateAsk, Annotation, Ask, CreateAsk, MarkAsk, Request, SendAsk, SendExtra, UpdateAsk,
 };
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::owner::Epoch;
 use switchyard_protocol::roles::Roles;

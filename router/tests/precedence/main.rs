@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use switchyard_cluster::home::RouterMessage;
-use switchyard_cluster::link::{Ask, Asker, Delivery, EdgeId, Request, RouterLink, SendAsk, SubscribeAsk};
+use switchyard_cluster::link::{Ask, Delivery, Request, RouterLink, SendAsk, SubscribeAsk};
 use switchyard_cluster::mailbox::Bell;
 use switchyard_cluster::now::Clock;
 use switchyard_cluster::ownership::{Config, Ownership};
+use switchyard_cluster::party::{Asker, EdgeId};
+use switchyard_cluster::routers::RouterMessage;
 use switchyard_cluster::worker::{Resident, Worker};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::roles::Roles;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use switchyard_cluster::home::{HomeAsk, RouterMessage};
+use switchyard_cluster::home::HomeAsk;
+use switchyard_cluster::routers::RouterMessage;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_router::config::RouterConfig;
 use switchyard_router::machine::{Effect, Input};

@@ -1,8 +1,9 @@
 //! What the clients of a run ask, in a form that can be kept and compared.
 
 use switchyard_cluster::link::{
-    AnnotateAsk, Ask, CreateAsk, EdgeId, HistoryAsk, MarkAsk, MarksAsk, SendAsk, SubscribeAsk, UpdateAsk,
+    AnnotateAsk, Ask, CreateAsk, HistoryAsk, MarkAsk, MarksAsk, SendAsk, SubscribeAsk, UpdateAsk,
 };
+use switchyard_cluster::party::EdgeId;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::Role;
 

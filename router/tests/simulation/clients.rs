@@ -3,9 +3,9 @@
 
 use switchyard_cluster::home::{BlocksAsk, Decision, HomeAsk, ListAsk, ListFilter};
 use switchyard_cluster::link::{
-    AnnotateAsk, Annotation, Asker, CreateAsk, EdgeId, HistoryAsk, MarkAsk, MarksAsk, PageFrom, SendAsk, SendExtra,
-    SubscribeAsk,
+    AnnotateAsk, Annotation, CreateAsk, HistoryAsk, MarkAsk, MarksAsk, PageFrom, SendAsk, SendExtra, SubscribeAsk,
 };
+use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{ConversationKind, MessageKind, Role};

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use switchyard_cluster::link::{Answer, Asker};
+use switchyard_cluster::link::Answer;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::v1::{self, Role, reply};

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use prost::Message as _;
 use switchyard_cluster::home::{HomeAsk, ListedNow};
-use switchyard_cluster::link::{
-    Answer, Ask, Asker, CreateAsk, EdgeId, LiveEvent, MarksNow, Request, SendAsk, TypersNow,
-};
+use switchyard_cluster::link::{Answer, Ask, CreateAsk, LiveEvent, MarksNow, Request, SendAsk, TypersNow};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_cluster::presence::{Parted, PresenceNow};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;

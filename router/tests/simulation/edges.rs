@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use switchyard_cluster::link::{Asker, EdgeId};
+use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_protocol::id::ConversationKey;
 
 /// An edge's readers of one conversation.

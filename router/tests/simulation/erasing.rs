@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use switchyard_cluster::link::{Answer, EdgeId, HistoryAsk, MarkAsk, PageFrom, SubscribeAsk};
+use switchyard_cluster::link::{Answer, HistoryAsk, MarkAsk, PageFrom, SubscribeAsk};
+use switchyard_cluster::party::EdgeId;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_router::config::RouterConfig;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use switchyard_cluster::link::Asker;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_router::config::RouterConfig;
 use switchyard_router::machine::{Effect, Held, Input};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use switchyard_cluster::link::{Answer, EdgeId, MarkAsk, MarksAsk, SendAsk, SubscribeAsk};
+use switchyard_cluster::link::{Answer, MarkAsk, MarksAsk, SendAsk, SubscribeAsk};
+use switchyard_cluster::party::EdgeId;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::v1::{self, MessageKind, reply::Result as Reply};

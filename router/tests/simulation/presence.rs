@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use switchyard_cluster::home::Home;
-use switchyard_cluster::link::{Answer, Ask, Asker, EdgeId, Request};
+use switchyard_cluster::link::{Answer, Ask, Request};
+use switchyard_cluster::party::{Asker, EdgeId, Home};
 use switchyard_cluster::presence::{PresenceAsk, Seen, WatchAsk};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;

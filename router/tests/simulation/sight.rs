@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use switchyard_cluster::home::{Decision, Home, HomeAsk};
-use switchyard_cluster::link::{Answer, Ask, Asker, CreateAsk, EdgeId, Request};
+use switchyard_cluster::home::{Decision, HomeAsk};
+use switchyard_cluster::link::{Answer, Ask, CreateAsk, Request};
+use switchyard_cluster::party::{Asker, EdgeId, Home};
 use switchyard_cluster::presence::{Parted, PresenceAsk, Seen, WatchAsk};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
@@ -213,7 +214,7 @@ fn a_block_is_not_answered_before_both_homes_have_told_their_edges() {
         let blocking = desk.put_home("ana", HomeAsk::Decide(Decision::Block(user("ben"))));
         let is_held = |effect: &Effect| match effect {
             Effect::Tell(message) => match &**message {
-                switchyard_cluster::home::RouterMessage::Part(part) => part.parted.home == home(held),
+                switchyard_cluster::routers::RouterMessage::Part(part) => part.parted.home == home(held),
                 _ => false,
             },
             _ => false,

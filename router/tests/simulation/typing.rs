@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use switchyard_cluster::link::{Answer, EdgeId, TypersNow};
+use switchyard_cluster::link::{Answer, TypersNow};
+use switchyard_cluster::party::EdgeId;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::v1::{self, reply::Result as Reply};

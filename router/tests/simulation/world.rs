@@ -8,10 +8,12 @@ use std::hash::{DefaultHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
-use switchyard_cluster::home::{Home, HomeAsk, RouterMessage};
-use switchyard_cluster::link::{Answer, Ask, Asker, EdgeId, Request};
+use switchyard_cluster::home::HomeAsk;
+use switchyard_cluster::link::{Answer, Ask, Request};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::{Asker, EdgeId, Home};
 use switchyard_cluster::presence::{PresenceAsk, PresenceNow, Seen, WatchAsk};
+use switchyard_cluster::routers::RouterMessage;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::roles::Roles;
 use switchyard_router::config::Cutoffs;

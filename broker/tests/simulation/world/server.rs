@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use switchyard_cluster::home::RouterMessage;
-use switchyard_cluster::link::{Delivery, EdgeId, Request};
+use switchyard_cluster::link::{Delivery, Request};
+use switchyard_cluster::party::EdgeId;
+use switchyard_cluster::routers::RouterMessage;
 use switchyard_edge::auth::{AuthConfig, Secret, SharedVerifier, Verifier};
 use switchyard_protocol::owner::Epoch;
 use switchyard_router::machine::{Effect, Held, Input, Machine};

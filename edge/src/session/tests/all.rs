@@ -1,6 +1,7 @@
 //! Sessions that want all conversations, and pages of the user's list.
 
-use switchyard_cluster::home::{Home, HomeAsk, ListedNow, WatchingAnswer};
+use switchyard_cluster::home::{HomeAsk, ListedNow, WatchingAnswer};
+use switchyard_cluster::party::Home;
 use switchyard_protocol::cursor::{Cursor, ListPlace};
 use switchyard_protocol::id::ConversationKey;
 

@@ -1,6 +1,7 @@
 //! What a token says of its user: told with each request, to the home once, and what was read by a role ends with it.
 
-use switchyard_cluster::home::{Home, HomeAsk, ListedNow};
+use switchyard_cluster::home::{HomeAsk, ListedNow};
+use switchyard_cluster::party::Home;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::roles::Roles;
 

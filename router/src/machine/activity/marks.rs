@@ -7,8 +7,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use switchyard_cluster::link::{Asker, MarkAsk, MarksAsk, MarksNow, Refusal};
+use switchyard_cluster::link::{MarkAsk, MarksAsk, MarksNow, Refusal};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::limits::{DELIVERED_MEMBERS_MAX, MARK_STORED_WITHIN_MS, MARKS_TOLD_MEMBERS_MAX};

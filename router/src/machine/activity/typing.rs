@@ -5,8 +5,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use switchyard_cluster::link::{Asker, EdgeId, TypersNow};
+use switchyard_cluster::link::TypersNow;
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::limits::TYPING_LASTS_MS;
 use switchyard_protocol::roles::Roles;

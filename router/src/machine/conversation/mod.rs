@@ -8,7 +8,7 @@ pub(in crate::machine) mod retention;
 
 use std::time::Duration;
 
-use switchyard_cluster::link::EdgeId;
+use switchyard_cluster::party::EdgeId;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::{self, ConversationKind};
 use switchyard_store::ProjectionWrite;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
-use switchyard_cluster::home::{Home, ListAsk, ListFilter, RouterMessage, Survey, SurveyWish, Surveyed, UnreadSum};
-use switchyard_cluster::link::Asker;
+use switchyard_cluster::home::{ListAsk, ListFilter, Survey, SurveyWish, Surveyed, UnreadSum};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::{Asker, Home};
+use switchyard_cluster::routers::RouterMessage;
 use switchyard_protocol::cursor::{Cursor, ListPlace};
 use switchyard_protocol::id::ConversationId;
 use switchyard_protocol::limits::{PAGE_BYTES_MAX, SUBSCRIPTIONS_MAX};

@@ -2,9 +2,10 @@
 //! written as rows that others read, as a conversation's events are; one batch at a time, and the next once its rows are
 //! there. Rows are confirmed before anybody is answered, for conversations read them and not the log.
 
-use switchyard_cluster::home::{Decision, Home};
-use switchyard_cluster::link::{Asker, Refusal};
+use switchyard_cluster::home::Decision;
+use switchyard_cluster::link::Refusal;
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::{Asker, Home};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::limits::BLOCKED_MAX;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use switchyard_cluster::home::BlocksAsk;
-use switchyard_cluster::link::Asker;
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::v1::{self, reply};
 use switchyard_store::Seq;

@@ -78,7 +78,7 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
-    use switchyard_cluster::home::Home;
+    use switchyard_cluster::party::Home;
     use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
 
     use super::*;

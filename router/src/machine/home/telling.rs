@@ -5,9 +5,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use switchyard_cluster::home::{BlockNow, RouterMessage, Survey, SurveyWish, Surveyed};
-use switchyard_cluster::link::{Asker, Refusal};
+use switchyard_cluster::home::{BlockNow, Survey, SurveyWish, Surveyed};
+use switchyard_cluster::link::Refusal;
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Asker;
+use switchyard_cluster::routers::RouterMessage;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::roles::Roles;

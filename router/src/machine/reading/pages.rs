@@ -1,7 +1,8 @@
 //! Reading: pages of history, live streams with what was missed, and what comes back from the store for them.
 
-use switchyard_cluster::link::{Answer, Ask, Asker, HistoryAsk, Refusal, SubscribeAsk, SubscribedAnswer};
+use switchyard_cluster::link::{Answer, Ask, HistoryAsk, Refusal, SubscribeAsk, SubscribedAnswer};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::{self, event::Body, reply};

@@ -4,10 +4,12 @@
 
 use std::collections::HashMap;
 
-use switchyard_cluster::home::{BlockNow, Home, ListFilter, RouterMessage, Survey, SurveyWish, Surveyed, UnreadSum};
+use switchyard_cluster::home::{BlockNow, ListFilter, Survey, SurveyWish, Surveyed, UnreadSum};
 use switchyard_cluster::link::PageFrom;
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Home;
 use switchyard_cluster::presence::{Part, Parted};
+use switchyard_cluster::routers::RouterMessage;
 use switchyard_protocol::cursor::ListPlace;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::roles::Roles;
@@ -169,7 +171,7 @@ impl Machine {
         now: Now,
         key: ConversationKey,
         number: u64,
-        edges: Vec<switchyard_cluster::link::EdgeId>,
+        edges: Vec<switchyard_cluster::party::EdgeId>,
         out: &mut Vec<Effect>,
     ) {
         let cutoffs = self.config.retention.cutoffs(now.wall_ms);

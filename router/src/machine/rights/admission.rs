@@ -1,8 +1,9 @@
 //! Who may be in a conversation with whom, where that depends on what they are in the tenant: it is read first what is known
 //! of them, and then judged. Also how staff take part in a conversation with support.
 
-use switchyard_cluster::link::{Asker, CreateAsk, Refusal};
+use switchyard_cluster::link::{CreateAsk, Refusal};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::Role;

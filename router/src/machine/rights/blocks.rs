@@ -8,8 +8,9 @@
 //! read nothing is stored there.
 
 use switchyard_cluster::home::BlockNow;
-use switchyard_cluster::link::{Annotation, Ask, Asker, Refusal, Request};
+use switchyard_cluster::link::{Annotation, Ask, Refusal, Request};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_store::{ProjectionWrite, Seq};

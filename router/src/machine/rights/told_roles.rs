@@ -4,9 +4,8 @@
 //!
 //! It is a hint for who may be in a conversation with whom. What somebody may do is in their own token alone.
 
-use switchyard_cluster::home::Home;
-use switchyard_cluster::link::Asker;
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::{Asker, Home};
 use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{self, reply};
 use switchyard_store::{Mark, StoredMark};

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use switchyard_cluster::link::{Annotation, Asker, Refusal};
+use switchyard_cluster::link::{Annotation, Refusal};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::limits::{EDITS_MAX, EMOJI_PER_MESSAGE_MAX, EMOJI_PER_USER_MAX, PINS_MAX};

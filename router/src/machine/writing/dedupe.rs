@@ -6,8 +6,9 @@
 //! one send alone.
 
 use bytes::Bytes;
-use switchyard_cluster::link::{Answer, Asker, Refusal, SendAsk};
+use switchyard_cluster::link::{Answer, Refusal, SendAsk};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::limits::{DEDUPE_RECENT, DEDUPE_SINCE_MAX};

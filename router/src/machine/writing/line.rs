@@ -4,7 +4,8 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use switchyard_cluster::link::{Asker, SendAsk};
+use switchyard_cluster::link::SendAsk;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::id::UserId;
 use switchyard_protocol::v1::Quote;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use switchyard_cluster::home::Decision;
-use switchyard_cluster::link::{AnnotateAsk, Ask, Asker, CreateAsk, SendAsk, UpdateAsk};
+use switchyard_cluster::link::{AnnotateAsk, Ask, CreateAsk, SendAsk, UpdateAsk};
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::id::UserId;
 use switchyard_protocol::v1::{Quote, Role};
 use switchyard_store::{ProjectionWrite, Seq};

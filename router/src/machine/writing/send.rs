@@ -2,9 +2,11 @@
 //! answered and fanned out, in the order of its numbers.
 
 use bytes::Bytes;
-use switchyard_cluster::home::{Home, MemberNotice, RouterMessage};
-use switchyard_cluster::link::{Answer, Asker, LiveEvent, Refusal};
+use switchyard_cluster::home::MemberNotice;
+use switchyard_cluster::link::{Answer, LiveEvent, Refusal};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::{Asker, Home};
+use switchyard_cluster::routers::RouterMessage;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::shard::Shard;

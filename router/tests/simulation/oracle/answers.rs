@@ -1,7 +1,8 @@
 //! Answers other than pages and refusals.
 
 use prost::Message as _;
-use switchyard_cluster::link::{Answer, Asker};
+use switchyard_cluster::link::Answer;
+use switchyard_cluster::party::Asker;
 use switchyard_protocol::id::UserId;
 use switchyard_protocol::v1::{self, Role, reply};
 use switchyard_store::Seq;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message as _;
-use switchyard_cluster::home::{Decision, Home};
+use switchyard_cluster::home::Decision;
+use switchyard_cluster::party::Home;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::v1::{self, ConversationKind};
 use switchyard_store::{Row, Seq};

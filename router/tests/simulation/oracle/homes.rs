@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use switchyard_cluster::home::{Decision, HomeAsk, ListedNow};
-use switchyard_cluster::link::{Answer, Asker, EdgeId, Refusal};
+use switchyard_cluster::link::{Answer, Refusal};
+use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_protocol::v1::{self, reply};

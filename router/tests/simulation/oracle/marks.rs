@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use switchyard_cluster::link::{EdgeId, MarkAsk, MarksAsk, MarksNow};
+use switchyard_cluster::link::{MarkAsk, MarksAsk, MarksNow};
+use switchyard_cluster::party::EdgeId;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1;
 use switchyard_store::{Mark, Seq};

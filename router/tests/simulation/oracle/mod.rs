@@ -17,7 +17,8 @@ mod streams;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use switchyard_cluster::link::{Ask, Asker, EdgeId, Request};
+use switchyard_cluster::link::{Ask, Request};
+use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_cluster::presence::PresenceAsk;
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_router::config::RouterConfig;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use switchyard_cluster::home::Home;
-use switchyard_cluster::link::{Answer, Asker, EdgeId};
+use switchyard_cluster::link::Answer;
+use switchyard_cluster::party::{Asker, EdgeId, Home};
 use switchyard_cluster::presence::{Parted, PresenceNow, Seen};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationKey, UserId};

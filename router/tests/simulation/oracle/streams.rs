@@ -1,7 +1,8 @@
 //! Live streams: what each edge is granted, and what it gets from then on.
 
 use prost::Message as _;
-use switchyard_cluster::link::{Asker, EdgeId, LiveEvent, SubscribedAnswer};
+use switchyard_cluster::link::{LiveEvent, SubscribedAnswer};
+use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_protocol::id::UserId;
 use switchyard_protocol::v1::{self, Role, server_frame};
 

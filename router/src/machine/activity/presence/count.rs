@@ -4,10 +4,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use switchyard_cluster::home::RouterMessage;
-use switchyard_cluster::link::{Answer, Asker, EdgeId};
+use switchyard_cluster::link::Answer;
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_cluster::presence::{Census, Counted, PresenceNow, Seen};
+use switchyard_cluster::routers::RouterMessage;
 use switchyard_protocol::id::{ConversationKey, UserId};
 
 use crate::machine::rights::sight::Sight;

@@ -11,10 +11,11 @@ mod rows;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use switchyard_cluster::home::{Home, RouterMessage};
-use switchyard_cluster::link::{Answer, Asker, EdgeId, Refusal, Request};
+use switchyard_cluster::link::{Answer, Refusal, Request};
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::{Asker, EdgeId, Home};
 use switchyard_cluster::presence::{Census, Counted, Part, PresenceAsk, PresenceNow, Seen, Watch, WatchAsk};
+use switchyard_cluster::routers::RouterMessage;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::limits::PRESENCE_MEMBERS_MAX;

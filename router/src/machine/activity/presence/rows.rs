@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use switchyard_cluster::home::Home;
 use switchyard_cluster::now::Now;
+use switchyard_cluster::party::Home;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_store::Mark;
 
