@@ -5,6 +5,7 @@ mod fill;
 mod lists;
 mod storm;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -302,8 +303,10 @@ fn tokens(args: &Args) -> anyhow::Result<Tokens> {
 }
 
 /// Begins the ids of a run's users: another one each time, so that a server that was measured before has no
-/// conversations of theirs.
+/// conversations of theirs. Runs of one process may begin in the same moment.
 fn run_name() -> String {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    format!("load-{:x}-{:x}", now.as_nanos(), std::process::id())
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    format!("load-{:x}-{:x}-{run:x}", now.as_nanos(), std::process::id())
 }
