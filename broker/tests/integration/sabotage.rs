@@ -147,16 +147,18 @@ fn what_is_done_to_missed_events_is_reported() {
 
 /// The counts of a run in which people do more than write, as gaps, altered, resurrected, miscounted, marks that went back,
 /// unread and lists that are wrong.
-fn mixed(v: &Verdict) -> [u64; 7] {
+fn mixed(v: &Verdict, deed: Spoilage) -> [u64; 7] {
+    // An ack with the number of the event before is out of order if that was acknowledged before it was asked for.
+    let early = if deed == Spoilage::SwapAck { v.out_of_order } else { 0 };
     let [resurrected, miscounted, back, unread, lists] =
         [v.resurrected, v.miscounted, v.marks_back, v.unread_wrong, v.lists_wrong]
             .map(|count| count.expect("it was looked for"));
     assert_eq!(
         v.lost + v.duplicates + v.out_of_order + v.stale + v.foreign + v.refused_visible + v.invented,
-        0,
+        early,
         "{v:?}"
     );
-    [v.gaps, v.altered, resurrected, miscounted, back, unread, lists]
+    [v.gaps, v.altered + early, resurrected, miscounted, back, unread, lists]
 }
 
 #[test]
@@ -194,7 +196,7 @@ fn what_is_done_to_edits_deletions_emoji_marks_and_lists_is_reported() {
             deeds.iter().map(|(deed, counts)| (deed, counts, scope.spawn(|| spoilt(&site, *deed)))).collect();
         for (deed, counts, run) in runs {
             let v = run.join().expect("the run goes to its end");
-            assert_eq!(mixed(&v), *counts, "{deed:?}: {v:#?}");
+            assert_eq!(mixed(&v, *deed), *counts, "{deed:?}: {v:#?}");
             assert!(!v.ok && v.first.len() == 1, "{deed:?}: {v:#?}");
         }
     });
@@ -202,9 +204,11 @@ fn what_is_done_to_edits_deletions_emoji_marks_and_lists_is_reported() {
 
 fn spoilt(site: &Site, what: Spoilage) -> Verdict {
     // Marks of others are told once a second, and the first of them has nothing to fall behind.
-    let (nth, secs) = if what == Spoilage::LowerMark { (0, 2.5) } else { (2, 0.4) };
+    let nth = if what == Spoilage::LowerMark { 0 } else { 2 };
     // What does not come is waited for.
     let drain = if matches!(what, Spoilage::DropEdit | Spoilage::DropDeletion) { 1 } else { 20 };
+    // A cluster takes some hundred changes in that time.
+    let secs = 2.5;
     let proxy = Proxy::start(&site.url(), Spoil::new(what, nth)).expect("a free port");
     let changes = "--edits 20 --deletes 10 --reactions 20 --marks --lists";
     let words = format!("room --members 4 --publishers 1 --rate 200 {changes} --secs {secs} --drain {drain}");

@@ -242,12 +242,13 @@ impl Story {
         }
     }
 
-    /// A change was acknowledged with this number; `again` if it was asked more than once, and may have been so already.
+    /// A change was acknowledged with this number, which says nothing if it is `unsure`: where it was asked more than once,
+    /// and may have been so already.
     pub fn acknowledged(
         &mut self,
         seq: u64,
         (user, target, change): (u32, u64, Change),
-        again: bool,
+        unsure: bool,
         tick: u64,
         verdict: &mut Verdict,
     ) {
@@ -255,7 +256,7 @@ impl Story {
         if let Some(known) = self.targets.get_mut(&target) {
             known.acknowledged(user, change, tick);
         }
-        if again || self.broken {
+        if unsure || self.broken {
             return;
         }
         match self.row(seq) {
@@ -339,8 +340,13 @@ impl Story {
         let Some(target) = self.targets.get_mut(&on) else {
             return verdict.add(Fault::Invented, 1, || format!("{event:?} at {seq}, which nobody asked for"));
         };
-        if let Some((fault, words)) = target.happened(event, seen) {
-            verdict.add(fault, 1, || format!("{event:?} at {seq} {words}"));
+        let Some((fault, words)) = target.happened(event, seen) else { return };
+        verdict.add(fault, 1, || format!("{event:?} at {seq} {words}"));
+        if let (Fault::Miscounted, Event::React { emoji, .. }) = (fault, event)
+            && let Some(Row::React { count, .. }) = self.rows.last_mut()
+        {
+            // Whoever is told the right count from now on is not told a wrong one.
+            *count = target.count(emoji) as u32;
         }
     }
 

@@ -146,7 +146,8 @@ impl World {
         conversation.ledger.acked_change(seq);
         if let Some(story) = conversation.story.as_mut() {
             let whose = (slot as u32, op.target, op.change);
-            story.acknowledged(seq, whose, op.again, tick, &mut self.verdict);
+            // A number that cannot be is one fault, whatever stands there.
+            story.acknowledged(seq, whose, op.again || early, tick, &mut self.verdict);
         }
     }
 

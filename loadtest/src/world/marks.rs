@@ -111,6 +111,7 @@ impl World {
             ask => ask,
         };
         part.last_ask = if ask == LastAsk::List && !mix.lists { LastAsk::Nothing } else { ask };
+        part.is_last_asked = true;
         match part.last_ask {
             LastAsk::Mark => {
                 let read = self.wanted_mark(slot);
@@ -125,10 +126,17 @@ impl World {
         }
     }
 
-    /// An answer to one of them.
+    /// Whether what this reader waits for is one of the last answers, given when nothing happens any more: what was asked
+    /// for at a tick may still be under way when the last requests begin.
+    fn is_last_asked(&self, slot: usize) -> bool {
+        self.sessions[slot].part.as_ref().is_some_and(|part| part.is_last_asked)
+    }
+
+    /// An answer came.
     fn asked(&mut self, slot: usize, net: &mut Net) {
-        let closing = self.mixing.as_ref().is_some_and(|mixing| mixing.closing);
-        if let Some(part) = self.sessions[slot].part.as_mut().filter(|_| closing) {
+        if let Some(part) = self.sessions[slot].part.as_mut()
+            && std::mem::take(&mut part.is_last_asked)
+        {
             part.last_ask = match part.last_ask {
                 LastAsk::Mark => LastAsk::Unread,
                 LastAsk::Unread => LastAsk::List,
@@ -164,11 +172,11 @@ impl World {
         });
     }
 
-    /// What is unread above a number, when nothing happens any more.
+    /// What is unread above a number, where nothing happens any more.
     fn check_unread(&mut self, slot: usize, read: u64, unread: u64) {
         let conversation = &self.conversations[self.sessions[slot].conversation];
-        let closing = self.mixing.as_ref().is_some_and(|mixing| mixing.closing);
-        let known = conversation.story.as_ref().filter(|story| closing && story.knows(conversation.audited_to));
+        let last = self.is_last_asked(slot);
+        let known = conversation.story.as_ref().filter(|story| last && story.knows(conversation.audited_to));
         let Some(story) = known else { return };
         *self.verdict.unread_checked.get_or_insert_default() += 1;
         let due = story.unread(slot as u32, read);
@@ -197,8 +205,7 @@ impl World {
 
     /// A list came.
     pub(super) fn on_listed(&mut self, slot: usize, list: &v1::Listed, net: &mut Net, now: u64) {
-        let closing = self.mixing.as_ref().is_some_and(|mixing| mixing.closing);
-        if let Some(part) = self.sessions[slot].part.as_ref().filter(|_| !closing) {
+        if let Some(part) = self.sessions[slot].part.as_ref().filter(|part| !part.is_last_asked) {
             self.meter.list.record(now.saturating_sub(part.asked_at));
         }
         *self.verdict.lists_checked.get_or_insert_default() += 1;
@@ -226,11 +233,11 @@ impl World {
         if newest < part.asked_newest {
             return Err(format!("number {newest} as the newest, and {} was acknowledged", part.asked_newest));
         }
-        let closing = self.mixing.as_ref().is_some_and(|mixing| mixing.closing);
-        if closing && story.knows(own.audited_to) {
+        if part.is_last_asked && story.knows(own.audited_to) {
             let due = story.unread(slot as u32, conversation.read);
-            if (newest, conversation.head) != (story.newest(), own.audited_to) {
-                return Err(format!("{newest} of {} as the newest, it is {}", conversation.head, story.newest()));
+            let (told, is) = ((newest, conversation.head), (story.newest(), own.audited_to));
+            if told != is {
+                return Err(format!("{} of {} as the newest, it is {} of {}", told.0, told.1, is.0, is.1));
             }
             if conversation.unread != due {
                 return Err(format!("{} as unread above {}, there are {due}", conversation.unread, conversation.read));

@@ -108,6 +108,8 @@ pub(super) struct Part {
     pub(super) ticking: bool,
     pub(super) ticks: u64,
     pub(super) last_ask: LastAsk,
+    /// It was asked for, and is not answered.
+    pub(super) is_last_asked: bool,
 }
 
 impl Part {
@@ -120,6 +122,7 @@ impl Part {
     pub(super) fn cut_off(&mut self) {
         self.flying = 0;
         (self.mark_said, self.mark_acked) = (0, 0);
+        self.is_last_asked = false;
         self.told.clear();
     }
 }

@@ -184,7 +184,8 @@ impl Target {
         }
     }
 
-    fn count(&self, emoji: u8) -> u64 {
+    /// How many give it by the events.
+    pub(super) fn count(&self, emoji: u8) -> u64 {
         self.given.iter().filter(|given| given.now >> emoji & 1 == 1).count() as u64
     }
 

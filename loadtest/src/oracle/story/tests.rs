@@ -125,6 +125,18 @@ fn events_that_cannot_be_are_told_apart() {
 }
 
 #[test]
+fn a_wrong_count_is_the_fault_of_whoever_tells_it() {
+    let (mut story, mut verdict) = story();
+    let wrong = react(&mut story, 1, 2);
+    let Event::React { target, user, emoji, removed, .. } = wrong else { panic!("an emoji") };
+    let right = Event::React { target, user, emoji, removed, count: 1 };
+    for (event, miscounted) in [(wrong, 1), (right, 1), (wrong, 2), (right, 2)] {
+        tell(&mut story, 4, event, &mut verdict);
+        assert_eq!((verdict.miscounted, verdict.faults()), (Some(miscounted), miscounted), "{:?}", verdict.first);
+    }
+}
+
+#[test]
 fn what_is_told_afterwards_may_show_what_came_later() {
     let (mut story, mut verdict) = story();
     let first = edit(&mut story, 1);
