@@ -29,6 +29,10 @@ const ARRIVE: Duration = Duration::from_secs(60);
 /// Time that timelines may take to be read, and as much again for each million messages.
 const AUDIT: Duration = Duration::from_secs(120);
 
+/// A server gives back what connecting took once it comes to rest, which is after six seconds without work and a few of its
+/// store's: what it holds then is its memory.
+const REST: Duration = Duration::from_secs(12);
+
 /// Above this share of its core the generator measures itself as much as the server.
 const CLIENT_CPU_MAX_PCT: f64 = 95.0;
 

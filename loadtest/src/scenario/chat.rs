@@ -3,7 +3,7 @@
 use crate::args::Args;
 use crate::world::{Flow, Shape};
 
-use super::{Bench, Outcome};
+use super::{Bench, Outcome, REST};
 
 /// Pairs that warm a fresh server up before its memory is taken for empty.
 const WARM_PAIRS: usize = 4;
@@ -56,9 +56,10 @@ pub(super) fn idle(args: &Args) -> anyhow::Result<Outcome> {
 
     let mut bench = Bench::new(args, Shape::both_ways(args.connections.div_ceil(2).max(1)), Flow::Acks(1))?;
     say_one_thing(&mut bench)?;
-    bench.engine.say("settling");
+    bench.engine.say("coming to rest");
     bench.engine.run_for(args.warm())?;
     if bench.server.is_known() {
+        bench.engine.run_for(REST)?;
         let full = bench.server.memory()?;
         bench.metrics.rss_mb_empty = Some(empty.resident as f64 / 1024.0);
         bench.metrics.rss_mb = Some(full.resident as f64 / 1024.0);

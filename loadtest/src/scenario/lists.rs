@@ -5,7 +5,7 @@
 //! after a restart it is the one that reads the store. Which run made the conversations is told in the result, so that a
 //! second one can find them (`--again`).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use switchyard_protocol::limits::{MEMBERS_PER_REQUEST_MAX, POSITIONS_MAX};
@@ -20,7 +20,7 @@ use crate::progress::Progress;
 use crate::report::Metrics;
 use crate::token::Tokens;
 
-use super::{Outcome, run_name, tokens};
+use super::{Outcome, REST, run_name, tokens};
 
 /// Requests at once while conversations are made.
 const AT_ONCE: usize = 32;
@@ -30,10 +30,6 @@ const PAGE: u32 = 50;
 
 /// Rounds over all users after the first.
 const ROUNDS: usize = 3;
-
-/// A server gives back what connecting took once it comes to rest, which is after six seconds without work and a few of its
-/// store's.
-const REST: Duration = Duration::from_secs(12);
 
 struct Bench<'a> {
     args: &'a Args,
