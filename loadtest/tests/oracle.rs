@@ -124,7 +124,7 @@ fn timelines_are_filled_and_read_through_refusals_and_lost_connections() {
 #[test]
 fn messages_outlive_lost_connections() {
     let server = Server::start(Habits { hang_up_after: 40, ..Habits::default() });
-    let outcome = run(&server.url(), "pairs --pairs 3 --window 4 --secs 1");
+    let outcome = run(&server.url(), "pairs --pairs 3 --window 4 --secs 3");
     good(&outcome);
     assert!(outcome.metrics.disconnects > Some(3), "{:?}", outcome.metrics.disconnects);
     assert_eq!(outcome.metrics.unacked, Some(0));
@@ -136,12 +136,12 @@ fn messages_outlive_lost_connections() {
 #[test]
 fn refused_messages_must_not_be_seen() {
     let server = Server::start(Habits { refuse_every: 5, ..Habits::default() });
-    let outcome = run(&server.url(), "pairs --pairs 2 --window 3 --secs 0.2");
+    let outcome = run(&server.url(), "pairs --pairs 2 --rate 200 --secs 0.4");
     good(&outcome);
     assert!(outcome.metrics.refused > Some(0));
 
     let server = Server::start(Habits { refuse_every: 5, store_refused: true, ..Habits::default() });
-    let outcome = run(&server.url(), "pairs --pairs 2 --window 3 --secs 0.2");
+    let outcome = run(&server.url(), "pairs --pairs 2 --rate 200 --secs 0.4");
     let verdict = outcome.verdict.expect("a verdict");
     assert!(!verdict.ok);
     assert_eq!(Some(verdict.refused_visible), outcome.metrics.refused);
@@ -164,13 +164,15 @@ fn what_is_never_answered_is_measured_and_told() {
 fn caught(spot: Spot, deed: Deed) -> Verdict {
     let server = Server::start(Habits::default());
     let proxy = Proxy::start(&server.url(), Sabotage::new(spot, deed, NTH)).expect("a free port");
-    let words = match spot {
-        Spot::Resume => "reconnect --connections 2 --behind 14 --drain 0.2".to_owned(),
-        // One page's worth of messages, so that the timeline's last page is its first.
-        Spot::Page => "pairs --pairs 1 --rate 150 --secs 0.4 --drain 5".to_owned(),
-        Spot::Ack | Spot::Event => "pairs --pairs 1 --window 3 --secs 0.2 --drain 0.2".to_owned(),
+    // What does not come is waited for. Elsewhere one page's worth of messages, so that the timeline's last page is its first.
+    let words = match (spot, deed) {
+        (Spot::Resume, _) => "reconnect --connections 2 --behind 14 --drain 0.2",
+        (Spot::Ack | Spot::Event, Deed::Drop | Deed::Misplace | Deed::AlterClientId | Deed::Strip) => {
+            "pairs --pairs 1 --rate 150 --secs 0.4 --drain 1"
+        }
+        _ => "pairs --pairs 1 --rate 150 --secs 0.4 --drain 20",
     };
-    let outcome = run(&proxy.url(), &words);
+    let outcome = run(&proxy.url(), words);
     let verdict = outcome.verdict.expect("a verdict");
     assert!(outcome.metrics.sent > Some(NTH + 2), "{:?}", outcome.metrics.sent);
     assert_eq!(verdict.ok, verdict.faults() == 0);
@@ -265,7 +267,7 @@ fn one_reader_of_many_is_not_overlooked() {
         // Of the sixth message, a reader in the middle.
         let sabotage = Sabotage::new(Spot::Event, deed, 5 * 12 + 6);
         let proxy = Proxy::start(&server.url(), sabotage).expect("a free port");
-        let outcome = run(&proxy.url(), "room --members 12 --publishers 2 --window 2 --secs 0.2 --drain 0.2");
+        let outcome = run(&proxy.url(), "room --members 12 --publishers 2 --rate 150 --secs 0.4 --drain 1");
         let verdict = outcome.verdict.expect("a verdict");
         assert_eq!(counts(&verdict), expected, "{deed:?}: {:?}", verdict.first);
     }

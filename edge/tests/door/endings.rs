@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use switchyard_edge::config::{EdgeConfig, Timing};
 use switchyard_edge::door::Drain;
-use switchyard_edge::session::SessionConfig;
 use switchyard_protocol::frame::Form;
 use switchyard_protocol::v1::{self, client_frame::Request, event::Body, reply::Result as Reply};
 use tungstenite::Message;
@@ -21,10 +20,9 @@ fn a_goodbye_is_answered() {
     assert_eq!(client.closed(), Some(1000));
 }
 
-/// Times short enough for a test: warned at once, closed soon after the end.
+/// A token short enough for a test: warned of soon.
 fn short_lived() -> (Site, Client) {
-    let session = SessionConfig { token_grace: Duration::ZERO, ..SessionConfig::default() };
-    let site = Site::with(EdgeConfig { session, ..EdgeConfig::default() });
+    let site = Site::new();
     let mut client = site.stranger(Form::Json);
     let hello = v1::Hello { token: token_for("alice", Duration::from_secs(2)), ..Default::default() };
     let reply = client.ask(Request::Hello(hello));
@@ -56,8 +54,7 @@ fn n08_a_renewed_token_keeps_the_session() {
 
 #[test]
 fn n08_a_shorter_token_ends_when_it_says() {
-    let session = SessionConfig { token_grace: Duration::ZERO, ..SessionConfig::default() };
-    let site = Site::with(EdgeConfig { session, ..EdgeConfig::default() });
+    let site = Site::new();
     let mut client = site.client("alice", Form::Json);
     let renew = v1::Renew { token: token_for("alice", Duration::from_secs(2)) };
     assert!(matches!(client.ask(Request::Renew(renew)), Reply::Renewed(_)));

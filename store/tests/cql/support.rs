@@ -3,7 +3,7 @@
 use std::env;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_executor::block_on;
@@ -15,6 +15,9 @@ use switchyard_store::{Batch, Direction, Log, Outcome, ReadError, ReadRange, Row
 
 /// The environment's name for the cluster's contact points, with commas between them.
 const CONTACT_POINTS: &str = "SWITCHYARD_TEST_CQL";
+
+/// A busy machine may stand still for longer than the product waits.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of the keyspace of this run.
 static OPTIONS: LazyLock<Options> = LazyLock::new(|| {
@@ -37,7 +40,9 @@ pub(crate) fn options_of(keyspace: &str) -> Options {
     });
     let points: Vec<String> = points.split(',').map(str::to_owned).collect();
     let replication = if points.len() < 3 { 1 } else { 3 };
-    Options { replication, accept_losses: true, ..Options::new(points, keyspace) }
+    let (request_timeout, transaction_timeout) = (PATIENCE, PATIENCE);
+    let options = Options::new(points, keyspace);
+    Options { replication, accept_losses: true, request_timeout, transaction_timeout, ..options }
 }
 
 pub(crate) fn options() -> Options {

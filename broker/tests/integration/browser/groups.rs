@@ -38,8 +38,8 @@ fn a_group_is_made_led_and_left() {
     bob.click("#info-close");
 
     alice.click("#info-members button[aria-label='Remove Bob']");
-    bob.until("![...document.querySelectorAll('.item')].some((one) => one.textContent.includes('Night shift'))", &[]);
     bob.toasted("You are no longer in Night shift.");
+    bob.until("![...document.querySelectorAll('.item')].some((one) => one.textContent.includes('Night shift'))", &[]);
     alice.told("You removed Bob");
 }
 

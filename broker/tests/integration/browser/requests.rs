@@ -137,6 +137,8 @@ fn a_group_is_deleted_for_all_by_its_admin() {
     alice.click("#sure button[value='yes']");
     for window in [&alice, &bob] {
         window.toasted("Surprise party was deleted.");
+    }
+    for window in [&alice, &bob] {
         lists(window, "");
         assert_eq!(window.script("return document.getElementById('log').textContent", &[]), "");
     }

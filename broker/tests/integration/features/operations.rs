@@ -109,7 +109,8 @@ fn h6_who_asks_it_to_end_loses_nothing_and_clients_are_told_when_to_move() {
 fn h6_whoever_is_still_there_is_served_by_all_workers_until_it_goes() {
     const CONVERSATIONS: usize = 16;
     const ROUNDS: usize = 10;
-    let mut site = Site::with_env(&[("SWITCHYARD__SERVER__WORKERS", "2")]);
+    let env = [("SWITCHYARD__SERVER__WORKERS", "2"), ("SWITCHYARD__SERVER__DRAIN_DEADLINE", "5m")];
+    let mut site = Site::with_env(&env);
     // A single client is at the door of one worker; its conversations lie on both.
     let mut alice = Plain::open(&site, "alice");
     let conversations: Vec<String> = (0..CONVERSATIONS).map(|n| alice.direct(&format!("friend{n}"))).collect();

@@ -21,7 +21,7 @@ const LONG_GUARD: Duration = Duration::from_secs(900);
 /// Runs a test in both forms, with one guard over all of it.
 pub(super) fn in_both_forms<T: Future<Output = ()>>(test: impl Fn(Form) -> T) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let guard = if keyspace::is_default() { LONG_GUARD } else { GUARD };
+    let guard = if keyspace::is_default() { LONG_GUARD } else { 4 * GUARD };
     for form in Form::ALL {
         runtime.block_on(async { tokio::time::timeout(guard, test(form)).await.expect("it hangs") });
     }
