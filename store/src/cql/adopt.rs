@@ -155,7 +155,8 @@ impl Inner {
             return Err(ReadError::Unavailable(format!("there is no epoch {epoch}")));
         };
         let Beginning { mut base, bounds, mut given, mut read_from, mut page } = this.beginning(key, at_least).await?;
-        let mut rewritten = false;
+        // Rows of this epoch, too: an adoption before may have written them again and met no barrier.
+        let mut unconfirmed = false;
         loop {
             let is_full = page.len() == PAGE_ROWS as usize;
             let mut taken = Vec::new();
@@ -174,8 +175,8 @@ impl Inner {
                 given.push(stored);
                 taken.push(stored);
             }
+            unconfirmed |= !taken.is_empty();
             taken.retain(|stored| number::epoch_of(stored.timestamp) < epoch);
-            rewritten |= !taken.is_empty();
             Self::rewrite(this, key, &taken, timestamp).await?;
             let next = base.map_or(0, |base| base.seq + 1);
             let bucket_ends = next / BUCKET_ROWS > read_from / BUCKET_ROWS;
@@ -186,12 +187,12 @@ impl Inner {
             page = this.stamped_page(key, next, PAGE_ROWS).await.map_err(unread)?;
             read_from = next;
         }
-        if rewritten {
+        if unconfirmed {
             Self::barrier(this).await.map_err(|error| ReadError::Unavailable(error.to_string()))?;
         }
         let Some(Taken { seq: head, .. }) = base else { return Ok(None) };
         // As seldom as while messages are stored: less than that the next owner reads and writes again in one statement.
-        if rewritten
+        if unconfirmed
             && head >= bounds.committed + HINT_EVERY
             && let Err(error) = this.raise_bounds(key, &[(Bound::Committed, head)]).await
         {

@@ -36,6 +36,23 @@ fn a_fenced_router_confirms_nothing() {
     assert_eq!(block_on(store.barrier()), Ok(()));
 }
 
+/// What was adopted without a barrier is not taken for confirmed the second time, though it has the adopter's own epoch then.
+#[test]
+fn a_fenced_router_does_not_adopt_what_it_wrote_again_before() {
+    let (before, next) = (store(), store());
+    let store = Cql::open(&options()).expect("the store opens");
+    let key = conversation("adopted twice");
+    append(&before, batch(&key, 1, 0, 2, "never confirmed"));
+    let adopted = block_on(store.adopt(&key, 2, 0));
+    assert!(matches!(adopted, Err(ReadError::Unavailable(_))), "there is no barrier yet: {adopted:?}");
+    let mine = incarnation();
+    assert_eq!(block_on(store.insert_router(&live(mine))), Outcome::Applied);
+    store.serve(mine);
+    assert_eq!(block_on(next.fence(mine)), Outcome::Applied);
+    let adopted = block_on(store.adopt(&key, 2, 0));
+    assert!(matches!(adopted, Err(ReadError::Unavailable(_))), "{adopted:?}");
+}
+
 #[test]
 fn a_fenced_router_drops_nothing() {
     let (store, other) = (store(), store());
