@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 
 use crate::BoxFuture;
@@ -25,6 +26,9 @@ pub(super) const ANNOTATION_ROWS: u64 = 100;
 
 /// Numbers of rows whose overlays are read without a look at how far there are any.
 const FAR: u64 = 10 * ANNOTATION_ROWS;
+
+/// Writes of one call that are under way at a time: what erases a group of ten thousand leaves room for everybody else.
+const WRITTEN_AT_A_TIME: usize = 32;
 
 /// The timestamp of a write, unless it is too large or has a number that there cannot be.
 fn judge(at: Seq, bytes: usize, bytes_max: usize) -> Result<i64, ProjectionError> {
@@ -191,7 +195,8 @@ impl Inner {
             };
         }
         // Values are made in the order of the writes, for of two with the same number the first one is to stay.
-        try_join_all(writes.iter().map(|write| self.prepare_write(write))).await.map(drop).map_err(failed)
+        let writes: Vec<_> = writes.iter().map(|write| self.prepare_write(write)).collect();
+        stream::iter(writes).buffer_unordered(WRITTEN_AT_A_TIME).try_collect::<()>().await.map_err(failed)
     }
 
     /// One write, whose value is made now, to be sent when it is polled.
