@@ -405,6 +405,11 @@ impl Session {
             return;
         }
         cx.refuse_saying(error.id, kind, ErrorCode::BadRequest, error.message.clone());
+        self.count_bad_frame(cx);
+    }
+
+    /// Closes the connection if such frames are all that comes.
+    fn count_bad_frame(&mut self, cx: &mut Context<'_>) {
         if !self.bad_frames.count(cx.now.mono, BAD_FRAMES_WINDOW, BAD_FRAMES_MAX) {
             self.close(CloseCode::Protocol, cx);
         }

@@ -22,9 +22,7 @@ pub(super) fn fit(form: Form, result: &mut Reply) {
     }
     let mut room = Room { bytes: PAGE_ENCODED_BYTES_MAX, used: false };
     match result {
-        Reply::Page(page) => {
-            room.cut(&mut page.messages);
-        }
+        Reply::Page(page) => page.more |= room.cut(&mut page.messages),
         Reply::Members(page) => page.more |= room.cut(&mut page.members),
         Reply::Marks(page) => page.more |= room.cut(&mut page.marks),
         Reply::Blocks(page) => page.more |= room.cut(&mut page.users),
@@ -102,7 +100,8 @@ mod tests {
         for (text, form, kept) in [(&plain, Form::Json, 4), (&control, Form::Proto, 4), (&control, Form::Json, 1)] {
             let mut page = Reply::Page(v1::Page { messages: vec![message(text); 4], ..Default::default() });
             fit(form, &mut page);
-            assert!(matches!(page, Reply::Page(page) if page.messages.len() == kept), "{form:?} {kept}");
+            let Reply::Page(page) = page else { panic!("the same kind") };
+            assert_eq!((page.messages.len(), page.more), (kept, kept < 4), "{form:?}");
         }
     }
 

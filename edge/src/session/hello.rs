@@ -19,7 +19,7 @@ const KIND: RequestKind = RequestKind::Hello;
 impl Session {
     pub(super) fn on_hello(&mut self, id: u64, hello: v1::Hello, cx: &mut Context<'_>) {
         if let Err(refusal) = self.check_hello(id, &hello) {
-            return cx.refuse(id, KIND, &refusal);
+            return self.refuse_hello(id, &refusal, cx);
         }
         match &mut self.phase {
             Phase::Greeting => match self.admit(&hello.token, cx) {
@@ -50,6 +50,16 @@ impl Session {
                 subscribe if subscribe.all => live.subscribe_all(id, KIND, cx),
                 subscribe => live.welcome(id, &subscribe.conversations, cx),
             }
+        }
+    }
+
+    /// In a session it counts as any request does; before one, as any frame that is wrong.
+    fn refuse_hello(&mut self, id: u64, refusal: &Refusal, cx: &mut Context<'_>) {
+        if self.is_greeting() {
+            cx.refuse(id, KIND, refusal);
+            self.count_bad_frame(cx);
+        } else if self.begin(id, KIND, 1, cx).is_some() {
+            cx.refuse(id, KIND, refusal);
         }
     }
 

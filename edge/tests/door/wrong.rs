@@ -178,6 +178,28 @@ fn n43_a_large_request_costs_as_many_small_ones() {
 }
 
 #[test]
+fn n43_a_second_hello_counts_as_any_request_does() {
+    let site = with_user_budget(UserBudgets { requests_per_second: 1, requests_burst: 20, ..UserBudgets::default() });
+    let mut client = site.client("alice", Form::Json);
+    let hello = || Request::Hello(v1::Hello { token: token("alice"), ..Default::default() });
+    let codes: Vec<_> = (0..30).map(|_| error_of(client.ask(hello())).code).collect();
+    let refused = codes.iter().filter(|code| *code == "BAD_REQUEST").count();
+    assert!((20..30).contains(&refused) && codes.last().is_some_and(|code| code == "RATE_LIMITED"), "{codes:?}");
+}
+
+/// Before there is a session nothing has a budget: who does not get on is closed.
+#[test]
+fn who_says_hello_wrong_over_and_over_is_closed() {
+    let site = Site::new();
+    let mut client = site.stranger(Form::Json);
+    let hello = || Request::Hello(v1::Hello { device: "d".repeat(200), ..Default::default() });
+    for _ in 0..=switchyard_edge::session::BAD_FRAMES_MAX {
+        assert_eq!(error_of(client.ask(hello())).code, "BAD_REQUEST");
+    }
+    assert_eq!(client.closed(), Some(4503));
+}
+
+#[test]
 fn n43_one_user_has_so_many_changes_in_the_store_and_no_more() {
     let site = with_user_budget(UserBudgets { changes_in_flight: 2, ..UserBudgets::default() });
     let mut client = site.client("alice", Form::Proto);
