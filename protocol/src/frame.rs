@@ -17,6 +17,9 @@
 //! | `update` | 14 | `changed` | name, avatar, context |
 //! | `renew` | 15 | `renewed` | a new token for this session |
 //! | `ping` | 16 | `pong` | the server's time |
+//! | `edit` | 17 | `changed` | a message has another text |
+//! | `delete` | 18 | `changed` | a message's text goes |
+//! | `react` | 19 | `changed` | an emoji is given to a message, or taken away |
 //! | `open` | 20 | `opened` | the conversations that this session shows: who types there is told |
 //! | `list` | 21 | `listed` | a page of the asker's conversations, newest activity first |
 //! | `promote` | 22 | `changed` | a member becomes moderator or admin |
@@ -36,6 +39,7 @@
 //! | `unwatch` | 36 | `done` | no more of that |
 //! | `unread` | 37 | `unread` | how many messages of conversations the asker has not read |
 //! | `marks` | 38 | `marks` | a page of members' marks, or of those who have read a message |
+//! | `pin` | 40 | `changed` | a message is pinned, or no more |
 //! | `blocks` | 42 | `blocks` | a page of the users whom the asker has blocked |
 //!
 //! | event | number | numbered | when |
@@ -47,6 +51,9 @@
 //! | `gap` | 7 | no | what lies before `first_available` is no longer kept |
 //! | `drain` | 8 | no | the server is going away |
 //! | `token_expiring` | 9 | no | renew within `in_ms` |
+//! | `updated` | 10 | yes | a message was edited |
+//! | `deleted` | 11 | yes | a message was deleted |
+//! | `reacted` | 12 | yes | an emoji was given to a message, or taken away |
 //! | `typing` | 13 | no | who types in an open conversation changed; the newest replaces the one before |
 //! | `presence` | 14 | no | users who are watched came or went; the newest of each counts |
 //! | `marks` | 15 | no | how far members have come; the newest of each counts |
