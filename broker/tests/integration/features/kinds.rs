@@ -165,6 +165,7 @@ fn b6_lists_are_narrowed_to_each_kind_and_say_what_it_is_called() {
     let support = support["id"].as_str().expect("an id").to_owned();
     dan.send(&support, "d1", "How can I help?");
     let pair = make(&mut dan, "internal", &["mia"]);
+    dan.later();
     let team = dan.done("create", &json!({"kind": "internal", "members": ["mia"], "name": "the team"}));
     let team = team["conversation"]["id"].as_str().expect("an id").to_owned();
     let ids = |plain: &mut Plain, narrowed: Value| -> Vec<String> {

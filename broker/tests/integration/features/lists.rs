@@ -66,8 +66,10 @@ fn b6_the_newest_activity_comes_first_with_the_last_message() {
     let mut alice = Plain::open(&site, "alice");
     assert_eq!(ids(&mut alice, &json!({})), [""; 0]);
     let direct = alice.direct("bob");
+    alice.later();
     let group = alice.group("Zürich", &["bob", "carol"]);
     assert_eq!(ids(&mut alice, &json!({})), [&*group, &*direct]);
+    alice.later();
     let sent = alice.send(&direct, "a1", "hello");
 
     let (entries, _) = page(&mut alice, &json!({}));
@@ -84,6 +86,7 @@ fn b6_the_newest_activity_comes_first_with_the_last_message() {
     let (entries, _) = page(&mut bob, &json!({"limit": 1}));
     assert_eq!((entries[0]["peer"].as_str(), &entries[0]["last"]), (Some("alice"), &sent["message"]));
     // A change is activity too, and no message.
+    alice.later();
     alice.done("update", &json!({"conversation": group, "name": "Zurich"}));
     let (entries, _) = page(&mut bob, &json!({}));
     assert_eq!(entries.iter().map(id).collect::<Vec<_>>(), [&*group, &*direct]);
@@ -99,6 +102,7 @@ fn b6_250_conversations_come_page_by_page_and_after_a_restart() {
     let made: Vec<String> = (0..COUNT).map(|n| alice.group(&format!("group {n}"), &["bob"])).collect();
     // Some have newer activity than those behind them.
     let mut order: Vec<String> = made.iter().rev().cloned().collect();
+    alice.later();
     for at in [7, 120, 249] {
         alice.send(&made[at], "a1", "again");
         order.retain(|other| *other != made[at]);
@@ -138,6 +142,7 @@ fn b6_kind_name_and_state_narrow_it() {
     let mut alice = Plain::open(&site, "alice");
     let direct = alice.direct("Bob");
     let street = alice.group("Die STRASSE", &["bob"]);
+    alice.later();
     let other = alice.group("other", &["bob"]);
     let list = |plain: &mut Plain, ask: Value| ids(plain, &ask);
     assert_eq!(list(&mut alice, json!({"kind": "direct"})), [&*direct]);
