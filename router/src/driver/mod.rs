@@ -74,6 +74,8 @@ pub struct Router {
     requests: Vec<Request>,
     told: Vec<RouterMessage>,
     completed: Vec<Input>,
+    /// What was read while it was not known whose it is: at most what was asked for before.
+    held: Vec<Input>,
     effects: Vec<Effect>,
     batches: Vec<Batch>,
     metrics: WorkerMetrics,
@@ -102,6 +104,7 @@ impl Router {
             requests: Vec::new(),
             told: Vec::new(),
             completed: Vec::new(),
+            held: Vec::new(),
             effects: Vec::new(),
             batches: Vec::new(),
             metrics: WorkerMetrics::new(),
@@ -151,10 +154,18 @@ impl Resident for Router {
     fn intake(&mut self, _events: &mio::Events, _now: Now) {}
 
     fn turn(&mut self, now: Now) {
+        // While it is not known whether they are still this router's, requests wait, and so does what was read for others.
+        let takes_in = self.title.takes_in(now);
         let mut completed = std::mem::take(&mut self.completed);
         self.completions.take(&mut completed);
-        for input in completed.drain(..) {
-            self.machine.handle(now, input, &mut self.effects);
+        // Known after it was read.
+        let is_sure = (completed.is_empty() && self.held.is_empty()) || self.title.is_sure();
+        for input in std::mem::take(&mut self.held).into_iter().chain(completed.drain(..)) {
+            match input {
+                input if is_sure || !input.is_read() => self.machine.handle(now, input, &mut self.effects),
+                input if takes_in => self.machine.handle(now, input.unread(), &mut self.effects),
+                input => self.held.push(input),
+            }
         }
         keep_little(&mut completed);
         self.completed = completed;
@@ -162,9 +173,8 @@ impl Resident for Router {
         if let Some(shards) = self.title.changes() {
             self.machine.handle(now, Input::Owned(shards), &mut self.effects);
         }
-        // While it is not known whether they are still this router's, requests wait.
         let mut requests = std::mem::take(&mut self.requests);
-        if self.title.takes_in(now) {
+        if takes_in {
             self.link.receive(&mut requests);
         }
         // Known after they came, so that what is said of any is true at some time since.

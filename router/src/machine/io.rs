@@ -86,6 +86,25 @@ pub enum Input {
 }
 
 impl Input {
+    /// Whether it is what was read of what is stored: it may be from before another router changed it.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(self, Self::Loaded { .. } | Self::Read { .. } | Self::HomeLoaded { .. } | Self::SeenLoaded { .. })
+    }
+
+    /// The same as if the store had not answered.
+    pub(crate) fn unread(self) -> Self {
+        let failed = ReadFailed::Unavailable;
+        match self {
+            Self::Loaded { key, .. } => Self::Loaded { key, result: Err(LoadFailed { failed, members: Vec::new() }) },
+            Self::Read { ticket, .. } => Self::Read { ticket, result: Err(failed) },
+            Self::HomeLoaded { home, .. } => Self::HomeLoaded { home, result: Err(failed) },
+            Self::SeenLoaded { home, .. } => Self::SeenLoaded { home, result: Err(failed) },
+            other => other,
+        }
+    }
+}
+
+impl Input {
     /// All shards are this router's, in one epoch.
     pub fn owns_all(epoch: Epoch) -> Self {
         Self::Owned((0..SHARDS).filter_map(Shard::new).map(|shard| (shard, epoch)).collect())

@@ -49,6 +49,7 @@ pub use rights::told_roles::{ToldRoles, known_roles};
 pub use ticket::Ticket;
 pub(crate) use writing::dedupe::row_hash;
 use writing::pacing::Pacing;
+use writing::silence::Silence;
 pub(crate) use writing::targets::Reactor;
 pub use writing::targets::TargetRead;
 
@@ -79,6 +80,14 @@ enum Slot {
     Loaded(Box<Conversation>),
     /// Out of memory, but these edges have readers.
     Parked(Vec<EdgeId>),
+}
+
+impl Slot {
+    /// Whether a batch is in flight.
+    fn writes(&self) -> bool {
+        let Self::Loaded(conversation) = self else { return false };
+        conversation.pipeline.as_ref().is_some_and(|pipeline| pipeline.in_flight.is_some())
+    }
 }
 
 /// What waits for a conversation to be read.
@@ -120,6 +129,7 @@ pub struct Machine {
     ready: Vec<ConversationKey>,
     /// Large conversations that wait after a fan-out.
     pacing: Pacing,
+    silence: Silence,
     typing: Typing,
     marking: Marking,
     homes: Homes,
@@ -177,6 +187,7 @@ impl Machine {
             idle: VecDeque::new(),
             ready: Vec::new(),
             pacing: Pacing::default(),
+            silence: Silence::default(),
             typing: Typing::default(),
             marking: Marking::default(),
             homes: Homes::default(),
@@ -201,7 +212,10 @@ impl Machine {
             Input::Request(request) => self.request(now, request, out),
             Input::Unsure(request) if request.ask.is_answered() => refuse(request.from, unsure(), out),
             Input::Unsure(request) => self.request(now, request, out),
-            Input::Committed { key, outcome } => self.committed(now, &key, outcome, out),
+            Input::Committed { key, outcome } => {
+                self.silence.ended(now, self.config.unknown_after);
+                self.committed(now, &key, outcome, out);
+            }
             Input::Projected { key, result } => self.projected(now, &key, result, out),
             Input::Loaded { key, result } => self.loaded(now, key, result, out),
             Input::Read { ticket, result } => self.read_done(now, *ticket, result, out),
@@ -212,11 +226,11 @@ impl Machine {
             Input::Told(message) => self.told(now, message, out),
             Input::Decoyed { to, failed } => refuse(to, failed.map_or(Refusal::NOT_FOUND, strangers_refusal), out),
         }
-        self.count(&out[before..]);
+        self.count(now, &out[before..]);
     }
 
-    /// Counts what has to be answered before the machine is at rest.
-    fn count(&mut self, effects: &[Effect]) {
+    /// Counts what has to be answered before the machine is at rest, and what the store is given.
+    fn count(&mut self, now: Now, effects: &[Effect]) {
         let answered = |effect: &&Effect| match effect {
             Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => false,
             Effect::Tell(_) | Effect::Listed { .. } | Effect::Presence { .. } | Effect::Parted { .. } => false,
@@ -226,6 +240,8 @@ impl Machine {
             Effect::KeepRoles(_) => true,
         };
         self.busy += effects.iter().filter(answered).count();
+        let batches = effects.iter().filter(|effect| matches!(effect, Effect::Append(_))).count();
+        self.silence.appended(now, batches, self.config.unknown_after);
     }
 
     /// Ends a turn: makes batches of what waits and does what is due. Called after every round of [`handle`](Self::handle).
@@ -260,7 +276,8 @@ impl Machine {
         self.tick_homes(now, out);
         self.write_roles(out);
         self.tick_presence(now, out);
-        self.count(&out[before..]);
+        self.tell_silence(now, out);
+        self.count(now, &out[before..]);
     }
 
     /// When [`tick`](Self::tick) has something to do.
@@ -268,7 +285,7 @@ impl Machine {
         let repeat = self.repeats.front().map(|(at, _)| *at);
         let idle = self.idle.front().map(|(at, _)| *at);
         let told = self.typing.deadline().into_iter().chain(self.marking.deadline()).chain(self.homes.deadline());
-        let told = told.chain(self.presence.deadline());
+        let told = told.chain(self.presence.deadline()).chain(self.silence.deadline());
         repeat.into_iter().chain(idle).chain(self.pacing.deadline()).chain(told).min()
     }
 

@@ -291,3 +291,35 @@ fn n12_a_flood_at_a_conversation_that_is_being_read_is_bounded() {
     assert_eq!(desk.answers.len(), 1_000);
     assert_eq!(desk.held(), Held::default());
 }
+
+/// A disk that stands still gives no outcome at all, not even an unknown one: who waits for it is answered all the same, once.
+#[test]
+fn whoever_waits_for_a_store_that_says_nothing_is_told_in_time() {
+    let (mut desk, key) = (Desk::new(RouterConfig::default()), key());
+    desk.ask("ana", &key, &group(&["ana", "ben"]));
+    let unknown_after = RouterConfig::default().unknown_after;
+    let first = desk.put("ana", 0, &key, &send("a", "text", Some(0)));
+    let held: Vec<_> = desk.wanted.drain(..).collect();
+    assert_eq!(held.len(), 1, "it is given to the store: {held:?}");
+    // What comes later waits behind it.
+    desk.now.mono += unknown_after / 2;
+    let behind = desk.put("ben", 0, &key, &send("b", "text", Some(0)));
+    assert!(desk.answers.is_empty(), "{:?}", desk.answers);
+    assert!(desk.machine.deadline() <= Some(desk.now.mono + unknown_after / 2), "it wakes by itself");
+    desk.now.mono += unknown_after / 2 + Duration::from_millis(1);
+    desk.turn();
+    assert_eq!(desk.answer(first).as_ref().and_then(code), Some(ErrorCode::UnknownOutcome));
+    assert!(desk.answers.is_empty(), "the time of what is behind has not come: {:?}", desk.answers);
+    desk.now.mono += unknown_after / 2;
+    desk.turn();
+    assert_eq!(desk.answer(behind).as_ref().and_then(code), Some(ErrorCode::Overloaded), "it was never given to it");
+    // The disk goes on.
+    desk.answers.clear();
+    desk.wanted.extend(held);
+    desk.run();
+    assert!(desk.answers.is_empty(), "each was answered: {:?}", desk.answers);
+    let (message, duplicate) = sent(&desk.ask("ana", &key, &send("a", "text", Some(0))));
+    assert_eq!((message.seq, duplicate), (1, true));
+    let (message, duplicate) = sent(&desk.ask("ben", &key, &send("b", "text", Some(0))));
+    assert_eq!((message.seq, duplicate), (2, false));
+}

@@ -270,11 +270,16 @@ impl Desk {
                 Some(at) if at <= until => self.now.mono = self.now.mono.max(at),
                 _ => break,
             }
-            let mut out = Vec::new();
-            self.machine.tick(self.now, &mut out);
-            self.take(out);
+            self.turn();
         }
         self.now.mono = until;
+    }
+
+    /// A turn in which nothing comes.
+    pub(crate) fn turn(&mut self) {
+        let mut out = Vec::new();
+        self.machine.tick(self.now, &mut out);
+        self.take(out);
     }
 
     /// The process is killed, and another one with this configuration starts on what is on the disk.

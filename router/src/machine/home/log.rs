@@ -2,6 +2,8 @@
 //! written as rows that others read, as a conversation's events are; one batch at a time, and the next once its rows are
 //! there. Rows are confirmed before anybody is answered, for conversations read them and not the log.
 
+use std::time::Duration;
+
 use switchyard_cluster::home::Decision;
 use switchyard_cluster::link::Refusal;
 use switchyard_cluster::now::Now;
@@ -219,6 +221,22 @@ impl Homes {
                 if changed {
                     self.show_changed(now, key, [conversation], out);
                 }
+            }
+        }
+    }
+}
+
+impl Homes {
+    /// Answers whoever has waited since before `then` for decisions that have no outcome.
+    pub(in crate::machine) fn tell_silence(&mut self, then: Duration, out: &mut Vec<Effect>) {
+        let writes = |kept: &Kept| kept.own.as_ref().and_then(|own| own.pipeline.as_ref()).is_some();
+        let mut waiting: Vec<ConversationKey> = Vec::new();
+        waiting.extend(self.kept.iter().filter(|(_, kept)| writes(kept)).map(|(key, _)| key.clone()));
+        // In an order that follows from what happened alone.
+        waiting.sort_unstable();
+        for key in &waiting {
+            if let Some(own) = self.kept.get_mut(key).and_then(|kept| kept.own.as_mut()) {
+                own.pipeline().tell_silence(then, out);
             }
         }
     }

@@ -47,6 +47,8 @@ pub(crate) struct Oracle {
     config: RouterConfig,
     /// Whether the store may fail in this run, and reads may find a conversation gone from memory.
     faulty: bool,
+    /// Whether it may say nothing for so long that nobody waits for it any longer.
+    silent: bool,
     timelines: BTreeMap<ConversationKey, Timeline>,
     /// The newest number of each conversation that anybody was told.
     pub(crate) known: BTreeMap<ConversationKey, Seq>,
@@ -82,6 +84,7 @@ impl Oracle {
             disk,
             config: profile.config.clone(),
             faulty,
+            silent: profile.slow_one_in != u64::MAX,
             timelines: BTreeMap::new(),
             known: BTreeMap::new(),
             committed: BTreeMap::new(),

@@ -51,13 +51,14 @@ impl Oracle {
                         | What::Marks(_)
                         | What::Unsubscribe
                 );
-                self.faulty && writes
+                (self.faulty || self.silent) && writes
             }
             ErrorCode::Overloaded => {
                 self.saw("overloaded");
                 let left = self.streams.get(&(asked.edge, asked.key.clone())).map_or(0, |stream| stream.left);
                 let given_up = matches!(asked.what, What::Subscribe(_)) && asked.handed < left;
-                (self.faulty || given_up || self.many_attempts(asked)) && refusal.retry_after_ms.is_some()
+                (self.faulty || self.silent || given_up || self.many_attempts(asked))
+                    && refusal.retry_after_ms.is_some()
             }
             _ => false,
         };
