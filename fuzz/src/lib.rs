@@ -45,6 +45,7 @@ targets! {
     server_proto: protocol::judge::server_proto, protocol::samples::server_proto, protocol::samples::PROTO_TOKENS;
     server_json: protocol::judge::server_json, protocol::samples::server_json, protocol::samples::JSON_TOKENS;
     ids: protocol::judge::ids, protocol::samples::ids, protocol::samples::ID_TOKENS;
+    cursors: protocol::judge::cursors, protocol::samples::cursors, protocol::samples::ID_TOKENS;
     frames: edge::framing::frames, edge::framing_samples::streams, edge::framing_samples::FRAME_TOKENS;
     request_head: edge::framing::head, edge::framing_samples::heads, edge::framing_samples::HEAD_TOKENS;
     token: edge::token::token, edge::token::tokens, edge::token::TOKENS;

@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use prost::Message as _;
+use switchyard_protocol::cursor::Cursor;
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::hot;
-use switchyard_protocol::id::{ConversationId, MessageId};
+use switchyard_protocol::id::{ConversationId, MessageId, TenantId, UserId};
 use switchyard_protocol::json::{self, ReplyKind};
 use switchyard_protocol::v1::{self, client_frame::Request, server_frame::Frame};
 
@@ -106,4 +107,18 @@ pub(crate) fn ids(input: &[u8]) -> bool {
     let conversation = ConversationId::parse(text).map(|id| assert_eq!(id.to_string(), text));
     let message = MessageId::parse(text).map(|id| assert_eq!(id.to_string(), text));
     conversation.is_ok() || message.is_ok()
+}
+
+/// Whose the cursors are.
+pub(crate) fn reader() -> (TenantId, UserId) {
+    (TenantId::new("t").expect("a short name"), UserId::new("ann").expect("a short name"))
+}
+
+/// The text forms of cursors: each has one spelling, and is its user's.
+pub(crate) fn cursors(input: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(input) else { return false };
+    let (tenant, user) = reader();
+    let Some(cursor) = Cursor::parse(text, &tenant, &user) else { return false };
+    assert_eq!(cursor.to_text(&tenant, &user), text);
+    true
 }

@@ -1,4 +1,4 @@
-//! A million spoilt inputs for each decoder of frames and ids: none panics, none takes what another one reads otherwise,
+//! A million spoilt inputs for each decoder of frames, ids and cursors: none panics, none takes what another one reads otherwise,
 //! and what is taken can be said again. Beside them the bombs: small inputs that claim to be deep, wide or long.
 
 mod bombs;
@@ -34,4 +34,9 @@ fn a_million_server_frames_in_json() {
 #[test]
 fn a_million_ids() {
     many(0x5eed_0105, INPUTS, samples::ids(), samples::ID_TOKENS, judge::ids);
+}
+
+#[test]
+fn a_million_cursors() {
+    many(0x5eed_0106, INPUTS, samples::cursors(), samples::ID_TOKENS, judge::cursors);
 }

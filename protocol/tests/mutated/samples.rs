@@ -1,6 +1,7 @@
 //! Valid inputs to spoil: one or two of every frame, short, so that a change meets something that matters.
 
 use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::cursor::{Cursor, ListPlace};
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::id::{ConversationId, MessageId};
 use switchyard_protocol::limits::INTEGER_MAX;
@@ -354,4 +355,11 @@ pub(crate) fn server_json() -> Vec<Vec<u8>> {
 pub(crate) fn ids() -> Vec<Vec<u8>> {
     let message = |seq| MessageId { conversation: CONVERSATION, seq }.to_string();
     [name(), message(1), message(900), message(INTEGER_MAX)].map(String::into_bytes).to_vec()
+}
+
+pub(crate) fn cursors() -> Vec<Vec<u8>> {
+    let (tenant, user) = super::judge::reader();
+    let place = |activity_ms| ListPlace::new(activity_ms, CONVERSATION);
+    let cursor = |list, activity_ms| Cursor { list, place: place(activity_ms) }.to_text(&tenant, &user);
+    [cursor(0, 0), cursor(7, 1_700_000_000_000), cursor(u64::MAX, u64::MAX)].map(String::into_bytes).to_vec()
 }
