@@ -20,6 +20,9 @@ use crate::site::Site;
 /// Far longer than anything takes; reached only by a fault.
 const GUARD: Duration = Duration::from_secs(30);
 
+/// Attempts to start the driver.
+const STARTS_MAX: usize = 3;
+
 /// Enter, as WebDriver writes it.
 pub(crate) const ENTER: &str = "\u{e007}";
 
@@ -63,21 +66,27 @@ struct Driver {
 }
 
 impl Driver {
+    /// It chooses a free port by itself, and ends if another program has it by the time that it listens.
     fn start() -> Self {
+        (0..STARTS_MAX).find_map(|_| Self::started()).expect("it says its port")
+    }
+
+    fn started() -> Option<Self> {
         let mut command = Command::new("chromedriver");
         command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("`cargo xtask tools` installs chromedriver");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let port = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| {
-                line.trim_end_matches('.').rsplit_once("on port ")?.1.parse().ok().filter(|port| *port != 0)
-            })
-            .expect("it says its port");
+        let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            line.trim_end_matches('.').rsplit_once("on port ")?.1.parse().ok().filter(|port| *port != 0)
+        });
+        let Some(port) = port else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
+        };
         // What it says later is nobody's business, but may not hold it up.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, port, profile: tempfile::tempdir().expect("a directory") }
+        Some(Self { child, port, profile: tempfile::tempdir().expect("a directory") })
     }
 
     /// Asks it for something by plain HTTP, and waits until it answers.
