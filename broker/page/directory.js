@@ -17,6 +17,7 @@ export class Directory {
   /** Unread messages of conversations that are not here yet. */
   #elsewhere = new Map();
   #looking;
+  #stale = false;
   #idle = Promise.resolve();
 
   /** `found(listing)` is told of each conversation, and again when the server says something new of it. */
@@ -44,8 +45,17 @@ export class Directory {
 
   /** What the newest page says now: after a time without connection, and about what came from none knows where. */
   lookAgain() {
-    this.#looking ??= this.#client.list({ limit: PAGE }).then((page) => this.#takeAll(page)).finally(() => (this.#looking = undefined));
+    // A look that is under way may be from before what this one is for.
+    this.#stale = this.#looking !== undefined;
+    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
     return this.#looking;
+  }
+
+  async #look() {
+    do {
+      this.#stale = false;
+      this.#takeAll(await this.#client.list({ limit: PAGE }));
+    } while (this.#stale);
   }
 
   /** Finds those that a search or filter wants and that are not here. */

@@ -102,9 +102,7 @@ impl Input {
             other => other,
         }
     }
-}
 
-impl Input {
     /// All shards are this router's, in one epoch.
     pub fn owns_all(epoch: Epoch) -> Self {
         Self::Owned((0..SHARDS).filter_map(Shard::new).map(|shard| (shard, epoch)).collect())

@@ -231,16 +231,20 @@ impl Machine {
 
     /// Counts what has to be answered before the machine is at rest, and what the store is given.
     fn count(&mut self, now: Now, effects: &[Effect]) {
+        let mut batches = 0;
         let answered = |effect: &&Effect| match effect {
             Effect::Answer { .. } | Effect::Publish { .. } | Effect::Typing { .. } | Effect::Marks { .. } => false,
             Effect::Tell(_) | Effect::Listed { .. } | Effect::Presence { .. } | Effect::Parted { .. } => false,
             Effect::Hurry(_) => false,
-            Effect::Append(_) | Effect::Project { .. } | Effect::Load { .. } | Effect::Read { .. } => true,
+            Effect::Append(_) => {
+                batches += 1;
+                true
+            }
+            Effect::Project { .. } | Effect::Load { .. } | Effect::Read { .. } => true,
             Effect::Decoy { .. } | Effect::LoadHome { .. } | Effect::LoadSeen { .. } | Effect::Raise(_) => true,
             Effect::KeepRoles(_) => true,
         };
         self.busy += effects.iter().filter(answered).count();
-        let batches = effects.iter().filter(|effect| matches!(effect, Effect::Append(_))).count();
         self.silence.appended(now, batches, self.config.unknown_after);
     }
 

@@ -224,9 +224,7 @@ impl Homes {
             }
         }
     }
-}
 
-impl Homes {
     /// Answers whoever has waited since before `then` for decisions that have no outcome.
     pub(in crate::machine) fn tell_silence(&mut self, then: Duration, out: &mut Vec<Effect>) {
         let writes = |kept: &Kept| kept.own.as_ref().and_then(|own| own.pipeline.as_ref()).is_some();
