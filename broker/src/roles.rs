@@ -18,6 +18,7 @@ use switchyard_cluster::mailbox::Bell;
 use switchyard_cluster::mesh::{self, MeshEdge, MeshRouter};
 use switchyard_cluster::now::Clock;
 use switchyard_cluster::party::EdgeId;
+use switchyard_cluster::trace::Instance;
 use switchyard_cluster::worker::{Resident, Worker};
 use switchyard_edge::auth::{SharedVerifier, Verifier};
 use switchyard_edge::door::{Door, Drain, Listeners, Shared};
@@ -133,7 +134,7 @@ impl Roles {
         };
 
         let stop = Arc::new(AtomicBool::new(false));
-        let (seats, bells) = seats(sockets, clock)?;
+        let (seats, bells) = seats(sockets, clock, Instance::new(rand::random()))?;
         let mut workers = Threads::default();
         for seat in seats {
             workers.add(start_worker(seat, &doors, &router, &stop, &events)?);
@@ -229,11 +230,15 @@ fn demo_users(settings: &Settings, tokens: &Tokens, public: SocketAddr) -> Resul
     Ok(Some(Arc::new(DemoUsers::new(public, signing, own_claims(settings)))))
 }
 
-fn seats(sockets: Vec<std::net::TcpListener>, clock: Clock) -> Result<(Vec<Seat>, Vec<Arc<Bell>>), Failure> {
+fn seats(
+    sockets: Vec<std::net::TcpListener>,
+    clock: Clock,
+    instance: Instance,
+) -> Result<(Vec<Seat>, Vec<Arc<Bell>>), Failure> {
     let workers: Vec<Worker> =
         sockets.iter().map(|_| Worker::new(clock)).collect::<Result<_, _>>().context("a worker's poll")?;
     let bells: Vec<Arc<Bell>> = workers.iter().map(Worker::bell).collect();
-    let links = mesh::join(&bells);
+    let links = mesh::join(&bells, instance);
     let seats = workers.into_iter().zip(links).zip(sockets).zip(0_u16..).map(
         |(((worker, (edge_link, router_link)), listener), at)| Seat {
             worker,

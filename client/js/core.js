@@ -104,6 +104,7 @@ export class Core {
     this.flights.delete(frame.id);
     const { ok, data, error } = frame;
     const refused = ok ? undefined : error ?? { code: "INTERNAL", number: 1_004, message: "" };
+    if (refused) refused.trace = `${this.link.session}/${frame.id}`;
     flight.purpose.answered(ok ? data ?? {} : undefined, refused, frame.id);
   }
 

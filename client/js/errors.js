@@ -19,7 +19,7 @@ const DONE_NOTHING = [1_001, 1_002];
  * `UNSUBSCRIBED`, `USER_CHANGED`, `CLIENT_CLOSED`.
  */
 export class SwitchyardError extends Error {
-  constructor(code, message, { number = 0, retryAfterMs, since, closed } = {}) {
+  constructor(code, message, { number = 0, retryAfterMs, since, closed, trace } = {}) {
     super(message);
     this.name = "SwitchyardError";
     this.code = code;
@@ -30,6 +30,8 @@ export class SwitchyardError extends Error {
     this.since = since;
     /** For `CLIENT_CLOSED`: why. */
     this.closed = closed;
+    /** For a refusal of one request: its name in the server's logs. */
+    this.trace = trace;
   }
 }
 
@@ -43,8 +45,8 @@ export class NoToken extends Error {
 
 /** The server's refusal as an error. */
 export function refusal(error) {
-  const { code, message, number, retry_after_ms: retryAfterMs } = error;
-  return new SwitchyardError(code, message, { number, retryAfterMs });
+  const { code, message, number, retry_after_ms: retryAfterMs, trace } = error;
+  return new SwitchyardError(code, message, { number, retryAfterMs, trace });
 }
 
 /** An error of the SDK's own. */

@@ -15,6 +15,8 @@ const OF_CONNECTION = ["quiet", "probe", "move", "moveNow", "renew", "fetch", "u
 export class Link {
   /** idle, waiting (for the next attempt), token, connecting, greeting (hello is sent), live, closed. */
   phase = "idle";
+  /** What the server calls the present connection's session. */
+  session = "";
   /** Which connection: what is said of an earlier one comes too late to matter. */
   connection = 0;
   /** Nothing new is sent; once the answers are here, another connection is made. */
@@ -139,6 +141,7 @@ export class Link {
     }
     this.identity = identity;
     this.user = welcome.user;
+    this.session = welcome.session;
     if (this.#token) this.#token.welcomed = true;
     const given = welcome.limits ?? {};
     this.limits = {

@@ -198,6 +198,8 @@ export class SwitchyardError extends Error {
   readonly since?: number;
   /** For `CLIENT_CLOSED`. */
   readonly closed?: Closed;
+  /** For a refusal of one request: its name in the server's logs, for whoever runs the server. */
+  readonly trace?: string;
 }
 
 /** Thrown by a token provider: there will be no token. */

@@ -115,6 +115,8 @@ pub struct Core {
     token_asked: bool,
     /// User and tenant of the first welcome.
     identity: Option<(String, String)>,
+    /// What the server calls the present connection's session.
+    session: String,
     server: ServerLimits,
     heartbeat: Duration,
     heard_at: Duration,
@@ -158,6 +160,7 @@ impl Core {
             token: None,
             token_asked: false,
             identity: None,
+            session: String::new(),
             server: ServerLimits {
                 in_flight_max: limits::IN_FLIGHT_UNTIL_WELCOME,
                 body_bytes_max: BODY_BYTES_MAX,

@@ -16,6 +16,8 @@ pub enum Error {
         number: u32,
         /// The server's words for a developer.
         message: String,
+        /// The name of the request in the server's logs, where it was this request's alone: for whoever runs the server.
+        trace: Option<Box<str>>,
     },
     /// There was no answer in time, and nothing was changed by it: it asked only for data, or was never sent.
     #[error("no answer in time")]
@@ -103,6 +105,7 @@ impl Error {
             code: ErrorCode::from_number(error.number),
             number: error.number,
             message: error.message.clone(),
+            trace: None,
         }
     }
 }

@@ -12,4 +12,5 @@ pub mod ownership;
 pub mod party;
 pub mod presence;
 pub mod routers;
+pub mod trace;
 pub mod worker;

@@ -14,6 +14,7 @@ use crate::home::{Decision, HomeAsk, ListedNow, WatchingAnswer};
 use crate::party::{Asker, EdgeId};
 use crate::presence::{Parted, PresenceAsk, PresenceNow, WatchAsk};
 use crate::routers::RouterMessage;
+use crate::trace::Instance;
 
 mod told;
 
@@ -523,6 +524,9 @@ pub struct LinkFull;
 
 /// The edge's end. One per edge worker, used by that worker alone.
 pub trait EdgeLink {
+    /// The process of this edge, for logs.
+    fn instance(&self) -> Instance;
+
     /// Sends a request to a shard's owner. `Err`: the way there is full, nothing was sent, the client is to come again.
     fn send(&mut self, shard: Shard, request: Request) -> Result<(), LinkFull>;
 
@@ -538,6 +542,9 @@ pub trait EdgeLink {
 
 /// The router's end. One per router worker, used by that worker alone.
 pub trait RouterLink {
+    /// The process of an edge, for logs.
+    fn instance(&self, edge: EdgeId) -> Instance;
+
     /// Takes what has come, in order. `into` must be empty.
     fn receive(&mut self, into: &mut Vec<Request>);
 

@@ -13,6 +13,7 @@ use crate::mailbox::{Bell, Mailbox};
 use crate::party::EdgeId;
 use crate::presence::{Census, PresenceNow};
 use crate::routers::RouterMessage;
+use crate::trace::Instance;
 
 /// Requests that may wait for one router worker. At a microsecond or two each this is a tenth of a second of work; more
 /// would only be answered later than its sender cares.
@@ -41,6 +42,7 @@ struct Hub {
 
 /// The edge's end of the in-process link.
 pub struct MeshEdge {
+    instance: Instance,
     at: usize,
     hubs: Arc<[Hub]>,
     outgoing: Vec<Vec<Request>>,
@@ -49,6 +51,7 @@ pub struct MeshEdge {
 
 /// The router's end of the in-process link.
 pub struct MeshRouter {
+    instance: Instance,
     at: usize,
     hubs: Arc<[Hub]>,
     outgoing: Vec<Vec<Delivery>>,
@@ -67,8 +70,8 @@ pub struct MeshRouter {
     missed: Vec<bool>,
 }
 
-/// Joins the workers behind these bells: an edge's and a router's end for each, in the same order.
-pub fn join(bells: &[Arc<Bell>]) -> Vec<(MeshEdge, MeshRouter)> {
+/// Joins the workers of a process behind these bells: an edge's and a router's end for each, in the same order.
+pub fn join(bells: &[Arc<Bell>], instance: Instance) -> Vec<(MeshEdge, MeshRouter)> {
     let hubs: Arc<[Hub]> = bells
         .iter()
         .map(|bell| Hub {
@@ -81,12 +84,14 @@ pub fn join(bells: &[Arc<Bell>]) -> Vec<(MeshEdge, MeshRouter)> {
     (0..n)
         .map(|at| {
             let edge = MeshEdge {
+                instance,
                 at,
                 hubs: Arc::clone(&hubs),
                 outgoing: (0..n).map(|_| Vec::new()).collect(),
                 outgoing_bytes: vec![0; n],
             };
             let router = MeshRouter {
+                instance,
                 at,
                 hubs: Arc::clone(&hubs),
                 outgoing: (0..n).map(|_| Vec::new()).collect(),
@@ -109,6 +114,10 @@ pub fn worker_of(shard: Shard, workers: usize) -> usize {
 }
 
 impl EdgeLink for MeshEdge {
+    fn instance(&self) -> Instance {
+        self.instance
+    }
+
     fn send(&mut self, shard: Shard, request: Request) -> Result<(), LinkFull> {
         let to = worker_of(shard, self.hubs.len());
         // The count of those already handed over is looked at in flush; here the own part is enough to stay bounded.
@@ -193,6 +202,10 @@ impl MeshRouter {
 }
 
 impl RouterLink for MeshRouter {
+    fn instance(&self, _: EdgeId) -> Instance {
+        self.instance
+    }
+
     fn receive(&mut self, into: &mut Vec<Request>) {
         self.hubs[self.at].requests.take(into);
     }

@@ -15,10 +15,19 @@ pub struct Asker {
     pub edge: EdgeId,
     /// The session, in the edge's own numbering; never used twice.
     pub session: u64,
-    /// The client's id of the request.
+    /// The client's id of the request; 0 if no client asked.
     pub request: u64,
+    /// The edge's own note on it.
+    pub ticket: u64,
     /// What the session's token said when it asked.
     pub roles: Roles,
+}
+
+impl Asker {
+    /// The edge itself, for none of its sessions. Nobody waits for an answer.
+    pub const fn edge(edge: EdgeId) -> Self {
+        Self { edge, session: u64::MAX, request: 0, ticket: 0, roles: Roles::NONE }
+    }
 }
 
 /// A user's home. Its shard follows from tenant and user.

@@ -11,6 +11,7 @@ use switchyard_cluster::mesh::{
     ANSWER_BYTES_WAITING_MAX, EVENT_BYTES_WAITING_MAX, MeshEdge, MeshRouter, REQUEST_BYTES_WAITING_MAX, join,
 };
 use switchyard_cluster::party::{Asker, EdgeId};
+use switchyard_cluster::trace::Instance;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::limits::BODY_BYTES_MAX;
 use switchyard_protocol::roles::Roles;
@@ -20,7 +21,7 @@ use switchyard_protocol::v1::{self, MessageKind};
 fn ends() -> (MeshEdge, MeshRouter) {
     let poll = mio::Poll::new().expect("a poll");
     let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
-    join(&[Arc::new(Bell::new(waker))]).remove(0)
+    join(&[Arc::new(Bell::new(waker))], Instance::new([0; 6])).remove(0)
 }
 
 fn key() -> ConversationKey {
@@ -128,7 +129,7 @@ fn of_more_members_than_may_wait_it_is_said_that_some_are_missing() {
     assert_eq!(waiting.of(&UserId::new("u100").expect("a valid id")), None);
 }
 
-const ASKER: Asker = Asker { edge: EdgeId(0), session: 1, request: 1, roles: Roles::NONE };
+const ASKER: Asker = Asker { edge: EdgeId(0), session: 1, request: 1, ticket: 0, roles: Roles::NONE };
 
 fn request(text: &str) -> Request {
     let user = UserId::new("alice").expect("a valid id");

@@ -22,6 +22,7 @@
 //! | `ending` | goodbyes, and what is cleaned up after a connection |
 //! | `timers` | deadlines |
 //! | `control` | the order to go |
+//! | `trace` | what the log says of requests |
 
 mod accept;
 mod connection;
@@ -38,6 +39,7 @@ mod outbox;
 mod presence;
 mod queue;
 mod timers;
+mod trace;
 mod typing;
 
 pub use connection::Place;
@@ -172,7 +174,7 @@ impl<L: EdgeLink> Door<L> {
         let open = shared.control.add_door(worker.bell());
         let origin = Instant::now();
         Ok(Self {
-            desk: Desk::new(Arc::clone(&shared), edge),
+            desk: Desk::new(Arc::clone(&shared), edge, link.instance()),
             registry,
             link,
             metrics: EdgeMetrics::new(),

@@ -110,6 +110,11 @@ impl Ended {
         (Self::TooMany, "too_many"),
         (Self::Other, "other"),
     ];
+
+    /// The label's value.
+    pub(crate) fn label(self) -> &'static str {
+        Self::ALL.get(self as usize).map_or("other", |(_, label)| label)
+    }
 }
 
 /// Why a handshake was refused, as the label `reason` of [`HANDSHAKES_REFUSED`], beside the budgets' limits.

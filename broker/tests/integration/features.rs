@@ -18,4 +18,5 @@ mod resume;
 mod rights;
 mod sdk;
 mod sessions;
+mod trace;
 mod typing;

@@ -31,6 +31,8 @@ mod presence;
 mod queue;
 #[path = "../../../edge/src/door/timers.rs"]
 mod timers;
+#[path = "../../../edge/src/door/trace.rs"]
+mod trace;
 #[path = "../../../edge/src/door/typing.rs"]
 mod typing;
 
@@ -135,7 +137,7 @@ impl<L: EdgeLink> Door<L> {
     pub(crate) fn new(shared: Arc<Shared>, edge: EdgeId, listener: TcpListener, link: L) -> Self {
         let origin = Instant::now();
         Self {
-            desk: Desk::new(Arc::clone(&shared), edge),
+            desk: Desk::new(Arc::clone(&shared), edge, link.instance()),
             registry: Registry,
             link,
             metrics: EdgeMetrics::new(),

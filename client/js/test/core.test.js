@@ -235,6 +235,7 @@ test("a refusal has its code, and what may have happened is said as unknown", ()
   desk.lose();
   const done = new Map(desk.take("complete").map(({ ticket, error }) => [ticket, error]));
   assert.deepEqual([done.get(first).code, done.get(first).number], ["FORBIDDEN", 2002]);
+  assert.equal(done.get(first).trace, `${WELCOME.session}/${id}`);
   assert.equal(done.get(second).code, "UNKNOWN_OUTCOME");
 });
 

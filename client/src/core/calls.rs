@@ -115,7 +115,7 @@ impl Core {
         let current = pending.flying == Some(id);
         if !is_retry(error) {
             if current {
-                self.on_final_refusal(ticket, error);
+                self.on_final_refusal(ticket, id, error);
             }
             return;
         }
@@ -132,7 +132,7 @@ impl Core {
         match (pending.lane().cloned(), pending.call.repeat()) {
             (Some(lane), _) => self.send_again_later(ticket, &lane, at_least),
             (None, Repeat::Counts) if !definite => {
-                self.fail(ticket, Error::rejected(error));
+                self.fail(ticket, self.rejected(id, error));
             }
             (None, _) => {
                 let failures = pending.failures;
@@ -144,7 +144,7 @@ impl Core {
         }
     }
 
-    fn on_final_refusal(&mut self, ticket: Ticket, error: &v1::Error) {
+    fn on_final_refusal(&mut self, ticket: Ticket, id: u64, error: &v1::Error) {
         let Some(pending) = self.outbox.get_mut(ticket) else { return };
         let expired = error.number == ErrorCode::IdExpired.number();
         if let (
@@ -161,10 +161,19 @@ impl Core {
         }
         // After an attempt in doubt, a refusal speaks of this attempt alone.
         if pending.attempts == Attempts::Doubt {
-            self.fail(ticket, Error::rejected(error));
+            self.fail(ticket, self.rejected(id, error));
         } else if self.settle(ticket, false).is_some() {
-            self.complete(ticket, Err(Error::rejected(error)));
+            self.complete(ticket, Err(self.rejected(id, error)));
         }
+    }
+
+    /// A refusal that is about this request alone.
+    fn rejected(&self, id: u64, error: &v1::Error) -> Error {
+        let mut rejected = Error::rejected(error);
+        if let Error::Rejected { trace, .. } = &mut rejected {
+            *trace = Some(format!("{}/{id}", self.session).into());
+        }
+        rejected
     }
 
     /// The head of a conversation whose sends wait for it: none was known, or the server refused an old `since`.

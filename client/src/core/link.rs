@@ -159,6 +159,7 @@ impl Core {
                 if let Some(token) = &mut self.token {
                     token.welcomed = true;
                 }
+                self.session.clone_from(&welcome.session);
                 self.take_limits(&welcome);
                 self.link = Link::Live { connection, since: self.now, moving: false };
                 self.timers.cancel(&Timer::Step);

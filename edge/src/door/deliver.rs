@@ -62,7 +62,7 @@ impl<L: EdgeLink> Door<L> {
             self.presence_answered(now);
         }
         let id = ConnectionId::from_number(to.session);
-        let ticket = Ticket::unpack(to.request);
+        let ticket = Ticket::of(&to);
         self.answered(id, ticket);
         let Some(connection) = self.connections.get_mut(id.slot() as usize) else { return };
         if connection.id != id {
@@ -77,6 +77,7 @@ impl<L: EdgeLink> Door<L> {
         {
             open.session.finished(RequestKind::Send);
             self.metrics.tally.sent_ok += 1;
+            self.log_sent(id, request);
             let frame = self.outbox.put_sent(request, *duplicate, message);
             return self.push(id.slot(), frame);
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use switchyard_cluster::mailbox::ROOM_KEPT_MAX;
 use switchyard_cluster::now::Now;
 use switchyard_cluster::party::EdgeId;
+use switchyard_cluster::trace::Instance;
 
 use super::Shared;
 use super::connection::{ConnectionId, moment};
@@ -21,6 +22,7 @@ use crate::session::{Context, Effect, Gate, PageLine};
 pub(super) struct Desk {
     pub(super) shared: Arc<Shared>,
     pub(super) edge: EdgeId,
+    pub(super) instance: Instance,
     pub(super) verifier: Arc<Verifier>,
     pub(super) rates: ConnectionRates,
     /// What sessions want done and has not been done.
@@ -34,10 +36,11 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(shared: Arc<Shared>, edge: EdgeId) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, edge: EdgeId, instance: Instance) -> Self {
         shared.admission.places().add_worker();
         Self {
             edge,
+            instance,
             verifier: shared.verifier.current(),
             rates: ConnectionRates::new(&shared.config.budgets.connection),
             effects: Vec::new(),
@@ -102,13 +105,15 @@ impl Desk {
             entered,
             moment: moment(now),
         };
-        Lent { edge: self.edge, verifier: &self.verifier, readers, effects: &mut self.effects, now, id, account }
+        let (edge, instance) = (self.edge, self.instance);
+        Lent { edge, instance, verifier: &self.verifier, readers, effects: &mut self.effects, now, id, account }
     }
 }
 
 /// The desk, with one connection's accounts on it.
 pub(super) struct Lent<'a> {
     edge: EdgeId,
+    instance: Instance,
     verifier: &'a Verifier,
     readers: &'a FanOut,
     effects: &'a mut Vec<Effect>,
@@ -123,6 +128,7 @@ impl Lent<'_> {
         let mut cx = Context {
             now: self.now,
             edge: self.edge,
+            instance: self.instance,
             session: self.id.number(),
             config: &self.account.shared.config.session,
             verifier: self.verifier,

@@ -109,7 +109,7 @@ impl<L: EdgeLink> Door<L> {
         let Stage::Open(Open { decoder, session }) = std::mem::replace(&mut connection.stage, Stage::Lingering) else {
             return None;
         };
-        let id = connection.id;
+        let (id, known) = (connection.id, session.tenant().is_some());
         connection.entered = None;
         connection.passage = Passage::None;
         self.desk.pages.remove(&slot);
@@ -146,6 +146,9 @@ impl<L: EdgeLink> Door<L> {
                     self.end_typing(id, key(conversation), user);
                 }
             }
+        }
+        if known {
+            self.log_ended(id, why);
         }
         Some(decoder)
     }

@@ -14,7 +14,6 @@ use switchyard_protocol::code::{CloseCode, ErrorCode};
 use switchyard_protocol::frame;
 use switchyard_protocol::id::{ConversationId, ConversationKey};
 use switchyard_protocol::limits::FRAME_BYTES_MAX;
-use switchyard_protocol::roles::Roles;
 use switchyard_protocol::shard::Shard;
 
 use super::connection::{Connection, ConnectionId, Open, Stage, moment};
@@ -212,6 +211,9 @@ impl<L: EdgeLink> Door<L> {
             Effect::Ask(request) => self.ask(slot, request, now),
             Effect::Reply { id, kind, result } => {
                 self.metrics.answered(kind, &result);
+                if let Some(connection) = self.connections.get(slot as usize) {
+                    self.log_answered(connection.id, id, kind, &result);
+                }
                 self.tell(slot, &frame::reply(id, *result));
                 if matches!(kind, RequestKind::Renew | RequestKind::Hello) {
                     // A further token may end sooner than the one before.
@@ -319,7 +321,7 @@ impl<L: EdgeLink> Door<L> {
 
     fn ask_owner(&mut self, slot: u32, request: Request, now: Now) {
         let shard = request.shard();
-        let ticket = Ticket::unpack(request.from.request);
+        let ticket = Ticket::of(&request.from);
         let id = ConnectionId::from_number(request.from.session);
         if let Some(units) = change_units(&request.ask)
             && let Some(connection) = self.connections.get(slot as usize)
@@ -329,6 +331,7 @@ impl<L: EdgeLink> Door<L> {
             return self.call_session(slot, now, |session, cx| session.on_answer(ticket, refusal, cx));
         }
         let is_answered = request.ask.is_answered();
+        self.log_asked(&request, ticket);
         if self.link.send(shard, request).is_err() && is_answered {
             self.answered(id, ticket);
             // Every request is answered: this one by the edge itself.
@@ -371,7 +374,7 @@ impl<L: EdgeLink> Door<L> {
 
     /// Tells an owner something that no session asked for and nobody answers. If the way there is full, it is not said.
     pub(super) fn say_for_edge(&mut self, key: ConversationKey, ask: Ask) {
-        let from = Asker { edge: self.desk.edge, session: u64::MAX, request: 0, roles: Roles::NONE };
+        let from = Asker::edge(self.desk.edge);
         let shard = Shard::of_conversation(&key);
         let user = self.nobody.clone();
         let _ = self.link.send(shard, Request { from, key, user, ask });

@@ -6,7 +6,6 @@ use switchyard_cluster::now::Now;
 use switchyard_cluster::party::Asker;
 use switchyard_protocol::code::CloseCode;
 use switchyard_protocol::id::{ConversationKey, UserId};
-use switchyard_protocol::roles::Roles;
 
 use super::Door;
 use super::connection::Stage;
@@ -50,7 +49,7 @@ impl<L: EdgeLink> Door<L> {
 
     /// Tells a home that nobody here wants to know. If the way there is full, its next word will remind us.
     fn unwatch(&mut self, key: ConversationKey, user: UserId) {
-        let from = Asker { edge: self.desk.edge, session: u64::MAX, request: 0, roles: Roles::NONE };
+        let from = Asker::edge(self.desk.edge);
         let request = Request { from, key, user, ask: Ask::Home(HomeAsk::Unwatch) };
         let _ = self.link.send(request.shard(), request);
     }

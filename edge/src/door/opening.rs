@@ -188,6 +188,7 @@ impl<L: EdgeLink> Door<L> {
         self.not_half_open(slot);
         let Some(connection) = self.connections.get_mut(slot as usize) else { return };
         connection.passage.establish();
+        let id = connection.id;
         if let Stage::Open(open) = &mut connection.stage
             && let Some(tenant) = open.session.tenant()
         {
@@ -208,6 +209,7 @@ impl<L: EdgeLink> Door<L> {
                 self.count_session(home, user, 1);
             }
         }
+        self.log_begun(id);
     }
 
     /// Gives the socket to the server that speaks all of HTTP.

@@ -10,7 +10,6 @@ use switchyard_cluster::party::Asker;
 use switchyard_cluster::presence::{Parted, PresenceAsk, PresenceNow, Seen};
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
-use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::{self, event::Body};
 
 use super::Door;
@@ -66,7 +65,7 @@ impl<L: EdgeLink> Door<L> {
     }
 
     fn tell_home(&mut self, key: ConversationKey, user: UserId, change: i32) {
-        let from = Asker { edge: self.desk.edge, session: u64::MAX, request: 0, roles: Roles::NONE };
+        let from = Asker::edge(self.desk.edge);
         let ask = Ask::Presence(PresenceAsk::Sessions(change));
         let request = Request { from, key: key.clone(), user: user.clone(), ask };
         if self.link.send(request.shard(), request).is_err() {
@@ -179,7 +178,7 @@ impl<L: EdgeLink> Door<L> {
     /// its next word will remind us.
     fn say_no_watchers(&mut self, key: ConversationKey, user: Option<UserId>) {
         let Some(user) = user else { return self.say_for_edge(key, Ask::CountEnd) };
-        let from = Asker { edge: self.desk.edge, session: u64::MAX, request: 0, roles: Roles::NONE };
+        let from = Asker::edge(self.desk.edge);
         let ask = Ask::Presence(PresenceAsk::Unwatch { turn: self.watchers.turn() });
         let request = Request { from, key, user, ask };
         let _ = self.link.send(request.shard(), request);

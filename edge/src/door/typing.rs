@@ -5,7 +5,6 @@ use switchyard_cluster::link::{Ask, EdgeLink, Request, TypersNow};
 use switchyard_cluster::party::Asker;
 use switchyard_protocol::frame::{self, Form};
 use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
-use switchyard_protocol::roles::Roles;
 use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1::{self, event::Body};
 
@@ -97,7 +96,7 @@ impl<L: EdgeLink> Door<L> {
 
     /// A session is gone whose user was typing.
     pub(super) fn end_typing(&mut self, id: ConnectionId, key: ConversationKey, user: &UserId) {
-        let from = Asker { edge: self.desk.edge, session: id.number(), request: 0, roles: Roles::NONE };
+        let from = Asker { session: id.number(), ..Asker::edge(self.desk.edge) };
         let shard = Shard::of_conversation(&key);
         // If the way there is full, it is over by itself in a few seconds.
         let _ = self.link.send(shard, Request { from, key, user: user.clone(), ask: Ask::TypingEnd });

@@ -29,9 +29,9 @@ impl Live {
         let until = cx.now.mono + ANSWERED_WITHIN;
         gathering.all = Some(Box::new(All { until, told: false, first, home: None }));
         let home = ConversationKey::home(&self.tenant, &self.user).conversation;
-        let ticket = Ticket::Part { gathering: gathering.number, part: HOME };
+        let ticket = Ticket::Part { id, gathering: gathering.number, part: HOME };
         self.ask(ticket, home, Ask::Home(HomeAsk::Watch), cx);
-        gathering.telling = self.tell_roles(gathering.number, cx);
+        gathering.telling = self.tell_roles(id, gathering.number, cx);
         self.gathered(gathering, cx);
         cx.effects.push(Effect::Rearm);
     }
@@ -68,7 +68,7 @@ impl Live {
             }
             let part = gathering.ask(conversation, 0);
             let ask = Ask::Subscribe(Gathering::subscribe_ask(gathering.kind, 0, 1));
-            self.ask(Ticket::Part { gathering: gathering.number, part }, conversation, ask, cx);
+            self.ask(Ticket::Part { id: gathering.id, gathering: gathering.number, part }, conversation, ask, cx);
         }
         if gathering.is_complete() {
             self.drop_extra();
@@ -116,7 +116,7 @@ impl Live {
         extra.next = extra.next.wrapping_add(1);
         extra.arrivals.push(Arrival { number, conversation, entry: entry.clone(), cancelled: false });
         let ask = Ask::Subscribe(Gathering::subscribe_ask(RequestKind::Subscribe, 0, 1));
-        self.ask(Ticket::Part { gathering: number, part: 0 }, conversation, ask, cx);
+        self.ask(Ticket::Part { id: 0, gathering: number, part: 0 }, conversation, ask, cx);
     }
 
     /// The client wants no live events of a conversation that is just coming.

@@ -41,7 +41,7 @@ impl Live {
                 };
                 cx.reply(id, kind, result);
             }
-            Ticket::Part { gathering, part } => self.on_part(gathering, part, answer, cx),
+            Ticket::Part { gathering, part, .. } => self.on_part(gathering, part, answer, cx),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use switchyard_cluster::link::Refusal;
 use switchyard_cluster::now::Now;
 use switchyard_cluster::party::EdgeId;
+use switchyard_cluster::trace::Instance;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::frame;
 use switchyard_protocol::limits::HEARTBEAT_MS;
@@ -72,6 +73,8 @@ pub struct Context<'a> {
     pub now: Now,
     /// The edge that it lives on.
     pub edge: EdgeId,
+    /// The process of that, for the session's name.
+    pub instance: Instance,
     /// Its number there.
     pub session: u64,
     /// Limits and times.
@@ -82,7 +85,7 @@ pub struct Context<'a> {
     pub directory: &'a dyn Directory,
     /// Budgets.
     pub gate: &'a mut dyn Gate,
-    /// Randomness, for names of sessions and ids of groups.
+    /// Randomness, for ids of groups.
     pub fresh: &'a mut dyn FnMut() -> [u8; 16],
     /// What is to be done.
     pub effects: &'a mut Vec<Effect>,

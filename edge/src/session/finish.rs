@@ -2,7 +2,6 @@
 
 use switchyard_cluster::link::Refusal;
 use switchyard_protocol::code::ErrorCode;
-use switchyard_protocol::id::ConversationId;
 use switchyard_protocol::limits::{
     BODY_BYTES_MAX, FRAME_BYTES_MAX, MEMBERS_PER_REQUEST_MAX, PAGE_MESSAGES_MAX, POSITIONS_MAX, RESUME_EVENTS_MAX,
     SUBSCRIPTIONS_MAX,
@@ -92,10 +91,10 @@ impl Live {
         &self,
         subscribed: Vec<v1::SubscribedTo>,
         all: Option<v1::SubscribedAll>,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
     ) -> v1::Welcome {
         v1::Welcome {
-            session: ConversationId::from_bytes((cx.fresh)()).to_string(),
+            session: cx.instance.session(cx.edge, cx.session).to_string(),
             user: self.user.as_str().to_owned(),
             tenant: self.tenant.as_str().to_owned(),
             heartbeat_ms: cx.config.heartbeat_ms,

@@ -66,7 +66,7 @@ impl PageLine {
 }
 
 fn gathering_of(request: &Request) -> Option<u32> {
-    match Ticket::unpack(request.from.request) {
+    match Ticket::of(&request.from) {
         Ticket::Part { gathering, .. } => Some(gathering),
         Ticket::Single { .. } => None,
     }
@@ -77,7 +77,6 @@ mod tests {
     use switchyard_cluster::link::{HistoryAsk, PageFrom, SubscribeAsk};
     use switchyard_cluster::party::{Asker, EdgeId};
     use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
-    use switchyard_protocol::roles::Roles;
 
     use super::*;
     use crate::session::RequestKind;
@@ -85,7 +84,7 @@ mod tests {
     fn request(ticket: Ticket, ask: Ask) -> Request {
         let tenant = TenantId::new("t").expect("a valid id");
         Request {
-            from: Asker { edge: EdgeId(0), session: 1, request: ticket.pack(), roles: Roles::NONE },
+            from: Asker { session: 1, request: ticket.id(), ticket: ticket.pack(), ..Asker::edge(EdgeId(0)) },
             key: ConversationKey { tenant, conversation: ConversationId::from_bytes([1; 16]) },
             user: UserId::new("u").expect("a valid id"),
             ask,
@@ -95,7 +94,7 @@ mod tests {
     #[test]
     fn one_page_is_on_its_way_at_a_time_and_a_resume_is_one() {
         let page = |id| Ticket::Single { id, kind: RequestKind::History };
-        let part = |gathering, part| Ticket::Part { gathering, part };
+        let part = |gathering, part| Ticket::Part { id: 0, gathering, part };
         let history = || Ask::History(HistoryAsk { from: PageFrom::Newest, limit: 1 });
         let resume = || Ask::Subscribe(SubscribeAsk { after: Some(1), events_max: 1, bytes_max: 1 });
         let mut line = PageLine::default();
@@ -104,7 +103,7 @@ mod tests {
             line.put(request(ticket, if matches!(ticket, Ticket::Part { .. }) { resume() } else { history() }));
         }
         let take = |line: &mut PageLine| {
-            std::iter::from_fn(|| line.take_next().map(|it| Ticket::unpack(it.from.request))).collect::<Vec<_>>()
+            std::iter::from_fn(|| line.take_next().map(|it| Ticket::of(&it.from))).collect::<Vec<_>>()
         };
         assert_eq!(take(&mut line), [page(1)]);
         line.answered(Ticket::Single { id: 9, kind: RequestKind::Send });

@@ -153,7 +153,13 @@ impl Live {
 
     pub(super) fn ask(&self, ticket: Ticket, conversation: ConversationId, ask: Ask, cx: &mut Context<'_>) {
         cx.effects.push(Effect::Ask(Request {
-            from: Asker { edge: cx.edge, session: cx.session, request: ticket.pack(), roles: self.roles },
+            from: Asker {
+                edge: cx.edge,
+                session: cx.session,
+                request: ticket.id(),
+                ticket: ticket.pack(),
+                roles: self.roles,
+            },
             key: ConversationKey { tenant: self.tenant.clone(), conversation },
             user: self.user.clone(),
             ask,

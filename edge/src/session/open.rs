@@ -32,7 +32,7 @@ impl Live {
             match wanted {
                 Some(conversation) => {
                     let part = gathering.ask(conversation, 0);
-                    self.ask(Ticket::Part { gathering: gathering.number, part }, conversation, Ask::Show, cx);
+                    self.ask(Ticket::Part { id, gathering: gathering.number, part }, conversation, Ask::Show, cx);
                 }
                 None => gathering.refuse(text, Refusal::NOT_FOUND),
             }

@@ -60,7 +60,7 @@ impl Live {
         for (part, watch) in questions {
             let part = u16::try_from(part).unwrap_or(u16::MAX);
             let (conversation, ask) = self.question(watch);
-            self.ask(Ticket::Part { gathering: number, part }, conversation, ask, cx);
+            self.ask(Ticket::Part { id, gathering: number, part }, conversation, ask, cx);
         }
     }
 

@@ -112,7 +112,7 @@ impl Live {
         {
             self.drop_extra();
             cx.effects.push(Effect::Ask(Request {
-                from: Asker { edge: cx.edge, session: cx.session, request: 0, roles: self.roles },
+                from: Asker { session: cx.session, roles: self.roles, ..Asker::edge(cx.edge) },
                 key: ConversationKey { tenant: self.tenant.clone(), conversation },
                 user: self.user.clone(),
                 ask: Ask::TypingEnd,

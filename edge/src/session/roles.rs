@@ -21,11 +21,11 @@ pub(super) const ROLES: u16 = u16::MAX - 1;
 
 impl Live {
     /// Tells the home what it was not told, for this gathering. If there was anything: until when that may be waited for.
-    pub(super) fn tell_roles(&mut self, gathering: u32, cx: &mut Context<'_>) -> Option<Duration> {
+    pub(super) fn tell_roles(&mut self, id: u64, gathering: u32, cx: &mut Context<'_>) -> Option<Duration> {
         let issued_ms = self.extra.as_mut().and_then(|extra| extra.untold.take())?;
         self.drop_extra();
         let home = ConversationKey::home(&self.tenant, &self.user).conversation;
-        let ticket = Ticket::Part { gathering, part: ROLES };
+        let ticket = Ticket::Part { id, gathering, part: ROLES };
         self.ask(ticket, home, Ask::Home(HomeAsk::Roles { issued_ms }), cx);
         cx.effects.push(Effect::Rearm);
         Some(cx.now.mono + ANSWERED_WITHIN)
@@ -37,7 +37,7 @@ impl Live {
         // A number of its own, by which its answer is told from others.
         let number = extra.next;
         extra.next = extra.next.wrapping_add(1);
-        self.tell_roles(number, cx);
+        self.tell_roles(0, number, cx);
     }
 
     /// The home has heard, or not: whoever waited for that goes on.

@@ -55,7 +55,7 @@ impl Live {
         let mut gathering = self.begin_gathering(id, kind, size);
         let number = gathering.number;
         if kind == RequestKind::Hello {
-            gathering.telling = self.tell_roles(number, cx);
+            gathering.telling = self.tell_roles(id, number, cx);
         }
         let mut room = self.room_for_subscriptions();
         for (text, after) in wanted {
@@ -71,7 +71,7 @@ impl Live {
                     }
                     let part = gathering.ask(conversation, after);
                     let ask = Ask::Subscribe(Gathering::subscribe_ask(kind, after, size));
-                    self.ask(Ticket::Part { gathering: number, part }, conversation, ask, cx);
+                    self.ask(Ticket::Part { id, gathering: number, part }, conversation, ask, cx);
                 }
                 Err(refusal) => gathering.refuse(text, refusal),
             }

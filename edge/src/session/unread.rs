@@ -34,7 +34,7 @@ impl Live {
             match check::conversation(text) {
                 Ok(conversation) => {
                     let part = gathering.ask(conversation, 0);
-                    self.ask(Ticket::Part { gathering: gathering.number, part }, conversation, Ask::Unread, cx);
+                    self.ask(Ticket::Part { id, gathering: gathering.number, part }, conversation, Ask::Unread, cx);
                 }
                 Err(refusal) => gathering.refuse(text, refusal),
             }

@@ -13,6 +13,7 @@ use socket2::SockRef;
 use switchyard_cluster::mesh;
 use switchyard_cluster::now::Clock;
 use switchyard_cluster::party::EdgeId;
+use switchyard_cluster::trace::Instance;
 use switchyard_cluster::worker::{Resident, Worker};
 use switchyard_edge::auth::{AuthConfig, Claims, LEEWAY_DEFAULT, Secret, SharedVerifier, Verifier, mint};
 use switchyard_edge::config::EdgeConfig;
@@ -101,7 +102,7 @@ impl Site {
         let (seen_by, seen) = channel();
         let clock = Clock::start();
         let workers: Vec<_> = listeners.sockets.iter().map(|_| Worker::new(clock).expect("a worker")).collect();
-        let ends = mesh::join(&workers.iter().map(Worker::bell).collect::<Vec<_>>());
+        let ends = mesh::join(&workers.iter().map(Worker::bell).collect::<Vec<_>>(), Instance::new([0; 6]));
         let mut threads = Vec::new();
         for (at, ((worker, (edge, router)), listener)) in
             workers.into_iter().zip(ends).zip(listeners.sockets).enumerate()

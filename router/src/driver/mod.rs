@@ -18,6 +18,7 @@ pub mod roles;
 pub mod rows;
 pub mod seen;
 mod touch;
+mod trace;
 mod trouble;
 pub mod write;
 
@@ -116,6 +117,7 @@ impl Router {
     fn act(&mut self) {
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
+            trace::goes_on(&*self.link, &self.machine, &effect);
             match effect {
                 Effect::Append(batch) => self.batches.push(batch),
                 Effect::Answer { to, answer } => self.link.send(to.edge, Delivery::Answer { to, answer }),
@@ -188,6 +190,7 @@ impl Resident for Router {
         keep_little(&mut told);
         self.told = told;
         for request in requests.drain(..) {
+            trace::came(&*self.link, &request, is_sure);
             let input = if is_sure { Input::Request(request) } else { Input::Unsure(request) };
             self.machine.handle(now, input, &mut self.effects);
         }

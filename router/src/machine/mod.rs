@@ -333,6 +333,16 @@ impl Machine {
         self.created
     }
 
+    /// Who asked for the events of the batch that is under way there, in their order.
+    pub fn askers(&self, key: &ConversationKey) -> Vec<Asker> {
+        let pipeline = match self.slots.get(key) {
+            Some(Slot::Loaded(conversation)) => conversation.pipeline.as_deref(),
+            _ => self.homes.pipeline(key),
+        };
+        let batch = pipeline.and_then(|pipeline| pipeline.in_flight.as_ref());
+        batch.map(|batch| batch.events.iter().map(|sealed| sealed.pending.asker).collect()).unwrap_or_default()
+    }
+
     fn repeat(&mut self, now: Now, repeat: Repeat) {
         self.repeats.push_back((now.mono + REPEAT_AFTER, repeat));
     }

@@ -114,3 +114,16 @@ pub enum Ticket {
         key: ConversationKey,
     },
 }
+
+impl Ticket {
+    /// Who waits for it, if that is one.
+    pub fn asker(&self) -> Option<&Asker> {
+        match self {
+            Self::History { to, .. } | Self::Missed { to, .. } | Self::Mark { to, .. } => Some(to),
+            Self::Admission { to, .. } | Self::Detail { to, .. } => Some(to),
+            Self::Invite(request) => Some(&request.from),
+            Self::Target { .. } | Self::Lookup { .. } | Self::Ids { .. } | Self::Last { .. } => None,
+            Self::Shared { .. } | Self::Age { .. } => None,
+        }
+    }
+}

@@ -43,7 +43,7 @@ fn user(name: &str) -> UserId {
 
 /// Who asks for the request of this number.
 pub(crate) fn asker(request: u64) -> Asker {
-    Asker { edge: EdgeId(0), session: 1, request, roles: Roles::NONE }
+    Asker { edge: EdgeId(0), session: 1, request, ticket: 0, roles: Roles::NONE }
 }
 
 /// What came of it.

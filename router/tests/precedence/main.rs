@@ -15,6 +15,7 @@ use switchyard_cluster::now::Clock;
 use switchyard_cluster::ownership::{Config, Ownership};
 use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_cluster::routers::RouterMessage;
+use switchyard_cluster::trace::Instance;
 use switchyard_cluster::worker::{Resident, Worker};
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::roles::Roles;
@@ -34,6 +35,10 @@ struct Link {
 }
 
 impl RouterLink for Link {
+    fn instance(&self, _: EdgeId) -> Instance {
+        Instance::new([0; 6])
+    }
+
     fn receive(&mut self, into: &mut Vec<Request>) {
         into.extend(self.requests.try_iter());
     }
@@ -105,7 +110,7 @@ impl Office {
     }
 
     fn ask(&self, number: u64, conversation: u64, roles: Roles, ask: Ask) {
-        let from = Asker { edge: EdgeId(0), session: 1, request: number, roles };
+        let from = Asker { edge: EdgeId(0), session: 1, request: number, ticket: 0, roles };
         let conversation = ConversationId::from_bytes(u128::from(conversation).to_be_bytes());
         let key = ConversationKey { tenant: TenantId::new("t").expect("a short name"), conversation };
         let user = UserId::new("ann").expect("a short name");

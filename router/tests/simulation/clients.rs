@@ -47,7 +47,7 @@ impl Session {
     pub(crate) fn asker(&mut self) -> Asker {
         self.next_request += 1;
         let roles = roles_of(&self.user);
-        Asker { edge: self.edge, session: self.session, request: self.next_request, roles }
+        Asker { edge: self.edge, session: self.session, request: self.next_request, ticket: 0, roles }
     }
 }
 

@@ -96,7 +96,7 @@ impl Desk {
     ) -> Asker {
         self.next_request += 1;
         let roles = roles_of(&user(name));
-        let from = Asker { edge: EdgeId(edge), session, request: self.next_request, roles };
+        let from = Asker { edge: EdgeId(edge), session, request: self.next_request, ticket: 0, roles };
         let request = Request { from, key: key.clone(), user: user(name), ask: what.to_ask() };
         self.feed(Input::Request(request));
         from
@@ -121,7 +121,7 @@ impl Desk {
 
     fn request(&mut self, roles: Roles, name: &str, key: ConversationKey, ask: Ask) -> Answer {
         self.next_request += 1;
-        let from = Asker { edge: EdgeId(0), session: 1, request: self.next_request, roles };
+        let from = Asker { edge: EdgeId(0), session: 1, request: self.next_request, ticket: 0, roles };
         self.feed(Input::Request(Request { from, key, user: user(name), ask }));
         self.run();
         self.answer(from).expect("every request is answered")
@@ -131,7 +131,7 @@ impl Desk {
     pub(crate) fn put_home(&mut self, name: &str, ask: HomeAsk) -> Asker {
         self.next_request += 1;
         let roles = roles_of(&user(name));
-        let from = Asker { edge: EdgeId(0), session: 1, request: self.next_request, roles };
+        let from = Asker { edge: EdgeId(0), session: 1, request: self.next_request, ticket: 0, roles };
         let key = ConversationKey::home(&tenant("t"), &user(name));
         self.feed(Input::Request(Request { from, key, user: user(name), ask: Ask::Home(ask) }));
         from

@@ -45,7 +45,7 @@ fn sessions(desk: &mut Desk, name: &str, change: i32) {
 
 fn tell(desk: &mut Desk, edge: u16, name: &str, ask: PresenceAsk) {
     let Home { key, user } = home(name);
-    let from = Asker { edge: EdgeId(edge), session: u64::MAX, request: 0, roles: Roles::NONE };
+    let from = Asker { edge: EdgeId(edge), session: u64::MAX, request: 0, ticket: 0, roles: Roles::NONE };
     desk.feed(Input::Request(Request { from, key, user, ask: Ask::Presence(ask) }));
 }
 
@@ -53,7 +53,7 @@ fn tell(desk: &mut Desk, edge: u16, name: &str, ask: PresenceAsk) {
 fn ask(desk: &mut Desk, asker: &str, edge: u16, ask: Ask) -> Answer {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1_000_000);
     let request = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let from = Asker { edge: EdgeId(edge), session: 9, request, roles: Roles::NONE };
+    let from = Asker { edge: EdgeId(edge), session: 9, request, ticket: 0, roles: Roles::NONE };
     desk.feed(Input::Request(Request { from, key: key(), user: user(asker), ask }));
     desk.run();
     desk.answer(from).expect("it is answered")

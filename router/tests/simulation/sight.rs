@@ -29,7 +29,7 @@ fn desk(requests: bool) -> Desk {
     let mut desk = Desk::new(RouterConfig { requests, ..RouterConfig::default() });
     for name in ["ana", "ben", "dan", "gus"] {
         let Home { key, user } = home(name);
-        let from = Asker { edge: EdgeId(0), session: u64::MAX, request: 0, roles: Roles::NONE };
+        let from = Asker { edge: EdgeId(0), session: u64::MAX, request: 0, ticket: 0, roles: Roles::NONE };
         let ask = Ask::Presence(PresenceAsk::Sessions(1));
         desk.feed(Input::Request(Request { from, key, user, ask }));
     }
@@ -60,7 +60,7 @@ fn of_two(desk: &mut Desk, kind: ConversationKind) -> (ConversationKey, [&'stati
 fn put(desk: &mut Desk, by: &str, edge: u16, key: &ConversationKey, ask: Ask) -> Asker {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(2_000_000);
     let request = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let from = Asker { edge: EdgeId(edge), session: 9, request, roles: roles_of(&user(by)) };
+    let from = Asker { edge: EdgeId(edge), session: 9, request, ticket: 0, roles: roles_of(&user(by)) };
     desk.feed(Input::Request(Request { from, key: key.clone(), user: user(by), ask }));
     from
 }

@@ -334,7 +334,7 @@ impl World {
     /// Tells homes whom edges watch no more since sessions were refused, or parted from somebody.
     fn send_over(&mut self) {
         for (edge, Home { key, user }, turn) in self.oracle.presence.take_over() {
-            let from = Asker { edge, session: 0, request: 0, roles: Roles::NONE };
+            let from = Asker { edge, session: 0, request: 0, ticket: 0, roles: Roles::NONE };
             self.carry(Request { from, key, user, ask: Ask::Presence(PresenceAsk::Unwatch { turn }) });
         }
     }
@@ -406,10 +406,14 @@ impl World {
         }
         let user = self.sessions[at].user.clone();
         if self.oracle.homes.closed(edge, &user, session) {
-            self.send_home(Asker { edge, session: 0, request: 0, roles: Roles::NONE }, user, HomeAsk::Unwatch);
+            self.send_home(
+                Asker { edge, session: 0, request: 0, ticket: 0, roles: Roles::NONE },
+                user,
+                HomeAsk::Unwatch,
+            );
         }
         for (home, turn) in self.oracle.presence.closed(edge, session) {
-            let from = Asker { edge, session: 0, request: 0, roles: Roles::NONE };
+            let from = Asker { edge, session: 0, request: 0, ticket: 0, roles: Roles::NONE };
             let Home { key, user } = home;
             self.carry(Request { from, key, user, ask: Ask::Presence(PresenceAsk::Unwatch { turn }) });
         }
@@ -426,7 +430,7 @@ impl World {
     /// A session begins or ends.
     fn count_session(&mut self, at: usize, change: i32) {
         let (edge, user) = (self.sessions[at].edge, self.sessions[at].user.clone());
-        let from = Asker { edge, session: 0, request: 0, roles: Roles::NONE };
+        let from = Asker { edge, session: 0, request: 0, ticket: 0, roles: Roles::NONE };
         let key = ConversationKey::home(&tenant("t"), &user);
         self.carry(Request { from, key, user, ask: Ask::Presence(PresenceAsk::Sessions(change)) });
     }
@@ -445,7 +449,7 @@ impl World {
 
     fn send_unwatch(&mut self, edge: EdgeId, now: &PresenceNow, turn: u64) {
         let Seen::User { user, .. } = &now.seen else { return };
-        let from = Asker { edge, session: 0, request: 0, roles: Roles::NONE };
+        let from = Asker { edge, session: 0, request: 0, ticket: 0, roles: Roles::NONE };
         let ask = Ask::Presence(PresenceAsk::Unwatch { turn });
         self.carry(Request { from, key: now.key.clone(), user: user.clone(), ask });
     }
@@ -482,7 +486,7 @@ impl World {
     }
 
     fn unsubscribe(&mut self, edge: EdgeId, key: ConversationKey) {
-        let from = Asker { edge, session: 0, request: 0, roles: Roles::NONE };
+        let from = Asker { edge, session: 0, request: 0, ticket: 0, roles: Roles::NONE };
         let user = self.sessions[0].user.clone();
         self.send(from, &key, user, What::Unsubscribe);
     }

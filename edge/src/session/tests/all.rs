@@ -28,7 +28,7 @@ fn home_question(effects: Vec<Effect>) -> Asked {
 /// The ticket of the one question of this kind.
 fn asked_of(effects: &[Effect], is: impl Fn(&Ask) -> bool) -> Ticket {
     let mut found = effects.iter().filter_map(|effect| match effect {
-        Effect::Ask(question) if is(&question.ask) => Some(Ticket::unpack(question.from.request)),
+        Effect::Ask(question) if is(&question.ask) => Some(Ticket::of(&question.from)),
         _ => None,
     });
     let ticket = found.next().expect("it is asked");

@@ -211,6 +211,7 @@ fn b1_the_two_of_a_kind_and_context_have_one_conversation() {
         let mut cx = Context {
             now: desk.now,
             edge: EdgeId(3),
+            instance: Instance::new([0xab; 6]),
             session: 77,
             config: &desk.config,
             verifier: &desk.verifier,

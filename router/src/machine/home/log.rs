@@ -104,6 +104,11 @@ fn is_about(one: &Decision, other: &Decision) -> bool {
 }
 
 impl Homes {
+    /// The decisions under way in this home, if there are any.
+    pub(in crate::machine) fn pipeline(&self, key: &ConversationKey) -> Option<&Pipeline> {
+        self.kept.get(key)?.own.as_ref()?.pipeline.as_deref()
+    }
+
     /// Somebody decides something, of a home that is in memory.
     pub(super) fn decide(
         &mut self,
