@@ -6,5 +6,7 @@ pub(crate) mod address;
 pub(crate) mod framing;
 #[path = "../../edge/tests/mutated/framing_samples.rs"]
 pub(crate) mod framing_samples;
+#[path = "../../edge/tests/mutated/keys.rs"]
+pub(crate) mod keys;
 #[path = "../../edge/tests/mutated/token.rs"]
 pub(crate) mod token;

@@ -2,7 +2,9 @@
 //! must be true of every input. Most are those of the tests with spoilt inputs, taken in by path, so that both always ask
 //! the same. Must not hold rules of its own about decoders that a test has.
 
+mod cql_values;
 mod edge;
+mod embedded_values;
 mod journal;
 mod protocol;
 mod router;
@@ -10,6 +12,9 @@ mod router;
 #[path = "../../store/src/spoil.rs"]
 mod spoil;
 mod store;
+
+/// As the store's own files call it.
+use switchyard_store::Seq;
 
 /// A decoder's target.
 #[derive(Clone, Copy)]
@@ -54,10 +59,14 @@ targets! {
     proxy_header: edge::address::proxy_header, edge::address::proxy_headers, edge::address::TOKENS;
     forwarded_for: edge::address::forwarded_for, edge::address::forwarded, edge::address::TOKENS;
     origin: edge::address::origin, edge::address::origins, edge::address::TOKENS;
+    key_file: edge::keys::key_file, edge::keys::files, edge::keys::TOKENS;
     stored_body: router::judge::body, router::judge::bodies, router::judge::TOKENS;
+    stored_home: router::home::home_body, router::home::bodies, router::home::TOKENS;
     stored_row: store::row, store::rows, store::TOKENS;
     journal: journal::judge::journal, journal::judge::journals, store::TOKENS;
     page: store::page_judge::page, store::page_judge::pages, store::TOKENS;
+    embedded_value: embedded_values::values_judge::value, embedded_values::values_judge::values, store::TOKENS;
+    cql_value: cql_values::value_judge::value, cql_values::value_judge::values, store::TOKENS;
 }
 
 #[cfg(test)]

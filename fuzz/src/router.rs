@@ -1,5 +1,7 @@
-//! Bodies of stored rows and records, as the router's tests judge them.
+//! Bodies of stored rows, records and homes, as the router's tests judge them.
 
+#[path = "../../router/tests/mutated/home.rs"]
+pub(crate) mod home;
 #[path = "../../router/tests/mutated/judge.rs"]
 pub(crate) mod judge;
 #[path = "../../router/tests/mutated/shelf.rs"]

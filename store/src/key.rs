@@ -122,6 +122,12 @@ impl KeyBuf {
     }
 }
 
+impl AsRef<[u8]> for KeyBuf {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
 /// Splits a conversation's key from what follows it. Nothing if the bytes are not such a key.
 pub(crate) fn split_conversation(bytes: &[u8]) -> Option<(ConversationKey, &[u8])> {
     let (len, rest) = bytes.split_first()?;

@@ -4,6 +4,7 @@
 mod address;
 mod framing;
 mod framing_samples;
+mod keys;
 #[path = "../../../protocol/tests/mutated/mutator.rs"]
 mod mutator;
 mod token;
@@ -35,6 +36,11 @@ fn a_million_signed_claims() {
 #[test]
 fn a_million_signed_headers() {
     many(0x5eed_0005, INPUTS, token::headers(), token::TOKENS, token::header);
+}
+
+#[test]
+fn a_million_files_of_keys() {
+    many(0x5eed_0009, INPUTS, keys::files(), keys::TOKENS, keys::key_file);
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(crate) struct Shelf {
     pub(crate) reactor: Option<Reactor>,
     /// What everybody's home says of everything.
     pub(crate) decision: Option<Decision>,
+    /// The conversations of everybody.
+    pub(crate) memberships: Vec<Membership>,
     /// Their marks, by kind and user.
     pub(crate) marks: Vec<StoredMark>,
 }
@@ -98,7 +100,7 @@ impl Projections for Shelf {
         _: &'a TenantId,
         _: &'a UserId,
     ) -> BoxFuture<'a, Result<Vec<Membership>, ProjectionError>> {
-        ready(Ok(Vec::new()))
+        ready(Ok(self.memberships.clone()))
     }
 
     fn overlays<'a>(

@@ -47,7 +47,7 @@ impl Inner {
         for Mark { key, user, kind, at, value } in marks {
             let timestamp = number::of_number(*at).filter(|_| value.len() <= MARK_BYTES_MAX);
             let timestamp = timestamp.ok_or(ProjectionError::TooLarge)?;
-            let value = self.written.encode(&KeyBuf::mark(key, *kind, user), *at, Some(value));
+            let value = self.written.encode(KeyBuf::mark(key, *kind, user), *at, Some(value));
             let place = (key.tenant.as_str(), key.conversation.as_bytes().as_slice());
             by_conversation.entry(place).or_default().push((i16::from(*kind), user.as_str(), value, timestamp));
         }
@@ -63,7 +63,7 @@ impl Inner {
         let gone: Vec<Bound<'_>> = marks
             .iter()
             .map(|mark| {
-                let value = self.written.encode(&KeyBuf::mark(key, mark.kind, &mark.user), u64::MAX, None);
+                let value = self.written.encode(KeyBuf::mark(key, mark.kind, &mark.user), u64::MAX, None);
                 (i16::from(mark.kind), mark.user.as_str(), value, ABOVE_ALL)
             })
             .collect();

@@ -27,6 +27,8 @@ mod schema;
 mod statements;
 mod trim;
 mod value;
+#[cfg(test)]
+mod value_judge;
 
 use std::sync::Arc;
 

@@ -204,7 +204,7 @@ impl Inner {
         let (statements, requests) = (&self.statements, &self.requests);
         match write {
             ProjectionWrite::Conversation { key, at, record } => {
-                let value = self.written.encode(&KeyBuf::conversation(key), *at, Some(record));
+                let value = self.written.encode(KeyBuf::conversation(key), *at, Some(record));
                 let (tenant, name) = conversation(key);
                 Box::pin(async move {
                     let values = (tenant, name, value, *at as i64);
@@ -212,8 +212,8 @@ impl Inner {
                 })
             }
             ProjectionWrite::Member { key, user, at, value } => {
-                let by_conversation = self.written.encode(&KeyBuf::member(key, user), *at, value.as_ref());
-                let by_user = self.written.encode(&KeyBuf::user_conversation(key, user), *at, value.as_ref());
+                let by_conversation = self.written.encode(KeyBuf::member(key, user), *at, value.as_ref());
+                let by_user = self.written.encode(KeyBuf::user_conversation(key, user), *at, value.as_ref());
                 let ((tenant, name), user) = (conversation(key), user.as_str());
                 Box::pin(async move {
                     let values = (tenant, name, user, by_conversation, *at as i64);
@@ -224,7 +224,7 @@ impl Inner {
                 })
             }
             ProjectionWrite::Overlay { key, target, at, value } => {
-                let value = self.written.encode(&KeyBuf::overlay(key, *target), *at, Some(value));
+                let value = self.written.encode(KeyBuf::overlay(key, *target), *at, Some(value));
                 let (tenant, name) = conversation(key);
                 let group = *target / ANNOTATION_ROWS;
                 let (bucket, target) = (number::of_seq(group), number::of_seq(*target));
@@ -236,7 +236,7 @@ impl Inner {
                 })
             }
             ProjectionWrite::Reactor { key, target, user, at, value } => {
-                let value = self.written.encode(&KeyBuf::reactor(key, *target, user), *at, value.as_ref());
+                let value = self.written.encode(KeyBuf::reactor(key, *target, user), *at, value.as_ref());
                 let (tenant, name) = conversation(key);
                 let (bucket, target) = (number::of_seq(*target / ANNOTATION_ROWS), number::of_seq(*target));
                 Box::pin(async move {
@@ -245,7 +245,7 @@ impl Inner {
                 })
             }
             ProjectionWrite::Decision { place: DecisionPlace { home, kind, about }, at, value } => {
-                let value = self.written.encode(&KeyBuf::decision(home, *kind, about), *at, value.as_ref());
+                let value = self.written.encode(KeyBuf::decision(home, *kind, about), *at, value.as_ref());
                 let (tenant, name) = conversation(home);
                 Box::pin(async move {
                     let values = (tenant, name, i16::from(*kind), &**about, value, *at as i64);

@@ -12,8 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::key::KeyBuf;
-use crate::log::Seq;
+use crate::Seq;
 
 const VERSION: u8 = 1;
 
@@ -40,7 +39,7 @@ impl Written {
     }
 
     /// The form of a value of this key, written now.
-    pub(super) fn encode(&self, key: &KeyBuf, at: Seq, bytes: Option<&Bytes>) -> Bytes {
+    pub(super) fn encode(&self, key: impl AsRef<[u8]>, at: Seq, bytes: Option<&Bytes>) -> Bytes {
         let mut value = BytesMut::with_capacity(HEADER_BYTES + bytes.map_or(0, Bytes::len));
         value.put_u8(VERSION);
         value.put_u64(u64::MAX - self.now());
@@ -48,20 +47,20 @@ impl Written {
         value.put_u64_le(at);
         value.put_u8(u8::from(bytes.is_some()));
         value.extend_from_slice(bytes.map_or(&[], |bytes| bytes));
-        let sum = checksum(key, &value[..WRITTEN_BYTES], &value[WRITTEN_BYTES + 4..]);
+        let sum = checksum(key.as_ref(), &value[..WRITTEN_BYTES], &value[WRITTEN_BYTES + 4..]);
         value[WRITTEN_BYTES..WRITTEN_BYTES + 4].copy_from_slice(&sum.to_le_bytes());
         value.freeze()
     }
 }
 
 /// Reads a value of this key, or says what is wrong with it.
-pub(super) fn decode(key: &KeyBuf, mut value: Bytes) -> Result<Value, &'static str> {
+pub(super) fn decode(key: impl AsRef<[u8]>, mut value: Bytes) -> Result<Value, &'static str> {
     if value.len() < HEADER_BYTES {
         return Err("cut short");
     }
     let head = value.split_to(WRITTEN_BYTES);
     let sum = value.get_u32_le();
-    if checksum(key, &head, &value) != sum || head.first() != Some(&VERSION) {
+    if checksum(key.as_ref(), &head, &value) != sum || head.first() != Some(&VERSION) {
         return Err("checksum mismatch");
     }
     let at = value.get_u64_le();
@@ -69,36 +68,31 @@ pub(super) fn decode(key: &KeyBuf, mut value: Bytes) -> Result<Value, &'static s
     Ok(Value { at, bytes: present.then_some(value) })
 }
 
-fn checksum(key: &KeyBuf, head: &[u8], rest: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(key.as_slice()), head), rest)
+fn checksum(key: &[u8], head: &[u8], rest: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(key), head), rest)
 }
 
 #[cfg(test)]
 mod tests {
-    use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId};
-
     use super::*;
 
-    fn key(number: u8) -> KeyBuf {
-        let tenant = TenantId::new("t").expect("a short name");
-        KeyBuf::conversation(&ConversationKey { tenant, conversation: ConversationId::from_bytes([number; 16]) })
-    }
+    const KEY: &[u8] = b"a key";
 
     #[test]
     fn values_come_back_and_damage_is_found() {
         let written = Written::default();
         for bytes in [None, Some(Bytes::new()), Some(Bytes::from_static(b"abc"))] {
-            let stored = written.encode(&key(1), 7, bytes.as_ref());
-            let value = decode(&key(1), stored.clone()).expect("it is intact");
+            let stored = written.encode(KEY, 7, bytes.as_ref());
+            let value = decode(KEY, stored.clone()).expect("it is intact");
             assert_eq!((value.at, value.bytes), (7, bytes));
-            assert!(decode(&key(2), stored.clone()).is_err(), "of another key");
+            assert!(decode(b"another", stored.clone()).is_err(), "of another key");
             for bit in 0..stored.len() * 8 {
                 let mut flipped = stored.to_vec();
                 flipped[bit / 8] ^= 1 << (bit % 8);
-                assert!(decode(&key(1), flipped.into()).is_err(), "bit {bit}");
+                assert!(decode(KEY, flipped.into()).is_err(), "bit {bit}");
             }
             for len in 0..stored.len() {
-                assert!(decode(&key(1), stored.slice(..len)).is_err(), "cut to {len}");
+                assert!(decode(KEY, stored.slice(..len)).is_err(), "cut to {len}");
             }
         }
     }
@@ -107,7 +101,7 @@ mod tests {
     fn what_was_written_first_is_higher() {
         let written = Written::default();
         let values: Vec<_> = (0..1_000u32)
-            .map(|number| written.encode(&key(1), 7, Some(&Bytes::copy_from_slice(&number.to_be_bytes()))))
+            .map(|number| written.encode(KEY, 7, Some(&Bytes::copy_from_slice(&number.to_be_bytes()))))
             .collect();
         assert!(values.windows(2).all(|pair| pair[0] > pair[1]));
     }

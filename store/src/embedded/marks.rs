@@ -10,7 +10,8 @@ use crate::mark::{MARK_BYTES_MAX, Mark, Marks, StoredMark};
 use crate::projection::ProjectionError;
 
 use super::memory::gather::Tree;
-use super::projections::{Newest, damaged, decode, fault};
+use super::projections::{Newest, damaged, fault};
+use super::value::decode;
 use super::{Embedded, blocking};
 
 impl Embedded {

@@ -22,9 +22,13 @@ mod options;
 mod owners;
 mod projections;
 mod reading;
+mod router_row;
 mod sorting;
 mod space;
 mod trim;
+mod value;
+#[cfg(test)]
+mod values_judge;
 mod verdict;
 mod verify;
 

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use switchyard_protocol::owner::{Cell, Claim, Epoch, Holder, Incarnation, RouterRow, RouterState};
 use switchyard_protocol::shard::Shard;
 
@@ -16,7 +16,7 @@ use crate::{BoxFuture, EpochError};
 
 use super::engine::EngineFault;
 use super::memory::gather::Tree;
-use super::{Embedded, blocking};
+use super::{Embedded, blocking, router_row};
 
 /// Whoever held a shard in an earlier process. No router starts under this number.
 const EARLIER: u64 = 1;
@@ -79,7 +79,7 @@ impl Embedded {
         match self.value(Tree::Meta, &key) {
             // Of an earlier process, so it is dead.
             Ok(Some(value)) => {
-                let row = decode(incarnation, &key, &value);
+                let row = router_row::decode(incarnation, &key, &value);
                 row.map(Some).ok_or_else(|| unavailable("the stored row of a router fails its checksum"))
             }
             Ok(None) if incarnation.number() == EARLIER => {
@@ -96,7 +96,7 @@ impl Embedded {
                 return Ok(Outcome::Refused(found));
             }
             let key = key(row.incarnation);
-            let value = encode(&key, row);
+            let value = router_row::encode(&key, row);
             self.sync_meta(key, value)?;
             owners.routers.insert(row.incarnation, row.clone());
             Ok(Outcome::Applied)
@@ -137,24 +137,6 @@ impl Embedded {
 
 fn key(incarnation: Incarnation) -> Bytes {
     Bytes::from([&[ROUTER][..], &incarnation.number().to_be_bytes()].concat())
-}
-
-/// Nonce, address, and a checksum over both and the key. Its state is not stored: it is that of a dead router.
-fn encode(key: &[u8], row: &RouterRow) -> Bytes {
-    let mut value = [&row.nonce.to_le_bytes()[..], row.address.as_bytes()].concat();
-    let sum = crc32c::crc32c_append(crc32c::crc32c(key), &value);
-    value.extend(sum.to_le_bytes());
-    value.into()
-}
-
-fn decode(incarnation: Incarnation, key: &[u8], value: &[u8]) -> Option<RouterRow> {
-    let (mut bytes, sum) = value.split_last_chunk::<4>()?;
-    if crc32c::crc32c_append(crc32c::crc32c(key), bytes) != u32::from_le_bytes(*sum) {
-        return None;
-    }
-    let nonce = bytes.try_get_u64_le().ok()?;
-    let address = std::str::from_utf8(bytes).ok()?.to_owned();
-    Some(RouterRow { incarnation, state: RouterState::Fenced, address, nonce })
 }
 
 /// What failed may be on disk nevertheless; the store says no more until it is opened again.

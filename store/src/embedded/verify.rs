@@ -15,7 +15,7 @@ use crate::row::Row;
 use super::memory::gather::Tree;
 use super::options::OpenError;
 use super::sorting::page::Page;
-use super::{Embedded, projections};
+use super::{Embedded, value};
 
 /// Damage listed by name; more are only counted as not ok.
 const CORRUPT_MAX: usize = 1_000;
@@ -223,7 +223,7 @@ impl Check<'_> {
     }
 
     fn projection(&mut self, name: &str, place: &[u8], value: Bytes) {
-        if let Err(reason) = projections::decode(place, value) {
+        if let Err(reason) = value::decode(place, value) {
             let conversation = key::split_conversation(place).map(|(key, _)| key);
             self.wrong(conversation.as_ref(), None, format!("{name}: {reason}"));
         }
