@@ -15,8 +15,8 @@ use switchyard_protocol::code::ErrorCode;
 /// Bytes of the scratch buffer that is read into.
 const SCRATCH_BYTES: usize = 16 * 1024;
 
-/// Bytes of a message: the largest of the suites' cases that are not about size.
-const MESSAGE_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of a message: the largest of the suites' cases.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".into());

@@ -12,17 +12,18 @@ use serde::Deserialize;
 #[path = "../examples/ws_echo.rs"]
 mod ws_echo;
 
-/// Cases of the suite without those on speed (9) and compression (12, 13), which is never negotiated.
-const CASES: usize = 247;
+/// Cases of the suite without those that are left out.
+const CASES: usize = 295;
 
-/// Sections that are left out.
-const LEFT_OUT: [&str; 3] = ["9.*", "12.*", "13.*"];
+/// Cases that are left out: those of compression, which is never negotiated, and six messages of 4 MiB in more than
+/// pieces than the edge takes of one, which is policy.
+const LEFT_OUT: [&str; 8] = ["12.*", "13.*", "9.3.1", "9.3.2", "9.3.3", "9.4.1", "9.4.2", "9.4.3"];
 
 /// Cases at a time.
 const PARALLEL: &str = "4";
 
 /// What the suite may say of a case. `INFORMATIONAL` is for those that the standard leaves open.
-const GOOD: [&str; 3] = ["OK", "NON-STRICT", "INFORMATIONAL"];
+const GOOD: [&str; 2] = ["OK", "INFORMATIONAL"];
 
 /// What the suite found in one case.
 #[derive(Deserialize, Debug)]
