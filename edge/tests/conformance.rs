@@ -15,8 +15,8 @@ mod ws_echo;
 /// Cases of the suite without those that are left out.
 const CASES: usize = 295;
 
-/// Cases that are left out: those of compression, which is never negotiated, and six messages of 4 MiB in more than
-/// pieces than the edge takes of one, which is policy.
+/// Cases that are left out: those of compression, which is never negotiated, and six messages of 4 MiB in more pieces
+/// than the edge takes of one, which is policy.
 const LEFT_OUT: [&str; 8] = ["12.*", "13.*", "9.3.1", "9.3.2", "9.3.3", "9.4.1", "9.4.2", "9.4.3"];
 
 /// Cases at a time.
