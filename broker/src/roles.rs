@@ -6,9 +6,9 @@ mod owning;
 mod stored;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ use switchyard_edge::auth::{SharedVerifier, Verifier};
 use switchyard_edge::door::{Door, Drain, Listeners, Shared};
 use switchyard_router::config::RouterConfig;
 use switchyard_router::driver::{Commits, Owned, Owner, Process, Readers, Router};
-use switchyard_store::cql::Sent;
+use switchyard_store::cql::{Cql, Sent};
 
 use crate::commands::own_claims;
 use crate::config::{Problem, Problems, Settings, Tokens};
@@ -46,6 +46,9 @@ const MOVING_SHARE: u32 = 2;
 
 /// The part of readiness that a store in a cluster has; that of an embedded one is looked after by `ops`.
 const STORE: &str = "store";
+
+/// The part of readiness that this machine's clock has, in a cluster.
+const CLOCK: &str = "clock";
 
 /// What the roles are made of.
 #[derive(Debug)]
@@ -73,7 +76,7 @@ pub struct Roles {
     readers: Readers,
     owner: Owner,
     owned: Arc<Owned>,
-    statements: Option<Box<dyn Fn() -> Vec<Sent>>>,
+    cluster: Option<Weak<Cql>>,
     readiness: Readiness,
     store_threads: Threads,
     http: Http,
@@ -105,7 +108,7 @@ impl Roles {
     pub fn start(parts: Parts<'_>) -> Result<Self, Failure> {
         let Parts { settings, tokens, readiness, events } = parts;
         let clock = Clock::start();
-        let Stored { timelines, owners, process, statements } = Stored::open(settings)?;
+        let Stored { timelines, owners, process, cluster } = Stored::open(settings)?;
         // An embedded one has read its whole journal.
         give_back();
 
@@ -152,7 +155,7 @@ impl Roles {
             readers,
             owner,
             owned,
-            statements,
+            cluster,
             readiness,
             store_threads,
             http,
@@ -166,16 +169,19 @@ impl Roles {
 
     /// Tells operators how the store does.
     pub fn measure(&self) {
-        if let Some(statements) = &self.statements {
-            for Sent { table, operation, count } in statements() {
-                counter!(STORE_STATEMENTS, "table" => table, "operation" => operation).absolute(count);
-            }
+        let Some(cluster) = self.cluster.as_ref().and_then(Weak::upgrade) else { return };
+        for Sent { table, operation, count } in cluster.statements_sent_by_table() {
+            counter!(STORE_STATEMENTS, "table" => table, "operation" => operation).absolute(count);
         }
-        if self.statements.is_some() && !self.owned.is_sure() {
+        if self.owned.is_sure() {
+            self.readiness.ready(STORE);
+        } else {
             let why = "the store does not say that this process is still the owner; requests are refused until it does";
             self.readiness.not_ready(STORE, why);
-        } else if self.statements.is_some() {
-            self.readiness.ready(STORE);
+        }
+        match cluster.clock_off_ms() {
+            None => self.readiness.ready(CLOCK),
+            Some(off_ms) => self.readiness.not_ready(CLOCK, clock_is_off(off_ms)),
         }
     }
 
@@ -213,6 +219,14 @@ impl Roles {
         self.store_threads.join()?;
         self.http.stop()
     }
+}
+
+fn clock_is_off(off_ms: i64) -> String {
+    let by = Duration::from_millis(off_ms.unsigned_abs()).as_secs();
+    let which = if off_ms > 0 { "behind" } else { "ahead of" };
+    format!(
+        "this machine's clock is {by} s {which} those of most of the store's nodes; set it by the network's time (NTP)"
+    )
 }
 
 /// What checks tokens. The configuration was checked when it was read; a key file may have changed since.

@@ -1,11 +1,11 @@
 //! Opens the store that the configuration names, as the other roles need it: where timelines lie, and who owns them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use anyhow::Context;
 use switchyard_router::driver::Timelines;
 use switchyard_store::Epochs;
-use switchyard_store::cql::{Cql, Sent};
+use switchyard_store::cql::Cql;
 use switchyard_store::embedded::Embedded;
 use switchyard_store::ownership::Ownership;
 
@@ -19,8 +19,8 @@ pub(super) struct Stored {
     pub(super) owners: Arc<dyn Ownership>,
     /// Numbers this process among all that ever opened it.
     pub(super) process: u64,
-    /// In a cluster: how many statements were sent to it.
-    pub(super) statements: Option<Box<dyn Fn() -> Vec<Sent>>>,
+    /// In a cluster: what is asked of it now and then.
+    pub(super) cluster: Option<Weak<Cql>>,
 }
 
 impl Stored {
@@ -34,16 +34,13 @@ impl Stored {
             StoreKind::Cql => {
                 let store = Cql::open(&settings.cql()?).map_err(|error| cql_failure(&error))?;
                 let store = Arc::new(store);
-                let counted = Arc::downgrade(&store);
-                let statements =
-                    move || counted.upgrade().map_or_else(Vec::new, |store| store.statements_sent_by_table());
-                Ok(Self { statements: Some(Box::new(statements)), ..Self::of(store)? })
+                Ok(Self { cluster: Some(Arc::downgrade(&store)), ..Self::of(store)? })
             }
         }
     }
 
     fn of<S: Timelines + Ownership + Epochs>(store: Arc<S>) -> Result<Self, Failure> {
         let process = futures_executor::block_on(store.open_epoch()).context("the store cannot number this process")?;
-        Ok(Self { timelines: store.clone(), owners: store, process, statements: None })
+        Ok(Self { timelines: store.clone(), owners: store, process, cluster: None })
     }
 }

@@ -9,6 +9,7 @@ mod applied;
 mod barrier;
 mod bounds;
 mod checks;
+mod clock;
 mod connect;
 mod counters;
 mod gallop;
@@ -31,6 +32,7 @@ mod value;
 mod value_judge;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use switchyard_protocol::id::ConversationKey;
@@ -63,6 +65,7 @@ struct Inner {
     statements: Statements,
     written: value::Written,
     fence: barrier::Fence,
+    clocks: clock::Clocks,
     adoptions: adopt::Adoptions,
     annotated: bounds::Annotated,
     handle: Handle,
@@ -87,6 +90,7 @@ impl Cql {
             statements,
             written: value::Written::default(),
             fence: barrier::Fence::default(),
+            clocks: clock::Clocks::default(),
             adoptions: adopt::Adoptions::default(),
             annotated: bounds::Annotated::default(),
             handle,
@@ -101,6 +105,12 @@ impl Cql {
     /// The same by table, and by what they do with it.
     pub fn statements_sent_by_table(&self) -> Vec<Sent> {
         self.inner.statements.sent()
+    }
+
+    /// By how many milliseconds the clocks of most nodes are ahead of this machine's, or behind it, if that is more than
+    /// 5 seconds.
+    pub fn clock_off_ms(&self) -> Option<i64> {
+        self.inner.clocks.off_ms(Instant::now())
     }
 }
 

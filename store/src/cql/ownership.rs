@@ -1,6 +1,8 @@
 //! The transactions of ownership, as lightweight transactions: each is one statement, or one batch of one partition, and is
 //! never repeated here.
 
+use std::time::Instant;
+
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use switchyard_protocol::owner::{Cell, Claim, Epoch, Holder, Incarnation, RouterRow, RouterState};
@@ -12,7 +14,7 @@ use crate::ownership::{LIVE_ROUTERS_MAX, Level, Outcome, Ownership, Unavailable}
 use super::applied::{self, Found, Transaction};
 use super::requests::Failed;
 use super::statements::Statement;
-use super::{Cql, Inner};
+use super::{Cql, Inner, clock};
 
 const LIVE: &str = "live";
 const FENCED: &str = "fenced";
@@ -179,9 +181,14 @@ impl Inner {
             Level::Serial => &self.statements.serial.router,
         };
         let number = incarnation.number() as i64;
-        let row =
-            self.requests.one::<(String, Option<String>, i64)>(statement, (number,)).await.map_err(unavailable)?;
-        let Some((text, address, nonce)) = row else { return Ok(None) };
+        let asked_ms = clock::wall_ms();
+        let answer = self.requests.execute(statement, (number,)).await.map_err(unavailable)?;
+        let under_way = (asked_ms, clock::wall_ms());
+        let node = answer.request_coordinator().node().host_id;
+        let rows = answer.into_rows_result().map_err(unavailable)?;
+        let row = rows.maybe_first_row::<(String, Option<String>, i64, i64)>().map_err(unavailable)?;
+        let Some((text, address, nonce, said_ms)) = row else { return Ok(None) };
+        self.clocks.heard(node, under_way, said_ms, Instant::now());
         let row = router_row(number, &text, &address.unwrap_or_default(), nonce);
         #[cfg(feature = "test-no-fence")]
         let row = row.map(|row| without_fence(row, level));

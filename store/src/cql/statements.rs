@@ -170,7 +170,7 @@ statements! {
 
     insert_router: Router, "INSERT INTO router (incarnation, state, address, nonce) VALUES (?, ?, ?, ?) IF NOT EXISTS";
     fence_router: Router, "UPDATE router SET state = 'fenced' WHERE incarnation = ? IF state IN ('live', 'fenced')";
-    router: Router, "SELECT state, address, nonce FROM router WHERE incarnation = ?";
+    router: Router, "SELECT state, address, nonce, toUnixTimestamp(now()) FROM router WHERE incarnation = ?";
     live_routers: Router, "SELECT incarnation, state, address, nonce FROM router WHERE state = 'live' ALLOW FILTERING";
 
     claim_first: ShardOwner, "INSERT INTO shard_owner (cell, shard, incarnation, epoch) VALUES (?, ?, ?, ?) IF NOT EXISTS";

@@ -159,10 +159,7 @@ impl Broker {
     pub(super) fn stores(&self, messages: u64) -> anyhow::Result<()> {
         let since = Instant::now();
         while since.elapsed() < STORES_WITHIN {
-            let mut stream = TcpStream::connect(self.operations)?;
-            write!(stream, "GET /metrics HTTP/1.0\r\n\r\n")?;
-            let mut metrics = String::new();
-            stream.read_to_string(&mut metrics)?;
+            let metrics = self.asked("/metrics")?;
             let count = metrics.lines().find_map(|line| line.strip_prefix("chat_messages_created_total "));
             if count.is_some_and(|count| count.parse().is_ok_and(|count: u64| count >= messages)) {
                 return Ok(());
@@ -170,6 +167,20 @@ impl Broker {
             std::thread::sleep(Duration::from_millis(50));
         }
         bail!("the broker has not stored {messages} messages; see {}", self.log.display())
+    }
+
+    /// Whether it says that its clock is off, which keeps it from being ready.
+    pub(super) fn has_a_wrong_clock(&self) -> anyhow::Result<bool> {
+        Ok(self.asked("/readyz")?.contains("clock is"))
+    }
+
+    /// What it says to operators.
+    fn asked(&self, path: &str) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(self.operations)?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {

@@ -238,6 +238,10 @@ fn clock(ground: &mut Ground) -> anyhow::Result<Verdict> {
     let (mut broker, door, mut load) = begin(ground, 40)?;
     for offset in ["-1h", "+0", "-1h", "+0"] {
         load.goes_on(3 * SECOND)?;
+        let is_wrong = offset == "+0";
+        if broker.has_a_wrong_clock()? != is_wrong {
+            bail!("a broker whose clock is {} says another thing", if is_wrong { "an hour slow" } else { "right" });
+        }
         drop(broker);
         broker = Broker::start_in(ground, "broker.log", &Way { clock: Some(offset), ..Way::default() })?;
         door.lead_to(broker.clients());
