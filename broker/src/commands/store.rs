@@ -196,6 +196,13 @@ pub fn cql_failure(error: &cql::OpenError) -> Failure {
             format!("{error}; name a role of the cluster, and the file with its password in store.cql.password_file"),
         ))
         .into(),
+        cql::OpenError::Home { .. } => Problems::from(Problem::new(
+            "store.cql.datacenter",
+            format!(
+                "{error}; name the one that all others name, or see in store/src/cql/tables.md how a keyspace moves"
+            ),
+        ))
+        .into(),
         cql::OpenError::Unsafe(_) => Problems::from(Problem::new("store.cql.accept_losses", error.to_string())).into(),
         cql::OpenError::Unreachable(_) => Failure::Runtime(anyhow::anyhow!(
             "{error}; see that it runs, that store.cql.contact_points names some of its nodes, and that store.cql.ca_file \

@@ -10,7 +10,7 @@ use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::policies::load_balancing::{LoadBalancingPolicy, NodeIdentifier, SingleTargetLoadBalancingPolicy};
 use scylla::statement::{Consistency, Statement};
 
-use super::connect::home;
+use super::datacenter::home;
 use super::options::{OpenError, Options};
 use super::requests::Failed;
 

@@ -1,6 +1,5 @@
 //! Connecting: the driver's session as the options say it, with nothing that it would do by itself and we do not want.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -22,6 +21,7 @@ use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::statement::{Consistency, SerialConsistency};
 
+use super::datacenter;
 use super::options::{OpenError, Options, Tls};
 
 /// A read that has no answer after this is asked of another node beside: one that is slow, or has just gone, holds up no fence
@@ -67,22 +67,8 @@ pub(super) async fn connect(options: &Options) -> Result<Session, OpenError> {
         builder = builder.tls_context(Some(config(tls)?));
     }
     let session = builder.build().await.map_err(|error| refused(&error))?;
-    home(&session, options)?;
+    datacenter::home(&session, options)?;
     Ok(session)
-}
-
-/// The data centre in which quorums are made; nothing if no node says where it is.
-pub(super) fn home(session: &Session, options: &Options) -> Result<Option<String>, OpenError> {
-    let state = session.get_cluster_state();
-    let there: BTreeSet<&str> = state.get_nodes_info().iter().filter_map(|node| node.datacenter.as_deref()).collect();
-    match &options.datacenter {
-        Some(home) if there.contains(home.as_str()) => Ok(Some(home.clone())),
-        Some(home) => Err(OpenError::Options(format!("there is no data centre {home}, but {there:?}"))),
-        None if there.len() > 1 => {
-            Err(OpenError::Options(format!("of the data centres {there:?} none is said to be the home")))
-        }
-        None => Ok(there.first().map(|home| (*home).to_owned())),
-    }
 }
 
 /// Why there is no session, by what would mend it.

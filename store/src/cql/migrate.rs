@@ -11,7 +11,7 @@ use super::requests::Requests;
 use super::runtime::{self, Threads};
 use super::schema::{Table, VERSION};
 use super::statements::Statements;
-use super::{connect, counters};
+use super::{connect, counters, datacenter};
 
 /// How long a change of the schema may take, if no more was said of statements: all nodes take part in it, one change at a time.
 const SCHEMA_TIMEOUT: Duration = Duration::from_secs(60);
@@ -49,7 +49,9 @@ async fn raise(options: &Options) -> Result<u32, OpenError> {
     session.await_schema_agreement().await.map_err(unreachable)?;
     session.use_keyspace(keyspace, false).await.map_err(unreachable)?;
     let statements = Statements::prepare(&session, options).await.map_err(unreachable)?;
+    let home = datacenter::home(&session, options)?;
     let requests = Requests::new(session, 1, options.request_timeout);
+    datacenter::settle(&requests, &statements, options, home.as_deref()).await?;
     let next = |stored: Option<i64>| Some(i64::from(VERSION)).filter(|version| stored < Some(*version));
     let version = counters::raise(&requests, &statements, SCHEMA, next).await.map_err(unreachable)?;
     u32::try_from(version).map_err(unreachable)

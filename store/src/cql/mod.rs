@@ -12,6 +12,7 @@ mod checks;
 mod clock;
 mod connect;
 mod counters;
+mod datacenter;
 mod gallop;
 mod marks;
 mod migrate;
@@ -85,8 +86,11 @@ impl Cql {
         let session = connect::connect(&options).await?;
         let statements = migrate::enter(&session, &options).await?;
         checks::check(&session, &options).await?;
+        let home = datacenter::home(&session, &options)?;
+        let requests = Requests::new(session, options.requests_max, options.request_timeout);
+        datacenter::settle(&requests, &statements, &options, home.as_deref()).await?;
         Ok(Inner {
-            requests: Requests::new(session, options.requests_max, options.request_timeout),
+            requests,
             statements,
             written: value::Written::default(),
             fence: barrier::Fence::default(),

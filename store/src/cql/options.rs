@@ -160,6 +160,16 @@ pub enum OpenError {
         /// What this binary works with.
         accepted: u32,
     },
+    /// Brokers of this keyspace have another home.
+    #[error(
+        "keyspace {keyspace} is served from another data centre than {datacenter}; brokers with two homes would not see each other"
+    )]
+    Home {
+        /// Which.
+        keyspace: String,
+        /// The home that was to be.
+        datacenter: String,
+    },
     /// The cluster may lose what it acknowledges, and it was not said that this is accepted.
     #[error("{0}; this is refused unless losses are accepted by configuration")]
     Unsafe(String),

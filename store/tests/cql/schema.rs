@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use scylla::client::session_builder::SessionBuilder;
 use switchyard_store::cql::{Cql, OpenError, Options, migrate};
 
 use crate::support::{options, options_of};
@@ -43,6 +44,32 @@ fn a_cluster_that_may_lose_what_it_acknowledged_is_refused_unless_that_is_accept
     assert!(matches!(error, OpenError::Unsafe(_)), "{error:?}");
     assert!(text.contains("commitlog_sync is periodic") && text.contains("losses are accepted"), "{text}");
     assert_eq!(text.contains("keeps 1 copies"), options.replication == 1, "{text}");
+}
+
+/// Sends this as an administrator would.
+fn by_hand(options: &Options, cql: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let builder = SessionBuilder::new().known_nodes(&options.contact_points);
+        let session = builder.use_keyspace(&options.keyspace, false).build().await.expect("a session");
+        session.query_unpaged(cql, ()).await.expect("it is carried out");
+    });
+}
+
+/// Quorums of two data centres need not have a node in common: brokers that each have one of their own exclude nobody.
+#[test]
+fn a_keyspace_keeps_which_data_centre_is_its_home() {
+    let options = options_of(&format!("{}_home", options().keyspace));
+    migrate(&options).expect("the schema is made");
+    drop(Cql::open(&options).expect("it is the same"));
+    by_hand(&options, "UPDATE counters SET value = 7 WHERE name = 'home' IF EXISTS");
+    let opened = Cql::open(&options).err().expect("it is another's");
+    let migrated = migrate(&options).expect_err("it is another's");
+    for error in [opened, migrated] {
+        assert!(matches!(&error, OpenError::Home { datacenter, .. } if datacenter == "datacenter1"), "{error:?}");
+    }
+    by_hand(&options, "DELETE FROM counters WHERE name = 'home' IF EXISTS");
+    drop(Cql::open(&options).expect("it has moved"));
 }
 
 #[test]
