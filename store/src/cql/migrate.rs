@@ -9,7 +9,7 @@ use scylla::errors::{DbError, PrepareError, RequestAttemptError, UseKeyspaceErro
 use super::options::{OpenError, Options};
 use super::requests::Requests;
 use super::runtime::{self, Threads};
-use super::schema::{Table, VERSION};
+use super::schema::{EARLIEST, Table, USERS_MIN, VERSION};
 use super::statements::Statements;
 use super::{connect, counters, datacenter};
 
@@ -18,6 +18,9 @@ const SCHEMA_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The name of the number that is the schema's.
 const SCHEMA: &str = "schema";
+
+/// The name of the number that says which schema a binary makes at least that works with this one.
+const USERS: &str = "schema_users";
 
 fn unreachable(error: impl ToString) -> OpenError {
     OpenError::Unreachable(error.to_string())
@@ -52,14 +55,17 @@ async fn raise(options: &Options) -> Result<u32, OpenError> {
     let home = datacenter::home(&session, options)?;
     let requests = Requests::new(session, 1, options.request_timeout);
     datacenter::settle(&requests, &statements, options, home.as_deref()).await?;
-    let next = |stored: Option<i64>| Some(i64::from(VERSION)).filter(|version| stored < Some(*version));
-    let version = counters::raise(&requests, &statements, SCHEMA, next).await.map_err(unreachable)?;
+    let up_to =
+        |wanted: u32| move |stored: Option<i64>| Some(i64::from(wanted)).filter(|wanted| stored < Some(*wanted));
+    // First who may use it: whoever is refused by that finds nothing that it cannot read.
+    counters::raise(&requests, &statements, USERS, up_to(USERS_MIN)).await.map_err(unreachable)?;
+    let version = counters::raise(&requests, &statements, SCHEMA, up_to(VERSION)).await.map_err(unreachable)?;
     u32::try_from(version).map_err(unreachable)
 }
 
 /// Goes into the keyspace and prepares the statements; refuses a schema of another time.
 pub(super) async fn enter(session: &Session, options: &Options) -> Result<Statements, OpenError> {
-    let schema = |found| OpenError::Schema { keyspace: options.keyspace.clone(), found, accepted: VERSION };
+    let schema = |found| OpenError::Schema { keyspace: options.keyspace.clone(), found, made: VERSION };
     match session.use_keyspace(&options.keyspace, false).await {
         Ok(()) => {}
         Err(UseKeyspaceError::RequestError(RequestAttemptError::DbError(DbError::Invalid, _))) => {
@@ -70,12 +76,18 @@ pub(super) async fn enter(session: &Session, options: &Options) -> Result<Statem
     let statements = Statements::prepare(session, options).await;
     let statements =
         statements.map_err(|error| if is_unknown_table(&error) { schema(None) } else { unreachable(error) })?;
-    let found = session.execute_unpaged(&statements.counter, (SCHEMA,)).await.map_err(unreachable)?;
-    let found = found.into_rows_result().map_err(unreachable)?.maybe_first_row::<(i64,)>().map_err(unreachable)?;
-    match found.and_then(|(found,)| u32::try_from(found).ok()) {
-        Some(VERSION) => Ok(statements),
-        found => Err(schema(found)),
+    let found = number(session, &statements, SCHEMA).await?;
+    let users_min = number(session, &statements, USERS).await?;
+    match (found, users_min) {
+        (Some(EARLIEST..), Some(..=VERSION)) => Ok(statements),
+        (found, _) => Err(schema(found)),
     }
+}
+
+async fn number(session: &Session, statements: &Statements, name: &str) -> Result<Option<u32>, OpenError> {
+    let found = session.execute_unpaged(&statements.counter, (name,)).await.map_err(unreachable)?;
+    let found = found.into_rows_result().map_err(unreachable)?.maybe_first_row::<(i64,)>().map_err(unreachable)?;
+    Ok(found.and_then(|(found,)| u32::try_from(found).ok()))
 }
 
 fn is_unknown_table(error: &PrepareError) -> bool {

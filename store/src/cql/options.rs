@@ -151,14 +151,14 @@ pub enum OpenError {
     #[error("the cluster cannot be reached: {0}")]
     Unreachable(String),
     /// The schema is not there, or of another time.
-    #[error("keyspace {keyspace} has {}; this binary works with {accepted}", found.map_or("no schema: run `migrate`".to_owned(), |found| format!("schema {found}")))]
+    #[error("keyspace {keyspace} has {}; this binary makes {made}", found.map_or("no schema: run `migrate`".to_owned(), |found| format!("schema {found}")))]
     Schema {
         /// Which.
         keyspace: String,
-        /// What it has.
+        /// What it has, which is too early, or of a binary that earlier ones cannot work beside.
         found: Option<u32>,
-        /// What this binary works with.
-        accepted: u32,
+        /// What this binary makes.
+        made: u32,
     },
     /// Brokers of this keyspace have another home.
     #[error(

@@ -4,8 +4,15 @@
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The schema that this binary makes and works with.
+/// The schema that this binary makes. Steps only add, so binaries of earlier schemas go on working with it, until one makes a step
+/// that they cannot: see [`USERS_MIN`].
 pub(super) const VERSION: u32 = 1;
+
+/// The earliest schema that this binary works with, as long as it is not raised.
+pub(super) const EARLIEST: u32 = 1;
+
+/// Binaries that make a schema below this one cannot work with ours.
+pub(super) const USERS_MIN: u32 = 1;
 
 /// Who may write a table, and with which timestamps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -19,6 +19,27 @@ fn the_schema_is_made_twice_and_by_two_at_once() {
     drop(Cql::open(&options).expect("the store opens"));
 }
 
+/// A schema only grows, so brokers of before go on with a later one while the next ones are started; but for steps that they cannot
+/// work with, which say so.
+#[test]
+fn a_later_schema_is_worked_with_as_long_as_it_allows_that() {
+    let options = options_of(&format!("{}_later", options().keyspace));
+    let made = migrate(&options).expect("the schema is made");
+    by_hand(&options, "UPDATE counters SET value = 99 WHERE name = 'schema' IF EXISTS");
+    drop(Cql::open(&options).expect("it has but grown"));
+    assert_eq!(migrate(&options).expect("it is there"), 99, "and it does not shrink again");
+    by_hand(&options, "UPDATE counters SET value = 99 WHERE name = 'schema_users' IF EXISTS");
+    let later = Cql::open(&options).err().expect("it is for others");
+    by_hand(&options, "UPDATE counters SET value = 0 WHERE name = 'schema' IF EXISTS");
+    let earlier = Cql::open(&options).err().expect("it is too early");
+    for (error, found) in [(later, 99), (earlier, 0)] {
+        assert!(
+            matches!(error, OpenError::Schema { found: Some(is), made: own, .. } if (is, own) == (found, made)),
+            "{error:?}"
+        );
+    }
+}
+
 #[test]
 fn a_store_without_a_schema_says_so() {
     let absent = options_of("test_nothing_here");
