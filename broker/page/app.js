@@ -191,10 +191,9 @@ function listen() {
   client.on("gap", of((conversation, gap) => {
     conversation.lines.addTold(gap.first_available - 0.5, Date.now(), "Older messages are no longer kept");
   }));
-  client.on("listed", ({ listing, head }) => {
+  client.on("listed", ({ listing }) => {
     if (listing) directory.take(listing);
-    // What was said between the look that this is from and the first number that comes live is in the list alone.
-    if (!listing || head > listing.conversation.head) directory.lookAgain().catch(() => {});
+    else directory.lookAgain().catch(() => {});
   });
   client.on("relisted", ({ listing }) => directory.take(listing));
   client.on("unlisted", ({ conversation }) => lost(conversation, (title) => `You are no longer in ${title}.`));

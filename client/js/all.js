@@ -80,7 +80,7 @@ export class All {
     for (const one of data.subscribed ?? []) {
       if (!this.#left.has(one.conversation)) {
         read.push(one);
-        if (!one.error) this.#takeOne(one.conversation, one.head, tells);
+        if (!one.error) this.#takeOne(one.conversation, one.head, one.head, tells);
       } else if (!one.error) {
         // The application gave it up meanwhile.
         this.#core.subscriptions.tellUnwanted(one.conversation);
@@ -102,8 +102,8 @@ export class All {
     if (this.#asked === "pausing") this.#asked = "no";
   }
 
-  /** The server sends one of them from this number on. */
-  #takeOne(conversation, head, tells) {
+  /** The server sends one of them from the number `head` on; the application knows it up to `from`, which is no higher. */
+  #takeOne(conversation, from, head, tells) {
     const newest = Math.max(this.#early.get(conversation) ?? 0, head);
     this.#early.delete(conversation);
     const isNew = !this.#core.subscriptions.timelines.has(conversation);
@@ -111,8 +111,8 @@ export class All {
       this.#core.subscriptions.tellUnwanted(conversation);
       return;
     }
-    this.#core.subscriptions.attach(conversation, head, newest, () => {
-      if (tells) this.#core.deliver("listed", { event: "listed", conversation, head });
+    this.#core.subscriptions.attach(conversation, from, newest, () => {
+      if (tells) this.#core.deliver("listed", { event: "listed", conversation, head: from });
     });
   }
 
@@ -123,7 +123,7 @@ export class All {
       this.#early.set(conversation, Math.max(seq, this.#early.get(conversation) ?? 0));
     } else if (this.#asked === "yes" && event === "head") {
       // Its owner had not answered when the others were named.
-      this.#takeOne(conversation, head, true);
+      this.#takeOne(conversation, head, head, true);
     }
   }
 
@@ -142,11 +142,13 @@ export class All {
       return;
     }
     // What the application gives up just now is given up, though the server did not know it yet.
-    const from = this.#core.subscriptions.isUnsubscribing(conversation) ? undefined : head;
+    const live = this.#core.subscriptions.isUnsubscribing(conversation) ? undefined : head;
+    // What happened between what the listing shows and the first number that comes live is fetched.
+    const from = live && Math.min(live, added?.conversation?.head ?? live);
     this.#core.deliver("listed", { event: "listed", conversation, listing: added, head: from });
-    if (from === undefined) return;
+    if (live === undefined) return;
     this.#left.delete(conversation);
-    this.#takeOne(conversation, from, false);
+    this.#takeOne(conversation, from, live, false);
   }
 
   endAll(error) {

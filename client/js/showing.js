@@ -5,6 +5,9 @@ import { isRetry, refusal } from "./errors.js";
 import { RETRY_BASE, TYPING_LASTS, TYPING_REPEAT } from "./limits.js";
 import { between } from "./timers.js";
 
+/** What is said of a conversation that is shown and not read. */
+const UNREAD = { code: "NOT_FOUND", number: 2_003, message: "not subscribed" };
+
 export class Showing {
   #core;
   /** What the application shows. */
@@ -72,7 +75,9 @@ export class Showing {
     }
   }
 
-  #take(opened) {
+  #take(all) {
+    // Nobody would be told that who types there stops, in one that was given up while the answer was on its way.
+    const opened = all.map((one) => (this.#timeline(one.conversation) ? one : { conversation: one.conversation, error: UNREAD }));
     const isOwed = this.#tickets.length > 0;
     // Whoever waits for the answer is given the errors. Otherwise nobody is told any more who types where it was refused.
     for (const one of opened) if (!one.error || !isOwed) this.tell(one.conversation, one);
@@ -95,7 +100,7 @@ export class Showing {
 
   /** Who types in a conversation now, in place of what was told before. */
   tell(conversation, { users = [], more = 0 }) {
-    if (!this.#names.includes(conversation)) return;
+    if (!this.#names.includes(conversation) || !this.#timeline(conversation)) return;
     this.#core.deliver("typing", { event: "typing", conversation, users, more });
   }
 

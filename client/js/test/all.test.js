@@ -44,6 +44,20 @@ test("what comes is told and read, and what goes is told", () => {
   assert.deepEqual(desk.told(), [4, "unlisted"]);
 });
 
+test("what happened since the listing was made is fetched", () => {
+  const desk = readsAll();
+  const added = { activity_ms: 1, conversation: { id: "b", head: 3 } };
+  desk.frame({ event: "listed", conversation: "b", listed: { added, head: 5 } });
+  assert.equal(desk.take("deliver")[0].event.head, 3);
+  const { body, id } = desk.one("resume");
+  assert.deepEqual(body.positions, [{ conversation: "b", seq: 3 }]);
+  desk.message("b", 6);
+  assert.deepEqual(desk.told(), [], "4 and 5 come first");
+  const events = [4, 5, 6].map((seq) => ({ event: "message", seq, message: { seq, text: "" } }));
+  desk.ok(id, { conversations: [{ conversation: "b", events, head: 6, first_available: 1 }] });
+  assert.deepEqual(desk.told(), [4, 5, 6]);
+});
+
 test("what came before the answer is fetched", () => {
   const desk = new Desk().online();
   desk.ask("subscribeAll");

@@ -253,6 +253,19 @@ test("typing is said every three seconds at most, and shown conversations are sa
   assert.deepEqual(desk.sent().map(([name]) => name), ["typing", "typing"]);
 });
 
+test("of what was given up while it was being shown nobody is said to type", () => {
+  const desk = new Desk().online();
+  desk.subscribed("c", 0);
+  const ticket = desk.ask("show", { conversations: ["c"] });
+  const { id } = desk.one("open");
+  desk.ask("unsubscribe", { conversation: "c" });
+  desk.take("complete");
+  desk.ok(id, { opened: [{ conversation: "c", users: ["bob"], more: 0 }] });
+  const [done] = desk.take("complete");
+  assert.deepEqual([done.ticket, done.result.opened[0].users, done.result.opened[0].error.code], [ticket, undefined, "NOT_FOUND"]);
+  assert.deepEqual(desk.told(), []);
+});
+
 test("where showing is refused for now after a reconnect, nobody types until it is said again", () => {
   const desk = new Desk().online();
   desk.subscribed("c", 0);

@@ -105,7 +105,7 @@ impl Core {
         }
         let tells = std::mem::replace(&mut self.all.known, true);
         for one in subscribed.subscribed.iter().filter(|one| one.error.is_none()) {
-            self.take_one(&one.conversation, one.head, tells);
+            self.take_one(&one.conversation, one.head, one.head, tells);
         }
         self.all.early.clear();
         for ticket in std::mem::take(&mut self.all.tickets) {
@@ -128,8 +128,8 @@ impl Core {
         self.timers.set(Timer::All, self.after(at_least.saturating_add(pause)));
     }
 
-    /// The server sends one of them from this number on.
-    fn take_one(&mut self, conversation: &str, head: u64, tells: bool) {
+    /// The server sends one of them from the number `head` on; the application knows it up to `from`, which is no higher.
+    fn take_one(&mut self, conversation: &str, from: u64, head: u64, tells: bool) {
         let name = Name::from(conversation);
         let newest = self.all.early.remove(&name).unwrap_or_default().max(head);
         if let Some(timeline) = self.timelines.get_mut(&name) {
@@ -140,14 +140,14 @@ impl Core {
             self.unsubscribing.insert(name);
             return;
         }
-        let mut timeline = Timeline::new(Some(head), self.next_id);
+        let mut timeline = Timeline::new(Some(from), self.next_id);
         timeline.attached = Attached::Yes;
         timeline.head = newest;
         self.unsubscribing.remove(&name);
         self.timelines.insert(name.clone(), timeline);
         if tells {
             let conversation = conversation.to_owned();
-            self.notify(Event::Listed { conversation, entry: None, head: Some(head) });
+            self.notify(Event::Listed { conversation, entry: None, head: Some(from) });
         }
         self.look_after(&name);
     }
@@ -164,7 +164,7 @@ impl Core {
             }
             // Its owner had not answered when the others were named.
             (Some(v1::event::Body::Head(v1::Head { head })), Asked::Yes) => {
-                self.take_one(&event.conversation, *head, true);
+                self.take_one(&event.conversation, *head, *head, true);
             }
             _ => {}
         }
@@ -188,12 +188,15 @@ impl Core {
             return self.notify(Event::Relisted { conversation: name, entry: Box::new(entry) });
         }
         // What the application gives up just now is given up, though the server did not know it yet.
-        let head = change.head.filter(|_| !self.is_unsubscribing(conversation));
-        self.notify(Event::Listed { conversation: name, entry: change.added.map(Box::new), head });
-        if let Some(head) = head {
-            self.all.left.remove(conversation);
-            self.take_one(conversation, head, false);
-        }
+        let Some(head) = change.head.filter(|_| !self.is_unsubscribing(conversation)) else {
+            return self.notify(Event::Listed { conversation: name, entry: change.added.map(Box::new), head: None });
+        };
+        // What happened between what the entry shows and the first number that comes live is fetched.
+        let shown = change.added.as_ref().and_then(|entry| entry.conversation.as_ref());
+        let from = shown.map_or(head, |shown| shown.head.min(head));
+        self.notify(Event::Listed { conversation: name, entry: change.added.map(Box::new), head: Some(from) });
+        self.all.left.remove(conversation);
+        self.take_one(conversation, from, head, false);
     }
 
     /// Whether the server is being told that this conversation is not wanted.

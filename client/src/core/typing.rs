@@ -140,10 +140,19 @@ impl Core {
             // Once that is subscribed or refused, all is said again.
             return;
         }
+        let unread = |conversation: String| {
+            let error = Some(frame::error(ErrorCode::NotFound, "not subscribed", None));
+            v1::OpenedConversation { conversation, error, ..Default::default() }
+        };
+        // Nobody would be told that who types there stops, in one that was given up while the answer was on its way.
+        for one in &mut opened {
+            if !self.timelines.contains_key(&*one.conversation) {
+                *one = unread(std::mem::take(&mut one.conversation));
+            }
+        }
         for name in &self.showing.names {
             if opened.iter().all(|one| *one.conversation != **name) {
-                let error = Some(frame::error(ErrorCode::NotFound, "not subscribed", None));
-                opened.push(v1::OpenedConversation { conversation: name.to_string(), error, ..Default::default() });
+                opened.push(unread(name.to_string()));
             }
         }
         for one in &opened {

@@ -5,7 +5,7 @@ use switchyard_client::protocol::code::ErrorCode;
 use switchyard_client::protocol::v1::{self, Role};
 use switchyard_client::{Client, Draft, Error, Event};
 
-use super::sdk::{client, in_both_forms};
+use super::sdk::{client, in_both_forms, nameless};
 use crate::plain::{Plain, keys};
 use crate::site::Site;
 
@@ -119,7 +119,7 @@ fn b9_each_role_in_a_group_may_what_the_table_says_open_and_closed() {
                     let said = format!("{at}: {deed:?}, closed {is_closed}: {answer:?}");
                     match answers.get(at) {
                         Some(expected) => assert_eq!(code(&answer), *expected, "{said}"),
-                        None => assert_eq!(answer, deed.ask(person, &nowhere).await, "{said}"),
+                        None => assert_eq!(nameless(&answer), nameless(&deed.ask(person, &nowhere).await), "{said}"),
                     }
                     // Whoever went does not see it.
                     if let Ok(after) = people[0].get(&group).await {
@@ -139,7 +139,8 @@ fn b9_either_of_two_closes_and_reopens_and_nobody_has_a_role() {
         let id = alice.create_direct("ben", None).await.expect("made").conversation.id;
         for person in [&alice, &ben] {
             for (deed, expected) in DIRECT {
-                assert_eq!(deed.ask(&mallory, &id).await, deed.ask(&mallory, &"5".repeat(26)).await);
+                let strange = [deed.ask(&mallory, &id).await, deed.ask(&mallory, &"5".repeat(26)).await];
+                assert_eq!(nameless(&strange[0]), nameless(&strange[1]));
                 assert_eq!(code(&deed.ask(person, &id).await), expected, "{deed:?}");
             }
         }

@@ -9,7 +9,7 @@ use serde_json::json;
 use switchyard_client::protocol::code::ErrorCode;
 use switchyard_client::protocol::frame::Form;
 use switchyard_client::protocol::v1::{History, Role};
-use switchyard_client::{Client, ClientConfig, Draft, Ended, Event, Events, StaticToken};
+use switchyard_client::{Client, ClientConfig, Draft, Ended, Error, Event, Events, StaticToken};
 
 use crate::keyspace;
 use crate::plain::GUARD;
@@ -36,6 +36,15 @@ pub(super) fn client_with(site: &Site, form: Form, token: String) -> Client {
     let mut config = ClientConfig::new(site.url(), StaticToken::new(token));
     config.form = form;
     Client::connect(config).expect("a good address")
+}
+
+/// An answer but for its own name in the logs.
+pub(super) fn nameless<T: Clone>(answer: &Result<T, Error>) -> Result<T, Error> {
+    let mut answer = answer.clone();
+    if let Err(Error::Rejected { trace, .. }) = &mut answer {
+        *trace = None;
+    }
+    answer
 }
 
 async fn text(events: &mut Events) -> (u64, String) {

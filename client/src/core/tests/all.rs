@@ -75,6 +75,30 @@ fn what_is_shown_otherwise_is_told_and_read_as_before() {
 }
 
 #[test]
+fn what_happened_since_the_entry_was_made_is_fetched() {
+    let mut rig = Rig::reads_all();
+    let listed = |entry: u64, head| v1::ListingChanged {
+        added: Some(v1::Listing {
+            conversation: Some(v1::Conversation { head: entry, ..Default::default() }),
+            ..Default::default()
+        }),
+        head: Some(head),
+        ..Default::default()
+    };
+    let out = rig.event("b", 0, Body::Listed(Box::new(listed(3, 5))));
+    assert!(matches!(&*out.delivered(), [Event::Listed { head: Some(3), .. }]), "{out:?}");
+    let (asked, positions) = out.resume();
+    assert_eq!(positions, [("b".to_owned(), 3)]);
+    assert!(rig.message("b", 6).numbers().is_empty(), "4 and 5 come first");
+    assert_eq!(rig.reply(asked, resumed("b", &[4, 5, 6], 6)).numbers(), [4, 5, 6]);
+    assert_eq!(rig.message("b", 7).numbers(), [7]);
+    // Where nothing did, nothing is asked for.
+    let out = rig.event("c", 0, Body::Listed(Box::new(listed(9, 9))));
+    assert!(out.frames().is_empty(), "{out:?}");
+    assert_eq!(rig.message("c", 10).numbers(), [10]);
+}
+
+#[test]
 fn what_came_before_the_answer_is_fetched() {
     let mut rig = Rig::online();
     let (_, out) = rig.subscribe_all();

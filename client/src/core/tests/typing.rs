@@ -110,6 +110,19 @@ fn after_a_reconnect_it_is_said_again_once_it_is_subscribed() {
 }
 
 #[test]
+fn of_what_was_given_up_while_it_was_being_shown_nobody_is_said_to_type() {
+    let mut rig = Rig::online();
+    rig.subscribed_at("c", 5);
+    let (ticket, out) = rig.show(&["c"]);
+    let (id, _) = out.open();
+    rig.give(Input::Unsubscribe { ticket: Ticket(900), conversation: "c".to_owned() });
+    let out = rig.reply(id, opened(&[("c", &["bob"])]));
+    let Some(Ok(reply::Result::Opened(v1::Opened { opened }))) = out.answer(ticket) else { panic!("{out:?}") };
+    assert!(opened[0].users.is_empty() && opened[0].error.is_some(), "{opened:?}");
+    assert!(out.delivered().is_empty(), "{out:?}");
+}
+
+#[test]
 fn where_it_is_refused_for_now_after_a_reconnect_nobody_types_until_it_is_said_again() {
     let mut rig = showing();
     rig.cut();
