@@ -191,9 +191,10 @@ function listen() {
   client.on("gap", of((conversation, gap) => {
     conversation.lines.addTold(gap.first_available - 0.5, Date.now(), "Older messages are no longer kept");
   }));
-  client.on("listed", ({ listing }) => {
+  client.on("listed", ({ listing, head }) => {
     if (listing) directory.take(listing);
-    else directory.lookAgain().catch(() => {});
+    // Of one that was read already the listing may be from before what is shown.
+    if (!listing || head > listing.conversation.head) directory.lookAgain().catch(() => {});
   });
   client.on("relisted", ({ listing }) => directory.take(listing));
   client.on("unlisted", ({ conversation }) => lost(conversation, (title) => `You are no longer in ${title}.`));

@@ -225,7 +225,7 @@ fn clock_is_off(off_ms: i64) -> String {
     let by = Duration::from_millis(off_ms.unsigned_abs()).as_secs();
     let which = if off_ms > 0 { "behind" } else { "ahead of" };
     format!(
-        "this machine's clock is {by} s {which} those of most of the store's nodes; set it by the network's time (NTP)"
+        "this machine's clock is {by} s {which} those of most of the store's nodes that it hears from; set it by the network's time (NTP)"
     )
 }
 

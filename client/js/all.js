@@ -144,7 +144,9 @@ export class All {
     // What the application gives up just now is given up, though the server did not know it yet.
     const live = this.#core.subscriptions.isUnsubscribing(conversation) ? undefined : head;
     // What happened between what the listing shows and the first number that comes live is fetched.
-    const from = live && Math.min(live, added?.conversation?.head ?? live);
+    // One that is read already goes on where it is.
+    const isNew = !this.#core.subscriptions.timelines.has(conversation);
+    const from = live && Math.min(live, (isNew ? added?.conversation?.head : undefined) ?? live);
     this.#core.deliver("listed", { event: "listed", conversation, listing: added, head: from });
     if (live === undefined) return;
     this.#left.delete(conversation);

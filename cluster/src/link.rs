@@ -38,7 +38,7 @@ impl Request {
     /// The shard whose owner it is for.
     pub fn shard(&self) -> Shard {
         match &self.ask {
-            Ask::Home(_) | Ask::Presence(_) => Shard::of_user(&self.key.tenant, &self.user),
+            ask if ask.is_of_home() => Shard::of_user(&self.key.tenant, &self.user),
             _ => Shard::of_conversation(&self.key),
         }
     }
@@ -63,6 +63,11 @@ impl Ask {
                 | Self::Presence(_)
                 | Self::Home(HomeAsk::Unwatch)
         )
+    }
+
+    /// Whether it is asked of a user's home, whose key is made of the user's name.
+    pub fn is_of_home(&self) -> bool {
+        matches!(self, Self::Home(_) | Self::Presence(_))
     }
 
     /// Whether it is to be stored as an event, or may be. Who only reads, and says no more than how far, has time.

@@ -211,8 +211,9 @@ pub fn cql_failure(error: &cql::OpenError) -> Failure {
         cql::OpenError::Schema { found: None, .. } => {
             Failure::Store(format!("{error} (`switchyard migrate --config …`)"))
         }
-        cql::OpenError::Schema { .. } => Failure::Store(format!(
-            "{error}; raise an older one with `switchyard migrate`, and run a version that reads a later one"
-        )),
+        cql::OpenError::Schema { .. } => {
+            Failure::Store(format!("{error}; raise it with `switchyard migrate --config …`"))
+        }
+        cql::OpenError::LaterSchema { .. } => Failure::Store(format!("{error}; run the version that has raised it")),
     }
 }

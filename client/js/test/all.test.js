@@ -56,6 +56,11 @@ test("what happened since the listing was made is fetched", () => {
   const events = [4, 5, 6].map((seq) => ({ event: "message", seq, message: { seq, text: "" } }));
   desk.ok(id, { conversations: [{ conversation: "b", events, head: 6, first_available: 1 }] });
   assert.deepEqual(desk.told(), [4, 5, 6]);
+  // Of one that is read already a listing from before says nothing new.
+  desk.frame({ event: "listed", conversation: "b", listed: { added, head: 6 } });
+  assert.equal(desk.take("deliver")[0].event.head, 6);
+  desk.message("b", 7);
+  assert.deepEqual(desk.told(), [7]);
 });
 
 test("what came before the answer is fetched", () => {

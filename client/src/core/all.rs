@@ -192,7 +192,9 @@ impl Core {
             return self.notify(Event::Listed { conversation: name, entry: change.added.map(Box::new), head: None });
         };
         // What happened between what the entry shows and the first number that comes live is fetched.
-        let shown = change.added.as_ref().and_then(|entry| entry.conversation.as_ref());
+        // One that is read already goes on where it is.
+        let is_new = !self.timelines.contains_key(conversation);
+        let shown = change.added.as_ref().and_then(|entry| entry.conversation.as_ref()).filter(|_| is_new);
         let from = shown.map_or(head, |shown| shown.head.min(head));
         self.notify(Event::Listed { conversation: name, entry: change.added.map(Box::new), head: Some(from) });
         self.all.left.remove(conversation);

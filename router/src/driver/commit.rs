@@ -253,14 +253,6 @@ fn post(owners: Vec<Completions>, batches: Vec<Batch>, outcomes: Vec<Outcome>) {
             worker.post(&mut list);
         }
         current = Some(owner);
-        tracing::debug!(
-            conversation = %batch.key.conversation,
-            first = batch.first,
-            rows = batch.rows.len(),
-            epoch = batch.epoch,
-            ?outcome,
-            "a batch has an outcome"
-        );
         let key = batch.key.clone();
         let outcome = match outcome {
             Outcome::Stored => CommitOutcome::Committed,

@@ -163,6 +163,7 @@ impl Resident for Router {
         // Known after it was read.
         let is_sure = (completed.is_empty() && self.held.is_empty()) || self.title.is_sure();
         for input in std::mem::take(&mut self.held).into_iter().chain(completed.drain(..)) {
+            trace::done(&*self.link, &self.machine, &input);
             match input {
                 input if is_sure || !input.is_read() => self.machine.handle(now, input, &mut self.effects),
                 input if takes_in => self.machine.handle(now, input.unread(), &mut self.effects),

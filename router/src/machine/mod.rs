@@ -343,6 +343,11 @@ impl Machine {
         batch.map(|batch| batch.events.iter().map(|sealed| sealed.pending.asker).collect()).unwrap_or_default()
     }
 
+    /// Whether this names a conversation in memory, and not a home.
+    pub fn is_conversation(&self, key: &ConversationKey) -> bool {
+        self.slots.contains_key(key)
+    }
+
     fn repeat(&mut self, now: Now, repeat: Repeat) {
         self.repeats.push_back((now.mono + REPEAT_AFTER, repeat));
     }

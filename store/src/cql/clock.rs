@@ -48,6 +48,9 @@ impl Clocks {
         ahead.sort_unstable();
         let (least, most) = (ahead.get(ahead.len() / 2)?, ahead.get((ahead.len() - 1) / 2)?);
         // Of an even number both in the middle: half of the nodes are not most of them.
+        if least.signum() != most.signum() {
+            return None;
+        }
         let off = if least.unsigned_abs() < most.unsigned_abs() { *least } else { *most };
         (u128::from(off.unsigned_abs()) > OFF_MAX.as_millis()).then_some(off)
     }
@@ -83,6 +86,8 @@ mod tests {
         assert_eq!(off(&[hour, hour, 3, 40]), None, "nobody knows whose is");
         assert_eq!(off(&[hour, hour, hour + 1, 40]), Some(hour));
         assert_eq!(off(&[hour, -hour, 40]), None, "both of them are");
+        assert_eq!(off(&[hour, -hour]), None, "half of them are ahead, half behind");
+        assert_eq!(off(&[hour, hour, -hour, -hour]), None, "the same");
         assert_eq!(off(&[5_000, 4_900, -5_000]), None, "not by enough");
         assert_eq!(off(&[5_001]), Some(5_001));
     }

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use scylla::client::session::Session;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::counters;
+use super::applied::{self, Transaction};
 use super::options::{OpenError, Options};
-use super::requests::Requests;
+use super::requests::{Failed, Requests};
 use super::statements::Statements;
 
 /// The name of the number that a keyspace keeps of its home's name.
@@ -28,7 +28,8 @@ pub(super) fn home(session: &Session, options: &Options) -> Result<Option<String
     }
 }
 
-/// Keeps which data centre is the home, and refuses another one than is kept.
+/// Keeps which data centre is the home, and refuses another one than is kept. What is kept is known in each; the first time it is
+/// said is a transaction of all of them, for one of another home must not say it at the same time.
 pub(super) async fn settle(
     requests: &Requests,
     statements: &Statements,
@@ -37,9 +38,20 @@ pub(super) async fn settle(
 ) -> Result<(), OpenError> {
     let Some(home) = home else { return Ok(()) };
     let own = xxh3_64(home.as_bytes()) as i64;
-    let kept = counters::raise(requests, statements, HOME, |kept| kept.is_none().then_some(own)).await;
-    match kept.map_err(|error| OpenError::Unreachable(error.to_string()))? {
-        kept if kept == own => Ok(()),
-        _ => Err(OpenError::Home { keyspace: options.keyspace.clone(), datacenter: home.to_owned() }),
+    let unreachable = |error: Failed| OpenError::Unreachable(error.to_string());
+    let kept = requests.one::<(i64,)>(&statements.counter, (HOME,)).await.map_err(unreachable)?;
+    let kept = match kept {
+        Some((kept,)) => Some(kept),
+        None => {
+            let said = requests.execute(&statements.serial.first_home, (HOME, own)).await.and_then(applied::read);
+            match said.map_err(unreachable)? {
+                Transaction::Applied => Some(own),
+                Transaction::Refused(found) => found.first().and_then(|found| found.number("value")),
+            }
+        }
+    };
+    if kept == Some(own) {
+        return Ok(());
     }
+    Err(OpenError::Home { keyspace: options.keyspace.clone(), datacenter: home.to_owned() })
 }

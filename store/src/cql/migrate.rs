@@ -9,7 +9,7 @@ use scylla::errors::{DbError, PrepareError, RequestAttemptError, UseKeyspaceErro
 use super::options::{OpenError, Options};
 use super::requests::Requests;
 use super::runtime::{self, Threads};
-use super::schema::{EARLIEST, Table, USERS_MIN, VERSION};
+use super::schema::{Table, USERS_MIN, VERSION};
 use super::statements::Statements;
 use super::{connect, counters, datacenter};
 
@@ -78,9 +78,14 @@ pub(super) async fn enter(session: &Session, options: &Options) -> Result<Statem
         statements.map_err(|error| if is_unknown_table(&error) { schema(None) } else { unreachable(error) })?;
     let found = number(session, &statements, SCHEMA).await?;
     let users_min = number(session, &statements, USERS).await?;
-    match (found, users_min) {
-        (Some(EARLIEST..), Some(..=VERSION)) => Ok(statements),
-        (found, _) => Err(schema(found)),
+    // The first keyspaces did not say it.
+    let users_min = users_min.unwrap_or(1);
+    match found {
+        Some(VERSION..) if users_min <= VERSION => Ok(statements),
+        Some(found @ VERSION..) => {
+            Err(OpenError::LaterSchema { keyspace: options.keyspace.clone(), found, made: VERSION, users_min })
+        }
+        found => Err(schema(found)),
     }
 }
 

@@ -150,15 +150,29 @@ pub enum OpenError {
     /// The cluster is not reached.
     #[error("the cluster cannot be reached: {0}")]
     Unreachable(String),
-    /// The schema is not there, or of another time.
-    #[error("keyspace {keyspace} has {}; this binary makes {made}", found.map_or("no schema: run `migrate`".to_owned(), |found| format!("schema {found}")))]
+    /// The schema is not there, or an earlier one.
+    #[error("keyspace {keyspace} has {}; this binary works with {made}", found.map_or("no schema: run `migrate`".to_owned(), |found| format!("schema {found}")))]
     Schema {
         /// Which.
         keyspace: String,
-        /// What it has, which is too early, or of a binary that earlier ones cannot work beside.
+        /// What it has.
         found: Option<u32>,
         /// What this binary makes.
         made: u32,
+    },
+    /// The schema is a later one, and not for this binary.
+    #[error(
+        "keyspace {keyspace} has schema {found}, for binaries that make {users_min} at least; this one makes {made}"
+    )]
+    LaterSchema {
+        /// Which.
+        keyspace: String,
+        /// What it has.
+        found: u32,
+        /// What this binary makes.
+        made: u32,
+        /// What one has to make.
+        users_min: u32,
     },
     /// Brokers of this keyspace have another home.
     #[error(

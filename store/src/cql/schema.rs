@@ -4,14 +4,13 @@
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The schema that this binary makes. Steps only add, so binaries of earlier schemas go on working with it, until one makes a step
-/// that they cannot: see [`USERS_MIN`].
+/// The schema that this binary makes, and the earliest that it works with. Steps only add tables and columns, so binaries of
+/// earlier schemas may go on with it: see [`USERS_MIN`].
 pub(super) const VERSION: u32 = 1;
 
-/// The earliest schema that this binary works with, as long as it is not raised.
-pub(super) const EARLIEST: u32 = 1;
-
-/// Binaries that make a schema below this one cannot work with ours.
+/// Binaries that make a schema below this one cannot work with ours. To be raised with whatever changes what is stored in a row,
+/// record, value or key: who does not know a field loses it when it writes again. It is looked at when a broker starts, so such
+/// a step is made when those before have ended.
 pub(super) const USERS_MIN: u32 = 1;
 
 /// Who may write a table, and with which timestamps.

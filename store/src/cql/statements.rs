@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use scylla::client::session::Session;
 use scylla::errors::PrepareError;
-use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
+use scylla::statement::{Consistency, SerialConsistency};
 
 use super::connect;
 use super::options::Options;
@@ -128,10 +128,12 @@ macro_rules! statements {
 pub(super) struct Serial {
     pub(super) cell: Statement,
     pub(super) router: Statement,
+    /// The first home of a keyspace, said in all data centres.
+    pub(super) first_home: Statement,
 }
 
 statements! {
-    serial: Serial { cell: serial(&cell), router: serial(&router) };
+    serial: Serial { cell: serial(&cell), router: serial(&router), first_home: everywhere(&first_count) };
 
     put_row: Log, "INSERT INTO log (tenant, conversation, bucket, seq, row) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
     rows_up: Log, "SELECT seq, row FROM log WHERE tenant = ? AND conversation = ? AND bucket = ? AND seq >= ? LIMIT ?";
@@ -205,6 +207,14 @@ fn serial(statement: &Statement) -> Statement {
     // It may carry out a transaction of somebody else's, so it is made once.
     serial.set_execution_profile_handle(None);
     Statement { prepared: serial, table: statement.table, operation: statement.operation, sent: AtomicU64::new(0) }
+}
+
+/// A transaction of all data centres.
+fn everywhere(statement: &Statement) -> Statement {
+    let mut everywhere = statement.prepared.clone();
+    everywhere.set_serial_consistency(Some(SerialConsistency::Serial));
+    everywhere.set_consistency(Consistency::Quorum);
+    Statement { prepared: everywhere, table: statement.table, operation: statement.operation, sent: AtomicU64::new(0) }
 }
 
 #[cfg(test)]

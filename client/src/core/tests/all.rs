@@ -92,6 +92,10 @@ fn what_happened_since_the_entry_was_made_is_fetched() {
     assert!(rig.message("b", 6).numbers().is_empty(), "4 and 5 come first");
     assert_eq!(rig.reply(asked, resumed("b", &[4, 5, 6], 6)).numbers(), [4, 5, 6]);
     assert_eq!(rig.message("b", 7).numbers(), [7]);
+    // Of one that is read already an entry from before says nothing new.
+    let out = rig.event("b", 0, Body::Listed(Box::new(listed(3, 7))));
+    assert!(matches!(&*out.delivered(), [Event::Listed { head: Some(7), .. }]), "{out:?}");
+    assert_eq!(rig.message("b", 8).numbers(), [8]);
     // Where nothing did, nothing is asked for.
     let out = rig.event("c", 0, Body::Listed(Box::new(listed(9, 9))));
     assert!(out.frames().is_empty(), "{out:?}");
