@@ -1,5 +1,6 @@
 //! Who is answered first when much waits to be read from the store, as after a take-over: whoever has something to say. A whole
-//! router on its worker, with one thread that reads a store which the test holds up.
+//! router on its worker, with one thread that reads a store which the test holds up. And who is not answered by what was read, once
+//! another router owns it.
 
 mod held;
 
@@ -9,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use switchyard_cluster::link::{Ask, Delivery, Request, RouterLink, SendAsk, SubscribeAsk};
+use futures_executor::block_on;
+use switchyard_cluster::link::{Answer, Ask, Delivery, Request, RouterLink, SendAsk, SubscribeAsk};
 use switchyard_cluster::mailbox::Bell;
 use switchyard_cluster::now::Clock;
 use switchyard_cluster::ownership::{Config, Ownership};
@@ -17,12 +19,14 @@ use switchyard_cluster::party::{Asker, EdgeId};
 use switchyard_cluster::routers::RouterMessage;
 use switchyard_cluster::trace::Instance;
 use switchyard_cluster::worker::{Resident, Worker};
+use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
 use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::MessageKind;
 use switchyard_router::config::RouterConfig;
 use switchyard_router::driver::{Commits, Owned, Owner, Process, Readers, Router, Told};
 use switchyard_store::embedded::{Embedded, Options};
+use switchyard_store::ownership::{Outcome, Ownership as _};
 
 use held::Held;
 
@@ -31,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Link {
     requests: Receiver<Request>,
-    answered: Sender<u64>,
+    answered: Sender<(u64, Answer)>,
 }
 
 impl RouterLink for Link {
@@ -44,9 +48,9 @@ impl RouterLink for Link {
     }
 
     fn send(&mut self, _: EdgeId, delivery: Delivery) {
-        if let Delivery::Answer { to, .. } = delivery {
+        if let Delivery::Answer { to, answer } = delivery {
             // The test may have ended.
-            let _ = self.answered.send(to.request);
+            let _ = self.answered.send((to.request, answer));
         }
     }
 
@@ -61,7 +65,9 @@ impl RouterLink for Link {
 struct Office {
     store: Arc<Held>,
     requests: Sender<Request>,
-    answered: Receiver<u64>,
+    answered: Receiver<(u64, Answer)>,
+    owners: Arc<Embedded>,
+    owns: Receiver<Told>,
     bell: Arc<Bell>,
     stop: Arc<AtomicBool>,
     commits: Commits,
@@ -84,7 +90,7 @@ impl Office {
         let tell = move |what: Told| {
             let _ = told.lock().expect("nobody panics with it").send(what);
         };
-        let (owner, owning) = Owner::start(owners, machine, clock, Arc::clone(&owned), tell).expect("a thread");
+        let (owner, owning) = Owner::start(owners.clone(), machine, clock, Arc::clone(&owned), tell).expect("a thread");
         assert_eq!(owns.recv_timeout(PATIENCE), Ok(Told::OwnsAll));
 
         let (commits, committing) = Commits::start(store.clone(), rest).expect("a thread");
@@ -106,7 +112,7 @@ impl Office {
             })
         };
         let threads = reading.into_iter().chain([committing, owning, working]).collect();
-        Self { store, requests, answered, bell, stop, commits, readers, owner, threads }
+        Self { store, requests, answered, owners, owns, bell, stop, commits, readers, owner, threads }
     }
 
     fn ask(&self, number: u64, conversation: u64, roles: Roles, ask: Ask) {
@@ -135,14 +141,28 @@ impl Office {
         let number = u64::MAX;
         self.ask(number, number, Roles::SERVICE, Ask::Typing);
         self.bell.ring();
-        assert_eq!(self.answered.recv_timeout(PATIENCE), Ok(number));
+        assert_eq!(self.answered().0, number);
         self.store.wait();
     }
 
     /// Lets the store answer; who is answered then, in order.
     fn answers(&self, count: usize) -> Vec<u64> {
         self.store.open();
-        (0..count).map(|_| self.answered.recv_timeout(PATIENCE).expect("everybody is answered")).collect()
+        (0..count).map(|_| self.answered().0).collect()
+    }
+
+    /// The next answer.
+    fn answered(&self) -> (u64, Answer) {
+        self.answered.recv_timeout(PATIENCE).expect("everybody is answered")
+    }
+
+    /// Another router fences this one, and this one has seen that.
+    fn fence(&self) {
+        let live = block_on(self.owners.live_routers()).expect("it is read");
+        for router in live {
+            assert_eq!(block_on(self.owners.fence(router.incarnation)), Outcome::Applied);
+        }
+        assert_eq!(self.owns.recv_timeout(PATIENCE), Ok(Told::Ended));
     }
 
     fn close(self) {
@@ -191,4 +211,24 @@ fn who_only_reads_waits_not_for_ever() {
     // And those others are most of those who are answered first.
     assert!(between.iter().skip(1).all(|between| *between >= 4), "readers were answered at {readers:?}");
     office.close();
+}
+
+/// What was read before is not said behind the fence: another router may have put the asker out meanwhile.
+#[test]
+fn who_was_being_read_for_is_not_answered_by_it_once_another_router_owns_it() {
+    let code = |fenced: bool| {
+        let office = Office::open();
+        office.subscribe(1);
+        office.settle();
+        if fenced {
+            office.fence();
+        }
+        office.store.open();
+        let (number, answer) = office.answered();
+        let Answer::Refused(refusal) = answer else { panic!("there is nothing: {answer:?}") };
+        assert_eq!(number, 1);
+        office.close();
+        refusal.code
+    };
+    assert_eq!((code(false), code(true)), (ErrorCode::NotFound, ErrorCode::Overloaded));
 }
