@@ -76,7 +76,9 @@ impl Ownership {
             return Duration::MAX;
         }
         let due = self.fence.began + self.config.fence_every;
-        let wanted = if self.fence.waiting.is_empty() { due } else { Duration::ZERO };
+        // Whoever asks a router that has just started waits for its first read.
+        let is_first = self.fence.live.is_none();
+        let wanted = if self.fence.waiting.is_empty() && !is_first { due } else { Duration::ZERO };
         wanted.max(self.fence.pace.not_before())
     }
 

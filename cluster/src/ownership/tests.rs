@@ -29,12 +29,19 @@ impl Bench {
         bench
     }
 
-    /// One that has started.
-    fn live() -> Self {
+    /// One that has just started.
+    fn started() -> Self {
         let mut bench = Self::new();
         bench.answer(|call| matches!(call, Call::InsertRouter(_)), Answer::Applied);
         assert!(bench.machine.is_live());
         bench.tell(Event::Redis { reachable: true });
+        bench
+    }
+
+    /// One that has read its fence for the first time, at once.
+    fn live() -> Self {
+        let mut bench = Self::started();
+        bench.read_fence(RouterState::Live);
         bench
     }
 
@@ -175,9 +182,8 @@ fn fenced_or_without_a_row_is_the_end() {
     }
 }
 
-/// A bench that owns the first cell.
-fn owner() -> Bench {
-    let mut bench = Bench::live();
+/// This one, once it owns the first cell.
+fn owning(mut bench: Bench) -> Bench {
     bench.answer(|call| *call == Call::ListRouters, Answer::Routers(Vec::new()));
     bench.answer(|call| is_first_cell(call, Level::Quorum), Answer::Cell(Vec::new()));
     bench.answer(is_claim, Answer::Applied);
@@ -188,10 +194,9 @@ fn owner() -> Bench {
 #[test]
 fn answers_end_with_the_last_fence_read_by_either_clock() {
     let shard = Shard::new(0).expect("below 4,096");
-    let mut bench = owner();
+    let mut bench = owning(Bench::started());
     let answers = |bench: &Bench| bench.machine.may_answer(Now { mono: bench.now, wall_ms: bench.wall_ms }, shard);
     assert_eq!(answers(&bench), None, "the fence was not read yet");
-    bench.pass(Duration::from_millis(500));
     bench.read_fence(RouterState::Live);
     assert_eq!(answers(&bench), Some(Epoch::FIRST));
     bench.now += Duration::from_millis(2_000);
