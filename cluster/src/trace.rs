@@ -1,5 +1,5 @@
-//! The names under which one request is found in the log of every process that it goes through. Each hop has them from what
-//! travels anyway, so that they cost nothing where nothing is logged.
+//! The names under which one request is found in the log of every process that it goes through. Each hop makes them of whom it
+//! answers, and only where they are logged.
 
 use std::fmt;
 
