@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use switchyard_edge::auth::{Claims, mint};
+use switchyard_edge::auth::{Claims, SharedSecret};
 use switchyard_protocol::id::{TenantId, UserId};
 
 use crate::cli::{ConfigArgs, TokenArgs, VersionArgs};
@@ -59,18 +59,19 @@ pub fn token(args: &TokenArgs) -> Result<(), Failure> {
         ..own_claims(&settings)(user)
     };
     let signing = if settings.dev {
-        secret::dev(&settings.config.server.data).map_err(Problems::from)?
+        let secret = secret::dev(&settings.config.server.data).map_err(Problems::from)?;
+        SharedSecret { kid: None, secret }
     } else {
         let none = "this configuration has no secret of its own to sign with; its issuers make the tokens";
         settings.tokens()?.signing.ok_or_else(|| Problems::from(Problem::new("auth.secret", none)))?
     };
-    print_line(&mint(signing.expose(), &claims, now_ms()).context("no token")?)
+    print_line(&signing.mint(claims, now_ms()).context("no token")?)
 }
 
 /// A token of development mode, for whoever has just started it.
 pub fn dev_token(tokens: &Tokens, user: UserId) -> Result<String, Failure> {
     let signing = tokens.signing.as_ref().context("development has a secret of its own")?;
-    Ok(mint(signing.expose(), &Claims::for_user(user), now_ms()).context("no token")?)
+    Ok(signing.mint(Claims::for_user(user), now_ms()).context("no token")?)
 }
 
 /// What the own issuer's tokens say of a user.

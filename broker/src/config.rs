@@ -8,6 +8,7 @@ pub mod load;
 mod parts;
 pub mod problem;
 pub mod secret;
+mod secret_file;
 pub mod sections;
 pub mod settings;
 pub mod tokens;

@@ -3,7 +3,9 @@
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 use switchyard_protocol::code::ErrorCode;
+use switchyard_protocol::v1::event::Body;
 use switchyard_protocol::v1::reply::Result as Reply;
+use switchyard_protocol::v1::{Event, ListingChanged};
 
 use crate::admission::budget::Limit;
 use crate::auth::TokenRefusal;
@@ -31,6 +33,8 @@ pub const BUDGET_REFUSALS: &str = "edge_budget_refusals_total";
 pub const EVENTS_DELIVERED: &str = "edge_events_delivered_total";
 /// Live events that gave way to a head mark because a client's queue was full.
 pub const EVENTS_GIVEN_WAY: &str = "edge_events_given_way_total";
+/// What users were told live of a conversation that they need not have open, by `kind`, once a session.
+pub const NOTIFICATIONS_PUSHED: &str = "notifications_pushed_total";
 /// Bytes read from clients.
 pub const BYTES_RECEIVED: &str = "edge_received_bytes_total";
 /// Bytes written to clients.
@@ -51,6 +55,10 @@ pub fn describe() {
     describe_counter!(BUDGET_REFUSALS, "Refusals for want of budget, by limit.");
     describe_counter!(EVENTS_DELIVERED, "Live events put into clients' queues.");
     describe_counter!(EVENTS_GIVEN_WAY, "Live events that gave way to a head mark because a client's queue was full.");
+    describe_counter!(
+        NOTIFICATIONS_PUSHED,
+        "Changes of their own lists that users were told live, by kind, once a session."
+    );
     describe_counter!(BYTES_RECEIVED, Unit::Bytes, "Bytes read from clients.");
     describe_counter!(BYTES_SENT, Unit::Bytes, "Bytes written to clients.");
     describe_gauge!(QUEUE_BYTES, Unit::Bytes, "Bytes that wait for clients to take them.");
@@ -149,6 +157,31 @@ impl Refused {
     ];
 }
 
+/// What a session was told of its user's list, as the label `kind` of [`NOTIFICATIONS_PUSHED`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub(crate) enum Pushed {
+    /// The user came to a conversation, or it was made with them.
+    Added,
+    /// Something new was said there, or the conversation is shown otherwise.
+    Changed,
+    /// The user is there no more.
+    Removed,
+}
+
+impl Pushed {
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Added, "listing_added"), (Self::Changed, "listing_changed"), (Self::Removed, "listing_removed")];
+
+    fn of(change: &ListingChanged) -> Self {
+        match change {
+            ListingChanged { removed: true, .. } => Self::Removed,
+            ListingChanged { added: Some(_), .. } => Self::Added,
+            ListingChanged { .. } => Self::Changed,
+        }
+    }
+}
+
 /// Columns of the table of requests: ok, and each error code.
 const CODES: usize = 1 + ErrorCode::ALL.len();
 
@@ -180,6 +213,7 @@ pub(crate) struct EdgeMetrics {
     requests: [[Option<Counter>; CODES]; RequestKind::ALL.len()],
     delivered: Counter,
     given_way: Counter,
+    pushed: [Counter; Pushed::ALL.len()],
     received_bytes: Counter,
     sent_bytes: Counter,
     queue_bytes: Gauge,
@@ -201,6 +235,7 @@ impl EdgeMetrics {
             requests: std::array::from_fn(|_| [const { None }; CODES]),
             delivered: counter!(EVENTS_DELIVERED),
             given_way: counter!(EVENTS_GIVEN_WAY),
+            pushed: Pushed::ALL.map(|(_, kind)| counter!(NOTIFICATIONS_PUSHED, "kind" => kind)),
             received_bytes: counter!(BYTES_RECEIVED),
             sent_bytes: counter!(BYTES_SENT),
             queue_bytes: gauge!(QUEUE_BYTES),
@@ -223,6 +258,13 @@ impl EdgeMetrics {
     pub(crate) fn over_budget(&self, limit: Limit) {
         let at = Limit::ALL.iter().position(|known| *known == limit);
         count_at(&self.budget, at.unwrap_or(usize::MAX));
+    }
+
+    /// Counts an event that is the session's own, if it is one of a list.
+    pub(crate) fn pushed(&self, event: &Event) {
+        if let Some(Body::Listed(change)) = &event.body {
+            count_at(&self.pushed, Pushed::of(change) as usize);
+        }
     }
 
     /// Counts an answer.

@@ -20,6 +20,9 @@ pub enum TokenError {
     /// Nothing in it.
     #[error("{}: holds no secret", .0.display())]
     Empty(PathBuf),
+    /// It is a JWK set.
+    #[error("{}: holds secrets with names; take --token-command \"switchyard token --config FILE\"", .0.display())]
+    Named(PathBuf),
     /// Signing failed, or the key is none.
     #[error("the token could not be signed: {0}")]
     Sign(#[from] jsonwebtoken::errors::Error),
@@ -66,6 +69,9 @@ impl Tokens {
             .map(str::trim)
             .find(|line| !line.is_empty())
             .ok_or_else(|| TokenError::Empty(path.to_owned()))?;
+        if secret.starts_with('{') {
+            return Err(TokenError::Named(path.to_owned()));
+        }
         let key = Box::new(EncodingKey::from_secret(secret.as_bytes()));
         Ok(Self { source: Source::Key { header: Box::new(Header::new(Algorithm::HS256)), key }, tenant, issuer })
     }

@@ -86,6 +86,15 @@ fn a_server_that_does_not_answer_fails_the_run() {
 }
 
 #[test]
+fn secrets_with_names_are_for_the_server_to_sign_with() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), r#"{"keys": []}"#).expect("it is ours");
+    let output = loadtest(&format!("pairs --target ws://127.0.0.1:1/v1/ws --secret-file {}", file.path().display()));
+    assert_eq!(code(&output), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--token-command"), "{output:?}");
+}
+
+#[test]
 fn exit_codes_say_what_happened() {
     assert_eq!(code(&loadtest("no-such-scenario")), Some(2));
     assert_eq!(code(&loadtest(&format!("{FLOOR} --limit acked_per_s=5"))), Some(2));

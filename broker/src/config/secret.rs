@@ -13,6 +13,7 @@ use serde::Deserialize;
 use switchyard_edge::auth::Secret;
 
 use super::problem::Problem;
+use super::secret_file;
 
 /// The secret in the printed default configuration. Everybody knows it, so it is refused.
 pub const EXAMPLE: &str = "example-secret-put-the-output-of-openssl-rand-hex-32-here";
@@ -42,25 +43,18 @@ impl fmt::Debug for SecretText {
 
 /// The text's bytes, without white space around them, if they may be a secret; else why not.
 pub fn from_text(text: &str) -> Result<Secret, String> {
-    let text = text.trim();
-    if text == EXAMPLE {
-        return Err(format!("is the example of default-config, which everybody knows; {NEXT_STEP}"));
-    }
-    if text.len() < BYTES_MIN {
-        return Err(format!("has {} bytes, fewer than {BYTES_MIN}; {NEXT_STEP}", text.len()));
-    }
-    Ok(Secret::new(text.as_bytes()))
+    from_bytes(text.trim().as_bytes())
 }
 
-/// The secrets in a file, one a line. The first one signs.
-pub fn from_file(path: &Path) -> Result<Vec<Secret>, String> {
-    let text = fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    let secrets: Vec<Secret> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| from_text(line).map_err(|why| format!("a secret in {} {why}", path.display())))
-        .collect::<Result<_, _>>()?;
-    if secrets.is_empty() { Err(format!("{} is empty; {NEXT_STEP}", path.display())) } else { Ok(secrets) }
+/// These bytes, if they may be a secret; else why not.
+pub fn from_bytes(bytes: &[u8]) -> Result<Secret, String> {
+    if bytes == EXAMPLE.as_bytes() {
+        return Err(format!("is the example of default-config, which everybody knows; {NEXT_STEP}"));
+    }
+    if bytes.len() < BYTES_MIN {
+        return Err(format!("has {} bytes, fewer than {BYTES_MIN}; {NEXT_STEP}", bytes.len()));
+    }
+    Ok(Secret::new(bytes))
 }
 
 /// Where the development secret of this data directory lies.
@@ -84,8 +78,12 @@ pub fn dev(data: &Path) -> Result<Secret, Problem> {
         return Err(Problem::new(path.display().to_string(), text));
     }
     let key = || path.display().to_string();
-    let secrets = from_file(&path).map_err(|text| Problem::new(key(), text))?;
-    secrets.into_iter().next().ok_or_else(|| Problem::new(key(), "is empty; remove it and a new one is made"))
+    let secrets = secret_file::read(&path).map_err(|text| Problem::new(key(), text))?;
+    secrets
+        .into_iter()
+        .next()
+        .map(|first| first.secret)
+        .ok_or_else(|| Problem::new(key(), "is empty; remove it and a new one is made"))
 }
 
 /// The same, made if there is none. The directory is made too, for its owner alone.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use switchyard_edge::admission::config::Budgets;
-use switchyard_edge::auth::AuthConfig;
+use switchyard_edge::auth::{AuthConfig, SharedSecret};
 
 use super::lasting::Lasting;
 use super::load::{Loaded, Source, load};
@@ -100,7 +100,8 @@ impl Settings {
             Some(tokens) => Ok(tokens.clone()),
             None => {
                 let secret = secret::make_dev(&self.config.server.data)?;
-                Ok(Tokens { config: AuthConfig::development(secret.clone()), signing: Some(secret) })
+                let config = AuthConfig::development(secret.clone());
+                Ok(Tokens { config, signing: Some(SharedSecret { kid: None, secret }) })
             }
         }
     }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use switchyard_edge::auth::{
-    AuthConfig, AuthConfigError, ClaimNames, IssuerConfig, IssuerKeys, Secret, SharedSecret, TenantSource, Verifier,
+    AuthConfig, AuthConfigError, ClaimNames, IssuerConfig, IssuerKeys, SharedSecret, TenantSource, Verifier,
 };
 use switchyard_protocol::id::TenantId;
 
 use super::problem::Problems;
 use super::secret::{self, NEXT_STEP};
+use super::secret_file;
 use super::sections::{Auth, Issuer};
 
 /// Written for an audience, it says that any will do.
@@ -21,7 +22,7 @@ pub struct Tokens {
     /// For the edge.
     pub config: AuthConfig,
     /// The own issuer's secret that signs.
-    pub signing: Option<Secret>,
+    pub signing: Option<SharedSecret>,
 }
 
 /// Reads and checks all of `[auth]`.
@@ -38,7 +39,7 @@ pub fn tokens(auth: &Auth, problems: &mut Problems) -> Option<Tokens> {
             issuer: Some(auth.issuer.clone()),
             tenant: TenantSource::Claim { name: auth.tenant_claim.clone(), default: Some(tenant) },
             audience: audience(&auth.audience),
-            keys: hs256(secrets),
+            keys: IssuerKeys::Hs256(secrets.clone()),
         }),
         _ => None,
     };
@@ -71,14 +72,16 @@ fn usable(config: &AuthConfig, problems: &mut Problems) -> Option<()> {
     Verifier::new(config).map_err(add).ok().map(drop)
 }
 
-fn own_secrets(auth: &Auth, problems: &mut Problems) -> Option<Vec<Secret>> {
+fn own_secrets(auth: &Auth, problems: &mut Problems) -> Option<Vec<SharedSecret>> {
     let (key, read) = match (!auth.secret.0.is_empty(), is_set(&auth.secret_file)) {
         (true, true) => {
             problems.add("auth.secret_file", "auth.secret is set too; set one of them");
             return None;
         }
-        (true, false) => ("auth.secret", secret::from_text(&auth.secret.0).map(|secret| vec![secret])),
-        (false, true) => ("auth.secret_file", secret::from_file(&auth.secret_file)),
+        (true, false) => {
+            ("auth.secret", secret::from_text(&auth.secret.0).map(|secret| vec![SharedSecret { kid: None, secret }]))
+        }
+        (false, true) => ("auth.secret_file", secret_file::read(&auth.secret_file)),
         (false, false) => {
             if auth.issuers.is_empty() {
                 problems.add("auth.secret", format!("there is no key to check tokens with; {NEXT_STEP}"));
@@ -100,8 +103,8 @@ fn issuer(entry: &Issuer, key: &dyn Fn(&str) -> String, problems: &mut Problems)
         (false, _) => tenant(&key("tenant"), &entry.tenant, problems),
     };
     let keys = match (is_set(&entry.secret_file), is_set(&entry.jwks_file)) {
-        (true, false) => match secret::from_file(&entry.secret_file) {
-            Ok(secrets) => hs256(&secrets),
+        (true, false) => match secret_file::read(&entry.secret_file) {
+            Ok(secrets) => IssuerKeys::Hs256(secrets),
             Err(text) => {
                 problems.add(key("secret_file"), text);
                 return None;
@@ -152,10 +155,6 @@ fn key_of(error: &AuthConfigError) -> &'static str {
         | AuthConfigError::TooManyIssuers { .. }
         | AuthConfigError::DuplicateIssuer { .. } => "auth.issuers",
     }
-}
-
-fn hs256(secrets: &[Secret]) -> IssuerKeys {
-    IssuerKeys::Hs256(secrets.iter().map(|secret| SharedSecret { kid: None, secret: secret.clone() }).collect())
 }
 
 fn is_set(path: &Path) -> bool {

@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 use switchyard_edge::admission::origin::{OriginPolicy, OriginVerdict};
-use switchyard_edge::auth::{Claims, Secret, mint};
+use switchyard_edge::auth::{Claims, SharedSecret};
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::UserId;
 
@@ -48,18 +48,22 @@ type MakeClaims = Box<dyn Fn(UserId) -> Claims + Send + Sync>;
 pub struct DemoUsers {
     page: OriginPolicy,
     claims: MakeClaims,
-    signing: RwLock<Secret>,
+    signing: RwLock<SharedSecret>,
 }
 
 impl DemoUsers {
     /// For the page at this address; their tokens are signed with this secret and say this.
-    pub fn new(page: SocketAddr, signing: Secret, claims: impl Fn(UserId) -> Claims + Send + Sync + 'static) -> Self {
+    pub fn new(
+        page: SocketAddr,
+        signing: SharedSecret,
+        claims: impl Fn(UserId) -> Claims + Send + Sync + 'static,
+    ) -> Self {
         let page = OriginPolicy::default().with_page_at(page);
         Self { page, claims: Box::new(claims), signing: RwLock::new(signing) }
     }
 
     /// From now on with another secret.
-    pub fn sign_with(&self, secret: Secret) {
+    pub fn sign_with(&self, secret: SharedSecret) {
         *self.signing.write().unwrap_or_else(PoisonError::into_inner) = secret;
     }
 
@@ -68,7 +72,7 @@ impl DemoUsers {
         let roles = roles.iter().map(|&role| role.to_owned()).collect();
         let claims = Claims { name: Some((*name).to_owned()), roles, ..(self.claims)(UserId::new(id).ok()?) };
         let signing = self.signing.read().unwrap_or_else(PoisonError::into_inner).clone();
-        mint(signing.expose(), &claims, now_ms()).ok()
+        signing.mint(claims, now_ms()).ok()
     }
 
     /// Whether it is the page that asks. A browser says so itself, and neither word can be put into its mouth: not by a page

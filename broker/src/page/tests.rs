@@ -2,7 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use switchyard_edge::auth::{AuthConfig, Claims, Secret, Verifier};
+use switchyard_edge::auth::{AuthConfig, Claims, Secret, SharedSecret, Verifier};
 use tower::ServiceExt;
 
 use super::*;
@@ -37,7 +37,8 @@ fn secret() -> Secret {
 }
 
 fn with_demo() -> Router {
-    routes(Some(Arc::new(DemoUsers::new(([127, 0, 0, 1], 7400).into(), secret(), Claims::for_user))))
+    let signing = SharedSecret { kid: None, secret: secret() };
+    routes(Some(Arc::new(DemoUsers::new(([127, 0, 0, 1], 7400).into(), signing, Claims::for_user))))
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn configured(more: &str) -> Site {
 }
 
 /// Asks for a token as the page of this address does; gives the status and the body.
-fn token(address: SocketAddr, user: &str) -> (u16, Value) {
+pub(crate) fn token(address: SocketAddr, user: &str) -> (u16, Value) {
     let body = format!("{{\"user\":{user:?}}}");
     let mut stream = TcpStream::connect(address).expect("it listens");
     let head = format!("Host: {address}\r\nOrigin: http://{address}\r\nSec-Fetch-Site: same-origin");

@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Map, Value};
 use switchyard_protocol::id::{TenantId, UserId};
 
-use super::config::{ClaimNames, DEV_ISSUER, DEV_TENANT_CLAIM};
+use super::config::{ClaimNames, DEV_ISSUER, DEV_TENANT_CLAIM, SharedSecret};
 
 /// How long a token lasts unless told otherwise: what the contract gives access tokens.
 const TTL_DEFAULT: Duration = Duration::from_secs(15 * 60);
@@ -90,4 +90,11 @@ pub fn mint(secret: &[u8], claims: &Claims, now_ms: u64) -> Result<String, MintE
     let mut header = Header::new(Algorithm::HS256);
     header.kid.clone_from(&claims.kid);
     Ok(jsonwebtoken::encode(&header, &body, &EncodingKey::from_secret(secret))?)
+}
+
+impl SharedSecret {
+    /// The same under this secret: a token of it says the secret's name, if it has one.
+    pub fn mint(&self, claims: Claims, now_ms: u64) -> Result<String, MintError> {
+        mint(self.secret.expose(), &Claims { kid: self.kid.clone(), ..claims }, now_ms)
+    }
 }

@@ -220,7 +220,10 @@ impl<L: EdgeLink> Door<L> {
                     self.arm(slot, now);
                 }
             }
-            Effect::Event(event) => self.tell(slot, &frame::event(*event)),
+            Effect::Event(event) => {
+                self.metrics.pushed(&event);
+                self.tell(slot, &frame::event(*event));
+            }
             Effect::Admitted => {
                 self.admitted(slot);
                 self.arm(slot, now);

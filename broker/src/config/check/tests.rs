@@ -229,7 +229,7 @@ fn secrets_and_keys_come_from_files_too() {
     let config = |file: &Path| format!("[auth]\nsecret_file = {file:?}\n");
     let settings = resolve(Some(&config(&path("secrets"))), &[], &Overrides::default()).expect("it will do");
     let tokens = settings.tokens().expect("they are configured");
-    assert_eq!(tokens.signing.expect("the own secret").expose(), new.as_bytes(), "the first line signs");
+    assert_eq!(tokens.signing.expect("the own secret").secret.expose(), new.as_bytes(), "the first line signs");
 
     assert_eq!(keys(&problems(&config(&path("empty")))), ["auth.secret_file"]);
     assert_eq!(keys(&problems(&config(&path("none")))), ["auth.secret_file"]);
@@ -238,6 +238,41 @@ fn secrets_and_keys_come_from_files_too() {
     let jwks =
         format!("[[auth.issuers]]\nissuer = \"i\"\ntenant = \"t\"\naudience = \"a\"\njwks_file = {:?}\n", path("jwks"));
     assert_eq!(keys(&problems(&jwks)), ["auth.issuers.jwks_file"], "the edge refuses a file without keys");
+}
+
+#[test]
+fn secrets_with_names_come_from_a_key_set() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("secrets.json");
+    let config = format!("[auth]\nsecret_file = {file:?}\n");
+    let text = |bytes: &[u8]| data_encoding::BASE64URL_NOPAD.encode(bytes);
+    let key = |kid: &str, k: &str| format!(r#"{{"kty":"oct","kid":"{kid}","k":"{k}"}}"#);
+    let (new, old) = (text(&[1, 2].repeat(16)), text(&[3, 4].repeat(16)));
+    let say = |keys: &str| fs::write(&file, format!("\n{{\"keys\":[{keys}]}}")).expect("it is written");
+
+    say(&format!("{},{}", key("new", &new), key("old", &format!("{old}="))));
+    let settings = resolve(Some(&config), &[], &Overrides::default()).expect("it will do");
+    let signing = settings.tokens().expect("they are configured").signing.expect("the own secret");
+    assert_eq!((signing.kid.as_deref(), signing.secret.expose()), (Some("new"), &[1, 2].repeat(16)[..]));
+
+    let (rsa, none) = (r#"{"kty":"RSA","kid":"r","k":""}"#.to_owned(), String::new());
+    let without_a_name = format!(r#"{{"kty":"oct","k":"{new}"}}"#);
+    let as_text = format!("{:?}", key("new", &new));
+    for (keys, wanted) in [
+        (key("short", &text(&[1; 31])), "(kid \"short\") has 31 bytes"),
+        (key("known", &text(super::super::secret::EXAMPLE.as_bytes())), "(kid \"known\") is the example"),
+        (key("spoilt", "!!"), "(kid \"spoilt\") has a k that is not base64url"),
+        (rsa, "(kid \"r\") is no HS256 secret"),
+        (none, "is empty"),
+        (without_a_name, "line 2 column"),
+        (as_text, "line 2 column"),
+        (format!("{},{}", key("new", &new), key("new", &old)), "two secrets are named new"),
+    ] {
+        say(&keys);
+        let lines = problems(&config);
+        assert!(lines.len() == 1 && lines[0].contains(wanted), "{keys}: {lines:?}");
+        assert!(!lines[0].contains(&new) && lines[0].starts_with("auth.secret_file: "), "{lines:?}");
+    }
 }
 
 #[test]

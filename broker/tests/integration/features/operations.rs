@@ -52,9 +52,15 @@ fn h1_health_readiness_and_metrics() {
     bob.event("message");
     Plain::connect(&site).refused("hello", &json!({"token": "x"}));
 
-    metrics_with(&site, "websocket_connections_active ", 2.0);
+    let mut carol = Plain::open(&site, "carol");
+    carol.done("subscribe", &json!({"all": true}));
+    alice.group("room", &["carol"]);
+    carol.event("listed");
+
+    metrics_with(&site, "websocket_connections_active ", 3.0);
+    metrics_with(&site, "notifications_pushed_total{kind=\"listing_added\"} ", 1.0);
     metrics_with(&site, "edge_authentication_failures_total{reason=\"malformed\"} ", 1.0);
-    metrics_with(&site, "conversations_loaded ", 1.0);
+    metrics_with(&site, "conversations_loaded ", 2.0);
     let metrics = metrics_with(&site, "chat_messages_created_total ", 2.0);
     assert!(metrics.contains("http_requests_total{") && metrics.contains("http_request_duration_seconds"));
     for name in [
@@ -73,7 +79,7 @@ fn h1_health_readiness_and_metrics() {
     for n in 0..15 {
         alice.direct(&format!("friend{n}"));
     }
-    metrics_with(&site, "conversations_loaded ", 16.0);
+    metrics_with(&site, "conversations_loaded ", 17.0);
     for line in metrics.lines().filter(|line| !line.starts_with('#')) {
         assert!(!line.contains("alice") && !line.contains(&conversation), "labels name nobody: {line}");
     }

@@ -9,6 +9,7 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
+use crate::demo;
 use crate::plain::{JSON, Plain};
 use crate::site::{ISSUER, Setup, Site, TENANT, fresh, now, sign};
 
@@ -140,7 +141,34 @@ fn n04_forged_algorithms_and_keys_of_the_tokens_own_get_nobody_in_and_fetch_noth
     still_admits(&mut site, &a, "https://a.example");
 }
 
-/// Issuers name their keys as they like; a secret in a configuration has no name, so none is asked for.
+/// Where secrets have names, one of them is to be said; the product's own tokens say theirs.
+#[test]
+fn n04_a_token_under_a_named_secret_is_refused_if_it_says_another_name() {
+    let (new, old) = ([1, 2].repeat(16), [3, 4].repeat(16));
+    let key = |kid: &str, k: &[u8]| json!({"kty": "oct", "kid": kid, "k": BASE64URL_NOPAD.encode(k)});
+    let site = Site::start(&Setup {
+        config: Some("[auth]\nsecret_file = \"DIR/secrets.json\"\n[dev]\ndemo_users = true\n"),
+        files: &[("secrets.json", &json!({"keys": [key("new", &new), key("old", &old)]}).to_string())],
+        ..Setup::default()
+    });
+    let claims = json!({"sub": "alice", "tenant": TENANT, "iss": "switchyard", "exp": now() + 600});
+    let by = |kid: Option<&str>, secret: &[u8]| {
+        sign(&Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::HS256) }, &claims, secret)
+    };
+    let alice = || (json!(TENANT), json!("alice"));
+    for (kid, secret) in [(Some("new"), &new), (Some("old"), &old), (None, &new), (None, &old)] {
+        assert_eq!(admitted(&site, &by(kid, secret)), alice(), "{kid:?}");
+    }
+    for kid in ["old", "unknown", "", "../../etc/passwd"] {
+        refused(&site, &by(Some(kid), &new), kid);
+    }
+    let of_page = demo::token(site.address(), "alice").1["token"].as_str().expect("a token").to_owned();
+    let header = jsonwebtoken::decode_header(&of_page).expect("a token");
+    assert_eq!(header.kid.as_deref(), Some("new"));
+    assert_eq!(admitted(&site, &of_page), alice());
+}
+
+/// Issuers name their keys as they like; where a secret has no name here, none is asked for.
 #[test]
 fn n04_a_token_under_the_shared_secret_may_call_it_what_it_likes() {
     let mut site = Site::dev();
