@@ -19,3 +19,4 @@ mod shortage;
 mod site;
 mod start;
 mod takeover;
+mod terminal;

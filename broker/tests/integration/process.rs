@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,6 +17,13 @@ pub(crate) fn switchyard() -> Command {
         }
     }
     command
+}
+
+/// Where the SDK's example `chat` is.
+pub(crate) fn chat_path() -> PathBuf {
+    let chat = Path::new(env!("CARGO_BIN_EXE_switchyard")).with_file_name("examples").join("chat");
+    assert!(chat.exists(), "`cargo build -p switchyard-client --example chat` makes {}", chat.display());
+    chat
 }
 
 /// Runs it to its end.
