@@ -105,10 +105,10 @@ fn two_people_chat_from_two_terminals_by_the_first_steps() {
     assert_eq!((&ready["ready"], &ready["dev"]), (&true.into(), &true.into()));
     assert!(checkout.path().join("switchyard-data").is_dir(), "data lies where the README says");
 
-    let mut alice = Terminal::run(checkout.shell(&shell_block("--user alice)")));
+    let mut alice = Terminal::run(checkout.shell(&shell_block("--user alice\"")));
     alice.say("hello bob");
     assert_eq!(alice.line(), "[1] alice: hello bob");
-    let mut bob = Terminal::run(checkout.shell(&shell_block("--user bob)")));
+    let mut bob = Terminal::run(checkout.shell(&shell_block("--user bob\"")));
     assert_eq!(bob.line(), "[1] alice: hello bob");
     bob.say("hello alice");
     assert_eq!(alice.line(), "[2] bob: hello alice");
