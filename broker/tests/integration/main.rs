@@ -2,6 +2,7 @@
 
 mod binary;
 mod browser;
+mod chat;
 mod commands;
 mod demo;
 mod features;

@@ -10,20 +10,29 @@ use serde_json::Value;
 
 /// The binary, without the environment's own configuration.
 pub(crate) fn switchyard() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
+    program(Path::new(env!("CARGO_BIN_EXE_switchyard")))
+}
+
+/// The example `chat` of the SDK, likewise.
+pub(crate) fn chat() -> Command {
+    program(&chat_path())
+}
+
+/// Where it is.
+pub(crate) fn chat_path() -> PathBuf {
+    let chat = Path::new(env!("CARGO_BIN_EXE_switchyard")).with_file_name("examples").join("chat");
+    assert!(chat.exists(), "`cargo build -p switchyard-client --example chat` makes {}", chat.display());
+    chat
+}
+
+fn program(path: &Path) -> Command {
+    let mut command = Command::new(path);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SWITCHYARD__") {
             command.env_remove(name);
         }
     }
     command
-}
-
-/// Where the SDK's example `chat` is.
-pub(crate) fn chat_path() -> PathBuf {
-    let chat = Path::new(env!("CARGO_BIN_EXE_switchyard")).with_file_name("examples").join("chat");
-    assert!(chat.exists(), "`cargo build -p switchyard-client --example chat` makes {}", chat.display());
-    chat
 }
 
 /// Runs it to its end.

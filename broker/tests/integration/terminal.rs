@@ -5,6 +5,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
 use crate::plain::GUARD;
 
 /// See the module. Ended when it is dropped.
@@ -35,6 +37,31 @@ impl Terminal {
         self.shown
             .recv_timeout(GUARD)
             .unwrap_or_else(|_| panic!("no line; {:?}", self.notices.try_iter().collect::<Vec<_>>()))
+    }
+
+    /// The next line on stderr with this in it.
+    pub(crate) fn notice(&self, part: &str) -> String {
+        let mut others = Vec::new();
+        loop {
+            match self.notices.recv_timeout(GUARD) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(line) => others.push(line),
+                Err(_) => panic!("no {part:?} but {others:?}"),
+            }
+        }
+    }
+
+    /// Stops it, as a machine that goes to sleep does.
+    pub(crate) fn stop(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP).expect("it runs");
+        let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).expect("a child").expect("it stops or ends");
+        assert!(status.stopped(), "it ended");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("it is there");
     }
 
     /// Ends its input, and it succeeds. Gives what else it had to say.
