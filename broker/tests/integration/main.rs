@@ -2,6 +2,7 @@
 
 mod binary;
 mod browser;
+mod chat;
 mod commands;
 mod demo;
 mod features;
@@ -19,3 +20,4 @@ mod shortage;
 mod site;
 mod start;
 mod takeover;
+mod terminal;
