@@ -31,6 +31,12 @@ fn the_floor_reports_in_the_fixed_form() {
     for name in ["target", "transport", "form", "params", "seed", "version", "commit", "machine"] {
         assert!(report.get(name).is_some(), "{name}");
     }
+    let commit = report["commit"].as_str().expect("a text");
+    let git = Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "HEAD"]).output();
+    if git.is_ok_and(|git| git.status.success()) {
+        let is_one = commit.len() >= 12 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(is_one, "{commit}");
+    }
     let metrics = report["metrics"].as_object().expect("an object");
     let mut names: Vec<String> = [
         "sent acked unacked unknown refused disconnects retries acked_per_s deliveries_per_s connects_per_s all_back_s",
