@@ -13,6 +13,7 @@ mod negative;
 mod plain;
 mod power_cut;
 mod process;
+mod proxies;
 mod raw;
 mod readme;
 mod sabotage;
