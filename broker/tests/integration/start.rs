@@ -5,10 +5,14 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 
+use jsonwebtoken::{Algorithm, Header};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::keys::Key;
+use crate::plain::{JSON, Plain};
 use crate::process::{Broker, get, refused, said};
+use crate::site::{now, sign};
 
 #[test]
 fn it_says_when_it_is_ready_and_ends_when_asked() {
@@ -143,6 +147,46 @@ fn a_hang_up_with_a_mistake_changes_nothing_at_all() {
     broker.signal(Signal::TERM);
     let (status, told) = broker.end();
     assert_eq!((status.code(), told.as_str()), (Some(0), ""), "only errors are logged, as before");
+}
+
+/// What a token under the old one was good for, one under the new one is good for now, in the own issuer's file of secrets and
+/// in another issuer's file of keys.
+#[test]
+fn a_hang_up_puts_the_secrets_and_keys_of_files_in_force() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (file, secret_file, key_file) =
+        ["switchyard.toml", "secret", "keys.json"].map(|name| dir.path().join(name)).into();
+    let config = format!(
+        "[auth]\nsecret_file = {secret_file:?}\n\
+         [[auth.issuers]]\nissuer = \"https://login.example\"\ntenant = \"t\"\naudience = \"*\"\njwks_file = {key_file:?}\n"
+    );
+    fs::write(&file, config).expect("it is written");
+    let (old, new) = (("7b2e".repeat(16), Key::new()), ("9c3f".repeat(16), Key::new()));
+    let write = |(secret, key): &(String, Key)| {
+        fs::write(&secret_file, secret).expect("it is written");
+        fs::write(&key_file, json!({"keys": [key.jwk("k1")]}).to_string()).expect("it is written");
+    };
+    let tokens = |(secret, key): &(String, Key)| {
+        let own = json!({"sub": "ann", "tenant": "default", "iss": "switchyard", "exp": now() + 600});
+        let others = json!({"sub": "ann", "iss": "https://login.example", "exp": now() + 600});
+        [sign(&Header::new(Algorithm::HS256), &own, secret.as_bytes()), key.sign("k1", &others)]
+    };
+    write(&old);
+    let mut broker = Broker::start(&dir.path().join("data"), &["--config", file.to_str().expect("text")]);
+    let address = broker.address("ws").parse().expect("an address");
+    let admits = |token: &String| {
+        let upgraded = Plain::upgrade(address, &[JSON], &[("Authorization", &format!("Bearer {token}"))]);
+        upgraded.map(drop).map_err(|(status, _)| status)
+    };
+    assert_eq!(tokens(&old).each_ref().map(admits), [Ok(()), Ok(())]);
+    assert_eq!(tokens(&new).each_ref().map(admits), [Err(401), Err(401)]);
+    write(&new);
+    broker.signal(Signal::HUP);
+    broker.wait_for("reloaded secrets");
+    assert_eq!(tokens(&new).each_ref().map(admits), [Ok(()), Ok(())]);
+    assert_eq!(tokens(&old).each_ref().map(admits), [Err(401), Err(401)]);
+    broker.signal(Signal::TERM);
+    assert_eq!(broker.end().0.code(), Some(0));
 }
 
 #[test]
