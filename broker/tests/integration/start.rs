@@ -10,9 +10,9 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::keys::Key;
-use crate::plain::{JSON, Plain};
+use crate::plain::{JSON, Plain, acquainted};
 use crate::process::{Broker, get, refused, said};
-use crate::site::{now, sign};
+use crate::site::{Site, now, sign};
 
 #[test]
 fn it_says_when_it_is_ready_and_ends_when_asked() {
@@ -221,6 +221,36 @@ fn a_client_that_stays_holds_up_a_drain_until_a_second_signal() {
     assert_eq!(status.code(), Some(1), "{told}");
     assert!(told.contains("a second time"), "{told}");
     assert!(!file.exists(), "the ready file goes with the process");
+}
+
+/// Who does not go when asked is let go, within the deadline; what they were told is kept, is kept.
+#[test]
+fn a_client_that_ignores_a_drain_is_let_go_in_time_and_loses_nothing() {
+    let mut site = Site::with_env(&[("SWITCHYARD__SERVER__DRAIN_DEADLINE", "10s")]);
+    let (mut ann, conversation) = acquainted(&site, "ann", "bob");
+    let mut silent = Plain::open(&site, "carol");
+    // One that reads nothing and does not answer a goodbye.
+    let deaf = open_session(&site.address().to_string(), &site.token("dave"));
+    let message = |n: usize| json!({"conversation": conversation, "client_id": format!("a{n}"), "text": "still here"});
+    ann.done("send", &message(0));
+    site.ask_to_end();
+    ann.event("drain");
+    for n in 1..=20 {
+        ann.post("send", &message(n));
+    }
+    let told = ann.cut();
+    assert_eq!(silent.goodbye(), 4001, "it was let go by the server");
+    assert_eq!(site.ended().code(), Some(0), "{}", site.log());
+    drop(deaf);
+    let acked: Vec<&Value> = told.iter().filter(|reply| reply["ok"] == true).collect();
+    assert!(!acked.is_empty(), "a connection is served as long as it stands: {told:?}");
+    site.start_again();
+    let page = Plain::open(&site, "ann").done("history", &json!({"conversation": conversation, "limit": 100}));
+    let kept = page["messages"].as_array().expect("a list");
+    assert!(kept.iter().any(|message| message["client_id"] == "a0"), "{page}");
+    for ack in acked {
+        assert!(kept.contains(&ack["data"]["message"]), "{ack} is not in {page}");
+    }
 }
 
 /// A WebSocket session in JSON form, on a bare socket that never says goodbye.
