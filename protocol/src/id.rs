@@ -117,6 +117,11 @@ impl ConversationId {
         Self::hash(["", "beginnings", tenant.as_str(), ""])
     }
 
+    /// Under which members of a conversation are listed since an event. Meets no conversation's for the same reason.
+    fn listing(key: &ConversationKey, since: u64) -> Self {
+        Self::hash(["", "listing", key.tenant.as_str(), key.conversation.text().as_str(), &since.to_string()])
+    }
+
     fn hash<const PARTS: usize>(parts: [&str; PARTS]) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
@@ -218,6 +223,15 @@ impl ConversationKey {
     /// The key under which it is kept when processes began that knew users of this tenant. It meets no conversation's.
     pub fn beginnings(tenant: &TenantId) -> Self {
         Self { tenant: tenant.clone(), conversation: ConversationId::beginnings(tenant) }
+    }
+
+    /// The key under which the members of this conversation are listed that began anew with this event: its own for the first
+    /// list, else one that meets no conversation's.
+    pub fn listing(&self, since: u64) -> Self {
+        if since == 0 {
+            return self.clone();
+        }
+        Self { tenant: self.tenant.clone(), conversation: ConversationId::listing(self, since) }
     }
 }
 

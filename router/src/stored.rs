@@ -203,6 +203,14 @@ pub(crate) struct ConversationRecord {
     /// Who asked for it, if it was a request.
     #[prost(string, optional, tag = "14")]
     pub(crate) requested_by: Option<String>,
+    /// The event with which the list of members began that counts; 0 for the first one. Which one counted before, and how many
+    /// have left since.
+    #[prost(uint64, tag = "15")]
+    pub(crate) listed_since: u64,
+    #[prost(uint64, optional, tag = "16")]
+    pub(crate) listed_before: Option<u64>,
+    #[prost(uint64, tag = "17")]
+    pub(crate) left: u64,
 }
 
 /// How a direct conversation stands that one of the two began.

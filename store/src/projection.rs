@@ -35,6 +35,8 @@ pub enum ProjectionWrite {
     Member {
         /// Which conversation.
         key: ConversationKey,
+        /// The name of its list of members: its own, or another one that it has given up its own for.
+        list: ConversationId,
         /// Who.
         user: UserId,
         /// The number of the event it follows from.
@@ -42,6 +44,17 @@ pub enum ProjectionWrite {
         /// The member's fields, opaque; nothing if the user is no longer a member. A removal is remembered with its
         /// number, so that an older addition which comes late does not undo it.
         value: Option<Bytes>,
+    },
+    /// A member, in a list of members alone: those that are there are listed anew under another name.
+    Listed {
+        /// The list.
+        list: ConversationKey,
+        /// Who.
+        user: UserId,
+        /// The number of the event with which the list began.
+        at: Seq,
+        /// The member's fields, opaque.
+        value: Bytes,
     },
     /// What became of one of its rows: the row's overlay, which is read with it.
     Overlay {
@@ -184,8 +197,8 @@ pub trait Projections: Send + Sync + 'static {
     /// write only what follows from committed events.
     fn load<'a>(&'a self, key: &'a ConversationKey) -> BoxFuture<'a, Result<Option<Record>, ProjectionError>>;
 
-    /// All present members, in the order of their ids' bytes. Removed ones are left out.
-    fn members<'a>(&'a self, key: &'a ConversationKey) -> BoxFuture<'a, Result<Vec<StoredMember>, ProjectionError>>;
+    /// All present members in a list, in the order of their ids' bytes. Removed ones are left out.
+    fn members<'a>(&'a self, list: &'a ConversationKey) -> BoxFuture<'a, Result<Vec<StoredMember>, ProjectionError>>;
 
     /// All conversations of which the user is a present member, in the order of their ids' bytes.
     fn conversations_of<'a>(
@@ -222,6 +235,15 @@ pub trait Projections: Send + Sync + 'static {
         &'a self,
         places: &'a [DecisionPlace],
     ) -> BoxFuture<'a, Result<Vec<Option<Decision>>, ProjectionError>>;
+
+    /// Nobody reads the members and marks under this name any more, nor ever will: a store for which they are a burden may let
+    /// them go. What is read there afterwards may be anything.
+    ///
+    /// *Repetition:* harmless.
+    fn drop_list<'a>(&'a self, list: &'a ConversationKey) -> BoxFuture<'a, Result<(), ProjectionError>> {
+        let _ = list;
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Writes each that is newer than what is stored; the others are ignored, and that is success.
     ///

@@ -13,12 +13,20 @@ use crate::stored::{self, Founding, RowKind};
 /// Rows that are read and overwritten at a time.
 const ROWS_AT_A_TIME: usize = 128;
 
-/// Clears the conversation whose last event, with this number, erased it. Its record says so already.
-pub(super) fn clear(store: &dyn Timelines, key: &ConversationKey, head: Seq) -> Result<(), String> {
+/// Clears the conversation whose last event, with this number, erased it, and whose members were in these lists. Its record says
+/// so already.
+pub(super) fn clear(
+    store: &dyn Timelines,
+    key: &ConversationKey,
+    lists: &[ConversationKey],
+    head: Seq,
+) -> Result<(), String> {
     let confirm = || block_on(store.barrier()).map_err(|error| error.to_string());
     // The record is kept before anything goes that it was made of.
     confirm()?;
-    block_on(store.forget(key)).map_err(|error| error.to_string())?;
+    for list in lists {
+        block_on(store.forget(list)).map_err(|error| error.to_string())?;
+    }
     // A store may drop whole runs only: what it may have to keep says nothing any more.
     overwrite(store, key, 0, 0)?;
     if let Some(before) = head.checked_sub(1).filter(|before| *before > 0) {

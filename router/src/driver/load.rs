@@ -44,23 +44,30 @@ struct Begun {
 }
 
 fn begin(store: &dyn Timelines, key: &ConversationKey, seed: u64, touch: Touch) -> Result<Option<Begun>, ReadError> {
-    let Some(record) = intact(block_on(store.load(key)))?.flatten() else {
+    let loaded = intact(block_on(store.load(key)))?;
+    let damaged = loaded.is_none();
+    let Some(record) = loaded.flatten() else {
         let Some(reach) = block_on(touch.reach(store, key, 0))? else { return Ok(None) };
-        let marks = intact(block_on(store.marks(key)))?.unwrap_or_default();
-        return Ok(Some(Begun { replay: Replay::from_founding(seed, marks), reach, pair: None }));
+        let mut marks = intact(block_on(store.marks(key)))?.unwrap_or_default();
+        if damaged {
+            marks.extend(intact(block_on(store.marks(&Replay::list_without_record(key))))?.unwrap_or_default());
+        }
+        let begin = if damaged { Replay::without_record } else { Replay::from_founding };
+        return Ok(Some(Begun { replay: begin(seed, marks), reach, pair: None }));
     };
+    let list = Replay::list(key, &record);
     // Of what was erased nobody is a member, however many were.
     let gone = Replay::is_erased(&record);
     // After the record, but not one after the other: what the record says of members and marks is there by then, and whatever
     // is newer, or is written meanwhile, follows from the log above it.
     let reach = touch.reach(store, key, record.applied);
-    let members = OptionFuture::from((!gone).then(|| store.members(key)));
-    let marks = OptionFuture::from((!gone).then(|| store.marks(key)));
+    let members = OptionFuture::from((!gone).then(|| store.members(&list)));
+    let marks = OptionFuture::from((!gone).then(|| store.marks(&list)));
     let people = async {
         let (members, marks) = join(members, marks).await;
         let members = members.map_or(Ok(Some(Vec::new())), intact)?;
         let marks = marks.map_or(Ok(None), intact)?.unwrap_or_default();
-        let Some(members) = members else { return Ok((Replay::from_founding(seed, marks), None)) };
+        let Some(members) = members else { return Ok((Replay::without_members(seed, &record, marks), None)) };
         let mut replay = Replay::from_record(key, seed, &record, members, marks)?;
         let pair = match replay.pair() {
             Some(pair) => read_pair(store, key, &mut replay, &pair).await.then_some(pair),

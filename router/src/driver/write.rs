@@ -38,7 +38,7 @@ pub fn project(
 ) -> Result<Written, Box<Projection>> {
     let write = || {
         if projection.clear {
-            return clearing::clear(store, key, projection.through).map(|()| None);
+            return clearing::clear(store, key, &projection.dropped, projection.through).map(|()| None);
         }
         if !projection.members.is_empty() {
             block_on(store.write(&projection.members)).map_err(|error| error.to_string())?;
@@ -72,6 +72,12 @@ pub fn project(
             return Err(projection);
         }
     };
+    for list in &projection.dropped {
+        if let Err(error) = block_on(store.drop_list(list)) {
+            // Only room on disk is lost, until the members are listed anew once more.
+            tracing::warn!(%error, conversation = %key.conversation, "a list of members that is read no more was not dropped");
+        }
+    }
     if let Some(below) = projection.trim_below
         && let Err(error) = block_on(store.trim(key, below))
     {

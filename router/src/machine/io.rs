@@ -167,6 +167,8 @@ pub struct Projection {
     pub through: u64,
     /// Afterwards rows below this number may go.
     pub trim_below: Option<u64>,
+    /// Lists of members that nobody reads from then on.
+    pub dropped: Vec<ConversationKey>,
     /// Last, whether one of these two has blocked the other is read: they are listed only now.
     pub pair: Option<Box<[UserId; 2]>>,
     /// All that is left of the conversation goes: it was erased by its last event, whose number is `through`.
@@ -176,8 +178,9 @@ pub struct Projection {
 impl Projection {
     /// Writes nothing.
     pub(super) fn of_nothing(through: u64) -> Self {
-        let (members, overlays, erase, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { members, overlays, erase, marks, record: None, through, trim_below: None, pair: None, clear: false }
+        let (members, overlays, erase, marks, dropped) = Default::default();
+        let (record, trim_below, pair) = Default::default();
+        Self { members, overlays, erase, marks, record, through, trim_below, dropped, pair, clear: false }
     }
 }
 

@@ -122,9 +122,9 @@ fn a_close_and_a_role_are_known_to_the_next_process_from_the_record_and_from_the
         let mut desk = desk();
         old::put(&desk.disk, 0, 0);
         let key = old::key();
-        let (record, members) = {
+        let (record, members, lists) = {
             let inner = desk.disk.inner();
-            (inner.records[&key].clone(), inner.members.clone())
+            (inner.records[&key].clone(), inner.members.clone(), inner.lists.clone())
         };
         let context = What::Update { name: None, avatar: None, context: Some("order 9".into()) };
         assert_eq!(code(&desk.ask("ana", &key, &context)), None);
@@ -138,11 +138,12 @@ fn a_close_and_a_role_are_known_to_the_next_process_from_the_record_and_from_the
                 Left::Everything => {}
                 Left::OldRecord => {
                     inner.records.insert(key.clone(), record);
-                    inner.members = members;
+                    (inner.members, inner.lists) = (members, lists);
                 }
                 Left::Nothing => {
                     inner.records.clear();
                     inner.members.clear();
+                    inner.lists.clear();
                 }
             }
         }

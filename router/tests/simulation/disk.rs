@@ -1,7 +1,7 @@
 //! The simulated store: what is written, what of it a power cut keeps, and what is still on its way. It obeys the
 //! contract of `switchyard_store` and no more; a caller that breaks its own part of it is found out here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -73,6 +73,8 @@ pub(crate) struct Rows {
 enum Undo {
     Record(ConversationKey, Option<(Seq, Bytes)>),
     Member(ConversationKey, UserId, Option<(Seq, Option<Bytes>)>),
+    Membership(ConversationKey, UserId, Option<(Seq, Option<Bytes>)>),
+    DropList(ConversationKey, Vec<(UserId, (Seq, Option<Bytes>))>, Vec<(MarkKey, (Seq, Bytes))>),
     Trim(ConversationKey, Seq),
     Overlay(OverlayPlace, Option<(Seq, Option<Bytes>)>),
     Erase(ConversationKey, Seq, Bytes),
@@ -93,7 +95,14 @@ pub(crate) type MarkKey = (ConversationKey, u8, UserId);
 pub(crate) struct Inner {
     pub(crate) rows: BTreeMap<ConversationKey, Rows>,
     pub(crate) records: BTreeMap<ConversationKey, (Seq, Bytes)>,
+    /// Members, by list.
+    pub(crate) lists: BTreeMap<(ConversationKey, UserId), (Seq, Option<Bytes>)>,
+    /// The same by conversation, as seen from the users.
     pub(crate) members: BTreeMap<(ConversationKey, UserId), (Seq, Option<Bytes>)>,
+    /// Lists that nobody is to read any more.
+    dropped: BTreeSet<ConversationKey>,
+    /// Whose lists those are that began anew.
+    pub(crate) list_of: BTreeMap<ConversationKey, ConversationKey>,
     pub(crate) overlays: BTreeMap<OverlayPlace, (Seq, Option<Bytes>)>,
     pub(crate) marks: BTreeMap<MarkKey, (Seq, Bytes)>,
     pub(crate) decisions: BTreeMap<DecisionPlace, (Seq, Option<Bytes>)>,
@@ -149,11 +158,21 @@ impl Disk {
                 Done::Late
             }
             Mutation::Project(key, projection) => {
+                let lists = projection.members.iter().filter_map(|write| match write {
+                    ProjectionWrite::Listed { list, .. } => Some((list.clone(), key.clone())),
+                    _ => None,
+                });
+                self.inner().list_of.extend(lists);
+                // Its barrier is for these, or what was dropped could be looked for again.
+                let drops = !projection.dropped.is_empty();
                 let decides = projection.members.iter().any(|write| matches!(write, ProjectionWrite::Decision { .. }));
                 let result = write::project(self, &key, projection);
                 if decides && result.is_ok() {
                     // Its barrier was for these; listings may be lost all the same here, harder than in any store.
                     self.inner().keep_decisions();
+                }
+                if drops && result.is_ok() {
+                    self.inner().settle();
                 }
                 Done::Project(key, result)
             }
@@ -364,9 +383,21 @@ impl Inner {
             }
             Undo::Member(key, user, before) => {
                 match before {
+                    Some(before) => self.lists.insert((key, user), before),
+                    None => self.lists.remove(&(key, user)),
+                };
+            }
+            Undo::Membership(key, user, before) => {
+                match before {
                     Some(before) => self.members.insert((key, user), before),
                     None => self.members.remove(&(key, user)),
                 };
+            }
+            Undo::DropList(list, members, marks) => {
+                self.dropped.remove(&list);
+                let members = members.into_iter().map(|(user, stored)| ((list.clone(), user), stored));
+                self.lists.extend(members);
+                self.marks.extend(marks);
             }
             Undo::Overlay(place, before) => {
                 match before {
@@ -422,14 +453,58 @@ impl Inner {
                     self.undo.push(Undo::Record(key.clone(), before));
                 }
             }
-            ProjectionWrite::Member { key, user, at, value } => {
+            ProjectionWrite::Member { key, list, user, at, value } => {
                 let entry = (key.clone(), user.clone());
                 let before = self.members.get(&entry).cloned();
                 if before.as_ref().is_none_or(|(stored, _)| stored < at) {
                     self.members.insert(entry, (*at, value.clone()));
-                    self.undo.push(Undo::Member(key.clone(), user.clone(), before));
+                    self.undo.push(Undo::Membership(key.clone(), user.clone(), before));
                 }
+                let list = ConversationKey { tenant: key.tenant.clone(), conversation: *list };
+                self.put_member(list, user, *at, value.clone());
             }
+            ProjectionWrite::Listed { list, user, at, value } => {
+                self.put_member(list.clone(), user, *at, Some(value.clone()));
+            }
+        }
+    }
+
+    fn put_member(&mut self, list: ConversationKey, user: &UserId, at: Seq, value: Option<Bytes>) {
+        if self.dropped.contains(&list) {
+            return;
+        }
+        let entry = (list.clone(), user.clone());
+        let before = self.lists.get(&entry).cloned();
+        if before.as_ref().is_none_or(|(stored, _)| *stored < at) {
+            self.lists.insert(entry, (at, value));
+            self.undo.push(Undo::Member(list, user.clone(), before));
+        }
+    }
+
+    /// A list of members goes, and their marks; whoever reads it from now on is wrong.
+    pub(crate) fn drop_list(&mut self, list: &ConversationKey) {
+        if !self.dropped.insert(list.clone()) {
+            return;
+        }
+        let users: Vec<UserId> = self.lists.keys().filter(|(of, _)| of == list).map(|(_, user)| user.clone()).collect();
+        let members = users.into_iter().filter_map(|user| {
+            let stored = self.lists.remove(&(list.clone(), user.clone()))?;
+            Some((user, stored))
+        });
+        let members = members.collect();
+        let places: Vec<MarkKey> = self.marks.keys().filter(|(of, _, _)| of == list).cloned().collect();
+        let marks = places.into_iter().filter_map(|place| {
+            let stored = self.marks.remove(&place)?;
+            Some((place, stored))
+        });
+        let marks = marks.collect();
+        self.undo.push(Undo::DropList(list.clone(), members, marks));
+    }
+
+    /// Somebody reads a list of members.
+    pub(crate) fn read_list(&mut self, list: &ConversationKey) {
+        if self.dropped.contains(list) {
+            self.violate(format!("a list of members is read that was dropped: {list:?}"));
         }
     }
 
@@ -470,6 +545,9 @@ impl Inner {
 
     /// One mark, by the same rule.
     pub(crate) fn put_mark(&mut self, mark: &Mark) {
+        if self.dropped.contains(&mark.key) {
+            return;
+        }
         let place = (mark.key.clone(), mark.kind, mark.user.clone());
         let before = self.marks.get(&place).cloned();
         if before.as_ref().is_none_or(|(stored, _)| *stored < mark.at) {

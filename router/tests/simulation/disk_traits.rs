@@ -72,6 +72,8 @@ impl Disk {
                 | ProjectionWrite::Decision { place: DecisionPlace { home: key, .. }, at, .. } => {
                     inner.rows.get(key).is_none_or(|rows| *at >= rows.durable)
                 }
+                // It is of a conversation that its name does not tell.
+                ProjectionWrite::Listed { .. } => false,
             };
             if ahead {
                 inner.violate(format!("a projection runs ahead of what is committed: {write:?}"));
@@ -95,7 +97,9 @@ impl Disk {
         for mark in marks {
             // Those of presence are no conversation's, and their numbers are times.
             let of_log = mark.kind < PRESENCE_KINDS;
-            if of_log && inner.rows.get(&mark.key).is_none_or(|rows| mark.at >= rows.durable) {
+            // Of a list that is just beginning the name does not tell whose it is.
+            let key = inner.list_of.get(&mark.key).unwrap_or(&mark.key);
+            if of_log && inner.rows.get(key).is_some_and(|rows| mark.at >= rows.durable) {
                 inner.violate(format!("a mark runs ahead of what is committed: {mark:?}"));
             }
             let skipped = fails && inner.rng.as_mut().is_some_and(|rng| rng.chance(500));
@@ -197,7 +201,8 @@ impl Projections for Disk {
         if inner.fails(|faults| faults.read) {
             return ready(Err(ProjectionError::Unavailable("simulated".into())));
         }
-        let of_key = inner.members.iter().filter(|((conversation, _), _)| conversation == key);
+        inner.read_list(key);
+        let of_key = inner.lists.iter().filter(|((list, _), _)| list == key);
         let present = of_key.filter_map(|((_, user), (at, value))| {
             value.clone().map(|value| StoredMember { user: user.clone(), at: *at, value })
         });
@@ -276,6 +281,15 @@ impl Projections for Disk {
         }
         let find = |place: &DecisionPlace| inner.decisions.get(place).map(|stored| decision(place, stored));
         ready(Ok(places.iter().map(find).collect()))
+    }
+
+    fn drop_list<'a>(&'a self, list: &'a ConversationKey) -> BoxFuture<'a, Result<(), ProjectionError>> {
+        let mut inner = self.inner();
+        if inner.fails(|faults| faults.project) {
+            return ready(Err(ProjectionError::Unavailable("simulated".into())));
+        }
+        inner.drop_list(list);
+        ready(Ok(()))
     }
 
     fn write<'a>(&'a self, writes: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>> {

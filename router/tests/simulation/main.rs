@@ -19,6 +19,7 @@ mod edges;
 mod erasing;
 mod kinds;
 mod lines;
+mod listing;
 mod marks;
 mod old;
 mod oracle;

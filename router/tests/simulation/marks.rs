@@ -47,7 +47,7 @@ fn result(answer: Answer) -> Reply {
 }
 
 /// Marks; how far the member is read and has received then, and what is unread.
-fn mark(desk: &mut Desk, key: &ConversationKey, name: &str, what: &What) -> (u64, u64, u64) {
+pub(crate) fn mark(desk: &mut Desk, key: &ConversationKey, name: &str, what: &What) -> (u64, u64, u64) {
     match result(desk.ask(name, key, what)) {
         Reply::Marked(v1::Marked { marks: Some(marks), unread, .. }) => (marks.read, marks.delivered, unread),
         other => panic!("not marked: {other:?}"),
@@ -55,7 +55,7 @@ fn mark(desk: &mut Desk, key: &ConversationKey, name: &str, what: &What) -> (u64
 }
 
 /// What is read and what is not.
-fn unread(desk: &mut Desk, key: &ConversationKey, name: &str) -> (u64, u64) {
+pub(crate) fn unread(desk: &mut Desk, key: &ConversationKey, name: &str) -> (u64, u64) {
     match result(desk.ask(name, key, &What::Unread)) {
         Reply::Unread(counts) => (counts.conversations[0].read, counts.total),
         other => panic!("not counted: {other:?}"),

@@ -77,7 +77,13 @@ pub(crate) fn put(disk: &Disk, head: u64, applied: u64) {
     stored.begin_with(&key, &rows()[..=head as usize]);
     for (name, role) in MEMBERS {
         let value = form::MemberRecord { role: role as i32, joined: 0 }.encode_to_vec().into();
-        inner.put(&ProjectionWrite::Member { key: key.clone(), user: user(name), at: 0, value: Some(value) });
+        inner.put(&ProjectionWrite::Member {
+            key: key.clone(),
+            list: key.conversation,
+            user: user(name),
+            at: 0,
+            value: Some(value),
+        });
     }
     let record = form::Record {
         kind: ConversationKind::Group as i32,

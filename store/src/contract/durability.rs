@@ -40,6 +40,7 @@ fn projections(subject: &mut dyn Subject, tenant: TenantId) {
     let key = conversation(&tenant, 1);
     let member = |name: &str, at, value: Option<&'static [u8]>| ProjectionWrite::Member {
         key: key.clone(),
+        list: key.conversation,
         user: user(name),
         at,
         value: value.map(Bytes::from_static),

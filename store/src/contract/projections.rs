@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, TenantId};
 
-use super::{Case, Subject, conversation, user, wait};
+use super::{Case, Subject, barrier, conversation, user, wait};
 use crate::log::Seq;
 use crate::projection::{
     ABOUT_BYTES_MAX, DecisionPlace, OVERLAY_BYTES_MAX, ProjectionError, ProjectionWrite, RECORD_BYTES_MAX, Record,
@@ -14,6 +14,7 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "order of writes does not matter", run: any_order },
     Case { name: "a removal outlives late additions", run: removal },
     Case { name: "members are listed from both sides", run: both_sides },
+    Case { name: "members may be listed under another name", run: relisted },
     Case { name: "projections of tenants do not mix", run: tenants },
     Case { name: "large values are refused", run: too_large },
     Case { name: "overlays are listed by their rows", run: overlays },
@@ -28,7 +29,7 @@ fn record(key: &ConversationKey, at: Seq, fields: &'static str) -> ProjectionWri
 
 fn member(key: &ConversationKey, name: &str, at: Seq, value: Option<&'static str>) -> ProjectionWrite {
     let value = value.map(|value| Bytes::from_static(value.as_bytes()));
-    ProjectionWrite::Member { key: key.clone(), user: user(name), at, value }
+    ProjectionWrite::Member { key: key.clone(), list: key.conversation, user: user(name), at, value }
 }
 
 fn write(subject: &dyn Subject, writes: &[ProjectionWrite]) {
@@ -49,6 +50,38 @@ fn conversations(subject: &dyn Subject, tenant: &TenantId, name: &str) -> Vec<(u
     let listed = wait(subject, subject.projections().conversations_of(tenant, &user(name)));
     let listed = listed.expect("nothing is damaged");
     listed.into_iter().map(|listed| (listed.conversation.as_bytes()[0], listed.at)).collect()
+}
+
+fn relisted(subject: &mut dyn Subject, tenant: TenantId) {
+    let (key, list, other) = (conversation(&tenant, 1), conversation(&tenant, 2), conversation(&tenant, 3));
+    let ann = |at, value: Option<&'static str>| {
+        let value = value.map(|value| Bytes::from_static(value.as_bytes()));
+        ProjectionWrite::Member { key: key.clone(), list: list.conversation, user: user("ann"), at, value }
+    };
+    let listed = |name: &str, value: &'static str| ProjectionWrite::Listed {
+        list: list.clone(),
+        user: user(name),
+        at: 9,
+        value: Bytes::from_static(value.as_bytes()),
+    };
+    let found = |name: &str, at, value: &'static str| (name.to_owned(), at, Bytes::from_static(value.as_bytes()));
+    write(subject, &[member(&key, "ann", 1, Some("one")), member(&key, "bob", 1, Some("one"))]);
+    write(subject, &[listed("ann", "nine"), listed("bob", "nine")]);
+    assert_eq!(members(subject, &key), [found("ann", 1, "one"), found("bob", 1, "one")]);
+    assert_eq!(members(subject, &list), [found("ann", 9, "nine"), found("bob", 9, "nine")]);
+    assert_eq!(conversations(subject, &tenant, "ann"), [(1, 1)], "the list alone has another name");
+    write(subject, &[ann(12, None), listed("ann", "nine again")]);
+    assert_eq!(members(subject, &list), [found("bob", 9, "nine")]);
+    assert_eq!(conversations(subject, &tenant, "ann"), []);
+    write(subject, &[ann(15, Some("fifteen")), member(&other, "bob", 2, Some("two"))]);
+    for _ in 0..2 {
+        wait(subject, subject.projections().drop_list(&key)).expect("nothing fails here");
+    }
+    barrier(subject);
+    subject.reopen();
+    assert_eq!(members(subject, &list), [found("ann", 15, "fifteen"), found("bob", 9, "nine")]);
+    assert_eq!(members(subject, &other), [found("bob", 2, "two")]);
+    assert_eq!(conversations(subject, &tenant, "ann"), [(1, 15)]);
 }
 
 fn newest(subject: &mut dyn Subject, tenant: TenantId) {

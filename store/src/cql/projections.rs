@@ -16,9 +16,10 @@ use crate::projection::{
     Projections, RECORD_BYTES_MAX, Reactor, Record, StoredMember,
 };
 
+use super::number::{self, ABOVE_ALL};
 use super::requests::Failed;
 use super::value::{self, Value};
-use super::{Cql, Inner, number};
+use super::{Cql, Inner};
 
 /// Rows whose overlays, and reactors, share a partition: a page of 50 lies in two at most, and a partition has 13 MB of the
 /// largest overlays there are.
@@ -179,11 +180,20 @@ impl Inner {
         .await
     }
 
+    /// Nobody reads it again, so it does no harm if some of it comes back once the tombstones are forgotten.
+    async fn drop_list(&self, list: &ConversationKey) -> Result<(), ProjectionError> {
+        let (tenant, name) = conversation(list);
+        let drop_one = |statement| self.requests.execute(statement, (ABOVE_ALL, tenant, name));
+        let (members, marks) = (drop_one(&self.statements.drop_members), drop_one(&self.statements.drop_marks));
+        futures_util::future::try_join(members, marks).await.map(drop).map_err(failed)
+    }
+
     async fn write(&self, writes: &[ProjectionWrite]) -> Result<(), ProjectionError> {
         for write in writes {
             match write {
                 ProjectionWrite::Conversation { at, record, .. } => judge(*at, record.len(), RECORD_BYTES_MAX)?,
                 ProjectionWrite::Overlay { at, value, .. } => judge(*at, value.len(), OVERLAY_BYTES_MAX)?,
+                ProjectionWrite::Listed { at, value, .. } => judge(*at, value.len(), RECORD_BYTES_MAX)?,
                 ProjectionWrite::Decision { place, .. } if place.about.len() > ABOUT_BYTES_MAX => {
                     return Err(ProjectionError::TooLarge);
                 }
@@ -211,12 +221,21 @@ impl Inner {
                     requests.execute(&statements.put_conversation, values).await.map(drop)
                 })
             }
-            ProjectionWrite::Member { key, user, at, value } => {
-                let by_conversation = self.written.encode(KeyBuf::member(key, user), *at, value.as_ref());
+            ProjectionWrite::Listed { list, user, at, value } => {
+                let value = self.written.encode(KeyBuf::member(list, user), *at, Some(value));
+                let ((tenant, name), user) = (conversation(list), user.as_str());
+                Box::pin(async move {
+                    let values = (tenant, name, user, value, *at as i64);
+                    requests.execute(&statements.put_member, values).await.map(drop)
+                })
+            }
+            ProjectionWrite::Member { key, list, user, at, value } => {
+                let listed = ConversationKey { tenant: key.tenant.clone(), conversation: *list };
+                let by_conversation = self.written.encode(KeyBuf::member(&listed, user), *at, value.as_ref());
                 let by_user = self.written.encode(KeyBuf::user_conversation(key, user), *at, value.as_ref());
                 let ((tenant, name), user) = (conversation(key), user.as_str());
                 Box::pin(async move {
-                    let values = (tenant, name, user, by_conversation, *at as i64);
+                    let values = (tenant, list.as_bytes().as_slice(), user, by_conversation, *at as i64);
                     let first = requests.execute(&statements.put_member, values);
                     let values = (tenant, user, name, by_user, *at as i64);
                     let second = requests.execute(&statements.put_conversation_of_user, values);
@@ -300,6 +319,10 @@ impl Projections for Cql {
         places: &'a [DecisionPlace],
     ) -> BoxFuture<'a, Result<Vec<Option<Decision>>, ProjectionError>> {
         self.threads.within(self.inner.decided(places))
+    }
+
+    fn drop_list<'a>(&'a self, list: &'a ConversationKey) -> BoxFuture<'a, Result<(), ProjectionError>> {
+        self.threads.within(self.inner.drop_list(list))
     }
 
     fn write<'a>(&'a self, writes: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>> {

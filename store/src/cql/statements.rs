@@ -151,6 +151,7 @@ statements! {
 
     put_member: Member, "INSERT INTO member (tenant, conversation, user, value) VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
     members: Member, "SELECT user, value FROM member WHERE tenant = ? AND conversation = ?";
+    drop_members: Member, "DELETE FROM member USING TIMESTAMP ? WHERE tenant = ? AND conversation = ?";
 
     put_conversation_of_user: ConversationOfUser, "INSERT INTO conversation_of_user (tenant, user, conversation, value) VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
     conversations_of_user: ConversationOfUser, "SELECT conversation, value FROM conversation_of_user WHERE tenant = ? AND user = ?";
@@ -169,6 +170,7 @@ statements! {
 
     put_mark: Mark, "INSERT INTO mark (tenant, conversation, kind, user, value) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
     marks: Mark, "SELECT kind, user, value FROM mark WHERE tenant = ? AND conversation = ?";
+    drop_marks: Mark, "DELETE FROM mark USING TIMESTAMP ? WHERE tenant = ? AND conversation = ?";
 
     insert_router: Router, "INSERT INTO router (incarnation, state, address, nonce) VALUES (?, ?, ?, ?) IF NOT EXISTS";
     fence_router: Router, "UPDATE router SET state = 'fenced' WHERE incarnation = ? IF state IN ('live', 'fenced')";

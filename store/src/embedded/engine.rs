@@ -50,8 +50,8 @@ pub(super) struct Engine {
 
 const TREES: [&str; 8] = ["log", "conversation", "member", "user", "meta", "overlay", "mark", "decision"];
 
-/// How many of the trees a store of the oldest schema has, and one more with each since; it gets the others when it is
-/// opened.
+/// How many of the trees a store of the oldest schema has, and one more with each since until it has all; it gets the others when
+/// it is opened.
 const TREES_OF_THE_OLDEST: usize = 5;
 
 /// What is expected in the directory.

@@ -114,11 +114,16 @@ impl Embedded {
                     let place = KeyBuf::conversation(key);
                     newest.offer(key, (Tree::Conversations, &place), *at, Some(record), false)?;
                 }
-                ProjectionWrite::Member { key, user, at, value } => {
+                ProjectionWrite::Member { key, list, user, at, value } => {
                     value.as_ref().map_or(Ok(()), |value| check_size(value, RECORD_BYTES_MAX))?;
-                    let (member, of_user) = (KeyBuf::member(key, user), KeyBuf::user_conversation(key, user));
+                    let list = ConversationKey { tenant: key.tenant.clone(), conversation: *list };
+                    let (member, of_user) = (KeyBuf::member(&list, user), KeyBuf::user_conversation(key, user));
                     newest.offer(key, (Tree::Members, &member), *at, value.as_ref(), false)?;
                     newest.offer(key, (Tree::Users, &of_user), *at, value.as_ref(), true)?;
+                }
+                ProjectionWrite::Listed { list, user, at, value } => {
+                    check_size(value, RECORD_BYTES_MAX)?;
+                    newest.offer(list, (Tree::Members, &KeyBuf::member(list, user)), *at, Some(value), false)?;
                 }
                 ProjectionWrite::Overlay { key, target, at, value } => {
                     check_size(value, OVERLAY_BYTES_MAX)?;

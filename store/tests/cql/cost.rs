@@ -80,7 +80,7 @@ fn nothing_is_written_for_each_member() {
     let members: Vec<_> = (0..250)
         .map(|number| {
             let value = Some(Bytes::from_static(b"in"));
-            ProjectionWrite::Member { key: key.clone(), user: user(number), at: 0, value }
+            ProjectionWrite::Member { key: key.clone(), list: key.conversation, user: user(number), at: 0, value }
         })
         .collect();
     let ((), sent) = cost(&store, || block_on(store.write(&members)).expect("nothing fails here"));

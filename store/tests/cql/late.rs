@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_executor::block_on;
-use switchyard_protocol::id::UserId;
+use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_store::{
     Batch, Log, Mark, Marks, Outcome, Overlay, ProjectionWrite, Projections, RowRef, Seq, StoredMark,
 };
@@ -54,6 +54,39 @@ fn what_was_erased_is_not_brought_back_by_a_late_repetition() {
     // Of what is not there nothing is made.
     assert_eq!(block_on(store.overwrite(&[erased(7, 7)])), [Outcome::Stored]);
     assert_eq!(block_on(store.head(&key, 0)), Ok(Some(1)));
+}
+
+/// Whoever reads a list that is gone, for it has been away for long, finds nothing of it, nor what comes late.
+#[test]
+fn a_list_that_was_dropped_is_not_brought_back() {
+    let store = store();
+    let key = conversation("late members");
+    let other = conversation("others");
+    let user = |name: &str| UserId::new(name).expect("a short name");
+    let listed = |list: &ConversationKey, name: &str, at| ProjectionWrite::Listed {
+        list: list.clone(),
+        user: user(name),
+        at,
+        value: Bytes::from_static(b"in"),
+    };
+    let mark = |list: &ConversationKey, at| Mark {
+        key: list.clone(),
+        user: user("ann"),
+        kind: 0,
+        at,
+        value: Bytes::from_static(b"read"),
+    };
+    for list in [&key, &other] {
+        block_on(store.write(&[listed(list, "ann", 4), listed(list, "bob", 4)])).expect("nothing fails here");
+        block_on(store.raise(&[mark(list, 7)])).expect("nothing fails here");
+    }
+    block_on(store.drop_list(&key)).expect("nothing fails here");
+    block_on(store.write(&[listed(&key, "eve", 99)])).expect("nothing fails here");
+    block_on(store.raise(&[mark(&key, 99)])).expect("nothing fails here");
+    assert_eq!(block_on(store.members(&key)), Ok(Vec::new()));
+    assert_eq!(block_on(store.marks(&key)), Ok(Vec::new()));
+    assert_eq!(block_on(store.members(&other)).map(|found| found.len()), Ok(2));
+    assert_eq!(block_on(store.marks(&other)).map(|found| found.len()), Ok(1));
 }
 
 #[test]

@@ -127,6 +127,7 @@ fn build(dir: &Path) -> Embedded {
             ProjectionWrite::Conversation { key: key(1), at: round, record: Bytes::from(vec![round as u8; 50]) },
             ProjectionWrite::Member {
                 key: key((round % 3) as u8),
+                list: key((round % 3) as u8).conversation,
                 user: UserId::new(["ann", "bob"][round as usize % 2]).expect("a short name"),
                 at: round,
                 value: (round % 7 != 0).then(|| Bytes::from_static(b"in")),

@@ -120,7 +120,13 @@ impl Model {
         let place = DecisionPlace { home: key(number as u8), kind: self.random(2) as u8, about };
         let writes = [
             ProjectionWrite::Conversation { key: key(number as u8), at, record: value.clone() },
-            ProjectionWrite::Member { key: key(number as u8), user, at, value: present.clone() },
+            ProjectionWrite::Member {
+                key: key(number as u8),
+                list: key(number as u8).conversation,
+                user,
+                at,
+                value: present.clone(),
+            },
             ProjectionWrite::Decision { place: place.clone(), at, value: present.clone() },
         ];
         block_on(self.store().write(&writes)).expect("the disk works");

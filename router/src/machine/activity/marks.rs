@@ -200,14 +200,18 @@ impl State {
     pub(in crate::machine) fn take_moved_marks(&mut self, key: &ConversationKey) -> Vec<Mark> {
         let moved = self.members.all_mut().iter_mut();
         let moved = moved.filter_map(|member| Some((&member.user, member.progress.take_moved()?)));
-        moved.map(|(user, (kind, at, value))| Mark { key: key.clone(), user: user.clone(), kind, at, value }).collect()
+        let list = self.listing.key(key);
+        moved.map(|(user, (kind, at, value))| Mark { key: list.clone(), user: user.clone(), kind, at, value }).collect()
     }
 
     /// What members said and is not stored.
     fn take_said_marks(&mut self, key: &ConversationKey, into: &mut Vec<Mark>) {
+        let listing = self.listing;
         for Member { user, progress, .. } in self.members.all_mut() {
-            let said = progress.take_said();
-            into.extend(said.map(|(kind, at, value)| Mark { key: key.clone(), user: user.clone(), kind, at, value }));
+            for (kind, at, value) in progress.take_said() {
+                let in_list = |key| Mark { key, user: user.clone(), kind, at, value: value.clone() };
+                into.extend(listing.keys(key).map(in_list));
+            }
         }
     }
 }

@@ -66,6 +66,11 @@ struct Said {
 }
 
 impl Said {
+    /// How far everything was delivered, as it is stored.
+    fn mark(&self) -> (u8, u64, Bytes) {
+        (DELIVERED, self.delivered, stored::encode(&DeliveredMark { ms: self.delivered_ms }))
+    }
+
     fn step(&mut self, read: u64, ms: u64) {
         if self.steps.len() >= STEPS_MAX {
             self.steps.remove(0);
@@ -210,13 +215,17 @@ impl Progress {
         self.flags.take(Flags::UNTOLD);
     }
 
+    /// All marks that there are, by kind.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = (u8, u64, Bytes)> + use<> {
+        let delivered = self.said.as_deref().filter(|said| said.delivered > 0).map(Said::mark);
+        [(READ, self.read, self.stored_read())].into_iter().chain(delivered)
+    }
+
     /// What the member said and is not stored, by kind.
     pub(crate) fn take_said(&mut self) -> impl Iterator<Item = (u8, u64, Bytes)> + use<> {
         let read = self.flags.take(Flags::READ_SAID).then(|| (READ, self.read, self.stored_read()));
-        let delivered = self.flags.take(Flags::DELIVERED_SAID).then_some(self.said.as_ref()).flatten();
-        let delivered =
-            delivered.map(|said| (DELIVERED, said.delivered, stored::encode(&DeliveredMark { ms: said.delivered_ms })));
-        read.into_iter().chain(delivered)
+        let delivered = self.flags.take(Flags::DELIVERED_SAID).then_some(self.said.as_deref()).flatten();
+        read.into_iter().chain(delivered.map(Said::mark))
     }
 
     /// The read mark, if it is to be stored before the next record.

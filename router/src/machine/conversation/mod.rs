@@ -1,5 +1,6 @@
 //! One conversation in memory: what its log comes to, who reads it, and the work under way.
 
+pub(in crate::machine) mod listing;
 pub(in crate::machine) mod members;
 pub(in crate::machine) mod memory;
 pub(in crate::machine) mod recent;
@@ -17,6 +18,7 @@ use crate::annotation::AnnotationEvent;
 use crate::config::RetentionRule;
 use crate::machine::activity::marks::Marked;
 use crate::machine::activity::progress::Progress;
+use crate::machine::conversation::listing::Listing;
 use crate::machine::conversation::members::{Member, Members};
 use crate::machine::conversation::recent::{COUNTS, IdHash, Recent};
 use crate::machine::rights::approval::Approval;
@@ -82,6 +84,8 @@ pub(crate) struct State {
     pub(crate) blocks: Blocks,
     /// Nobody is a member any more, nor will be.
     pub(crate) erased: Erased,
+    /// Under which name the members are stored.
+    pub(crate) listing: Listing,
 }
 
 impl State {
@@ -109,6 +113,7 @@ impl State {
             recent: Recent::after(0),
             blocks: Blocks::default(),
             erased: Erased::No,
+            listing: Listing::default(),
         }
     }
 
@@ -170,7 +175,7 @@ impl State {
     pub(crate) fn commit_members(&mut self, event: &MembersEvent, time_ms: u64) {
         self.put_members(&event.added, self.next);
         for user in event.removed.iter().filter_map(|user| stored_user(user)) {
-            self.members.remove(&user);
+            self.listing.left += u64::from(self.members.remove(&user).is_some());
         }
         for member in &event.promoted {
             if let Some(user) = stored_user(&member.user) {
@@ -236,6 +241,9 @@ impl State {
             erased: self.erased != Erased::No,
             approval: self.profile.approval.standing().into(),
             requested_by: maker.map(|maker| maker.user.to_string()),
+            listed_since: self.listing.since,
+            listed_before: self.listing.before,
+            left: self.listing.left,
         };
         ProjectionWrite::Conversation { key: key.clone(), at: self.head(), record: stored::encode(&record) }
     }
@@ -247,7 +255,8 @@ impl State {
             .members
             .get(&user)
             .map(|member| stored::encode(&MemberRecord { role: member.role.into(), joined: member.joined }));
-        Some(ProjectionWrite::Member { key: key.clone(), user, at, value })
+        let list = self.listing.key(key).conversation;
+        Some(ProjectionWrite::Member { key: key.clone(), list, user, at, value })
     }
 
     /// The conversation as this user sees it, who is a member of it, or was one just now, or is of the staff.

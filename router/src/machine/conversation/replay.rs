@@ -10,6 +10,7 @@ use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMark, StoredMe
 use crate::annotation::AnnotationEvent;
 use crate::machine::activity::progress::{DELIVERED, Progress, READ};
 use crate::machine::conversation::State;
+use crate::machine::conversation::listing::Listing;
 use crate::machine::conversation::members::Member;
 use crate::machine::conversation::recent::{NO_ID, Recent};
 use crate::machine::rights::approval::Approval;
@@ -83,6 +84,33 @@ impl Replay {
         Self { marks, ..Self::of(State::unborn(), seed, None) }
     }
 
+    /// The same, for the record cannot be read: what it said of the list of members is not known. These are the marks of the
+    /// first list, and of the one that there is since.
+    pub fn without_record(seed: u64, mut marks: Vec<StoredMark>) -> Self {
+        marks.sort_by(|a, b| (a.kind, &a.user, b.at).cmp(&(b.kind, &b.user, a.at)));
+        marks.dedup_by(|next, kept| (next.kind, &next.user) == (kept.kind, &kept.user));
+        let state = State { listing: Listing::unknown(), ..State::unborn() };
+        Self { marks, ..Self::of(state, seed, None) }
+    }
+
+    /// The list of members of a conversation whose record cannot be read.
+    pub fn list_without_record(key: &ConversationKey) -> ConversationKey {
+        Listing::unknown().key(key)
+    }
+
+    /// The same, for the list of members cannot be read that the record names.
+    pub fn without_members(seed: u64, record: &Record, marks: Vec<StoredMark>) -> Self {
+        let listing = stored::decode::<ConversationRecord>(&record.fields).map(|fields| fields.listing());
+        let state = State { listing: listing.unwrap_or_default(), ..State::unborn() };
+        Self { marks, ..Self::of(state, seed, None) }
+    }
+
+    /// The list of members that a record names.
+    pub fn list(key: &ConversationKey, record: &Record) -> ConversationKey {
+        let fields = stored::decode::<ConversationRecord>(&record.fields);
+        fields.map_or_else(|| key.clone(), |fields| fields.listing().key(key))
+    }
+
     /// From a record and the members; the log is to be read from [`Record::applied`] on, that row included.
     pub fn from_record(
         key: &ConversationKey,
@@ -94,6 +122,7 @@ impl Replay {
         let fields: ConversationRecord = stored::decode(&record.fields).ok_or_else(|| damaged(key, record.applied))?;
         let mut state = State::unborn();
         let approval = fields.approval();
+        state.listing = fields.listing();
         state.erased = if fields.erased { Erased::Begun } else { Erased::No };
         state.profile.kind = fields.kind();
         state.profile.pair = fields.pair;

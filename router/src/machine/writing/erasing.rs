@@ -29,6 +29,7 @@ impl State {
         gone.first_available = self.next.max(1);
         (gone.next, gone.ordinal, gone.time_ms) = (self.next + 1, self.ordinal, time_ms);
         gone.erased = Erased::Begun;
+        gone.listing = self.listing;
         *self = gone;
     }
 }
@@ -39,7 +40,8 @@ impl Conversation {
         let head = self.state.head();
         let due = self.state.erased == Erased::Begun && self.recorded >= head;
         if due && !self.projecting() && !self.marked.is_storing() {
-            let projection = Projection { clear: true, ..Projection::of_nothing(head) };
+            let dropped = self.state.listing.all(key);
+            let projection = Projection { clear: true, dropped, ..Projection::of_nothing(head) };
             out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
             let cleared = Projecting { clears: true, ..Projecting::of_nothing(head) };
             self.pipeline().projecting.push(cleared);

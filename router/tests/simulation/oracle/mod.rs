@@ -230,6 +230,8 @@ impl Oracle {
                 Effect::Parted { edge, parted } => self.parted(*edge, parted),
                 Effect::Decoy { .. } => self.saw("decoy"),
                 Effect::Load { .. } => self.saw("load"),
+                Effect::Project { projection, .. } if projection.clear => {}
+                Effect::Project { projection, .. } if !projection.dropped.is_empty() => self.saw("listed anew"),
                 _ => {}
             }
         }

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use super::super::options::OpenError;
 
-/// The form this binary writes.
-pub(in crate::embedded) const SCHEMA: u32 = 5;
+/// The form this binary writes. In that of before no list of members had another name than its conversation's.
+pub(in crate::embedded) const SCHEMA: u32 = 6;
 
 /// The oldest form this binary reads: without the tree of overlays, which came with the next, that of marks, with the one after,
 /// and that of decisions, with the one after that.
