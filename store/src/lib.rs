@@ -24,6 +24,7 @@ mod log;
 mod mark;
 pub mod ownership;
 mod projection;
+pub mod quorum;
 pub mod row;
 #[cfg(test)]
 mod spoil;

@@ -12,12 +12,14 @@ use scylla::errors::PrepareError;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 
+use crate::quorum::Sizes;
+
 use super::connect;
 use super::options::Options;
 use super::schema::{Class, Table};
 
 /// Rows that are read at a time: 100 of the largest are some 6 MB.
-pub(super) const PAGE_ROWS: i32 = 100;
+const PAGE_ROWS: i32 = Sizes::REAL.page_rows as i32;
 
 /// One of them, prepared, which knows how often it was sent.
 pub(super) struct Statement {
