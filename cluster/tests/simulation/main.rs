@@ -2,8 +2,8 @@
 //! reads and writes are late, lost, repeated or unknown, processes that stand still and go on, clocks that jump, networks that
 //! are cut, a Redis that lies or is gone, moves, restarts; everything by one seed, and a judge that knows the promises.
 //!
-//! What routers do with their shards is a small log of our own: appended behind the barrier, adopted as the design says, texts in it
-//! erased, its old rows dropped. Clients send at any router; edges, which nobody tells of a take-over, hand on what owners say.
+//! What routers do with their shards is a small log, by the real code of `switchyard_store::quorum` over replicas of our own: appended
+//! behind the barrier, adopted, texts in it erased, its old rows dropped. Clients send at any router; edges, which nobody tells of a take-over, hand on what owners say.
 //!
 //! `SWITCHYARD_SEEDS=100000` runs more seeds, `SWITCHYARD_SEED=7` runs one and prints all that happens; with
 //! `SWITCHYARD_WITHOUT=Barrier` that rule is taken away.
@@ -19,13 +19,18 @@ mod places;
 mod plan;
 mod removals;
 mod replicas;
+mod requests;
 mod retention;
 #[path = "../../../router/tests/simulation/rng.rs"]
 #[allow(dead_code, reason = "the other simulations ask for more of it")]
 mod rng;
+mod rows;
 mod rules;
 mod run;
 mod serving;
+mod store;
 mod tables;
 mod takeover;
+mod tasks;
+mod work;
 mod world;

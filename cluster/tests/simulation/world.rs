@@ -11,21 +11,25 @@ use switchyard_cluster::ownership::{Answer, Call, CallId, Heartbeat, Level, Prob
 use switchyard_cluster::ownership::{Event, Ownership};
 use switchyard_protocol::owner::{Cell, Incarnation};
 use switchyard_protocol::shard::Shard;
+use switchyard_store::quorum::Rules;
 
 use super::edges::{EDGES, Edges, Told};
 use super::judge::Judge;
 use super::places::{Input, Place, Process};
 use super::plan::{MS, PLACES, Plan, SECOND, Time};
-use super::replicas::{Hint, Replicated, Write};
+use super::replicas::{Replicated, Write};
+use super::requests::{Asker, Reader, RouterRead, RowsRead};
 use super::rng::Rng;
 use super::rules::Removed;
+use super::store::Store;
 use super::tables::{Decided, Tables};
+use super::tasks::Tasks;
 
 /// The shards of the conversations: some share a cell.
 pub(crate) const SHARDS_USED: [u16; 4] = [0, 1, 70, 100];
 
 /// Where the store gives up.
-const TIMEOUT: Time = SECOND;
+pub(crate) const TIMEOUT: Time = SECOND;
 
 /// Whom to answer.
 #[derive(Clone, Copy, Debug)]
@@ -57,9 +61,7 @@ pub(crate) enum Happening {
     /// Half a fence read.
     HalfRead { read: u64, replica: usize },
     /// A write comes to a replica; who waits for it is told.
-    RowsArrive { replica: usize, write: Rc<Write>, by: (usize, u64, u64) },
-    /// A hint does.
-    HintArrives { replica: usize, conversation: usize, hint: Hint, by: Option<(usize, u64, u64)> },
+    WriteArrives { replica: usize, conversation: usize, write: Rc<Write>, by: Asker },
     /// Half a read of rows.
     HalfRows { read: u64, replica: usize },
     /// A client does something.
@@ -74,20 +76,6 @@ pub(crate) enum Happening {
     DrainDeadline { place: usize, process: u64, start_after: Time },
     /// Faults end.
     Calm,
-}
-
-/// A quorum read whose halves are made at different moments.
-pub(crate) struct Halves<Found> {
-    pub(crate) left: usize,
-    pub(crate) found: Found,
-}
-
-/// A read of rows: who reads, what, and what was found.
-pub(crate) struct RowsRead {
-    pub(crate) by: (usize, u64),
-    pub(crate) conversation: usize,
-    pub(crate) from: usize,
-    pub(crate) halves: Halves<Vec<Option<super::replicas::Row>>>,
 }
 
 /// See the module.
@@ -106,7 +94,7 @@ pub(crate) struct World {
     /// Of each conversation the messages that were ever sent, and how many rows there were then.
     pub(crate) messages: Vec<Vec<usize>>,
     pub(crate) seen: BTreeMap<&'static str, u64>,
-    pub(crate) fence_reads: BTreeMap<u64, (Caller, Incarnation, Halves<usize>)>,
+    pub(crate) router_reads: BTreeMap<u64, RouterRead>,
     pub(crate) row_reads: BTreeMap<u64, RowsRead>,
     numbers: u64,
     queue: BinaryHeap<Reverse<(Time, u64)>>,
@@ -147,7 +135,7 @@ impl World {
             heartbeats: Vec::new(),
             messages: vec![Vec::new(); SHARDS_USED.len()],
             seen: BTreeMap::new(),
-            fence_reads: BTreeMap::new(),
+            router_reads: BTreeMap::new(),
             row_reads: BTreeMap::new(),
             numbers: 0,
             queue: BinaryHeap::new(),
@@ -243,6 +231,7 @@ impl World {
                 self.tell(format_args!("{line}"));
             }
             self.happen(what);
+            (0..PLACES).for_each(|place| self.go_on(place));
         }
     }
 
@@ -265,12 +254,8 @@ impl World {
                 self.answer(caller, answer);
             }
             Happening::HalfRead { read, replica } => self.half_read(read, replica),
-            Happening::RowsArrive { replica, write, by } => self.rows_arrive(replica, &write, by),
-            Happening::HintArrives { replica, conversation, hint, by } => {
-                self.rows[conversation].hint(replica, hint);
-                if let Some(by) = by {
-                    self.hint_arrived(replica, conversation, by);
-                }
+            Happening::WriteArrives { replica, conversation, write, by } => {
+                self.write_arrives(replica, conversation, &write, by);
             }
             Happening::HalfRows { read, replica } => self.half_rows(read, replica),
             Happening::Client { conversation } => self.client(conversation),
@@ -301,10 +286,11 @@ impl World {
             wake_at: Time::MAX,
             conversations: BTreeMap::new(),
             stopping: BTreeMap::new(),
-            tickets: BTreeMap::new(),
+            tasks: Tasks::default(),
+            store: Store::new(self.plan.sizes, Rules::without(self.removed.and_then(Removed::store))),
+            serves: false,
             writes: BTreeMap::new(),
-            trims: BTreeMap::new(),
-            reads: BTreeMap::new(),
+            barriers: BTreeMap::new(),
             fence_reads: BTreeMap::new(),
             live_since: 0,
             start_after: None,
@@ -314,7 +300,7 @@ impl World {
     }
 
     /// An answer is on its way.
-    fn answer(&mut self, caller: Caller, answer: Answer) {
+    pub(crate) fn answer(&mut self, caller: Caller, answer: Answer) {
         let after = self.latency();
         self.bring(after, caller.place, caller.process, Input::Answer(caller.id, answer));
     }
@@ -335,17 +321,7 @@ impl World {
         let call = Rc::new(call);
         match *call {
             Call::ReadRouter { incarnation, level: Level::Quorum } => {
-                let number = self.number();
-                let mut replicas = self.quorum().to_vec();
-                if self.removed == Some(Removed::BarrierAtQuorum) {
-                    replicas.truncate(1);
-                }
-                let halves = Halves { left: replicas.len(), found: 0 };
-                self.fence_reads.insert(number, (caller, incarnation, halves));
-                for replica in replicas {
-                    let more = self.latency();
-                    self.after(there + more, Happening::HalfRead { read: number, replica });
-                }
+                self.read_router(there, incarnation, Reader::Machine(caller));
             }
             Call::ReadCell { .. } | Call::ReadRouter { .. } | Call::ListRouters => {
                 self.after(there, Happening::Read { call, caller });
@@ -409,19 +385,6 @@ impl World {
                 self.see("transactions known to one replica at most");
                 self.unknown(caller);
             }
-        }
-    }
-
-    fn half_read(&mut self, read: u64, replica: usize) {
-        let Some((caller, incarnation, halves)) = self.fence_reads.get_mut(&read) else { return };
-        let (caller, incarnation) = (*caller, *incarnation);
-        halves.found = halves.found.max(self.tables.half_read(incarnation, replica));
-        halves.left -= 1;
-        if halves.left == 0 {
-            let version = halves.found;
-            self.fence_reads.remove(&read);
-            let row = self.tables.router_at(incarnation, version);
-            self.answer(caller, Answer::Router(row));
         }
     }
 
