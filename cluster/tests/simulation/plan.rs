@@ -132,26 +132,24 @@ impl Plan {
     /// Without a rule, a run is mostly about what that rule is for.
     pub(crate) fn new(rng: &mut Rng, removed: Option<Removed>) -> Self {
         let any = *rng.pick(&[Kind::Mixed, Kind::Suspicion, Kind::Moves, Kind::Rows, Kind::Orphans]);
+        use Removed::{Code, Store};
         let kind = match removed {
             Some(
-                Removed::Code(Rule::FenceAtQuorum)
-                | Removed::Store(StoreRule::BarrierAfterWrite)
+                Code(Rule::FenceAtQuorum)
+                | Store(StoreRule::BarrierAfterWrite | StoreRule::RewriteBarrier | StoreRule::DropBarrier)
                 | Removed::BarrierAtQuorum
                 | Removed::EraseBarrier
-                | Removed::Store(StoreRule::RewriteBarrier)
-                | Removed::FenceIsFinal
-                | Removed::Store(StoreRule::DropBarrier),
+                | Removed::FenceIsFinal,
             ) => Kind::Suspicion,
-            Some(Removed::Code(Rule::MoveStopsAcks | Rule::MoveStopsAnswers | Rule::MoveTakesNewEpoch)) => Kind::Moves,
             Some(
-                Removed::Store(StoreRule::Rewrite)
-                | Removed::Store(StoreRule::RewriteRaisesTimestamp)
-                | Removed::Store(StoreRule::RewriteKeepsBatch),
-            ) => Kind::Rows,
+                Code(Rule::MoveStopsAcks | Rule::MoveStopsAnswers | Rule::MoveTakesNewEpoch)
+                | Store(StoreRule::DropByOwner),
+            ) => Kind::Moves,
+            Some(Store(StoreRule::Rewrite | StoreRule::RewriteRaisesTimestamp | StoreRule::RewriteKeepsBatch)) => {
+                Kind::Rows
+            }
             Some(
-                Removed::Store(StoreRule::AdoptOnce)
-                | Removed::Store(StoreRule::BaseRow)
-                | Removed::Store(StoreRule::WholeBatches)
+                Store(StoreRule::AdoptOnce | StoreRule::BaseRow | StoreRule::WholeBatches | StoreRule::HintByOwner)
                 | Removed::OneInFlight,
             ) => Kind::Orphans,
             _ => any,
@@ -225,29 +223,34 @@ impl Plan {
             (plan.erases, plan.trims) = (plan.erases / 4, plan.trims / 4);
         }
         match removed {
-            Some(
-                Removed::Store(StoreRule::EraseRaisesTimestamp) | Removed::EraseKeepsBatch | Removed::EraseBarrier,
-            ) => {
+            Some(Store(StoreRule::EraseRaisesTimestamp) | Removed::EraseKeepsBatch | Removed::EraseBarrier) => {
                 plan.erases = rng.within(100, 500);
             }
             Some(
-                Removed::Store(StoreRule::HintBeforeDrop)
-                | Removed::Store(StoreRule::DropBarrier)
-                | Removed::Store(StoreRule::DropKeepsBase)
+                Store(
+                    StoreRule::HintBeforeDrop
+                    | StoreRule::DropBarrier
+                    | StoreRule::DropKeepsBase
+                    | StoreRule::DropByOwner,
+                )
                 | Removed::ExpiredRefused,
-            ) => {
-                (plan.trims, plan.sizes.note_every) = (rng.within(100, 500), rng.within(8, 32));
-            }
+            ) => (plan.trims, plan.sizes.note_every) = (rng.within(100, 500), rng.within(8, 32)),
             // What was begun early in a life comes again late in it.
             Some(Removed::FenceIsFinal) => plan.twice = rng.within(300, 1_000),
             // Hints end where others' rows begin.
-            Some(Removed::Store(StoreRule::BaseRow)) => {
+            Some(Store(StoreRule::BaseRow)) => {
                 (plan.sizes.note_every, plan.rows_missed) = (1, rng.within(300, 600));
                 (plan.client_every, plan.sent_again) = (rng.within(20, 150) * MS, rng.within(600, 950));
             }
-            Some(Removed::Store(StoreRule::RewriteBarrier)) => plan.rows_missed = rng.within(200, 700),
+            // What was sent before a move comes after it.
+            Some(Store(StoreRule::HintByOwner)) => {
+                (plan.sizes.note_every, plan.repeat_after) = (rng.within(1, 3), rng.within(500, 2_000) * MS);
+                plan.config.finish_max = plan.config.finish_max.min(Duration::from_millis(60));
+                (plan.config.newcomer, plan.rows_missed) = (plan.config.newcomer / 8, rng.within(400, 800));
+            }
+            Some(Store(StoreRule::RewriteBarrier)) => plan.rows_missed = rng.within(200, 700),
             // While such a read is under way another owner comes, and nobody else tells the one before.
-            Some(Removed::Store(StoreRule::BarrierAfterWrite)) => {
+            Some(Store(StoreRule::BarrierAfterWrite)) => {
                 plan.slow_fence = rng.within(300, 900);
                 (plan.config.fence_every, plan.config.fence_age_max) = (Duration::from_secs(2), Duration::from_secs(4));
                 plan.rows_missed = rng.within(100, 500);

@@ -2,9 +2,9 @@
 //! which here are the simulation's own.
 
 use switchyard_cluster::ownership::Rule;
-pub(crate) use switchyard_store::quorum::Rule as StoreRule;
+pub(crate) use switchyard_store::rules::Rule as StoreRule;
 
-/// A rule that is taken away. The names are the model's, but for those of edges, which it does not have.
+/// A rule that is taken away. The names are the model's, but for those of edges and `…ByOwner`, which it does not have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Removed {
     /// One of the real code that decides who owns what.
@@ -17,10 +17,6 @@ pub(crate) enum Removed {
     WriteAtQuorum,
     /// An adoption reads rows from a quorum.
     ReadAtQuorum,
-    /// A claim names the epoch that it ends.
-    ClaimNamesEpoch,
-    /// A claim is conditional at all.
-    ClaimIsConditional,
     /// A message that is stored already is answered, not stored again.
     Dedupe,
     /// A write whose outcome is unknown is repeated byte for byte, and its number used for nothing else.
@@ -43,7 +39,7 @@ pub(crate) enum Removed {
 
 impl Removed {
     /// All of them, by name.
-    pub(crate) const ALL: [(&'static str, Self); 36] = [
+    pub(crate) const ALL: [(&'static str, Self); 38] = [
         ("Barrier", Self::Store(StoreRule::Barrier)),
         ("BarrierAfterWrite", Self::Store(StoreRule::BarrierAfterWrite)),
         ("FenceBeforeClaim", Self::Code(Rule::FenceBeforeClaim)),
@@ -55,8 +51,8 @@ impl Removed {
         ("BarrierAtQuorum", Self::BarrierAtQuorum),
         ("WriteAtQuorum", Self::WriteAtQuorum),
         ("ReadAtQuorum", Self::ReadAtQuorum),
-        ("ClaimNamesEpoch", Self::ClaimNamesEpoch),
-        ("ClaimIsConditional", Self::ClaimIsConditional),
+        ("ClaimNamesEpoch", Self::Store(StoreRule::ClaimNamesEpoch)),
+        ("ClaimIsConditional", Self::Store(StoreRule::ClaimIsConditional)),
         ("Rewrite", Self::Store(StoreRule::Rewrite)),
         ("RewriteRaisesTimestamp", Self::Store(StoreRule::RewriteRaisesTimestamp)),
         ("RewriteKeepsBatch", Self::Store(StoreRule::RewriteKeepsBatch)),
@@ -77,6 +73,8 @@ impl Removed {
         ("HintBeforeDrop", Self::Store(StoreRule::HintBeforeDrop)),
         ("DropBarrier", Self::Store(StoreRule::DropBarrier)),
         ("DropKeepsBase", Self::Store(StoreRule::DropKeepsBase)),
+        ("HintByOwner", Self::Store(StoreRule::HintByOwner)),
+        ("DropByOwner", Self::Store(StoreRule::DropByOwner)),
         ("ExpiredRefused", Self::ExpiredRefused),
         ("EdgeAsksAgain", Self::EdgeAsksAgain),
         ("EdgeFetches", Self::EdgeFetches),

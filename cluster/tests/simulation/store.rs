@@ -12,7 +12,8 @@ use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::owner::{Epoch, Incarnation, RouterRow};
 use switchyard_store::BoxFuture;
 use switchyard_store::ownership::Unavailable;
-use switchyard_store::quorum::{Bound, Bounds, Failure, Fence, Reached, Replicas, Rules, Sizes, Stamped, StoredRow};
+use switchyard_store::quorum::{Bound, Bounds, Failure, Fence, Reached, Replicas, Sizes, Stamped, StoredRow};
+use switchyard_store::rules::Rules;
 
 use super::replicas::{BUCKET_ROWS, Cell, Found, Read, Write};
 use super::rows::conversation_of;
@@ -60,7 +61,7 @@ pub(crate) struct Mail {
     pub(crate) spawned: Vec<BoxFuture<'static, ()>>,
     /// Things to count.
     pub(crate) seen: Vec<&'static str>,
-    /// In which epoch the process may drop rows of which conversation.
+    /// In which epoch the process owns which conversation.
     pub(crate) owned: [Option<Epoch>; SHARDS_USED.len()],
 }
 
@@ -152,6 +153,10 @@ impl Replicas for Store {
 
     fn fence(&self) -> &Fence {
         &self.fence
+    }
+
+    fn owns(&self, key: &ConversationKey, epoch: u64) -> bool {
+        self.mail().owned[conversation_of(key)].is_some_and(|owned| owned.number() == epoch)
     }
 
     async fn bounds(&self, key: &ConversationKey) -> Result<Bounds, Failed> {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use switchyard_cluster::ownership::{Answer, Call, Level};
 use switchyard_protocol::owner::{Cell, Holder, Incarnation, RouterRow, RouterState};
 use switchyard_protocol::shard::Shard;
-
-use super::rules::Removed;
+use switchyard_store::rules::Rules;
+use switchyard_store::transactions;
 
 pub(crate) const REPLICAS: usize = 3;
 
@@ -59,13 +59,13 @@ type Holders = BTreeMap<Shard, Holder>;
 pub(crate) struct Tables {
     routers: BTreeMap<Incarnation, Partition<Option<RouterRow>>>,
     cells: BTreeMap<Cell, Partition<Holders>>,
-    removed: Option<Removed>,
+    rules: Rules,
 }
 
 impl Tables {
-    pub(crate) fn new(removed: Option<Removed>) -> Self {
+    pub(crate) fn new(rules: Rules) -> Self {
         let cells = Cell::all().map(|cell| (cell, Partition::new(Holders::new()))).collect();
-        Self { routers: BTreeMap::new(), cells, removed }
+        Self { routers: BTreeMap::new(), cells, rules }
     }
 
     fn router(&mut self, incarnation: Incarnation) -> &mut Partition<Option<RouterRow>> {
@@ -79,37 +79,22 @@ impl Tables {
         quorum: [usize; 2],
         mut claimed: impl FnMut(Shard, Holder),
     ) -> Option<Decided> {
-        let removed = self.removed;
+        let rules = self.rules;
         match call {
             Call::InsertRouter(row) => self.change_router(row.incarnation, quorum, |found| match found {
                 None => Some(row.clone()),
                 Some(_) => None,
             }),
-            Call::Fence(incarnation) => self.change_router(*incarnation, quorum, |found| {
-                found.as_ref().map(|row| RouterRow { state: RouterState::Fenced, ..row.clone() })
-            }),
+            Call::Fence(incarnation) => {
+                self.change_router(*incarnation, quorum, |found| transactions::fenced(found.as_ref()))
+            }
             Call::Claim { cell, claims } => {
                 let partition = self.cells.get_mut(cell).expect("all are there");
                 partition.repair(quorum);
                 let mut holders = partition.latest().clone();
-                let holds = |claim: &switchyard_protocol::owner::Claim| {
-                    let found = holders.get(&claim.shard);
-                    match removed {
-                        Some(Removed::ClaimIsConditional) => true,
-                        Some(Removed::ClaimNamesEpoch) => {
-                            found.map(|holder| holder.incarnation) == claim.from.map(|holder| holder.incarnation)
-                        }
-                        _ => found == claim.from.as_ref(),
-                    }
-                };
-                if !claims.iter().all(holds) {
-                    return None;
-                }
-                for claim in claims {
-                    let holder = claim.held()?;
-                    claimed(claim.shard, holder);
-                    holders.insert(claim.shard, holder);
-                }
+                let held = transactions::claimed(*cell, claims, rules, |shard| holders.get(&shard).copied())?;
+                held.iter().for_each(|(shard, holder)| claimed(*shard, *holder));
+                holders.extend(held);
                 partition.decided.push(holders);
                 Some(Decided { key: Key::Cell(*cell), version: partition.decided.len() - 1 })
             }

@@ -9,6 +9,7 @@ use switchyard_cluster::ownership::config::{CELL_CALLS_MAX, FENCING_CALLS_MAX};
 use switchyard_cluster::ownership::{Answer, Call, Config, Effect, Event, Heartbeat, Ownership, Probed};
 use switchyard_protocol::owner::{Cell, Claim, Epoch, Incarnation, RouterRow, RouterState};
 use switchyard_protocol::shard::{SHARDS, Shard};
+use switchyard_store::rules::Rules;
 
 use super::plan::{MS, SECOND, Time};
 use super::rng::Rng;
@@ -27,7 +28,7 @@ fn router(number: u64) -> RouterRow {
 
 /// A dead router that owns so many shards, and a living one that owns the others and is about to go.
 fn tables(dead: &RouterRow, other: &RouterRow) -> Tables {
-    let mut tables = Tables::new(None);
+    let mut tables = Tables::new(Rules::default());
     for row in [dead, other] {
         assert!(tables.transact(&Call::InsertRouter(row.clone()), [0, 1], |_, _| {}).is_some());
     }

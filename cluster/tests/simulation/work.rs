@@ -137,9 +137,8 @@ impl Desk {
     /// Drops rows below this one, if this owner may yet.
     pub(crate) async fn trim(self, below: u64) -> Option<Done> {
         let Whose { conversation, epoch, .. } = self.whose;
-        let (key, store) = (key_of(conversation), self.store.clone());
-        let may = move || store.mail().owned[conversation] == Some(epoch);
-        let trimmed = quorum::trim(&self.store, &key, below, may).await;
+        let key = key_of(conversation);
+        let trimmed = quorum::trim(&self.store, &key, Some(epoch.number()), below).await;
         Some(Done::Trimmed(self.whose, trimmed.ok()))
     }
 }

@@ -11,7 +11,7 @@ use switchyard_cluster::ownership::{Answer, Call, CallId, Heartbeat, Level, Prob
 use switchyard_cluster::ownership::{Event, Ownership};
 use switchyard_protocol::owner::{Cell, Incarnation};
 use switchyard_protocol::shard::Shard;
-use switchyard_store::quorum::Rules;
+use switchyard_store::rules::Rules;
 
 use super::edges::{EDGES, Edges, Told};
 use super::judge::Judge;
@@ -129,7 +129,7 @@ impl World {
             places: (0..PLACES).map(|_| Place::default()).collect(),
             judge: Judge::new(SHARDS_USED.len(), age_max),
             edges: Edges::new(Rng::new(!seed)),
-            tables: Tables::new(removed),
+            tables: Tables::new(Rules::without(removed.and_then(Removed::store))),
             rows: vec![Replicated::default(); SHARDS_USED.len()],
             redis_gone_until: 0,
             heartbeats: Vec::new(),

@@ -156,8 +156,7 @@ impl Log for Cql {
     }
 
     fn trim<'a>(&'a self, key: &'a ConversationKey, below: Seq) -> BoxFuture<'a, Result<Seq, ReadError>> {
-        // No shard is given away by a router that lives on, yet.
-        self.threads.within(quorum::trim(&self.inner, key, below, || true))
+        self.threads.within(quorum::trim(&self.inner, key, None, below))
     }
 }
 

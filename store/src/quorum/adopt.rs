@@ -19,8 +19,8 @@ use switchyard_protocol::id::ConversationKey;
 
 use crate::log::{Adopted, BarrierError, Damage, ReadError, Seq};
 use crate::row::{Row, RowRef};
+use crate::rules::Rule;
 
-use super::rules::Rule;
 use super::{Bound, Bounds, Replicas, Sizes, Stamped, StoredRow, barrier, timestamp, unread};
 
 /// Between attempts at writes whose outcome is unknown: at first, and at most.
@@ -143,6 +143,7 @@ pub async fn adopt<R: Replicas>(
     // As seldom as while messages are stored: less than that the next owner reads and writes again in one statement.
     if unconfirmed
         && head >= bounds.committed + sizes.note_every
+        && (replicas.owns(key, epoch) || !rules.has(Rule::HintByOwner))
         && let Err(error) = replicas.raise(key, &[(Bound::Committed, head)]).await
     {
         tracing::debug!(%error, "what was adopted was not noted");

@@ -3,8 +3,8 @@
 use futures_util::future::join_all;
 
 use crate::log::{Batch, Outcome, Refusal, Seq};
+use crate::rules::Rule;
 
-use super::rules::Rule;
 use super::{Bound, Failure, Reached, Replicas, Stamped, timestamp};
 
 /// See [`Log::append`](crate::Log::append).

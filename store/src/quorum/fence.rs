@@ -12,14 +12,21 @@ use switchyard_protocol::owner::{Incarnation, RouterState};
 use tokio::sync::oneshot;
 
 use crate::log::{BarrierError, Batch, Seq};
+use crate::rules::Rule;
 
-use super::rules::Rule;
 use super::{Bound, Replicas};
 
 /// Numbers that wait for a barrier to be noted. Beyond that none is: a later owner then reads a little more.
 const HINTS_MAX: usize = 4_096;
 
 type Answer = Result<(), BarrierError>;
+
+/// A number that is committed once a barrier says so, and the epoch in which it was stored.
+struct Noted {
+    key: ConversationKey,
+    epoch: u64,
+    seq: Seq,
+}
 
 /// Who waits for a fence read.
 #[derive(Default)]
@@ -33,14 +40,14 @@ struct State {
     fenced: bool,
     reading: bool,
     waiting: Vec<oneshot::Sender<Answer>>,
-    stored: Vec<(ConversationKey, Seq)>,
+    stored: Vec<Noted>,
 }
 
 /// What one read answers.
 struct Round {
     incarnation: Option<Incarnation>,
     waiting: Vec<oneshot::Sender<Answer>>,
-    stored: Vec<(ConversationKey, Seq)>,
+    stored: Vec<Noted>,
 }
 
 impl Fence {
@@ -61,7 +68,7 @@ impl Fence {
         if batch.first / note_every != end / note_every {
             let mut state = self.state();
             if state.stored.len() < HINTS_MAX {
-                state.stored.push((batch.key.clone(), end - 1));
+                state.stored.push(Noted { key: batch.key.clone(), epoch: batch.epoch, seq: end - 1 });
             }
         }
     }
@@ -145,8 +152,11 @@ async fn is_live<R: Replicas>(replicas: &R, incarnation: Incarnation) -> Answer 
     }
 }
 
-async fn note<R: Replicas>(replicas: R, committed: Vec<(ConversationKey, Seq)>) {
-    let raised = committed.iter().map(|(key, seq)| async {
+/// What a router stored in a shard that it has given away meanwhile is not committed.
+async fn note<R: Replicas>(replicas: R, stored: Vec<Noted>) {
+    let anybody = !replicas.rules().has(Rule::HintByOwner);
+    let committed = stored.iter().filter(|Noted { key, epoch, .. }| anybody || replicas.owns(key, *epoch));
+    let raised = committed.map(|Noted { key, seq, .. }| async {
         if let Err(error) = replicas.raise(key, &[(Bound::Committed, *seq)]).await {
             tracing::debug!(%error, "a committed number was not noted; the next will be");
         }

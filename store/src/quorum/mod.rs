@@ -7,10 +7,10 @@
 //! adopt     an owner's first touch of a conversation in its epoch       timestamp   which of two writes to a row wins
 //! append    storing rows                                                newest      the highest row
 //! overwrite putting other bytes in their place                          fence       the barrier, and what is noted behind it
-//! trim      dropping old ones                                           rules       the rules, by the names of the model
+//! trim      dropping old ones
 //! ```
 //!
-//! Each of the rules is needed: see ARCHITECTURE.md and `cluster/tests/ownership`.
+//! Each of the rules is needed: see `rules.rs`, ARCHITECTURE.md and `cluster/tests/ownership`.
 
 mod adopt;
 mod append;
@@ -18,7 +18,6 @@ mod bounds;
 mod fence;
 mod newest;
 mod overwrite;
-mod rules;
 pub(crate) mod timestamp;
 mod trim;
 
@@ -33,6 +32,7 @@ use switchyard_protocol::owner::{Incarnation, RouterRow};
 use crate::BoxFuture;
 use crate::log::{BATCH_BYTES_MAX, BUCKET_ROWS, ReadError, Seq};
 use crate::ownership::Unavailable;
+use crate::rules::Rules;
 
 pub use adopt::adopt;
 pub use append::append;
@@ -40,7 +40,6 @@ pub use bounds::{Bound, Bounds};
 pub use fence::{Fence, barrier};
 pub use newest::{Newest, newest};
 pub use overwrite::overwrite;
-pub use rules::{Rule, Rules};
 pub use trim::trim;
 
 /// Whether any replica may have, or get, what was sent.
@@ -134,6 +133,11 @@ pub trait Replicas: Clone + Send + Sync + 'static {
 
     /// Whose fence is read, and who waits for it.
     fn fence(&self) -> &Fence;
+
+    /// Whether this router owns the conversation in this epoch yet, for all it knows. Who is replaced is fenced, and learns it by
+    /// the barrier; but who gives a shard away lives on. So it is asked behind the barrier, before anything is said to be
+    /// committed.
+    fn owns(&self, key: &ConversationKey, epoch: u64) -> bool;
 
     /// What is known of where a conversation begins and ends.
     fn bounds(&self, key: &ConversationKey) -> impl Future<Output = Result<Bounds, Self::Failed>> + Send;

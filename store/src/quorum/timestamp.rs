@@ -3,7 +3,7 @@
 
 use switchyard_protocol::owner::EPOCH_MAX;
 
-use super::rules::{Rule, Rules};
+use crate::rules::{Rule, Rules};
 
 /// The timestamp of what is gone for good: above whatever may still come.
 pub(crate) const ABOVE_ALL: i64 = 1 << 50;

@@ -6,17 +6,16 @@
 use switchyard_protocol::id::ConversationKey;
 
 use crate::log::{ReadError, Seq};
+use crate::rules::Rule;
 
-use super::rules::Rule;
 use super::{Bound, Newest, Replicas, barrier, newest, unread};
 
-/// See [`Log::trim`](crate::Log::trim). Who gives shards away while it lives is no owner any more and is not fenced: so it is asked
-/// behind the fence read whether it `may` drop rows yet.
+/// See [`Log::trim`](crate::Log::trim). The epoch is the owner's, where it is known.
 pub async fn trim<R: Replicas>(
     replicas: &R,
     key: &ConversationKey,
+    epoch: Option<u64>,
     below: Seq,
-    may: impl Fn() -> bool + Send,
 ) -> Result<Seq, ReadError> {
     let (rules, bucket_rows) = (replicas.rules(), replicas.sizes().bucket_rows);
     let Newest { head, bounds } = newest(replicas, key, 0).await?;
@@ -36,7 +35,8 @@ pub async fn trim<R: Replicas>(
     if rules.has(Rule::DropBarrier) {
         barrier(replicas).await.map_err(unread)?;
     }
-    if !may() {
+    let owns = epoch.is_none_or(|epoch| replicas.owns(key, epoch));
+    if !owns && rules.has(Rule::DropByOwner) {
         return Err(unread("the conversation is another owner's"));
     }
     for bucket in bounds.dropped / bucket_rows..begins / bucket_rows {

@@ -1,10 +1,11 @@
 //! The rules of the protocol by the names that the model has for them (`cluster/tests/ownership/rules.rs`). All of them hold. A
 //! test build may take one away, to see that something then breaks.
 //!
-//! Those of who owns what are in `cluster/src/ownership/rules.rs`. `BarrierAtQuorum`, `WriteAtQuorum` and `ReadAtQuorum` are
-//! how the statements of a store are sent.
+//! Here are those of the log (`quorum`) and of the transactions of owners (`transactions`). When which transaction is made is
+//! decided by `cluster/src/ownership`, whose rules are there. `BarrierAtQuorum`, `WriteAtQuorum` and `ReadAtQuorum` are how the
+//! statements of a store are sent; `FenceIsFinal` is that there is none that deletes the row of a router.
 
-/// A rule that has its place in this folder.
+/// A rule that has its place in this crate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rule {
     /// A write is acknowledged only after a read of the own fence.
@@ -39,6 +40,14 @@ pub enum Rule {
     DropBarrier,
     /// The row of that hint is kept.
     DropKeepsBase,
+    /// A hint is written by who owns the shard yet, and has not given it away meanwhile.
+    HintByOwner,
+    /// So are rows dropped.
+    DropByOwner,
+    /// A claim names the epoch that it ends.
+    ClaimNamesEpoch,
+    /// A claim is conditional at all.
+    ClaimIsConditional,
 }
 
 /// Which of them hold.
@@ -57,14 +66,14 @@ impl Rules {
 
     /// Whether this one does.
     #[cfg(feature = "test-rules")]
-    pub(super) fn has(self, rule: Rule) -> bool {
+    pub(crate) fn has(self, rule: Rule) -> bool {
         self.without != Some(rule)
     }
 
     /// All do.
     #[cfg(not(feature = "test-rules"))]
     #[inline]
-    pub(super) const fn has(self, _: Rule) -> bool {
+    pub(crate) const fn has(self, _: Rule) -> bool {
         true
     }
 }
