@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use switchyard_cluster::now::Now;
-use switchyard_cluster::ownership::{CallId, Event, Ownership};
+use switchyard_cluster::ownership::{Event, Ownership};
 use switchyard_protocol::owner::Epoch;
 use switchyard_protocol::shard::Shard;
 
@@ -25,14 +25,14 @@ pub(crate) struct Message {
 pub(crate) enum Input {
     /// For the real code.
     Machine(Event),
-    /// Its call was answered.
-    Answer(CallId, switchyard_cluster::ownership::Answer),
     /// A task's request was answered.
     Replied(u64, Reply),
     /// A client sends.
     Send { conversation: usize, message: Message },
     /// Old rows are to be dropped.
     Trim { conversation: usize },
+    /// A conversation that nobody needs now leaves memory, and is loaded again.
+    Evict { conversation: usize },
     /// A client wants a text of this conversation erased.
     Erase { conversation: usize },
     /// A client asks.
@@ -59,11 +59,10 @@ pub(crate) struct Process {
     pub(crate) serves: bool,
     /// Writes under way, and how many replicas have them.
     pub(crate) writes: BTreeMap<u64, usize>,
-    /// Fence reads of the store under way, and when they began, in truth.
+    /// Its fence reads under way, those of the log and those of the real code that decides who owns what, and when they began, in
+    /// truth.
     pub(crate) barriers: BTreeMap<u64, Time>,
-    /// Those of the real code that decides who owns what, and when they began, in truth.
-    pub(crate) fence_reads: BTreeMap<CallId, Time>,
-    /// When the last one of either that said `live` began, in truth.
+    /// When the last one that said `live` began, in truth.
     pub(crate) live_since: Time,
     pub(crate) start_after: Option<Time>,
 }

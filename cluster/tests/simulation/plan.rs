@@ -105,6 +105,10 @@ pub(crate) struct Plan {
     pub(crate) erases: u64,
     /// And so many have old rows dropped.
     pub(crate) trims: u64,
+    /// So many let the conversation leave memory.
+    pub(crate) evicts: u64,
+    /// So many loads know more than is noted.
+    pub(crate) records: u64,
     /// How much goes together, and how often a hint is written.
     pub(crate) sizes: Sizes,
     pub(crate) faults: Vec<(Time, Fault)>,
@@ -141,15 +145,18 @@ impl Plan {
                 | Removed::EraseBarrier
                 | Removed::FenceIsFinal,
             ) => Kind::Suspicion,
-            Some(
-                Code(Rule::MoveStopsAcks | Rule::MoveStopsAnswers | Rule::MoveTakesNewEpoch)
-                | Store(StoreRule::DropByOwner),
-            ) => Kind::Moves,
+            Some(Code(Rule::MoveStopsAcks | Rule::MoveStopsAnswers | Rule::MoveTakesNewEpoch)) => Kind::Moves,
             Some(Store(StoreRule::Rewrite | StoreRule::RewriteRaisesTimestamp | StoreRule::RewriteKeepsBatch)) => {
                 Kind::Rows
             }
             Some(
-                Store(StoreRule::AdoptOnce | StoreRule::BaseRow | StoreRule::WholeBatches | StoreRule::HintByOwner)
+                Store(
+                    StoreRule::AdoptOnce
+                    | StoreRule::BaseRow
+                    | StoreRule::WholeBatches
+                    | StoreRule::HintByOwner
+                    | StoreRule::DropByOwner,
+                )
                 | Removed::OneInFlight,
             ) => Kind::Orphans,
             _ => any,
@@ -180,6 +187,8 @@ impl Plan {
             sent_again: 300,
             erases: rng.within(0, 150),
             trims: rng.within(0, 150),
+            evicts: rng.within(0, 80),
+            records: 300,
             sizes: Sizes {
                 bucket_rows: BUCKET_ROWS,
                 page_rows: rng.within(1, 4),
@@ -248,8 +257,17 @@ impl Plan {
                 plan.config.finish_max = plan.config.finish_max.min(Duration::from_millis(60));
                 (plan.config.newcomer, plan.rows_missed) = (plan.config.newcomer / 8, rng.within(400, 800));
             }
-            Some(Store(StoreRule::RewriteBarrier)) => plan.rows_missed = rng.within(200, 700),
-            // While such a read is under way another owner comes, and nobody else tells the one before.
+            // Nobody else tells the owner before that another one has come.
+            Some(Store(StoreRule::RewriteBarrier)) => {
+                plan.rows_missed = rng.within(300, 800);
+                (plan.config.fence_every, plan.config.fence_age_max) = (Duration::from_secs(2), Duration::from_secs(4));
+            }
+            // One replica alone knows of a fence, and few ask.
+            Some(Code(Rule::FenceAtQuorum)) => {
+                plan.missed = rng.within(400, 800);
+                (plan.config.fence_every, plan.config.fence_age_max) = (Duration::from_secs(2), Duration::from_secs(4));
+            }
+            // Nor while such a read is under way.
             Some(Store(StoreRule::BarrierAfterWrite)) => {
                 plan.slow_fence = rng.within(300, 900);
                 (plan.config.fence_every, plan.config.fence_age_max) = (Duration::from_secs(2), Duration::from_secs(4));
@@ -257,11 +275,15 @@ impl Plan {
             }
             _ => {}
         }
+        if removed.is_some() {
+            (plan.evicts, plan.records) = (0, 0);
+        }
         plan.slow_fence = plan.slow_fence.max(plan.slow);
         // There and back, as far as it is not slow.
         plan.repeat_after = plan.repeat_after.max(3 * plan.latency_max);
         let (first, last) = (plan.calm_at / 13, plan.calm_at * 3 / 4);
-        let most = if kind == Kind::Orphans { 40 } else { 14 };
+        let often = kind == Kind::Orphans || removed == Some(Store(StoreRule::RewriteBarrier));
+        let most = if often { 40 } else { 14 };
         for _ in 0..rng.within(2, most) {
             let at = rng.within(first, last);
             let fault = plan.fault(rng);
@@ -273,7 +295,7 @@ impl Plan {
     /// The faults of calls end.
     pub(crate) fn calm(&mut self) {
         (self.slow, self.slow_fence, self.lost, self.untold, self.late, self.twice) = (0, 0, 0, 0, 0, 0);
-        (self.missed, self.rows_missed, self.redis_drops) = (0, 0, 0);
+        (self.missed, self.rows_missed, self.redis_drops, self.evicts) = (0, 0, 0, 0);
     }
 
     fn fault(&self, rng: &mut Rng) -> Fault {

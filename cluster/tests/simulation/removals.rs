@@ -13,11 +13,9 @@ const SEEDS: u64 = 4_000;
 /// there.
 fn first_seed(removed: Removed) -> u64 {
     match removed {
-        Removed::Code(Rule::FenceAtQuorum) => 10_300,
-        Removed::Store(StoreRule::BaseRow) => 1_950,
-        Removed::Store(StoreRule::AdoptOnce) => 600,
-        Removed::Store(StoreRule::DropByOwner) => 1_900,
-        Removed::FenceIsFinal => 500,
+        Removed::Store(StoreRule::BaseRow | StoreRule::RewriteBarrier) => 1_400,
+        Removed::Store(StoreRule::DropBarrier) => 1_000,
+        Removed::Store(StoreRule::HintByOwner) => 600,
         _ => 1,
     }
 }
@@ -49,7 +47,7 @@ breaks_without! {
     without_barrier: Removed::Store(StoreRule::Barrier) => Broken::Changed | Broken::Stale,
     without_barrier_after_write: Removed::Store(StoreRule::BarrierAfterWrite) => Broken::Changed | Broken::Stale,
     without_fence_before_claim: Removed::Code(Rule::FenceBeforeClaim) => Broken::Changed | Broken::Stale,
-    without_fence_at_quorum: Removed::Code(Rule::FenceAtQuorum) => Broken::Changed | Broken::Stale,
+    without_fence_at_quorum: Removed::Code(Rule::FenceAtQuorum) => Broken::Changed | Broken::Stale | Broken::TextBack,
     without_end_of_acks_in_a_move: Removed::Code(Rule::MoveStopsAcks) => Broken::Changed | Broken::Stale,
     without_end_of_answers_in_a_move: Removed::Code(Rule::MoveStopsAnswers) => Broken::Stale,
     without_new_epoch_after_a_move: Removed::Code(Rule::MoveTakesNewEpoch) => Broken::Changed | Broken::Stale,
@@ -62,7 +60,7 @@ breaks_without! {
     without_rewrite: Removed::Store(StoreRule::Rewrite) => Broken::Changed | Broken::Stale,
     without_timestamp_of_rewrite: Removed::Store(StoreRule::RewriteRaisesTimestamp) => Broken::Changed,
     without_batches_kept_by_rewrite: Removed::Store(StoreRule::RewriteKeepsBatch) => Broken::Changed | Broken::Stale,
-    without_barrier_of_rewrite: Removed::Store(StoreRule::RewriteBarrier) => Broken::Changed | Broken::Stale,
+    without_barrier_of_rewrite: Removed::Store(StoreRule::RewriteBarrier) => Broken::Changed | Broken::Stale | Broken::HeadMissing,
     without_one_adoption: Removed::Store(StoreRule::AdoptOnce) => Broken::Changed | Broken::Stale,
     without_base_row: Removed::Store(StoreRule::BaseRow) => Broken::Twice,
     without_whole_batches: Removed::Store(StoreRule::WholeBatches) => Broken::Twice,

@@ -11,8 +11,8 @@ use super::places::Input;
 use super::plan::{SECOND, Time};
 use super::replicas::{BUCKET_ROWS, Found, Read, Write};
 use super::rules::Removed;
-use super::store::{Reply, Request};
-use super::world::{Caller, Happening, World};
+use super::store::{Asks, Reply, Request};
+use super::world::{Happening, World};
 
 /// Who asks: one task's request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,19 +22,14 @@ pub(crate) struct Asker {
     pub(crate) id: u64,
 }
 
-/// Who reads a router's row: the real code, or the store for a task.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Reader {
-    Machine(Caller),
-    Task(Asker),
-}
-
 /// A read of a router's row, of which so many halves are yet to be made.
 pub(crate) struct RouterRead {
-    pub(crate) by: Reader,
-    pub(crate) incarnation: Incarnation,
-    pub(crate) left: usize,
-    pub(crate) found: usize,
+    by: Asker,
+    incarnation: Incarnation,
+    /// The log reads its fence.
+    is_fence: bool,
+    left: usize,
+    found: usize,
 }
 
 /// A read of a conversation.
@@ -79,7 +74,7 @@ impl World {
         }
     }
 
-    fn reply(&mut self, after: Time, by: Asker, reply: Reply) {
+    pub(crate) fn reply(&mut self, after: Time, by: Asker, reply: Reply) {
         self.bring(after, by.place, by.process, Input::Replied(by.id, reply));
     }
 
@@ -90,6 +85,9 @@ impl World {
         }
         if let Request::Pause(time) = request {
             return self.reply(time.as_micros() as Time, by, Reply::Done);
+        }
+        if let Request::Owners(call) = request {
+            return self.ask_owners(by, call);
         }
         let is_cut = self.now < self.places[by.place].store_cut_until;
         if is_cut && self.rng.chance(500) {
@@ -105,16 +103,16 @@ impl World {
         match request {
             Request::Read { conversation, read, adopts } => self.begin_read(by, conversation, read, adopts),
             Request::Write { conversation, write, adopts } => self.send_write(by, conversation, write, adopts),
-            Request::Router(incarnation) => {
+            Request::Fence(incarnation) => {
                 if !self.rng.chance(self.plan.lost) {
                     let (now, there) = (self.now, self.latency());
                     if let Some(process) = self.process(by.place) {
                         process.barriers.insert(by.id, now);
                     }
-                    self.read_router(there, incarnation, Reader::Task(by));
+                    self.read_router(there, incarnation, true, by);
                 }
             }
-            Request::Pause(_) => {}
+            Request::Owners(_) | Request::Pause(_) => {}
         }
     }
 
@@ -185,13 +183,13 @@ impl World {
     }
 
     /// A read of a router's row at a quorum.
-    pub(crate) fn read_router(&mut self, there: Time, incarnation: Incarnation, by: Reader) {
+    pub(crate) fn read_router(&mut self, there: Time, incarnation: Incarnation, is_fence: bool, by: Asker) {
         let number = self.number();
         let mut replicas = self.quorum().to_vec();
         if self.removed == Some(Removed::BarrierAtQuorum) {
             replicas.truncate(1);
         }
-        self.router_reads.insert(number, RouterRead { by, incarnation, left: replicas.len(), found: 0 });
+        self.router_reads.insert(number, RouterRead { by, incarnation, is_fence, left: replicas.len(), found: 0 });
         for replica in replicas {
             let more = self.latency();
             self.after(there + more, Happening::HalfRead { read: number, replica });
@@ -206,30 +204,30 @@ impl World {
         if read.left > 0 {
             return;
         }
-        let Some(RouterRead { by, found, .. }) = self.router_reads.remove(&number) else { return };
+        let Some(RouterRead { by, is_fence, found, .. }) = self.router_reads.remove(&number) else { return };
         let row = self.tables.router_at(incarnation, found);
-        match by {
-            Reader::Machine(caller) => self.answer(caller, Answer::Router(row)),
-            Reader::Task(by) => {
-                let after = self.plan.fence_latency(&mut self.rng);
-                self.reply(after, by, Reply::Router(row));
-            }
+        if is_fence {
+            let after = self.plan.fence_latency(&mut self.rng);
+            self.reply(after, by, Reply::Router(row));
+        } else {
+            let after = self.latency();
+            self.reply(after, by, Reply::Owners(Answer::Router(row)));
         }
     }
 
     /// An answer comes to a task. What does not get through is told by its time-out.
-    pub(crate) fn replied(&mut self, place: usize, id: u64, reply: Reply) {
+    pub(crate) fn replied(&mut self, place: usize, id: u64, mut reply: Reply) {
         let is_cut = self.now < self.places[place].store_cut_until;
-        let is_word = matches!(reply, Reply::Found(_) | Reply::Router(_) | Reply::Done);
         let Some(process) = self.process(place) else { return };
-        // A pause ends wherever one is cut off from.
-        let is_write = process.writes.contains_key(&id);
-        if is_cut && is_word && (is_write || !matches!(reply, Reply::Done)) {
-            return;
+        let asked = process.store.mail().asked(id);
+        match asked {
+            Some(Asks::Owners) if is_cut => reply = Reply::Failed(Reached::Perhaps),
+            Some(Asks::Log) if is_cut && !matches!(reply, Reply::Failed(_)) => return,
+            _ => {}
         }
         process.writes.remove(&id);
         if let Some(began) = process.barriers.remove(&id)
-            && let Reply::Router(Some(row)) = &reply
+            && let Reply::Router(Some(row)) | Reply::Owners(Answer::Router(Some(row))) = &reply
             && row.state == RouterState::Live
         {
             process.live_since = process.live_since.max(began);

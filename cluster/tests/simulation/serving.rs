@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use switchyard_cluster::ownership::{Answer, Call, CallId, Effect, Event, Level};
-use switchyard_protocol::owner::{Epoch, RouterState};
+use switchyard_cluster::ownership::{Effect, Event};
+use switchyard_protocol::owner::Epoch;
 use switchyard_protocol::shard::Shard;
+use switchyard_router::driver::ownership::ask;
 use switchyard_store::ReadError;
 use switchyard_store::quorum::Replicas;
 
@@ -16,7 +17,7 @@ use super::plan::{MS, PLACES, SECOND, Time};
 use super::rows::Body;
 use super::rules::Removed;
 use super::work::{Desk, Done, Loaded, Whose};
-use super::world::{Caller, Happening, SHARDS_USED, World, shard_of};
+use super::world::{Happening, SHARDS_USED, World, shard_of};
 
 impl World {
     /// The process at this place, where one runs.
@@ -51,10 +52,10 @@ impl World {
     pub(crate) fn input(&mut self, place: usize, input: Input) {
         match input {
             Input::Machine(event) => self.machine(place, event),
-            Input::Answer(id, answer) => self.answered(place, id, answer),
             Input::Replied(id, reply) => self.replied(place, id, reply),
             Input::Send { conversation, message } => self.sent(place, conversation, message),
             Input::Trim { conversation } => self.trim(place, conversation),
+            Input::Evict { conversation } => self.evict(place, conversation),
             Input::Erase { conversation } => self.erase(place, conversation),
             Input::Ask { conversation } => self.asked(place, conversation),
             Input::Subscribe { edge, conversation, after, question } => {
@@ -68,21 +69,6 @@ impl World {
                 }
             }
         }
-    }
-
-    fn answered(&mut self, place: usize, id: CallId, mut answer: Answer) {
-        let now = self.now;
-        if now < self.places[place].store_cut_until {
-            answer = Answer::Unknown;
-        }
-        let Some(process) = self.process(place) else { return };
-        if let Some(began) = process.fence_reads.remove(&id)
-            && let Answer::Router(Some(row)) = &answer
-            && row.state == RouterState::Live
-        {
-            process.live_since = process.live_since.max(began);
-        }
-        self.machine(place, Event::Answered { call: id, answer });
     }
 
     /// Tells the real code of something, and does what it wants done.
@@ -134,11 +120,8 @@ impl World {
         let own = process.machine.incarnation();
         match effect {
             Effect::Call { id, call } => {
-                if matches!(call, Call::ReadRouter { incarnation, level: Level::Quorum } if incarnation == own) {
-                    process.fence_reads.insert(id, now);
-                }
-                let caller = Caller { place, process: process.number, id };
-                self.ask_store(caller, call);
+                let store = process.store.clone();
+                process.tasks.begin(async move { Some(Done::Answered(id, ask(&store, &call).await)) });
             }
             Effect::Heartbeat(heartbeat) => self.heartbeat(place, heartbeat),
             Effect::Probe { incarnation, address } => self.probe(place, incarnation, &address),
@@ -191,15 +174,37 @@ impl World {
 
     fn adopt_all(&mut self, place: usize, shard: Shard, epoch: Epoch) {
         for number in (0..SHARDS_USED.len()).filter(|number| shard_of(*number) == shard) {
-            let life = self.number();
-            let conversation = Conversation::new(number, epoch, life);
-            let whose = conversation.whose();
-            if let Some(process) = self.process(place) {
-                process.conversations.insert(number, conversation);
-            }
             self.see("adoptions");
-            let desk = self.desk(place, whose);
-            self.begin(place, desk.load());
+            self.load(place, number, epoch);
+        }
+    }
+
+    /// Loads a conversation anew.
+    fn load(&mut self, place: usize, number: usize, epoch: Epoch) {
+        let conversation = Conversation::new(number, epoch, self.number());
+        let whose = conversation.whose();
+        if let Some(process) = self.process(place) {
+            process.conversations.insert(number, conversation);
+        }
+        self.begin_load(place, whose);
+    }
+
+    fn begin_load(&mut self, place: usize, whose: Whose) {
+        // What a record knows, if there is one, is committed, and trails.
+        let most = self.judge.messages(whose.conversation).len() as u64 * 3 / 4;
+        let at_least = if self.rng.chance(self.plan.records) { self.rng.below(most) } else { 0 };
+        let desk = self.desk(place, whose);
+        self.begin(place, desk.load(at_least));
+    }
+
+    /// A conversation leaves memory, if nothing is in flight, and is adopted in the same epoch again.
+    fn evict(&mut self, place: usize, number: usize) {
+        let Some(process) = self.process(place) else { return };
+        let Some(conversation) = process.conversations.get(&number) else { return };
+        let epoch = conversation.epoch;
+        if process.machine.takes_in(shard_of(number)) && conversation.is_idle() && !conversation.trims {
+            self.see("conversations loaded again");
+            self.load(place, number, epoch);
         }
     }
 
@@ -219,7 +224,15 @@ impl World {
 
     /// Work is done. What it came to is said if the real code says that it may be.
     pub(crate) fn done(&mut self, place: usize, done: Done) {
-        let whose = done.whose();
+        let whose = match &done {
+            Done::Answered(call, answer) => {
+                let (call, answer) = (*call, answer.clone());
+                return self.machine(place, Event::Answered { call, answer });
+            }
+            Done::Loaded(whose, _) | Done::Committed(whose, _) | Done::Erased(whose, ..) | Done::Trimmed(whose, _) => {
+                *whose
+            }
+        };
         let (number, shard) = (whose.conversation, shard_of(whose.conversation));
         let Some(process) = self.process(place) else { return };
         let may_acknowledge = process.machine.may_acknowledge(shard, whose.epoch);
@@ -244,6 +257,7 @@ impl World {
                     self.said(place, number);
                 }
             }
+            Done::Answered(..) => {}
             Done::Erased(_, row, is_there) => self.erased(place, number, row, is_there),
         }
     }
@@ -270,8 +284,7 @@ impl World {
             return self.judge.breaks(self.now, Broken::HeadMissing, how);
         }
         self.see("adoptions begun again");
-        let desk = self.desk(place, whose);
-        self.begin(place, desk.load());
+        self.begin_load(place, whose);
     }
 
     /// What was waited for is there: the owner says what it has to say.
@@ -360,6 +373,8 @@ impl World {
             Input::Erase { conversation }
         } else if self.rng.chance(self.plan.trims) {
             Input::Trim { conversation }
+        } else if self.rng.chance(self.plan.evicts) {
+            Input::Evict { conversation }
         } else if self.rng.chance(400) {
             Input::Ask { conversation }
         } else {

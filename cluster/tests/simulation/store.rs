@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use switchyard_cluster::ownership::{Answer, Call};
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::owner::{Epoch, Incarnation, RouterRow};
 use switchyard_store::BoxFuture;
@@ -17,15 +18,46 @@ use switchyard_store::rules::Rules;
 
 use super::replicas::{BUCKET_ROWS, Cell, Found, Read, Write};
 use super::rows::conversation_of;
+use super::tables::Refused;
 use super::world::SHARDS_USED;
 
 /// What a task asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Request {
-    Read { conversation: usize, read: Read, adopts: bool },
-    Write { conversation: usize, write: Write, adopts: bool },
-    Router(Incarnation),
+    Read {
+        conversation: usize,
+        read: Read,
+        adopts: bool,
+    },
+    Write {
+        conversation: usize,
+        write: Write,
+        adopts: bool,
+    },
+    /// The fence read of the log.
+    Fence(Incarnation),
+    /// A call about the tables of owners.
+    Owners(Call),
     Pause(Duration),
+}
+
+/// Whom something is asked of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asks {
+    Log,
+    Owners,
+    /// Nobody: it is a pause.
+    Nobody,
+}
+
+impl Request {
+    fn asks(&self) -> Asks {
+        match self {
+            Self::Pause(_) => Asks::Nobody,
+            Self::Owners(_) => Asks::Owners,
+            Self::Read { .. } | Self::Write { .. } | Self::Fence(_) => Asks::Log,
+        }
+    }
 }
 
 /// What it is answered.
@@ -33,6 +65,9 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     Found(Found),
     Router(Option<RouterRow>),
+    /// What a read of the tables of owners says.
+    Owners(Answer),
+    Refused(Refused),
     Done,
     Failed(Reached),
 }
@@ -52,17 +87,31 @@ impl Failure for Failed {
     }
 }
 
+/// Something that is not answered, or was and has not been heard.
+struct Open {
+    asks: Asks,
+    waker: Option<Waker>,
+    reply: Option<Reply>,
+}
+
 /// What is on its way between tasks and the world.
 #[derive(Default)]
 pub(crate) struct Mail {
     number: u64,
     pub(crate) posted: Vec<(u64, Request)>,
-    open: BTreeMap<u64, (Option<Waker>, Option<Reply>)>,
+    open: BTreeMap<u64, Open>,
     pub(crate) spawned: Vec<BoxFuture<'static, ()>>,
     /// Things to count.
     pub(crate) seen: Vec<&'static str>,
     /// In which epoch the process owns which conversation.
     pub(crate) owned: [Option<Epoch>; SHARDS_USED.len()],
+}
+
+impl Mail {
+    /// What a request was about; nothing if nobody waits for it.
+    pub(crate) fn asked(&self, id: u64) -> Option<Asks> {
+        self.open.get(&id).map(|open| open.asks)
+    }
 }
 
 /// See the module.
@@ -98,7 +147,7 @@ impl Store {
     /// An answer has come; nobody may wait for it any more.
     pub(crate) fn answer(&self, id: u64, reply: Reply) {
         let waker = match self.mail().open.get_mut(&id) {
-            Some((waker, answer @ None)) => {
+            Some(Open { waker, reply: answer @ None, .. }) => {
                 *answer = Some(reply);
                 waker.take()
             }
@@ -107,12 +156,12 @@ impl Store {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    fn ask(&self, request: Request) -> Asked {
+    pub(crate) fn ask(&self, request: Request) -> Asked {
         let mut mail = self.mail();
         mail.number += 1;
         let id = mail.number;
+        mail.open.insert(id, Open { asks: request.asks(), waker: None, reply: None });
         mail.posted.push((id, request));
-        mail.open.insert(id, (None, None));
         Asked { mail: self.mail.clone(), id }
     }
 
@@ -196,7 +245,7 @@ impl Replicas for Store {
     }
 
     async fn router(&self, incarnation: Incarnation) -> Result<Option<RouterRow>, Unavailable> {
-        match self.ask(Request::Router(incarnation)).await {
+        match self.ask(Request::Fence(incarnation)).await {
             Reply::Router(row) => Ok(row),
             reply => Err(Unavailable(format!("{reply:?}"))),
         }
@@ -212,7 +261,7 @@ impl Replicas for Store {
 }
 
 /// Waits for an answer.
-struct Asked {
+pub(crate) struct Asked {
     mail: Arc<Mutex<Mail>>,
     id: u64,
 }
@@ -222,8 +271,8 @@ impl Future for Asked {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
         let mut mail = self.mail.lock().unwrap();
-        let (waker, answer) = mail.open.get_mut(&self.id).expect("it is polled until it is answered");
-        match answer.take() {
+        let Open { waker, reply, .. } = mail.open.get_mut(&self.id).expect("it is polled until it is answered");
+        match reply.take() {
             Some(reply) => Poll::Ready(reply),
             None => {
                 *waker = Some(context.waker().clone());

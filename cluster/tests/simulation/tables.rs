@@ -53,6 +53,13 @@ pub(crate) struct Decided {
     version: usize,
 }
 
+/// What a transaction has found whose condition does not hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Refused {
+    Router(Option<RouterRow>),
+    Holders(Vec<(Shard, Holder)>),
+}
+
 type Holders = BTreeMap<Shard, Holder>;
 
 /// Both tables.
@@ -78,7 +85,7 @@ impl Tables {
         call: &Call,
         quorum: [usize; 2],
         mut claimed: impl FnMut(Shard, Holder),
-    ) -> Option<Decided> {
+    ) -> Result<Decided, Refused> {
         let rules = self.rules;
         match call {
             Call::InsertRouter(row) => self.change_router(row.incarnation, quorum, |found| match found {
@@ -92,13 +99,17 @@ impl Tables {
                 let partition = self.cells.get_mut(cell).expect("all are there");
                 partition.repair(quorum);
                 let mut holders = partition.latest().clone();
-                let held = transactions::claimed(*cell, claims, rules, |shard| holders.get(&shard).copied())?;
+                let held = transactions::claimed(*cell, claims, rules, |shard| holders.get(&shard).copied());
+                let Some(held) = held else {
+                    let found = claims.iter().filter_map(|claim| Some((claim.shard, *holders.get(&claim.shard)?)));
+                    return Err(Refused::Holders(found.collect()));
+                };
                 held.iter().for_each(|(shard, holder)| claimed(*shard, *holder));
                 holders.extend(held);
                 partition.decided.push(holders);
-                Some(Decided { key: Key::Cell(*cell), version: partition.decided.len() - 1 })
+                Ok(Decided { key: Key::Cell(*cell), version: partition.decided.len() - 1 })
             }
-            Call::ReadCell { .. } | Call::ReadRouter { .. } | Call::ListRouters => None,
+            Call::ReadCell { .. } | Call::ReadRouter { .. } | Call::ListRouters => panic!("it is a read: {call:?}"),
         }
     }
 
@@ -107,12 +118,12 @@ impl Tables {
         incarnation: Incarnation,
         quorum: [usize; 2],
         change: impl FnOnce(&Option<RouterRow>) -> Option<RouterRow>,
-    ) -> Option<Decided> {
+    ) -> Result<Decided, Refused> {
         let partition = self.router(incarnation);
         partition.repair(quorum);
-        let row = change(partition.latest())?;
+        let row = change(partition.latest()).ok_or_else(|| Refused::Router(partition.latest().clone()))?;
         partition.decided.push(Some(row));
-        Some(Decided { key: Key::Router(incarnation), version: partition.decided.len() - 1 })
+        Ok(Decided { key: Key::Router(incarnation), version: partition.decided.len() - 1 })
     }
 
     /// The row of a router is deleted.

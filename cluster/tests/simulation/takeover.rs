@@ -30,7 +30,7 @@ fn router(number: u64) -> RouterRow {
 fn tables(dead: &RouterRow, other: &RouterRow) -> Tables {
     let mut tables = Tables::new(Rules::default());
     for row in [dead, other] {
-        assert!(tables.transact(&Call::InsertRouter(row.clone()), [0, 1], |_, _| {}).is_some());
+        assert!(tables.transact(&Call::InsertRouter(row.clone()), [0, 1], |_, _| {}).is_ok());
     }
     for cell in Cell::all() {
         let to = |shard: Shard| {
@@ -69,7 +69,7 @@ fn all_shards_of_a_dead_owner_are_claimed_in_two_seconds() {
                     let is_read = matches!(what, Call::ReadCell { .. } | Call::ReadRouter { .. } | Call::ListRouters);
                     let answer = if is_read {
                         tables.read(&what, [0, 1])
-                    } else if let Some(decided) = tables.transact(&what, [0, 1], |_, _| {}) {
+                    } else if let Ok(decided) = tables.transact(&what, [0, 1], |_, _| {}) {
                         (0..3).for_each(|replica| tables.learn(decided, replica));
                         Answer::Applied
                     } else {

@@ -4,6 +4,7 @@
 use std::slice;
 use std::time::Duration;
 
+use switchyard_cluster::ownership::{Answer, CallId};
 use switchyard_protocol::owner::Epoch;
 use switchyard_store::quorum::{self, Replicas};
 use switchyard_store::{Adopted, Batch, Outcome, ReadError};
@@ -31,6 +32,8 @@ pub(crate) struct Loaded {
 /// What came of it.
 #[derive(Debug)]
 pub(crate) enum Done {
+    /// The store has answered a call about owners.
+    Answered(CallId, Answer),
     Loaded(Whose, Result<Loaded, ReadError>),
     /// A batch is confirmed, or surely not stored.
     Committed(Whose, bool),
@@ -38,16 +41,6 @@ pub(crate) enum Done {
     Erased(Whose, u64, bool),
     /// Rows below this one may be gone; nothing if that failed.
     Trimmed(Whose, Option<u64>),
-}
-
-impl Done {
-    pub(crate) fn whose(&self) -> Whose {
-        match self {
-            Self::Loaded(whose, _) | Self::Committed(whose, _) | Self::Erased(whose, ..) | Self::Trimmed(whose, _) => {
-                *whose
-            }
-        }
-    }
 }
 
 /// What work needs to know.
@@ -66,18 +59,18 @@ impl Desk {
     }
 
     /// Makes it this owner's own, and reads all of it.
-    pub(crate) async fn load(self) -> Option<Done> {
-        let loaded = self.loaded().await;
+    pub(crate) async fn load(self, at_least: u64) -> Option<Done> {
+        let loaded = self.loaded(at_least).await;
         if loaded.is_err() {
             self.store.pause(self.again).await;
         }
         Some(Done::Loaded(self.whose, loaded))
     }
 
-    async fn loaded(&self) -> Result<Loaded, ReadError> {
+    async fn loaded(&self, at_least: u64) -> Result<Loaded, ReadError> {
         let key = key_of(self.whose.conversation);
         let unread = |error: &dyn ToString| ReadError::Unavailable(error.to_string());
-        let adopted = quorum::adopt(&self.store.for_adoption(), &key, self.whose.epoch.number(), 0).await?;
+        let adopted = quorum::adopt(&self.store.for_adoption(), &key, self.whose.epoch.number(), at_least).await?;
         let gone = self.store.bounds(&key).await.map_err(|error| unread(&error))?.begins;
         let Some(Adopted { head, newest }) = adopted else {
             return Ok(Loaded { head: None, rows: Vec::new(), gone });

@@ -7,7 +7,7 @@ use std::hash::BuildHasher;
 use std::rc::Rc;
 
 use foldhash::fast::FixedState;
-use switchyard_cluster::ownership::{Answer, Call, CallId, Heartbeat, Level, Probed};
+use switchyard_cluster::ownership::{Call, Heartbeat, Probed};
 use switchyard_cluster::ownership::{Event, Ownership};
 use switchyard_protocol::owner::{Cell, Incarnation};
 use switchyard_protocol::shard::Shard;
@@ -18,26 +18,15 @@ use super::judge::Judge;
 use super::places::{Input, Place, Process};
 use super::plan::{MS, PLACES, Plan, SECOND, Time};
 use super::replicas::{Replicated, Write};
-use super::requests::{Asker, Reader, RouterRead, RowsRead};
+use super::requests::{Asker, RouterRead, RowsRead};
 use super::rng::Rng;
 use super::rules::Removed;
-use super::store::Store;
+use super::store::{Reply, Store};
 use super::tables::{Decided, Tables};
 use super::tasks::Tasks;
 
 /// The shards of the conversations: some share a cell.
 pub(crate) const SHARDS_USED: [u16; 4] = [0, 1, 70, 100];
-
-/// Where the store gives up.
-pub(crate) const TIMEOUT: Time = SECOND;
-
-/// Whom to answer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Caller {
-    pub(crate) place: usize,
-    pub(crate) process: u64,
-    pub(crate) id: CallId,
-}
 
 /// Something that happens.
 #[derive(Debug)]
@@ -51,13 +40,13 @@ pub(crate) enum Happening {
     /// It goes on; perhaps with a clock that stood still.
     Resume { place: usize, stood_still: Time },
     /// A transaction is carried out.
-    Transact { call: Rc<Call>, caller: Option<Caller> },
+    Transact { call: Rc<Call>, by: Option<Asker> },
     /// The row of a fenced router is deleted, without the rule that keeps it.
     Forgets(Incarnation),
     /// A replica learns what was decided.
     Learns { decided: Decided, replica: usize },
     /// A read at one moment.
-    Read { call: Rc<Call>, caller: Caller },
+    Read { call: Rc<Call>, by: Asker },
     /// Half a fence read.
     HalfRead { read: u64, replica: usize },
     /// A write comes to a replica; who waits for it is told.
@@ -241,17 +230,18 @@ impl World {
             Happening::Wake { place, process } => self.wake(place, process),
             Happening::Comes { place, process, input } => self.comes(place, process, input),
             Happening::Resume { place, stood_still } => self.resume(place, stood_still),
-            Happening::Transact { call, caller } => self.transact(&call, caller),
+            Happening::Transact { call, by } => self.transact(&call, by),
             Happening::Forgets(incarnation) => {
                 let quorum = self.quorum();
                 let decided = self.tables.forget(incarnation, quorum);
                 (0..3).for_each(|replica| self.tables.learn(decided, replica));
             }
             Happening::Learns { decided, replica } => self.tables.learn(decided, replica),
-            Happening::Read { call, caller } => {
+            Happening::Read { call, by } => {
                 let quorum = self.quorum();
                 let answer = self.tables.read(&call, quorum);
-                self.answer(caller, answer);
+                let after = self.latency();
+                self.reply(after, by, Reply::Owners(answer));
             }
             Happening::HalfRead { read, replica } => self.half_read(read, replica),
             Happening::WriteArrives { replica, conversation, write, by } => {
@@ -291,101 +281,11 @@ impl World {
             serves: false,
             writes: BTreeMap::new(),
             barriers: BTreeMap::new(),
-            fence_reads: BTreeMap::new(),
             live_since: 0,
             start_after: None,
         });
         self.see("starts");
         self.machine(place, Event::Tick);
-    }
-
-    /// An answer is on its way.
-    pub(crate) fn answer(&mut self, caller: Caller, answer: Answer) {
-        let after = self.latency();
-        self.bring(after, caller.place, caller.process, Input::Answer(caller.id, answer));
-    }
-
-    /// Nothing is known in the end.
-    fn unknown(&mut self, caller: Caller) {
-        let after = TIMEOUT + self.rng.below(200 * MS);
-        self.bring(after, caller.place, caller.process, Input::Answer(caller.id, Answer::Unknown));
-    }
-
-    /// The real code asks the store.
-    pub(crate) fn ask_store(&mut self, caller: Caller, call: Call) {
-        let is_cut = self.now < self.places[caller.place].store_cut_until;
-        if is_cut || self.rng.chance(self.plan.lost) {
-            return self.unknown(caller);
-        }
-        let there = self.latency();
-        let call = Rc::new(call);
-        match *call {
-            Call::ReadRouter { incarnation, level: Level::Quorum } => {
-                self.read_router(there, incarnation, Reader::Machine(caller));
-            }
-            Call::ReadCell { .. } | Call::ReadRouter { .. } | Call::ListRouters => {
-                self.after(there, Happening::Read { call, caller });
-            }
-            Call::InsertRouter(_) | Call::Fence(_) | Call::Claim { .. } => self.send_transaction(there, call, caller),
-        }
-    }
-
-    fn send_transaction(&mut self, there: Time, call: Rc<Call>, caller: Caller) {
-        if self.rng.chance(self.plan.twice) {
-            let again = self.rng.within(MS, 4 * SECOND);
-            self.after(there + again, Happening::Transact { call: call.clone(), caller: None });
-            self.see("transactions carried out twice");
-        }
-        if self.rng.chance(self.plan.late) {
-            let late = self.rng.within(SECOND, 8 * SECOND);
-            self.after(late, Happening::Transact { call, caller: None });
-            self.see("transactions carried out late");
-            return self.unknown(caller);
-        }
-        if self.rng.chance(self.plan.untold) {
-            self.after(there, Happening::Transact { call, caller: None });
-            self.see("transactions of which nobody was told");
-            return self.unknown(caller);
-        }
-        self.after(there, Happening::Transact { call, caller: Some(caller) });
-    }
-
-    fn transact(&mut self, call: &Call, caller: Option<Caller>) {
-        let quorum = self.quorum();
-        let (now, judge) = (self.now, &mut self.judge);
-        let decided = self.tables.transact(call, quorum, |shard, holder| judge.claimed(now, shard, holder));
-        let Some(decided) = decided else {
-            if let Some(caller) = caller {
-                self.see("transactions refused");
-                self.answer(caller, Answer::Refused);
-            }
-            return;
-        };
-        if let (Some(Removed::FenceIsFinal), Call::Fence(incarnation)) = (self.removed, call) {
-            let after = self.rng.below(SECOND);
-            self.after(after, Happening::Forgets(*incarnation));
-        }
-        let mut learned = Vec::new();
-        for replica in 0..3 {
-            if let Some(after) = self.plan.learns_after(&mut self.rng) {
-                learned.push(after);
-                self.after(after, Happening::Learns { decided, replica });
-            }
-        }
-        learned.sort_unstable();
-        let Some(caller) = caller else { return };
-        match learned.get(1) {
-            Some(after) if *after < TIMEOUT => {
-                // A quorum has it only then.
-                let back = self.latency();
-                let input = Input::Answer(caller.id, Answer::Applied);
-                self.bring(after + back, caller.place, caller.process, input);
-            }
-            _ => {
-                self.see("transactions known to one replica at most");
-                self.unknown(caller);
-            }
-        }
     }
 
     /// A probe goes to whoever is at that address.

@@ -50,8 +50,9 @@ const TEST_ARROWS: &[&str] = &["switchyard-client", "switchyard-loadtest"];
 
 /// What the tests of one crate may use beside that: what they drive.
 const TESTED: &[(&str, &str)] = &[
-    // The routers that it simulates keep a log, by the protocol that the store has for it.
+    // The routers that it simulates keep a log, by the protocol that the store has for it, and ask it about owners as the driver does.
     ("switchyard-cluster", "switchyard-store"),
+    ("switchyard-cluster", "switchyard-router"),
 ];
 
 /// Libraries that speak to the outside, and the only crates of ours that may name them. Tests may name any.
