@@ -71,16 +71,15 @@ impl Desk {
         let key = key_of(self.whose.conversation);
         let unread = |error: &dyn ToString| ReadError::Unavailable(error.to_string());
         let adopted = quorum::adopt(&self.store.for_adoption(), &key, self.whose.epoch.number(), at_least).await?;
-        let gone = self.store.bounds(&key).await.map_err(|error| unread(&error))?.begins;
-        let Some(Adopted { head, newest }) = adopted else {
-            return Ok(Loaded { head: None, rows: Vec::new(), gone });
-        };
+        let (head, newest) = adopted.map_or((None, Vec::new()), |Adopted { head, newest }| (Some(head), newest));
         // What was not given is read: it is committed.
-        let given = newest.first().map_or(head + 1, |(seq, _)| *seq);
+        let given = newest.first().map(|(seq, _)| *seq).or(head.map(|head| head + 1)).unwrap_or(0);
         let below = self.store.all(&key, 0, given).await.map_err(|error| unread(&error))?;
+        // Afterwards: what was missing then was said to be gone before.
+        let gone = self.store.bounds(&key).await.map_err(|error| unread(&error))?.begins;
         let below = below.into_iter().map(|stored| (stored.seq, stored.row));
         let rows = below.chain(newest).map(|(seq, row)| (seq, Row::decode(&key, seq, &row)));
-        Ok(Loaded { head: Some(head), rows: rows.collect(), gone })
+        Ok(Loaded { head, rows: rows.collect(), gone })
     }
 
     /// Stores a batch and confirms it. One whose outcome is unknown is repeated byte for byte.
