@@ -2,8 +2,8 @@
 //! test build may take one away, to see that something then breaks.
 //!
 //! Here are those of the log (`quorum`) and of the transactions of owners (`transactions`). When which transaction is made is
-//! decided by `cluster/src/ownership`, whose rules are there. `BarrierAtQuorum`, `WriteAtQuorum` and `ReadAtQuorum` are how the
-//! statements of a store are sent; `FenceIsFinal` is that there is none that deletes the row of a router.
+//! decided by `cluster/src/ownership`, whose rules are there. `FenceIsFinal` is that no statement deletes
+//! the row of a router.
 
 /// A rule that has its place in this crate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,6 +12,12 @@ pub enum Rule {
     Barrier,
     /// That read begins when the write is at a quorum, not before.
     BarrierAfterWrite,
+    /// It asks a quorum.
+    BarrierAtQuorum,
+    /// A write counts when a quorum has it.
+    WriteAtQuorum,
+    /// An adoption reads rows from a quorum.
+    ReadAtQuorum,
     /// An adoption writes what it found above the hint again.
     Rewrite,
     /// With the timestamp of its own epoch.

@@ -140,8 +140,12 @@ impl Plan {
         let kind = match removed {
             Some(
                 Code(Rule::FenceAtQuorum)
-                | Store(StoreRule::BarrierAfterWrite | StoreRule::RewriteBarrier | StoreRule::DropBarrier)
-                | Removed::BarrierAtQuorum
+                | Store(
+                    StoreRule::BarrierAtQuorum
+                    | StoreRule::BarrierAfterWrite
+                    | StoreRule::RewriteBarrier
+                    | StoreRule::DropBarrier,
+                )
                 | Removed::EraseBarrier
                 | Removed::FenceIsFinal,
             ) => Kind::Suspicion,

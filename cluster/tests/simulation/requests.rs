@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use switchyard_cluster::ownership::Answer;
 use switchyard_protocol::owner::{Incarnation, RouterState};
-use switchyard_store::quorum::Reached;
+use switchyard_store::quorum::{Copies, Kind, Reached};
 
 use super::places::Input;
 use super::plan::{SECOND, Time};
@@ -101,7 +101,7 @@ impl World {
             return;
         }
         match request {
-            Request::Read { conversation, read, adopts } => self.begin_read(by, conversation, read, adopts),
+            Request::Read { conversation, read } => self.begin_read(by, conversation, read),
             Request::Write { conversation, write, adopts } => self.send_write(by, conversation, write, adopts),
             Request::Fence(incarnation) => {
                 if !self.rng.chance(self.plan.lost) {
@@ -116,15 +116,27 @@ impl World {
         }
     }
 
-    fn begin_read(&mut self, by: Asker, conversation: usize, read: Read, adopts: bool) {
+    /// How many replicas are asked for something of this kind.
+    fn copies(&self, kind: Kind) -> usize {
+        match Copies::of(kind, Removed::rules_of_store(self.removed)) {
+            Copies::One => 1,
+            Copies::Quorum => 2,
+        }
+    }
+
+    /// Which.
+    fn replicas(&mut self, kind: Kind) -> Vec<usize> {
+        let mut replicas = self.quorum().to_vec();
+        replicas.truncate(self.copies(kind));
+        replicas
+    }
+
+    fn begin_read(&mut self, by: Asker, conversation: usize, read: Read) {
         if self.rng.chance(self.plan.lost) {
             return;
         }
         let number = self.number();
-        let mut replicas = self.quorum().to_vec();
-        if adopts && self.removed == Some(Removed::ReadAtQuorum) && matches!(read, Read::Rows(..)) {
-            replicas.truncate(1);
-        }
+        let replicas = self.replicas(Kind::Read);
         self.row_reads.insert(number, RowsRead { by, conversation, read, left: replicas.len(), found: None });
         for replica in replicas {
             let after = self.latency();
@@ -172,7 +184,7 @@ impl World {
 
     pub(crate) fn write_arrives(&mut self, replica: usize, conversation: usize, write: &Write, by: Asker) {
         self.rows[conversation].arrive(replica, write);
-        let needed = if self.removed == Some(Removed::WriteAtQuorum) { 1 } else { 2 };
+        let needed = self.copies(Kind::Write);
         let Some(process) = self.process(by.place).filter(|process| process.number == by.process) else { return };
         let Some(have) = process.writes.get_mut(&by.id) else { return };
         *have += 1;
@@ -185,10 +197,7 @@ impl World {
     /// A read of a router's row at a quorum.
     pub(crate) fn read_router(&mut self, there: Time, incarnation: Incarnation, is_fence: bool, by: Asker) {
         let number = self.number();
-        let mut replicas = self.quorum().to_vec();
-        if self.removed == Some(Removed::BarrierAtQuorum) {
-            replicas.truncate(1);
-        }
+        let replicas = self.replicas(Kind::FenceRead);
         self.router_reads.insert(number, RouterRead { by, incarnation, is_fence, left: replicas.len(), found: 0 });
         for replica in replicas {
             let more = self.latency();

@@ -3,6 +3,7 @@
 
 use switchyard_cluster::ownership::Rule;
 pub(crate) use switchyard_store::rules::Rule as StoreRule;
+use switchyard_store::rules::Rules;
 
 /// A rule that is taken away. The names are the model's, but for those of edges and `…ByOwner`, which it does not have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,12 +12,6 @@ pub(crate) enum Removed {
     Code(Rule),
     /// One of the real code of the log.
     Store(StoreRule),
-    /// A fence read asks a quorum.
-    BarrierAtQuorum,
-    /// A write counts when a quorum has it.
-    WriteAtQuorum,
-    /// An adoption reads rows from a quorum.
-    ReadAtQuorum,
     /// A message that is stored already is answered, not stored again.
     Dedupe,
     /// A write whose outcome is unknown is repeated byte for byte, and its number used for nothing else.
@@ -48,9 +43,9 @@ impl Removed {
         ("MoveStopsAnswers", Self::Code(Rule::MoveStopsAnswers)),
         ("MoveTakesNewEpoch", Self::Code(Rule::MoveTakesNewEpoch)),
         ("FreshReads", Self::Code(Rule::FreshReads)),
-        ("BarrierAtQuorum", Self::BarrierAtQuorum),
-        ("WriteAtQuorum", Self::WriteAtQuorum),
-        ("ReadAtQuorum", Self::ReadAtQuorum),
+        ("BarrierAtQuorum", Self::Store(StoreRule::BarrierAtQuorum)),
+        ("WriteAtQuorum", Self::Store(StoreRule::WriteAtQuorum)),
+        ("ReadAtQuorum", Self::Store(StoreRule::ReadAtQuorum)),
         ("ClaimNamesEpoch", Self::Store(StoreRule::ClaimNamesEpoch)),
         ("ClaimIsConditional", Self::Store(StoreRule::ClaimIsConditional)),
         ("Rewrite", Self::Store(StoreRule::Rewrite)),
@@ -91,7 +86,12 @@ impl Removed {
     }
 
     /// The rule of the log, if it is one.
-    pub(crate) fn store(self) -> Option<StoreRule> {
+    fn store(self) -> Option<StoreRule> {
         if let Self::Store(rule) = self { Some(rule) } else { None }
+    }
+
+    /// Which rules of the store hold without this one.
+    pub(crate) fn rules_of_store(removed: Option<Self>) -> Rules {
+        Rules::without(removed.and_then(Self::store))
     }
 }

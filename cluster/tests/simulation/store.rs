@@ -27,7 +27,6 @@ pub(crate) enum Request {
     Read {
         conversation: usize,
         read: Read,
-        adopts: bool,
     },
     Write {
         conversation: usize,
@@ -166,7 +165,7 @@ impl Store {
     }
 
     async fn read(&self, key: &ConversationKey, read: Read) -> Result<Found, Failed> {
-        match self.ask(Request::Read { conversation: conversation_of(key), read, adopts: self.adopts }).await {
+        match self.ask(Request::Read { conversation: conversation_of(key), read }).await {
             Reply::Found(found) => Ok(found),
             Reply::Failed(reached) => Err(Failed(reached)),
             reply => panic!("no answer to a read: {reply:?}"),

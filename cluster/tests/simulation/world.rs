@@ -11,7 +11,6 @@ use switchyard_cluster::ownership::{Call, Heartbeat, Probed};
 use switchyard_cluster::ownership::{Event, Ownership};
 use switchyard_protocol::owner::{Cell, Incarnation};
 use switchyard_protocol::shard::Shard;
-use switchyard_store::rules::Rules;
 
 use super::edges::{EDGES, Edges, Told};
 use super::judge::Judge;
@@ -118,7 +117,7 @@ impl World {
             places: (0..PLACES).map(|_| Place::default()).collect(),
             judge: Judge::new(SHARDS_USED.len(), age_max),
             edges: Edges::new(Rng::new(!seed)),
-            tables: Tables::new(Rules::without(removed.and_then(Removed::store))),
+            tables: Tables::new(Removed::rules_of_store(removed)),
             rows: vec![Replicated::default(); SHARDS_USED.len()],
             redis_gone_until: 0,
             heartbeats: Vec::new(),
@@ -277,7 +276,7 @@ impl World {
             conversations: BTreeMap::new(),
             stopping: BTreeMap::new(),
             tasks: Tasks::default(),
-            store: Store::new(self.plan.sizes, Rules::without(self.removed.and_then(Removed::store))),
+            store: Store::new(self.plan.sizes, Removed::rules_of_store(self.removed)),
             serves: false,
             writes: BTreeMap::new(),
             barriers: BTreeMap::new(),

@@ -12,7 +12,8 @@ use scylla::errors::PrepareError;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 
-use crate::quorum::Sizes;
+use crate::quorum::{Copies, Kind, Sizes};
+use crate::rules::Rules;
 
 use super::connect;
 use super::options::Options;
@@ -194,6 +195,7 @@ async fn prepared(session: &Session, options: &Options, table: Table, cql: &str)
         statement.set_execution_profile_handle(Some(connect::reading(options)));
     }
     statement.set_page_size(PAGE_ROWS);
+    statement.set_consistency(consistency(table, cql));
     if table.class() == Class::Transaction {
         statement.set_request_timeout(Some(options.transaction_timeout));
     }
@@ -201,6 +203,19 @@ async fn prepared(session: &Session, options: &Options, table: Table, cql: &str)
         statement.set_consistency(Consistency::LocalSerial);
     }
     Ok(Statement::new(statement, table, cql))
+}
+
+/// How many nodes of the home data centre a statement asks.
+fn consistency(table: Table, cql: &str) -> Consistency {
+    let kind = match (cql.starts_with("SELECT"), table) {
+        (true, Table::Router) => Kind::FenceRead,
+        (true, _) => Kind::Read,
+        (false, _) => Kind::Write,
+    };
+    match Copies::of(kind, Rules::default()) {
+        Copies::Quorum => Consistency::LocalQuorum,
+        Copies::One => Consistency::LocalOne,
+    }
 }
 
 fn serial(statement: &Statement) -> Statement {
@@ -249,6 +264,13 @@ mod tests {
             let before = ["INTO", "FROM", "UPDATE"];
             let named = words.windows(2).find(|pair| before.contains(&pair[0])).map(|pair| pair[1]);
             assert_eq!(named, Some(table.name()), "{name}: {cql}");
+        }
+    }
+
+    #[test]
+    fn every_statement_asks_a_quorum() {
+        for Text { name, table, cql } in TEXTS {
+            assert_eq!(consistency(*table, cql), Consistency::LocalQuorum, "{name}: {cql}");
         }
     }
 

@@ -7,7 +7,7 @@
 //! adopt     an owner's first touch of a conversation in its epoch       timestamp   which of two writes to a row wins
 //! append    storing rows                                                newest      the highest row
 //! overwrite putting other bytes in their place                          fence       the barrier, and what is noted behind it
-//! trim      dropping old ones
+//! trim      dropping old ones                                           copies      how many replicas are asked
 //! ```
 //!
 //! Each of the rules is needed: see `rules.rs`, ARCHITECTURE.md and `cluster/tests/ownership`.
@@ -15,6 +15,7 @@
 mod adopt;
 mod append;
 mod bounds;
+mod copies;
 mod fence;
 mod newest;
 mod overwrite;
@@ -37,6 +38,7 @@ use crate::rules::Rules;
 pub use adopt::adopt;
 pub use append::append;
 pub use bounds::{Bound, Bounds};
+pub use copies::{Copies, Kind};
 pub use fence::{Fence, barrier};
 pub use newest::{Newest, newest};
 pub use overwrite::overwrite;
@@ -113,7 +115,7 @@ impl Sizes {
 }
 
 /// The statements of which the protocol is made, and what it needs beside. A write is answered once a quorum has it, a read
-/// once a quorum was asked; each is tried once, and ends after a time-out of its own.
+/// once a quorum was asked ([`Copies`]); each is tried once, and ends after a time-out of its own.
 ///
 /// **Invariant:** of two cells of one place the one with the higher timestamp stays, on every replica and in every answer, whichever came
 /// first; of two with one timestamp, always the same.
