@@ -1,5 +1,5 @@
-//! What can be taken away: rules of the real code, of who owns what and of the log; and rules of those who call it, and of the store below,
-//! which here are the simulation's own.
+//! What can be taken away: rules of the real code, of who owns what, of the log and of transactions; and rules of those who call
+//! it, which here are the simulation's own.
 
 use switchyard_cluster::ownership::Rule;
 pub(crate) use switchyard_store::rules::Rule as StoreRule;
@@ -10,7 +10,7 @@ use switchyard_store::rules::Rules;
 pub(crate) enum Removed {
     /// One of the real code that decides who owns what.
     Code(Rule),
-    /// One of the real code of the log.
+    /// One of the real code of the log and of transactions.
     Store(StoreRule),
     /// A message that is stored already is answered, not stored again.
     Dedupe,
