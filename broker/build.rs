@@ -1,12 +1,12 @@
-//! Tells the binary which commit it was built from, and by which compiler. Without git the commit is `unknown`; nothing
-//! here may fail a build.
+//! Tells a binary which commit it was built from, and by which compiler. Without git the commit is `unknown`; nothing
+//! here may fail a build. The load harness is built with it too.
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../broker/build.rs");
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets the package's directory");
     let git = |arguments: &[&str]| said("git", &[&["-C", root.as_str()], arguments].concat());
 

@@ -36,7 +36,11 @@ pub fn describe_all() {
 }
 
 fn describe() {
-    describe_counter!(HTTP_REQUESTS, Unit::Count, "HTTP requests answered, on the public and the operations port");
+    describe_counter!(
+        HTTP_REQUESTS,
+        Unit::Count,
+        "HTTP requests answered, on the public and the operations port, but for what the door refuses"
+    );
     describe_histogram!(HTTP_REQUEST_DURATION, Unit::Seconds, "Time from an HTTP request's head to its answer");
     describe_gauge!(OPEN_FDS, Unit::Count, "Open file descriptors");
     describe_gauge!(MAX_FDS, Unit::Count, "Limit of open file descriptors");

@@ -19,6 +19,7 @@
 //! | `typing` | who types, to those who have the conversation open |
 //! | `marks` | how far members have come, to those who read the conversation |
 //! | `outbox`, `queue` | frames, each made once; what waits for a socket |
+//! | `unseen` | answers that there is nothing, each as late as the other |
 //! | `ending` | goodbyes, and what is cleaned up after a connection |
 //! | `timers` | deadlines |
 //! | `control` | the order to go |
@@ -41,6 +42,7 @@ mod queue;
 mod timers;
 mod trace;
 mod typing;
+mod unseen;
 
 pub use connection::Place;
 pub use control::{Control, Drain};
@@ -77,6 +79,7 @@ use desk::Desk;
 use outbox::Outbox;
 use presence::Untold;
 use timers::Draining;
+use unseen::Unseen;
 
 /// Bytes read from one socket at a time; what is more waits for the next turn, so that nobody is starved.
 const READ_BYTES: usize = 64 * 1024;
@@ -135,6 +138,7 @@ pub struct Door<L> {
     watching: Watching,
     watchers: Watchers,
     untold: Untold,
+    unseen: Unseen,
     /// One shared copy of each tenant's id.
     tenants: HashSet<TenantId, foldhash::fast::RandomState>,
 
@@ -190,6 +194,7 @@ impl<L: EdgeLink> Door<L> {
             watching: Watching::default(),
             watchers: Watchers::default(),
             untold: Untold::default(),
+            unseen: Unseen::default(),
             tenants: HashSet::default(),
             outbox: Outbox::default(),
             dirty: Vec::new(),
@@ -254,6 +259,7 @@ impl<L: EdgeLink> Resident for Door<L> {
             }
         }
         self.deliveries = deliveries;
+        self.tell_unseen(now);
         self.write_dirty(now);
         self.tell_untold(now);
         // Refusals of full links and the end of conversations ask for something, too.
@@ -269,7 +275,7 @@ impl<L: EdgeLink> Resident for Door<L> {
             return Some(Duration::ZERO);
         }
         let wheel = self.wheel.next(self.origin).map(|at| at.saturating_duration_since(self.origin));
-        let wheel = wheel.into_iter().chain(self.untold.deadline());
+        let wheel = wheel.into_iter().chain(self.untold.deadline()).chain(self.unseen.deadline());
         wheel.chain(self.accepting.deadline()).chain(self.draining_deadline()).min()
     }
 

@@ -64,6 +64,17 @@ pub fn describe() {
     describe_gauge!(QUEUE_BYTES, Unit::Bytes, "Bytes that wait for clients to take them.");
 }
 
+/// The values of each label that has the same few in every process, by metric.
+pub fn label_values() -> [(&'static str, Vec<&'static str>); 5] {
+    [
+        (CONNECTIONS_CLOSED, Ended::ALL.iter().map(|(_, reason)| *reason).collect()),
+        (HANDSHAKES_REFUSED, Refused::ALL.iter().map(|(_, reason)| *reason).collect()),
+        (AUTHENTICATION_FAILURES, TokenRefusal::ALL.iter().map(|refusal| refusal.reason()).collect()),
+        (BUDGET_REFUSALS, Limit::ALL.iter().map(|limit| limit.label()).collect()),
+        (NOTIFICATIONS_PUSHED, Pushed::ALL.iter().map(|(_, kind)| *kind).collect()),
+    ]
+}
+
 /// Why a connection ended, as the label `reason` of [`CONNECTIONS_CLOSED`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]

@@ -49,10 +49,11 @@ pub use context::{Context, Gate, SessionConfig};
 pub use cost::change_units;
 pub use directory::{Directory, Spot};
 pub use effect::Effect;
+pub use finish::UNSEEN_AFTER;
 pub use fit::PAGE_ENCODED_BYTES_MAX;
 pub use kind::RequestKind;
 pub use line::PageLine;
-pub use ticket::Ticket;
+pub use ticket::{Ticket, asked_at};
 
 use std::time::Duration;
 

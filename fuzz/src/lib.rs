@@ -6,6 +6,7 @@ mod cql_values;
 mod edge;
 mod embedded_values;
 mod journal;
+mod loadtest;
 mod protocol;
 mod router;
 #[cfg(test)]
@@ -67,6 +68,7 @@ targets! {
     page: store::page_judge::page, store::page_judge::pages, store::TOKENS;
     embedded_value: embedded_values::values_judge::value, embedded_values::values_judge::values, store::TOKENS;
     cql_value: cql_values::value_judge::value, cql_values::value_judge::values, store::TOKENS;
+    loadtest_frames: loadtest::judge::frame, loadtest::judge::frames, loadtest::judge::TOKENS;
 }
 
 #[cfg(test)]

@@ -183,8 +183,8 @@ pub struct Args {
     pub server_core: Option<usize>,
 }
 
-const EXIT_CODES: &str = "Exit: 0 ok; 1 the run failed, or messages were never answered; 2 usage; 3 the oracle found a violation; \
-4 the generator itself was saturated; 5 a limit was missed.";
+const EXIT_CODES: &str = "Exit: 0 ok; 1 the run failed, messages were never answered, or not all was looked at; 2 usage; \
+3 the oracle found a violation; 4 the generator itself was saturated; 5 a limit was missed.";
 
 /// Seconds of any phase: a day.
 const SECS_MAX: f64 = 86_400.0;

@@ -104,14 +104,14 @@ pub struct Report {
     pub params: Map<String, Value>,
     pub seed: u64,
     pub version: &'static str,
-    pub commit: Option<&'static str>,
+    pub commit: &'static str,
     pub machine: Machine,
     pub metrics: Metrics,
     pub oracle: Option<Verdict>,
 }
 
-/// The commit that this was built from, where the build says it.
-pub const COMMIT: Option<&str> = option_env!("SWITCHYARD_COMMIT");
+/// The commit that this was built from, or `unknown` when there was no git.
+pub const COMMIT: &str = env!("SWITCHYARD_COMMIT");
 
 impl Report {
     /// As one JSON object.

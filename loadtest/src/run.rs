@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::args::{Args, FormArg, Scenario, UsageError};
 use crate::floor;
 use crate::net::target::TargetError;
+use crate::oracle::Verdict;
 use crate::procfs::Machine;
 use crate::report::{COMMIT, Limit, Report, SCHEMA};
 use crate::scenario::{self, Outcome};
@@ -20,7 +21,7 @@ use crate::scenario::{self, Outcome};
 pub enum Exit {
     /// All well.
     Ok = 0,
-    /// The run failed, or the server left messages without an answer.
+    /// The run failed, the server left messages without an answer, or the oracle has not looked at everything.
     Failed = 1,
     /// The command line makes no sense.
     Usage = 2,
@@ -92,11 +93,16 @@ fn report(args: &Args, limits: &[Limit], outcome: Outcome) -> anyhow::Result<Exi
     if !args.quiet {
         eprint!("{}", report.table());
     }
-    if report.oracle.as_ref().is_some_and(|verdict| !verdict.ok) {
+    if report.oracle.as_ref().is_some_and(|verdict| verdict.faults() > 0) {
+        eprintln!("loadtest: the oracle found a violation");
         return Ok(Exit::Violated);
     }
     if outcome.unanswered > 0 {
         eprintln!("loadtest: {} messages were never answered, on connections that stand", outcome.unanswered);
+        return Ok(Exit::Failed);
+    }
+    if let Some(missing) = report.oracle.as_ref().and_then(Verdict::missing) {
+        eprintln!("loadtest: the oracle found nothing wrong, but has not looked at everything: {missing}");
         return Ok(Exit::Failed);
     }
     if outcome.rate_missed {

@@ -31,6 +31,12 @@ fn the_floor_reports_in_the_fixed_form() {
     for name in ["target", "transport", "form", "params", "seed", "version", "commit", "machine"] {
         assert!(report.get(name).is_some(), "{name}");
     }
+    let commit = report["commit"].as_str().expect("a text");
+    let git = Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "HEAD"]).output();
+    if git.is_ok_and(|git| git.status.success()) {
+        let is_one = commit.len() >= 12 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(is_one, "{commit}");
+    }
     let metrics = report["metrics"].as_object().expect("an object");
     let mut names: Vec<String> = [
         "sent acked unacked unknown refused disconnects retries acked_per_s deliveries_per_s connects_per_s all_back_s",
@@ -83,6 +89,51 @@ fn a_server_that_does_not_answer_fails_the_run() {
         let output = loadtest(&format!("{run} --secret-file {secret}"));
         assert_eq!(code(&output), Some(expected), "{output:?}");
     }
+}
+
+#[test]
+fn a_violation_has_a_code_of_its_own_and_what_was_not_looked_at_fails_the_run() {
+    use support::{Habits, Server};
+    let secret = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(secret.path(), "0123456789abcdef0123456789abcdef\n").expect("it is ours");
+    let invent = Habits { invent_at: 3, ..Habits::default() };
+    // Farther from the start than the oracle's books reach.
+    let far = Habits { numbers_after: 1 << 21, ..Habits::default() };
+    for (habits, expected, line) in [(invent, 3, "violation"), (far, 1, "has not looked at everything")] {
+        let server = Server::start(habits);
+        let (url, secret) = (server.url(), secret.path().display());
+        let run = format!("pairs --pairs 1 --rate 50 --warm 0 --secs 0.1 --drain 1 --quiet --target {url}");
+        let output = loadtest(&format!("{run} --secret-file {secret} --json -"));
+        assert_eq!(code(&output), Some(expected), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(line), "{output:?}");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+        assert_eq!(report["oracle"]["ok"], false);
+    }
+}
+
+/// The generator has one thread: while a token is made for a user who was told that theirs expires, nothing is sent.
+#[test]
+fn a_generator_that_is_late_says_so() {
+    use support::{Habits, Server};
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = folder.path().join("token");
+    let calls = folder.path().join("calls");
+    let lines = format!(
+        "part() {{ printf %s \"$1\" | base64 -w0 | tr +/ -_ | tr -d =; }}\n\
+         echo >> {calls}\n\
+         [ $(wc -l < {calls}) -le 2 ] || sleep 0.3\n\
+         printf '%s.%s.AA' \"$(part '{{\"alg\":\"HS256\"}}')\" \"$(part \"{{\\\"sub\\\":\\\"$2\\\"}}\")\"\n",
+        calls = calls.display()
+    );
+    std::fs::write(&script, lines).expect("it is ours");
+    let server = Server::start(Habits { warn_at: 5, ..Habits::default() });
+    let run = format!("pairs --pairs 1 --rate 100 --warm 0 --secs 0.5 --quiet --target {}", server.url());
+    let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args(run.split_whitespace())
+        .args(["--token-command", &format!("sh {}", script.display())])
+        .output()
+        .expect("the program was built for this test");
+    assert_eq!(code(&output), Some(4), "{output:?}");
 }
 
 #[test]

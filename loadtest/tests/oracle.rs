@@ -167,7 +167,7 @@ fn caught(spot: Spot, deed: Deed) -> Verdict {
     // What does not come is waited for. Elsewhere one page's worth of messages, so that the timeline's last page is its first.
     let words = match (spot, deed) {
         (Spot::Resume, _) => "reconnect --connections 2 --behind 14 --drain 0.2",
-        (Spot::Ack | Spot::Event, Deed::Drop | Deed::Misplace | Deed::AlterClientId | Deed::Strip) => {
+        (Spot::Ack | Spot::Event, Deed::Drop | Deed::Misplace | Deed::AlterClientId | Deed::Invent | Deed::Strip) => {
             "pairs --pairs 1 --rate 150 --secs 0.4 --drain 1"
         }
         _ => "pairs --pairs 1 --rate 150 --secs 0.4 --drain 20",
@@ -243,6 +243,40 @@ caught! {
     a_missed_event_with_another_kind: Resume AlterKind => [0, 0, 0, 0, 1, 0, 0];
     a_missed_event_with_another_time: Resume AlterTime => [0, 0, 0, 0, 1, 0, 0];
     a_missed_event_without_its_message: Resume Strip => [0, 0, 0, 0, 1, 0, 0];
+}
+
+#[test]
+fn a_message_that_nobody_has_sent_is_invented_wherever_it_is_seen() {
+    for spot in [Spot::Ack, Spot::Event, Spot::Page, Spot::Resume] {
+        let verdict = caught(spot, Deed::Invent);
+        assert_eq!((verdict.invented, verdict.faults()), (1, 1), "{spot:?}: {:?}", verdict.first);
+    }
+}
+
+#[test]
+fn a_row_that_nobody_has_sent_is_found_by_its_reader_and_in_the_timeline() {
+    let server = Server::start(Habits { invent_at: NTH, ..Habits::default() });
+    let outcome = run(&server.url(), "pairs --pairs 1 --rate 150 --secs 0.2");
+    let verdict = outcome.verdict.expect("a verdict");
+    assert_eq!((verdict.invented, verdict.faults()), (2, 2), "{:?}", verdict.first);
+    // Nobody reads here but the audit.
+    let outcome = run(&server.url(), "room --members 2 --publishers 1 --absent --rate 150 --secs 0.2");
+    let verdict = outcome.verdict.expect("a verdict");
+    assert_eq!((verdict.invented, verdict.faults()), (1, 1), "{:?}", verdict.first);
+}
+
+/// Numbers follow acks: what was sent after an ack stands above what was acknowledged.
+#[test]
+fn a_message_sent_after_an_ack_that_gets_a_lower_number_is_out_of_order() {
+    let habits = Habits { exchange_at: NTH, ..Habits::default() };
+    // By its own ack; and by the timeline alone, where it has none.
+    for (silent_at, unacked) in [(0, 0), (NTH, 1)] {
+        let server = Server::start(Habits { silent_at, ..habits });
+        let outcome = run(&server.url(), "pairs --pairs 1 --window 1 --secs 0.3 --drain 1");
+        assert_eq!(outcome.metrics.unacked, Some(unacked));
+        let verdict = outcome.verdict.expect("a verdict");
+        assert_eq!(counts(&verdict), [0, 0, 1, 0, 0, 0, 0], "{unacked}: {:?}", verdict.first);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Holds METRICS.md and the described metrics together: name, type and meaning of each, in both directions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit, with_local_recorder};
@@ -60,6 +60,37 @@ fn every_metric_is_documented_and_every_documented_one_exists() {
         described.into_iter().map(|(name, (kind, meaning))| (name, (kind.to_owned(), meaning))).collect();
     assert!(!described.is_empty());
     assert_eq!(documented(), described, "left: METRICS.md, right: what is described");
+}
+
+/// The values of the document's paragraph ``Reasons of `name`: one, another (remark).``, by the metric's name.
+fn documented_values() -> BTreeMap<String, BTreeSet<String>> {
+    let paragraphs = DOCUMENT.split("\n\n").filter_map(|paragraph| {
+        let (name, text) = paragraph.split_once(" of `")?.1.split_once("`: ")?;
+        let mut list = String::new();
+        let mut depth = 0;
+        for letter in text.chars() {
+            match letter {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                '.' if depth == 0 => break,
+                _ if depth == 0 => list.push(letter),
+                _ => {}
+            }
+        }
+        let values = list.split(',').map(|value| value.trim().to_owned()).collect();
+        Some((name.to_owned(), values))
+    });
+    paragraphs.collect()
+}
+
+#[test]
+fn every_value_of_a_label_is_documented_and_every_documented_one_exists() {
+    let values = switchyard_edge::metrics::label_values();
+    let values: BTreeMap<String, BTreeSet<String>> = values
+        .into_iter()
+        .map(|(name, values)| (name.to_owned(), values.into_iter().map(str::to_owned).collect()))
+        .collect();
+    assert_eq!(documented_values(), values, "left: METRICS.md, right: what is counted");
 }
 
 #[test]

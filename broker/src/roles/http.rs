@@ -81,7 +81,12 @@ async fn serve(router: Router, mut handed: mpsc::Receiver<Handed>, mut stopped: 
             _ = &mut stopped => return,
         };
         let Some(Handed { socket, read, client, place: of_address }) = next else { return };
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        // Slow ones may hold all places; the word to stop does not wait for them.
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            _ = &mut stopped => return,
+        };
+        let Ok(place) = place else { return };
         let router = router.clone();
         tokio::spawn(async move {
             if let Err(error) = connection(router, socket, read).await {

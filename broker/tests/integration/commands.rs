@@ -142,6 +142,33 @@ fn a_damaged_store_is_told_and_never_served() {
     assert!(told.contains("switchyard verify"), "{told}");
 }
 
+/// The marker as a binary of another time has written it: too old to be read, and of a time to come.
+#[test]
+fn a_store_of_another_schema_exits_4_and_says_what_to_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data_name = dir.path().to_str().expect("text");
+    drop(Embedded::open(dir.path(), Options::default()).expect("a new store"));
+    let markers = find(dir.path(), "schema");
+    let [marker] = &markers[..] else { panic!("one marker: {markers:?}") };
+    let conversation = "0".repeat(26);
+    for (number, checksum) in [(1, "fb5d950f"), (99, "d9d06325")] {
+        let line = format!("switchyard store schema {number} {checksum}\n");
+        fs::write(marker, &line).expect("it is written");
+        for arguments in [
+            &["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data", data_name][..],
+            &["verify", "--data", data_name],
+            &["dump", "--conversation", &conversation, "--data", data_name],
+            &["migrate", "--data", data_name],
+        ] {
+            let (code, told) = refused(arguments);
+            assert_eq!(code, 4, "{arguments:?}: {told}");
+            let next = "run a version of switchyard that reads it";
+            assert!(told.contains(&format!("schema {number};")) && told.contains(next), "{arguments:?}: {told}");
+        }
+        assert_eq!(fs::read_to_string(marker).expect("it is there"), line, "nothing was changed");
+    }
+}
+
 /// Files of this name below a directory.
 fn find(dir: &Path, name: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -2,15 +2,19 @@
 
 mod binary;
 mod browser;
+mod chat;
 mod commands;
 mod demo;
 mod features;
+mod keys;
 mod keyspace;
 mod kill;
+mod load;
 mod negative;
 mod plain;
 mod power_cut;
 mod process;
+mod proxies;
 mod raw;
 mod readme;
 mod sabotage;
@@ -19,3 +23,4 @@ mod shortage;
 mod site;
 mod start;
 mod takeover;
+mod terminal;

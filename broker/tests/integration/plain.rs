@@ -110,6 +110,19 @@ impl Plain {
         self.next
     }
 
+    /// Sends requests that the broker gets at once; gives their ids.
+    pub(crate) fn post_together(&mut self, requests: &[(&str, Value)]) -> Vec<u64> {
+        let ids = requests.iter().map(|(name, body)| {
+            self.next += 1;
+            let text = json!({"id": self.next, *name: body}).to_string();
+            self.socket.write(Message::text(text)).expect("there is room");
+            self.next
+        });
+        let ids = ids.collect();
+        self.socket.flush().expect("the broker is there");
+        ids
+    }
+
     /// The reply to this request. Events and other replies that come before it are kept.
     pub(crate) fn reply(&mut self, id: u64) -> Value {
         if let Some(reply) = self.replies.remove(&id) {

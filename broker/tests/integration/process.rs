@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,7 +10,23 @@ use serde_json::Value;
 
 /// The binary, without the environment's own configuration.
 pub(crate) fn switchyard() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard"));
+    program(Path::new(env!("CARGO_BIN_EXE_switchyard")))
+}
+
+/// The example `chat` of the SDK, likewise.
+pub(crate) fn chat() -> Command {
+    program(&chat_path())
+}
+
+/// Where it is.
+pub(crate) fn chat_path() -> PathBuf {
+    let chat = Path::new(env!("CARGO_BIN_EXE_switchyard")).with_file_name("examples").join("chat");
+    assert!(chat.exists(), "`cargo build -p switchyard-client --example chat` makes {}", chat.display());
+    chat
+}
+
+fn program(path: &Path) -> Command {
+    let mut command = Command::new(path);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SWITCHYARD__") {
             command.env_remove(name);

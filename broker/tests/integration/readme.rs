@@ -1,18 +1,19 @@
 //! The README's first steps, as they stand there: each command goes through a shell, each line of the protocol over a
 //! socket. `cargo` is played by a script that knows the README's commands alone and runs what was built for the tests.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::browser::Browser;
 use crate::plain::Plain;
+use crate::process::chat_path;
 use crate::site::Site;
+use crate::terminal::Terminal;
 
 /// Stands for what the README leaves open.
 const OPEN: &str = "\u{2026}";
@@ -63,12 +64,10 @@ struct Checkout(TempDir);
 impl Checkout {
     fn new() -> Self {
         let checkout = Self(tempfile::tempdir().expect("a directory"));
-        let switchyard = PathBuf::from(env!("CARGO_BIN_EXE_switchyard"));
-        let chat = switchyard.with_file_name("examples").join("chat");
-        assert!(chat.exists(), "`cargo build -p switchyard-client --example chat` makes {}", chat.display());
         fs::create_dir_all(checkout.path().join("target/release")).expect("it is made");
-        symlink(&switchyard, checkout.path().join("target/release/switchyard")).expect("it is made");
-        symlink(&chat, checkout.path().join("chat")).expect("it is made");
+        symlink(env!("CARGO_BIN_EXE_switchyard"), checkout.path().join("target/release/switchyard"))
+            .expect("it is made");
+        symlink(chat_path(), checkout.path().join("chat")).expect("it is made");
         let cargo = checkout.path().join("cargo");
         fs::write(&cargo, CARGO).expect("it is written");
         fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("allowed");
@@ -90,47 +89,8 @@ impl Checkout {
         command.args(["-e", "-c", &format!("{before}\nexec {last}")]);
         command.current_dir(self.path()).env("PATH", path);
         command.env("SWITCHYARD__SERVER__LISTEN", "127.0.0.1:0").env("SWITCHYARD__SERVER__OPS_LISTEN", "127.0.0.1:0");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.stderr(File::create(self.path().join("stderr")).expect("a file"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
-    }
-}
-
-/// A program in a terminal of its own, ended when it is dropped.
-struct Terminal {
-    child: Child,
-    typed: Option<ChildStdin>,
-    shown: BufReader<ChildStdout>,
-}
-
-impl Terminal {
-    fn run(mut command: Command) -> Self {
-        let mut child = command.spawn().expect("a shell");
-        let shown = BufReader::new(child.stdout.take().expect("piped"));
-        Self { typed: child.stdin.take(), child, shown }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.shown.read_line(&mut line).expect("text");
-        assert!(!line.is_empty(), "it ended");
-        line.trim_end().to_owned()
-    }
-
-    fn say(&mut self, line: &str) {
-        writeln!(self.typed.as_mut().expect("open"), "{line}").expect("it reads");
-    }
-
-    fn end(mut self) {
-        drop(self.typed.take());
-        assert!(self.child.wait().expect("it ends").success());
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -140,15 +100,15 @@ fn two_people_chat_from_two_terminals_by_the_first_steps() {
     let start = shell_block("cargo run --release");
     let first = start.lines().next().expect("a command");
     assert!(first.starts_with("cargo run --release "), "the first of the two commands starts the broker: {first}");
-    let mut broker = Terminal::run(checkout.shell(first));
+    let broker = Terminal::run(checkout.shell(first));
     let ready: Value = serde_json::from_str(&broker.line()).expect("the ready line");
     assert_eq!((&ready["ready"], &ready["dev"]), (&true.into(), &true.into()));
     assert!(checkout.path().join("switchyard-data").is_dir(), "data lies where the README says");
 
-    let mut alice = Terminal::run(checkout.shell(&shell_block("--user alice)")));
+    let mut alice = Terminal::run(checkout.shell(&shell_block("--user alice\"")));
     alice.say("hello bob");
     assert_eq!(alice.line(), "[1] alice: hello bob");
-    let mut bob = Terminal::run(checkout.shell(&shell_block("--user bob)")));
+    let mut bob = Terminal::run(checkout.shell(&shell_block("--user bob\"")));
     assert_eq!(bob.line(), "[1] alice: hello bob");
     bob.say("hello alice");
     assert_eq!(alice.line(), "[2] bob: hello alice");
@@ -171,7 +131,7 @@ fn a_configuration_is_written_by_the_commands_of_the_readme() {
     assert_eq!(checkout.shell(check).status().expect("a shell").code(), Some(2), "the example is refused");
     fs::write(&file, printed.replace(example, &format!("secret = {:?}", "8c1f".repeat(16)))).expect("it is written");
     assert!(checkout.shell(check).status().expect("a shell").success());
-    let mut broker = Terminal::run(checkout.shell(run));
+    let broker = Terminal::run(checkout.shell(run));
     let ready: Value = serde_json::from_str(&broker.line()).expect("the ready line");
     assert_eq!(ready["dev"], false);
 }

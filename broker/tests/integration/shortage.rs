@@ -21,7 +21,8 @@ struct SmallDisk(TempDir);
 impl SmallDisk {
     fn mount() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        mount("tmpfs", dir.path(), "tmpfs", MountFlags::empty(), c"size=64m").expect("only root may mount");
+        mount("tmpfs", dir.path(), "tmpfs", MountFlags::empty(), c"size=64m")
+            .expect("only root may mount a small disk, which this test needs");
         Self(dir)
     }
 

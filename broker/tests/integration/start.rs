@@ -5,10 +5,14 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 
+use jsonwebtoken::{Algorithm, Header};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::keys::Key;
+use crate::plain::{JSON, Plain, acquainted};
 use crate::process::{Broker, get, refused, said};
+use crate::site::{Site, now, sign};
 
 #[test]
 fn it_says_when_it_is_ready_and_ends_when_asked() {
@@ -145,6 +149,46 @@ fn a_hang_up_with_a_mistake_changes_nothing_at_all() {
     assert_eq!((status.code(), told.as_str()), (Some(0), ""), "only errors are logged, as before");
 }
 
+/// What a token under the old one was good for, one under the new one is good for now, in the own issuer's file of secrets and
+/// in another issuer's file of keys.
+#[test]
+fn a_hang_up_puts_the_secrets_and_keys_of_files_in_force() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (file, secret_file, key_file) =
+        ["switchyard.toml", "secret", "keys.json"].map(|name| dir.path().join(name)).into();
+    let config = format!(
+        "[auth]\nsecret_file = {secret_file:?}\n\
+         [[auth.issuers]]\nissuer = \"https://login.example\"\ntenant = \"t\"\naudience = \"*\"\njwks_file = {key_file:?}\n"
+    );
+    fs::write(&file, config).expect("it is written");
+    let (old, new) = (("7b2e".repeat(16), Key::new()), ("9c3f".repeat(16), Key::new()));
+    let write = |(secret, key): &(String, Key)| {
+        fs::write(&secret_file, secret).expect("it is written");
+        fs::write(&key_file, json!({"keys": [key.jwk("k1")]}).to_string()).expect("it is written");
+    };
+    let tokens = |(secret, key): &(String, Key)| {
+        let own = json!({"sub": "ann", "tenant": "default", "iss": "switchyard", "exp": now() + 600});
+        let others = json!({"sub": "ann", "iss": "https://login.example", "exp": now() + 600});
+        [sign(&Header::new(Algorithm::HS256), &own, secret.as_bytes()), key.sign("k1", &others)]
+    };
+    write(&old);
+    let mut broker = Broker::start(&dir.path().join("data"), &["--config", file.to_str().expect("text")]);
+    let address = broker.address("ws").parse().expect("an address");
+    let admits = |token: &String| {
+        let upgraded = Plain::upgrade(address, &[JSON], &[("Authorization", &format!("Bearer {token}"))]);
+        upgraded.map(drop).map_err(|(status, _)| status)
+    };
+    assert_eq!(tokens(&old).each_ref().map(admits), [Ok(()), Ok(())]);
+    assert_eq!(tokens(&new).each_ref().map(admits), [Err(401), Err(401)]);
+    write(&new);
+    broker.signal(Signal::HUP);
+    broker.wait_for("reloaded secrets");
+    assert_eq!(tokens(&new).each_ref().map(admits), [Ok(()), Ok(())]);
+    assert_eq!(tokens(&old).each_ref().map(admits), [Err(401), Err(401)]);
+    broker.signal(Signal::TERM);
+    assert_eq!(broker.end().0.code(), Some(0));
+}
+
 #[test]
 fn a_directory_in_use_exits_4_and_says_what_to_do() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -177,6 +221,36 @@ fn a_client_that_stays_holds_up_a_drain_until_a_second_signal() {
     assert_eq!(status.code(), Some(1), "{told}");
     assert!(told.contains("a second time"), "{told}");
     assert!(!file.exists(), "the ready file goes with the process");
+}
+
+/// Who does not go when asked is let go, within the deadline; what they were told is kept, is kept.
+#[test]
+fn a_client_that_ignores_a_drain_is_let_go_in_time_and_loses_nothing() {
+    let mut site = Site::with_env(&[("SWITCHYARD__SERVER__DRAIN_DEADLINE", "10s")]);
+    let (mut ann, conversation) = acquainted(&site, "ann", "bob");
+    let mut silent = Plain::open(&site, "carol");
+    // One that reads nothing and does not answer a goodbye.
+    let deaf = open_session(&site.address().to_string(), &site.token("dave"));
+    let message = |n: usize| json!({"conversation": conversation, "client_id": format!("a{n}"), "text": "still here"});
+    ann.done("send", &message(0));
+    site.ask_to_end();
+    ann.event("drain");
+    for n in 1..=20 {
+        ann.post("send", &message(n));
+    }
+    let told = ann.cut();
+    assert_eq!(silent.goodbye(), 4001, "it was let go by the server");
+    assert_eq!(site.ended().code(), Some(0), "{}", site.log());
+    drop(deaf);
+    let acked: Vec<&Value> = told.iter().filter(|reply| reply["ok"] == true).collect();
+    assert!(!acked.is_empty(), "a connection is served as long as it stands: {told:?}");
+    site.start_again();
+    let page = Plain::open(&site, "ann").done("history", &json!({"conversation": conversation, "limit": 100}));
+    let kept = page["messages"].as_array().expect("a list");
+    assert!(kept.iter().any(|message| message["client_id"] == "a0"), "{page}");
+    for ack in acked {
+        assert!(kept.contains(&ack["data"]["message"]), "{ack} is not in {page}");
+    }
 }
 
 /// A WebSocket session in JSON form, on a bare socket that never says goodbye.

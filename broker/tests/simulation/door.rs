@@ -35,6 +35,8 @@ mod timers;
 mod trace;
 #[path = "../../../edge/src/door/typing.rs"]
 mod typing;
+#[path = "../../../edge/src/door/unseen.rs"]
+mod unseen;
 
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -64,6 +66,7 @@ use desk::Desk;
 use outbox::Outbox;
 use presence::Untold;
 use timers::Draining;
+use unseen::Unseen;
 
 /// As much as the door reads at a time.
 const READ_BYTES: usize = 64 * 1024;
@@ -120,6 +123,7 @@ pub(crate) struct Door<L> {
     watching: Watching,
     watchers: Watchers,
     untold: Untold,
+    unseen: Unseen,
     tenants: HashSet<TenantId, foldhash::fast::RandomState>,
     outbox: Outbox,
     dirty: Vec<u32>,
@@ -153,6 +157,7 @@ impl<L: EdgeLink> Door<L> {
             watching: Watching::default(),
             watchers: Watchers::default(),
             untold: Untold::default(),
+            unseen: Unseen::default(),
             tenants: HashSet::default(),
             outbox: Outbox::default(),
             dirty: Vec::new(),
@@ -206,6 +211,7 @@ impl<L: EdgeLink> Door<L> {
             }
         }
         self.deliveries = deliveries;
+        self.tell_unseen(now);
         self.write_dirty(now);
         self.tell_untold(now);
         self.link.flush();
@@ -217,7 +223,7 @@ impl<L: EdgeLink> Door<L> {
             return Some(Duration::ZERO);
         }
         let wheel = self.wheel.next(self.origin).map(|at| at.saturating_duration_since(self.origin));
-        let wheel = wheel.into_iter().chain(self.untold.deadline());
+        let wheel = wheel.into_iter().chain(self.untold.deadline()).chain(self.unseen.deadline());
         wheel.chain(self.accepting.deadline()).chain(self.draining_deadline()).min()
     }
 

@@ -99,7 +99,7 @@ fn own(send: &v1::Send, seq: u64) -> v1::Event {
 }
 
 /// The first notice.
-const CONNECTED: &str = "(connected: type a message, or /history, /members, /quit)";
+const CONNECTED: &str = "(connected: type a message, or /help)";
 
 #[tokio::test]
 async fn it_shows_history_and_what_arrives_and_sends_what_is_typed() {

@@ -54,7 +54,8 @@ impl<L: EdgeLink> Door<L> {
         }
     }
 
-    fn on_answer(&mut self, to: Asker, answer: Answer, now: Now) {
+    /// Gives a client its answer.
+    pub(super) fn answer(&mut self, to: Asker, answer: Answer, now: Now) {
         if let Answer::Subscribed(subscribed) = &answer {
             self.readers.granted(&subscribed.key);
         }

@@ -24,7 +24,7 @@ const ARRIVALS_MAX: usize = 64;
 impl Live {
     /// Subscribes to all conversations of the user.
     pub(super) fn subscribe_all(&mut self, id: u64, kind: RequestKind, cx: &mut Context<'_>) {
-        let mut gathering = self.begin_gathering(id, kind, 0);
+        let mut gathering = self.begin_gathering(id, kind, 0, cx);
         let first = !std::mem::replace(&mut self.all, true);
         let until = cx.now.mono + ANSWERED_WITHIN;
         gathering.all = Some(Box::new(All { until, told: false, first, home: None }));
@@ -70,7 +70,7 @@ impl Live {
             let ask = Ask::Subscribe(Gathering::subscribe_ask(gathering.kind, 0, 1));
             self.ask(Ticket::Part { id: gathering.id, gathering: gathering.number, part }, conversation, ask, cx);
         }
-        if gathering.is_complete() {
+        if gathering.is_complete(cx.now.mono) {
             self.drop_extra();
             self.finish(gathering, cx);
         } else {

@@ -45,6 +45,20 @@ impl Live {
         }
     }
 
+    /// Answers the request of this gathering if nothing is waited for any more.
+    pub(super) fn settled(&mut self, number: u32, cx: &mut Context<'_>) {
+        let Some(extra) = self.extra.as_deref_mut() else { return };
+        let Some(at) = extra.gatherings.iter().position(|gathering| gathering.number == number) else { return };
+        let Some(gathering) = extra.gatherings.get(at) else { return };
+        if gathering.is_complete(cx.now.mono) {
+            let gathering = extra.gatherings.swap_remove(at);
+            self.finish(gathering, cx);
+            self.drop_extra();
+        } else if gathering.is_kept(cx.now.mono) {
+            cx.effects.push(Effect::Rearm);
+        }
+    }
+
     fn on_part(&mut self, number: u32, part: u16, answer: Answer, cx: &mut Context<'_>) {
         if part == ROLES {
             return self.on_roles_told(number, cx);
@@ -59,10 +73,8 @@ impl Live {
         };
         let Some(gathering) = gatherings.get_mut(at) else { return };
         if gathering.kind == RequestKind::Unread {
-            if unread::take(gathering, part, answer) && gathering.is_complete() {
-                let gathering = gatherings.swap_remove(at);
-                self.finish(gathering, cx);
-                self.drop_extra();
+            if unread::take(gathering, part, answer) {
+                self.settled(number, cx);
             }
             return;
         }
@@ -71,7 +83,7 @@ impl Live {
         }
         if gathering.kind == RequestKind::Open {
             if let Some((conversation, typers)) = take_opened(gathering, part, answer) {
-                let complete = gathering.is_complete().then(|| gatherings.swap_remove(at));
+                let complete = gathering.is_complete(cx.now.mono).then(|| gatherings.swap_remove(at));
                 self.on_opened(conversation, typers, cx);
                 if let Some(gathering) = complete {
                     self.finish(gathering, cx);
@@ -90,8 +102,6 @@ impl Live {
         let no_reader = matches!(&answer, Err(refusal) if refusal.code == ErrorCode::NotFound);
         let Some((conversation, head)) = gathering.settle(part, answer) else { return };
         let late = gathering.all.as_ref().is_some_and(|all| all.told);
-        let complete = gathering.is_complete().then(|| gatherings.swap_remove(at));
-        self.drop_extra();
         if head.is_some() && by_role {
             self.reads_by_role(conversation);
         }
@@ -104,9 +114,7 @@ impl Live {
             self.take_back(conversation);
             self.stop_reading(conversation, cx);
         }
-        if let Some(gathering) = complete {
-            self.finish(gathering, cx);
-        }
+        self.settled(number, cx);
     }
 
     /// Leaves of a page of the list what fits, and says where it ends if there is more.

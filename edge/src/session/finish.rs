@@ -1,5 +1,7 @@
 //! The replies to requests that several owners answer, once all have, or whoever waited has waited long enough.
 
+use std::time::Duration;
+
 use switchyard_cluster::link::Refusal;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::limits::{
@@ -14,6 +16,10 @@ use super::fit::fit;
 use super::gather::{Gathered, Gathering, told};
 use super::kind::RequestKind;
 use super::live::Live;
+
+/// How long after the request it is answered that there is nothing to be seen: several times what reading a conversation takes,
+/// in a cluster, too. What takes longer is answered late.
+pub const UNSEEN_AFTER: Duration = Duration::from_millis(25);
 
 const STILL_WAITING: Refusal = Refusal {
     code: ErrorCode::Overloaded,
@@ -30,10 +36,25 @@ const HOME_STILL_WAITING: Refusal = Refusal {
 impl Live {
     /// All its questions are asked.
     pub(super) fn gathered(&mut self, gathering: Gathering, cx: &mut Context<'_>) {
-        if gathering.is_complete() {
+        if gathering.is_complete(cx.now.mono) {
             self.finish(gathering, cx);
         } else {
             self.extra.get_or_insert_default().add(gathering);
+        }
+    }
+
+    /// Answers requests whose answers were kept for a while.
+    pub(super) fn finish_kept(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now.mono;
+        let complete = |gathering: &mut Gathering| gathering.all.is_none() && gathering.is_complete(now);
+        let gatherings = self.extra.iter_mut().flat_map(|extra| extra.gatherings.extract_if(.., complete));
+        let kept: Vec<Gathering> = gatherings.collect();
+        if kept.is_empty() {
+            return;
+        }
+        self.drop_extra();
+        for gathering in kept {
+            self.finish(gathering, cx);
         }
     }
 

@@ -11,6 +11,7 @@ use switchyard_protocol::id::ConversationId;
 use switchyard_protocol::limits::{PAGE_BYTES_MAX, RESUME_EVENTS_MAX};
 use switchyard_protocol::v1;
 
+use super::finish::UNSEEN_AFTER;
 use super::kind::RequestKind;
 
 /// Events that each conversation of a `resume` may bring at least, however many it names: so that one busy conversation
@@ -60,6 +61,10 @@ pub(super) struct Gathering {
     /// Hello, subscribe, resume, open or unread.
     pub(super) kind: RequestKind,
     waiting: u16,
+    /// When it was asked.
+    asked: Duration,
+    /// An owner said that there is nothing to be seen.
+    unseen: bool,
     parts: Vec<Part>,
     /// Of a wish for all conversations alone.
     pub(super) all: Option<Box<All>>,
@@ -114,9 +119,9 @@ pub(super) struct Gathered {
 
 impl Gathering {
     /// A request without conversations yet.
-    pub(super) fn new(number: u32, id: u64, kind: RequestKind, size: usize) -> Self {
-        let parts = Vec::with_capacity(size);
-        Self { number, id, kind, waiting: 0, parts, all: None, telling: None, held: Held::default() }
+    pub(super) fn new(number: u32, id: u64, kind: RequestKind, size: usize, asked: Duration) -> Self {
+        let (parts, held) = (Vec::with_capacity(size), Held::default());
+        Self { number, id, kind, waiting: 0, asked, unseen: false, parts, all: None, telling: None, held }
     }
 
     /// A conversation to ask for. Returns its place.
@@ -160,15 +165,27 @@ impl Gathering {
     }
 
     /// Whether nothing is waited for.
-    pub(super) fn is_complete(&self) -> bool {
-        self.waiting == 0 && self.telling.is_none() && self.all.as_ref().is_none_or(|all| all.home.is_some())
+    pub(super) fn is_complete(&self, now: Duration) -> bool {
+        let all = self.all.as_ref().is_none_or(|all| all.home.is_some());
+        self.waiting == 0 && self.telling.is_none() && all && self.kept_until().is_none_or(|until| until <= now)
+    }
+
+    /// Whether it is only kept until its time has come.
+    pub(super) fn is_kept(&self, now: Duration) -> bool {
+        self.waiting == 0 && self.telling.is_none() && self.kept_until().is_some_and(|until| until > now)
+    }
+
+    /// When it is answered at the earliest, if something that it names is not to be seen: how long it took to find that out
+    /// tells nothing. What a user has is no secret from them.
+    fn kept_until(&self) -> Option<Duration> {
+        (self.unseen && self.all.is_none()).then_some(self.asked + UNSEEN_AFTER)
     }
 
     /// When the client is told what is known by then, whatever is missing.
     pub(super) fn due(&self) -> Option<Duration> {
         match &self.all {
             Some(all) => (!all.told).then_some(all.until),
-            None => self.telling,
+            None => self.telling.or_else(|| self.kept_until().filter(|_| self.waiting == 0)),
         }
     }
 
@@ -207,7 +224,10 @@ impl Gathering {
                 self.held.bytes += more.bytes;
                 Outcome::Subscribed { head, missed }
             }
-            Err(refusal) => Outcome::Refused(refusal),
+            Err(refusal) => {
+                self.unseen |= refusal.code == ErrorCode::NotFound;
+                Outcome::Refused(refusal)
+            }
         };
         let conversation = part.conversation;
         self.hold_one_reply();
@@ -227,6 +247,7 @@ impl Gathering {
         let part = self.parts.get_mut(usize::from(part)).filter(|part| matches!(part.outcome, Outcome::Waiting));
         let Some(part) = part else { return false };
         self.waiting -= 1;
+        self.unseen |= answer.as_ref().is_err_and(|refusal| refusal.code == ErrorCode::NotFound);
         part.outcome = answer.map_or_else(Outcome::Refused, Outcome::Unread);
         true
     }

@@ -43,14 +43,10 @@ impl Live {
     /// The home has heard, or not: whoever waited for that goes on.
     pub(super) fn on_roles_told(&mut self, number: u32, cx: &mut Context<'_>) {
         let Some(extra) = self.extra.as_deref_mut() else { return };
-        let Some(at) = extra.gatherings.iter().position(|gathering| gathering.number == number) else { return };
-        let Some(gathering) = extra.gatherings.get_mut(at) else { return };
+        let found = extra.gatherings.iter_mut().find(|gathering| gathering.number == number);
+        let Some(gathering) = found else { return };
         gathering.telling = None;
-        if gathering.is_complete() {
-            let gathering = extra.gatherings.swap_remove(at);
-            self.finish(gathering, cx);
-            self.drop_extra();
-        }
+        self.settled(number, cx);
     }
 
     /// Lets clients in whose homes do not answer.

@@ -134,6 +134,14 @@ impl Desk {
         self.call(|session, cx| session.on_answer(ticket, answer, cx))
     }
 
+    /// What comes when something is next due, which is so long from now.
+    fn when_due(&mut self, after: Duration) -> Vec<Effect> {
+        let due = self.session.deadline(self.now, &self.config).expect("something is due");
+        assert_eq!(due, self.now.mono + after);
+        self.now.mono = due;
+        self.call(Session::on_time)
+    }
+
     /// The user of this home is parted from the session's by a block.
     fn part(&mut self, home: ConversationId) -> Vec<Effect> {
         self.call(|session, cx| session.on_parted(home, cx))
@@ -249,6 +257,8 @@ fn hello_is_welcomed_when_all_its_conversations_are_answered() {
     let settled = desk.answer(&asked[1], Desk::granted(&asked[1], 7, 0, 0));
     assert!(matches!(settled.as_slice(), [Effect::Settled { head: Some(7), .. }]));
     let effects = desk.answer(&asked[0], Answer::Refused(Refusal::NOT_FOUND));
+    assert!(matches!(effects.as_slice(), [Effect::Settled { head: None, .. }, Effect::Rearm]), "{effects:?}");
+    let effects = desk.when_due(UNSEEN_AFTER);
     let Reply::Welcome(welcome) = reply(&effects) else { panic!("not welcomed") };
     let codes: Vec<_> =
         welcome.subscribed.iter().map(|it| (it.head, it.error.as_ref().map(|error| error.code.as_str()))).collect();

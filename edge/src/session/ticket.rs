@@ -4,14 +4,21 @@
 //! | bits | of a request with one question | of a part of a request with several |
 //! |---|---|---|
 //! | 63 | 0 | 1 |
+//! | 48-62 | when it was asked, in milliseconds | the same |
 //! | 16-47 | | the number of the gathering |
 //! | 0-15 | its kind | the part |
+
+use std::time::Duration;
 
 use switchyard_cluster::party::Asker;
 
 use super::kind::RequestKind;
 
 const PART: u64 = 1 << 63;
+
+/// Where the time begins, and what is kept of it: half a minute, then it begins anew.
+const ASKED_AT: u32 = 48;
+const ASKED_MS: u64 = 0x7fff;
 
 /// What an answer is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,11 +49,12 @@ impl Ticket {
         }
     }
 
-    /// As it travels, without the id.
-    pub fn pack(self) -> u64 {
+    /// As it travels, without the id, when it is asked at this time.
+    pub fn pack(self, asked: Duration) -> u64 {
+        let asked = (asked.as_millis() as u64 & ASKED_MS) << ASKED_AT;
         match self {
-            Self::Single { kind, .. } => kind as u64,
-            Self::Part { gathering, part, .. } => PART | u64::from(gathering) << 16 | u64::from(part),
+            Self::Single { kind, .. } => asked | kind as u64,
+            Self::Part { gathering, part, .. } => PART | asked | u64::from(gathering) << 16 | u64::from(part),
         }
     }
 
@@ -61,6 +69,12 @@ impl Ticket {
     }
 }
 
+/// When this was asked, in whole milliseconds: later than it was, by multiples of 33 s, where that was longer ago.
+pub fn asked_at(asker: &Asker, now: Duration) -> Duration {
+    let (now, asked) = (now.as_millis() as u64, asker.ticket >> ASKED_AT & ASKED_MS);
+    Duration::from_millis(now.saturating_sub(now.wrapping_sub(asked) & ASKED_MS))
+}
+
 #[cfg(test)]
 mod tests {
     use switchyard_cluster::party::EdgeId;
@@ -71,8 +85,13 @@ mod tests {
     #[test]
     fn packing_loses_nothing() {
         let come_back = |ticket: Ticket| {
-            let asker = Asker { request: ticket.id(), ticket: ticket.pack(), ..Asker::edge(EdgeId(0)) };
-            assert_eq!(Ticket::of(&asker), ticket);
+            for asked in [0, 12, 32_767, 32_768, u64::MAX >> 1].map(Duration::from_millis) {
+                let asker = Asker { request: ticket.id(), ticket: ticket.pack(asked), ..Asker::edge(EdgeId(0)) };
+                assert_eq!(Ticket::of(&asker), ticket);
+                for ago in [0, 1, 25, 32_767].map(Duration::from_millis) {
+                    assert_eq!(asked_at(&asker, asked + ago + Duration::from_micros(300)), asked);
+                }
+            }
         };
         for id in [0, 1, INTEGER_MAX] {
             for kind in RequestKind::ALL {

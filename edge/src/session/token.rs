@@ -51,6 +51,7 @@ impl Live {
     /// Warns of the token's end. `true`: it is over.
     pub(super) fn on_time(&mut self, cx: &mut Context<'_>) -> bool {
         self.tell_all_overdue(cx);
+        self.finish_kept(cx);
         let left = self.token_left(cx.now);
         if left.is_zero() && cx.now.wall_ms >= self.expires_at_ms.saturating_add(millis(cx.config.token_grace)) {
             return true;

@@ -29,7 +29,7 @@ impl Live {
         if unread.conversations.len() > POSITIONS_MAX {
             return cx.refuse(id, kind, &bad("too many conversations in one request"));
         }
-        let mut gathering = self.begin_gathering(id, kind, unread.conversations.len());
+        let mut gathering = self.begin_gathering(id, kind, unread.conversations.len(), cx);
         for text in &unread.conversations {
             match check::conversation(text) {
                 Ok(conversation) => {

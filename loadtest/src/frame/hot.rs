@@ -1,7 +1,10 @@
 //! Reads the two frames that make up nearly all traffic, the reply to a send and the message event, in place: a few
 //! loads for each field instead of six allocations for each frame.
 //!
-//! Anything else, and anything unexpected, is answered with `None`: the caller decodes it as a whole then.
+//! Anything else, and anything unexpected, is answered with `None`: the caller decodes it as a whole then. Unexpected is what the
+//! protocol's own encoder does not write: fields that are out of order, there twice, or unknown here. So what is read here the
+//! whole decoder reads as well, and in the same way; it refuses texts that are not UTF-8 beside that, which here are bytes
+//! that were never sent.
 //!
 //! | frame | path of field numbers to the message |
 //! |---|---|
@@ -17,6 +20,14 @@ enum Field<'a> {
     Bytes(u32, &'a [u8]),
 }
 
+impl Field<'_> {
+    fn number(self) -> u32 {
+        match self {
+            Self::Number(number, _) | Self::Bytes(number, _) => number,
+        }
+    }
+}
+
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -30,6 +41,10 @@ impl<'a> Fields<'a> {
         for (at, &byte) in rest.iter().enumerate().take(9) {
             value |= u64::from(byte & 0x7f) << (7 * (at + 1));
             if byte < 0x80 {
+                // Of the tenth byte one bit has room.
+                if at == 8 && byte > 1 {
+                    return None;
+                }
                 self.0 = rest.get(at + 1..)?;
                 return Some(value);
             }
@@ -39,8 +54,8 @@ impl<'a> Fields<'a> {
 
     /// The next field; `None` at the end and for what the hot frames do not hold.
     fn next(&mut self) -> Option<Field<'a>> {
-        let key = self.varint()?;
-        let number = (key >> 3) as u32;
+        let key = u32::try_from(self.varint()?).ok()?;
+        let number = key >> 3;
         match key & 7 {
             0 => Some(Field::Number(number, self.varint()?)),
             2 => {
@@ -53,11 +68,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Hands every field to `take`; false if the bytes are not fields to the end.
+    /// Hands every field to `take`; false if the bytes are not fields to the end, each once and in order.
     fn each(mut self, mut take: impl FnMut(Field<'a>) -> bool) -> bool {
+        let mut last = 0;
         while !self.0.is_empty() {
             match self.next() {
-                Some(field) if take(field) => {}
+                Some(field) if field.number() > last && take(field) => last = field.number(),
                 _ => return false,
             }
         }
@@ -86,7 +102,10 @@ fn read_reply(reply: &[u8]) -> Option<Incoming<'_>> {
             id = value;
             true
         }
-        Field::Bytes(6, value) => sent.replace(value).is_none(),
+        Field::Bytes(6, value) => {
+            sent = Some(value);
+            true
+        }
         _ => false,
     });
     let (mut duplicate, mut message) = (false, None);
@@ -96,8 +115,11 @@ fn read_reply(reply: &[u8]) -> Option<Incoming<'_>> {
                 duplicate = value != 0;
                 true
             }
-            Field::Bytes(2, value) => message.replace(value).is_none(),
-            _ => true,
+            Field::Bytes(2, value) => {
+                message = Some(value);
+                true
+            }
+            _ => false,
         });
     let message = read_message(message?)?;
     whole.then_some(Incoming::Sent { id, duplicate, message })
@@ -114,7 +136,10 @@ fn read_event(event: &[u8]) -> Option<Incoming<'_>> {
             seq = value;
             true
         }
-        Field::Bytes(3, value) => message.replace(value).is_none(),
+        Field::Bytes(3, value) => {
+            message = Some(value);
+            true
+        }
         _ => false,
     });
     let message = read_message(message?)?;
@@ -136,7 +161,7 @@ fn read_message(bytes: &[u8]) -> Option<MessageRef<'_>> {
             Field::Number(8, value) => message.time_ms = value,
             Field::Number(9, value) => message.ordinal = value,
             Field::Number(16, value) => message.deleted = value != 0,
-            _ => {}
+            _ => return false,
         }
         true
     });

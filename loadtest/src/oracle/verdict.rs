@@ -209,9 +209,22 @@ impl Verdict {
         self.first.extend(other.first.into_iter().take(room));
     }
 
+    /// What was not looked at, in words; `None` if everything was.
+    pub fn missing(&self) -> Option<String> {
+        let unread = self.timelines.saturating_sub(self.timelines_read);
+        let parts = [
+            (unread, "timelines were not read to their end"),
+            (self.unrecorded, "numbers of messages were not kept"),
+            (self.unasked, "readers had no last answer about their marks and lists"),
+        ];
+        let parts: Vec<_> =
+            parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
     /// Draws the line: whether all was well.
     pub fn close(&mut self) {
-        self.ok = self.faults() == 0 && self.timelines_read == self.timelines && self.unrecorded + self.unasked == 0;
+        self.ok = self.faults() == 0 && self.missing().is_none();
     }
 }
 
@@ -230,6 +243,7 @@ mod tests {
         assert!(closed(|_| {}));
         assert!(!closed(|verdict| verdict.timelines_read = 1));
         assert!(!closed(|verdict| verdict.unrecorded = 1));
+        assert!(!closed(|verdict| verdict.unasked = 1));
         assert!(!closed(|verdict| verdict.add(Fault::Lost, 1, String::new)));
     }
 }

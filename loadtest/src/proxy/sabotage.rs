@@ -2,6 +2,8 @@
 
 use switchyard_protocol::v1::{self, ServerFrame, event, reply, server_frame};
 
+use crate::letter::{MessageKey, PER_SENDER_MAX};
+
 use super::Mutator;
 
 /// Where a message is when something happens to it.
@@ -30,6 +32,8 @@ pub enum Deed {
     AlterBody,
     /// Its client id is another.
     AlterClientId,
+    /// Its client id is of a message that its sender has not come to.
+    Invent,
     /// Its sender is another.
     AlterSender,
     /// Its kind is another.
@@ -203,6 +207,11 @@ fn alter(deed: Deed, message: &mut v1::Message) {
             message.text.push(if last == 'x' { 'y' } else { 'x' });
         }
         Deed::AlterClientId => message.client_id.push('x'),
+        Deed::Invent => {
+            let later = MessageKey::parse(message.client_id.as_bytes())
+                .map(|key| MessageKey::new(key.sender(), PER_SENDER_MAX - 1).client_id());
+            message.client_id = later.map_or_else(String::new, |later| later.as_str().to_owned());
+        }
         Deed::AlterSender => message.sender.push('x'),
         Deed::AlterKind => message.kind = v1::MessageKind::File.into(),
         Deed::AlterTime => message.time_ms += 1,

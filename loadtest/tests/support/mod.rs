@@ -22,6 +22,8 @@ struct Conversation {
     members: Vec<String>,
     messages: Vec<v1::Message>,
     by_client_id: HashMap<(String, String), usize>,
+    /// Acknowledged with the number after the next one, and stored once that is there.
+    early: Option<v1::Message>,
     readers: Vec<(usize, Form, Writer)>,
 }
 
@@ -29,6 +31,18 @@ struct Conversation {
 struct State {
     conversations: HashMap<String, Conversation>,
     direct: HashMap<Vec<String>, String>,
+}
+
+impl Conversation {
+    /// Keeps a message and tells its readers.
+    fn store(&mut self, message: v1::Message) {
+        let event = frame::event(event_of(&message));
+        self.by_client_id.insert((message.sender.clone(), message.client_id.clone()), self.messages.len());
+        self.messages.push(message);
+        for (_, form, reader) in &self.readers {
+            write(reader, *form, &event);
+        }
+    }
 }
 
 /// What a test has the server do on purpose.
@@ -44,6 +58,16 @@ pub(crate) struct Habits {
     pub(crate) refuse_pages_every: u64,
     /// Sends are stored and delivered, but not answered.
     pub(crate) never_ack: bool,
+    /// The message that would have this number gets the next one, and whatever comes after its ack gets this one; 0 for none.
+    pub(crate) exchange_at: u64,
+    /// The message with this number is not answered; 0 for none.
+    pub(crate) silent_at: u64,
+    /// Before the message that would have this number comes one that nobody has sent; 0 for none.
+    pub(crate) invent_at: u64,
+    /// The first message has the number after this one.
+    pub(crate) numbers_after: u64,
+    /// The sender of the message with this number is told that its token expires soon; 0 for none.
+    pub(crate) warn_at: u64,
 }
 
 pub(crate) struct Server {
@@ -145,6 +169,7 @@ impl<'a> Link<'a> {
             }
             Request::Resume(resume) => self.resume(&resume, id)?,
             Request::Send(send) => self.send(send, id)?,
+            Request::Renew(_) => reply::Result::Renewed(v1::Renewed::default()),
             Request::History(history) => {
                 self.histories += 1;
                 let every = self.habits.refuse_pages_every;
@@ -177,13 +202,17 @@ impl<'a> Link<'a> {
         reply::Result::Created(v1::Created { conversation, created })
     }
 
+    fn head(&self, messages: &[v1::Message]) -> u64 {
+        self.habits.numbers_after + messages.len() as u64
+    }
+
     fn subscribe(&self, state: &mut State, id: &str) -> v1::SubscribedTo {
         let conversation = state.conversations.get_mut(id).expect("the generator asks for what it created");
         assert!(conversation.members.contains(&self.user), "the generator asks for its own");
         if conversation.readers.iter().all(|(reader, ..)| *reader != self.number) {
             conversation.readers.push((self.number, self.form, Arc::clone(&self.writer)));
         }
-        v1::SubscribedTo { conversation: id.to_owned(), head: conversation.messages.len() as u64, error: None }
+        v1::SubscribedTo { conversation: id.to_owned(), head: self.head(&conversation.messages), error: None }
     }
 
     /// Answers under the lock, so that no live event comes between the page and what follows it.
@@ -194,7 +223,7 @@ impl<'a> Link<'a> {
         for position in &resume.positions {
             let head = self.subscribe(&mut state, &position.conversation).head;
             let messages = &state.conversations[&position.conversation].messages;
-            let missed = &messages[position.seq as usize..];
+            let missed = &messages[(position.seq - self.habits.numbers_after) as usize..];
             conversations.push(v1::ResumedConversation {
                 conversation: position.conversation.clone(),
                 events: missed.iter().take(PAGE).map(event_of).collect(),
@@ -220,37 +249,56 @@ impl<'a> Link<'a> {
         let conversation = state.conversations.get_mut(&send.conversation).expect("the generator's own");
         let key = (self.user.clone(), send.client_id.clone());
         let known = conversation.by_client_id.get(&key).copied();
-        let at = known.unwrap_or(conversation.messages.len());
-        if known.is_none() {
-            let seq = at as u64 + 1;
-            conversation.messages.push(v1::Message {
-                id: format!("{}.{seq}", send.conversation),
+        let mut next = conversation.messages.len() as u64 + 1;
+        let message = if let Some(at) = known {
+            conversation.messages[at].clone()
+        } else {
+            let mut message = v1::Message {
                 conversation: send.conversation,
-                seq,
                 client_id: send.client_id,
                 sender: self.user.clone(),
                 kind: send.kind,
                 text: send.text,
                 time_ms: 1,
-                ordinal: seq,
                 ..Default::default()
-            });
-            conversation.by_client_id.insert(key, at);
-            let event = frame::event(event_of(&conversation.messages[at]));
-            for (_, form, reader) in &conversation.readers {
-                write(reader, *form, &event);
+            };
+            if next == self.habits.invent_at {
+                let nobodys = v1::Message { client_id: later(&message.client_id), ..message.clone() };
+                conversation.store(self.numbered(nobodys, next));
+                next += 1;
             }
-        }
-        let message = conversation.messages[at].clone();
+            let early = next == self.habits.exchange_at && conversation.early.is_none();
+            message = self.numbered(message, next + u64::from(early));
+            if early {
+                conversation.early = Some(message.clone());
+            } else {
+                conversation.store(message.clone());
+                if let Some(early) = conversation.early.take() {
+                    conversation.store(early);
+                }
+            }
+            message
+        };
         let result = if refused {
             reply::Result::Error(frame::error(ErrorCode::Overloaded, "no room", Some(1)))
         } else {
-            reply::Result::Sent(v1::Sent { duplicate: known.is_some(), message: Some(message) })
+            reply::Result::Sent(v1::Sent { duplicate: known.is_some(), message: Some(message.clone()) })
         };
-        if !self.habits.never_ack {
+        if message.ordinal == self.habits.warn_at {
+            let expiring = event::Body::TokenExpiring(v1::TokenExpiring { in_ms: 60_000 });
+            let event = v1::Event { body: Some(expiring), ..v1::Event::default() };
+            write(&self.writer, self.form, &frame::event(event));
+        }
+        if !self.habits.never_ack && message.ordinal != self.habits.silent_at {
             write(&self.writer, self.form, &frame::reply(id, result));
         }
         None
+    }
+
+    /// The message with its place.
+    fn numbered(&self, message: v1::Message, ordinal: u64) -> v1::Message {
+        let seq = self.habits.numbers_after + ordinal;
+        v1::Message { id: format!("{}.{seq}", message.conversation), seq, ordinal, ..message }
     }
 
     fn history(&self, history: &v1::History) -> reply::Result {
@@ -259,9 +307,12 @@ impl<'a> Link<'a> {
         let limit = history.limit as usize;
         let page: Vec<_> = match history.before {
             Some(before) => messages.iter().rev().filter(|message| message.seq < before).take(limit).cloned().collect(),
-            None => messages.iter().skip(history.after.unwrap_or(0) as usize).take(limit).cloned().collect(),
+            None => {
+                let after = history.after.unwrap_or(0).saturating_sub(self.habits.numbers_after);
+                messages.iter().skip(after as usize).take(limit).cloned().collect()
+            }
         };
-        reply::Result::Page(v1::Page { messages: page, first_available: 1, head: messages.len() as u64, more: false })
+        reply::Result::Page(v1::Page { messages: page, first_available: 1, head: self.head(messages), more: false })
     }
 }
 
@@ -271,6 +322,12 @@ fn event_of(message: &v1::Message) -> v1::Event {
         seq: message.seq,
         body: Some(event::Body::Message(message.clone())),
     }
+}
+
+/// The client id of a message that its sender has not come to.
+fn later(client_id: &str) -> String {
+    let (sender, _) = client_id.split_once('-').expect("a sender and a count");
+    format!("{sender}-0fffffffff")
 }
 
 /// A reader that is gone finds out by itself.

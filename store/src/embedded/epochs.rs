@@ -11,6 +11,11 @@ use super::{Embedded, number};
 
 const KEY: &[u8] = b"epoch";
 
+/// Whether this is the key of the epoch, and the value one that was written for it.
+pub(super) fn is_sound(key: &[u8], value: &[u8]) -> bool {
+    key == KEY && number::decode(key, value).is_some()
+}
+
 impl Embedded {
     pub(super) fn raise_epoch(&self) -> Result<u64, EpochError> {
         let _one_at_a_time = self.epoch_lock.lock().expect("nothing panics under this lock");

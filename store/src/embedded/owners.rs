@@ -127,6 +127,13 @@ fn key(incarnation: Incarnation) -> Bytes {
     Bytes::from([&[ROUTER][..], &incarnation.number().to_be_bytes()].concat())
 }
 
+/// Whether this is the key of a router, and the value one that was written for it.
+pub(super) fn is_sound(key: &[u8], value: &[u8]) -> bool {
+    let number = key.strip_prefix(&[ROUTER]).and_then(|number| Some(u64::from_be_bytes(number.try_into().ok()?)));
+    let incarnation = number.and_then(Incarnation::new);
+    incarnation.is_some_and(|incarnation| router_row::decode(incarnation, key, value).is_some())
+}
+
 /// What failed may be on disk nevertheless; the store says no more until it is opened again.
 fn unknown<T>(result: Result<Outcome<T>, EpochError>) -> Outcome<T> {
     result.unwrap_or(Outcome::Unknown)

@@ -29,6 +29,11 @@ pub(super) fn boundary<'a>(key: &'a [u8], value: &[u8]) -> Option<(&'a [u8], Opt
     Some((conversation, number::decode(key, value)))
 }
 
+/// Whether this is such a key, and the value one that was written for it.
+pub(super) fn is_sound(key: &[u8], value: &[u8]) -> bool {
+    boundary(key, value).is_some_and(|(_, below)| below.is_some())
+}
+
 impl Embedded {
     pub(super) fn trim_rows(&self, key: &ConversationKey, below: Seq) -> Result<Seq, ReadError> {
         let _one_at_a_time = self.trim_lock.lock().expect("nothing panics under this lock");

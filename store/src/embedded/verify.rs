@@ -15,7 +15,7 @@ use crate::row::Row;
 use super::memory::gather::Tree;
 use super::options::OpenError;
 use super::sorting::page::Page;
-use super::{Embedded, value};
+use super::{Embedded, epochs, owners, trim, value};
 
 /// Damage listed by name; more are only counted as not ok.
 const CORRUPT_MAX: usize = 1_000;
@@ -47,12 +47,14 @@ pub struct Corruption {
 }
 
 /// Reads everything in the store of a data directory: every checksum, numbers without a hole above what was trimmed,
-/// batches that begin where they say, ordinals and epochs that never fall, and every record, member and decision.
+/// batches that begin where they say, ordinals and epochs that never fall, every record, member and decision, and what the
+/// store knows of itself: the epoch, routers and boundaries.
 pub fn verify(dir: &Path) -> Result<Report, OpenError> {
     let store = Embedded::open_existing(dir)?;
     let mut check = Check { store: &store, report: Report { ok: true, ..Report::default() } };
     check.rows();
     check.projections();
+    check.meta();
     Ok(check.report)
 }
 
@@ -206,20 +208,35 @@ impl Check<'_> {
             (Tree::Decisions, "decision"),
         ];
         for (tree, name) in trees {
-            let held = self.store.memory.values(tree, &[]);
-            let tree = self.store.engine.tree(tree);
-            for guard in tree.iter() {
-                // Looked up by its key, too: that reads more of a file than going through it does.
-                match guard.into_inner().and_then(|pair| tree.get(&pair.0).map(|_| pair)) {
-                    Ok((place, value)) => self.projection(name, &place, value.into()),
-                    Err(error) => {
-                        self.wrong(None, None, format!("{name}: not readable from here on: {error}"));
-                        break;
-                    }
+            self.tree(tree, name, |check, place, value| check.projection(name, place, value));
+        }
+    }
+
+    /// Everything in a tree, as it is in the engine and as it is in memory.
+    fn tree(&mut self, tree: Tree, name: &str, mut each: impl FnMut(&mut Self, &[u8], Bytes)) {
+        let held = self.store.memory.values(tree, &[]);
+        let tree = self.store.engine.tree(tree);
+        for guard in tree.iter() {
+            // Looked up by its key, too: that reads more of a file than going through it does.
+            match guard.into_inner().and_then(|pair| tree.get(&pair.0).map(|_| pair)) {
+                Ok((place, value)) => each(self, &place, value.into()),
+                Err(error) => {
+                    self.wrong(None, None, format!("{name}: not readable from here on: {error}"));
+                    break;
                 }
             }
-            held.into_iter().for_each(|(place, value)| self.projection(name, &place, value));
         }
+        held.into_iter().for_each(|(place, value)| each(self, &place, value));
+    }
+
+    fn meta(&mut self) {
+        self.tree(Tree::Meta, "meta", |check, place, value| {
+            let sound =
+                epochs::is_sound(place, &value) || trim::is_sound(place, &value) || owners::is_sound(place, &value);
+            if !sound {
+                check.wrong(None, None, "meta: a value that is not its key's");
+            }
+        });
     }
 
     fn projection(&mut self, name: &str, place: &[u8], value: Bytes) {

@@ -40,7 +40,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     // It feeds their decoders.
     (
         "switchyard-fuzz",
-        &["switchyard-protocol", "switchyard-store", "switchyard-cluster", "switchyard-router", "switchyard-edge"],
+        &[
+            "switchyard-protocol",
+            "switchyard-store",
+            "switchyard-cluster",
+            "switchyard-router",
+            "switchyard-edge",
+            "switchyard-loadtest",
+        ],
     ),
     ("xtask", &[]),
 ];

@@ -46,15 +46,8 @@ fn open_many(site: &Site) -> Vec<TcpStream> {
 #[test]
 fn n25_ten_thousand_half_open_connections_do_not_keep_honest_users_out() {
     // To name one budget is to have those of production, under which each of the sources stays.
-    let mut site = Site::start(&Setup {
-        env: &[
-            ("SWITCHYARD__BUDGETS__ADDRESS__HALF_OPEN", "150"),
-            ("SWITCHYARD__SESSIONS__HALF_OPEN_MAX", "4000"),
-            ("SWITCHYARD__SESSIONS__HANDSHAKE_TIMEOUT", "5s"),
-            ("SWITCHYARD__SESSIONS__HELLO_TIMEOUT", "5s"),
-        ],
-        ..Setup::default()
-    });
+    let mut site =
+        Site::start(&Setup { env: &[("SWITCHYARD__BUDGETS__ADDRESS__HALF_OPEN", "150")], ..Setup::default() });
     let mut alice = Plain::open(&site, "alice");
     let conversation = alice.direct("bob");
     let memory = site.memory_kib();

@@ -153,35 +153,50 @@ impl<'a> Someone<'a> {
 
     /// Asks everything about a conversation, in both forms; what comes of it. Its own name is all in which two answers may differ.
     pub(super) fn ask_about(&mut self, conversation: &str) -> Vec<Ask> {
-        let mut ask_in = |form| self.ask_all(form, &about(conversation), conversation);
+        let mut ask_in = |form| self.ask_together(form, &about(conversation), conversation);
         let mut answers = ask_in(Form::Json);
         answers.extend(ask_in(Form::Proto));
         answers
     }
 
-    fn ask_all(&mut self, form: Form, asks: &[Ask], named: &str) -> Vec<Ask> {
-        let ask = |(name, body): &Ask| {
-            let mut reply = if *name == "hello" {
-                let mut body = body.clone();
-                body["token"] = json!(self.token);
-                let mut reply = Plain::connect_in(self.site, form).ask("hello", &body);
-                // Which session it is and when are of no interest.
-                reply["data"] = json!({"subscribed": reply["data"]["subscribed"]});
-                reply
-            } else {
-                self.session(form).ask(name, body)
+    /// Asks all of these and takes the answers then: that there is nothing is never said at once.
+    fn ask_together(&mut self, form: Form, asks: &[Ask], named: &str) -> Vec<Ask> {
+        let post = |(name, body): &Ask| (*name != "hello").then(|| self.session(form).post(name, body));
+        let posted: Vec<Option<u64>> = asks.iter().map(post).collect();
+        let answer = |((name, body), id): (&Ask, Option<u64>)| {
+            let reply = match id {
+                Some(id) => self.session(form).reply(id),
+                None => self.hello(form, body),
             };
-            reply["id"] = json!(0);
-            let text = reply.to_string().replace(named, "N");
-            (*name, serde_json::from_str(&text).expect("JSON"))
+            (*name, unnamed(reply, named))
         };
-        asks.iter().map(ask).collect()
+        asks.iter().zip(posted).map(answer).collect()
+    }
+
+    /// Asks these one after the other.
+    fn ask_all(&mut self, form: Form, asks: &[Ask], named: &str) -> Vec<Ask> {
+        asks.iter().map(|(name, body)| (*name, unnamed(self.session(form).ask(name, body), named))).collect()
+    }
+
+    fn hello(&self, form: Form, body: &Value) -> Value {
+        let mut body = body.clone();
+        body["token"] = json!(self.token);
+        let mut reply = Plain::connect_in(self.site, form).ask("hello", &body);
+        // Which session it is and when are of no interest.
+        reply["data"] = json!({"subscribed": reply["data"]["subscribed"]});
+        reply
     }
 
     fn session(&mut self, form: Form) -> &mut Plain {
         let [json, proto] = &mut self.sessions;
         if form == Form::Json { json } else { proto }
     }
+}
+
+/// An answer without its number and without the name of what was asked about.
+fn unnamed(mut reply: Value, named: &str) -> Value {
+    reply["id"] = json!(0);
+    serde_json::from_str(&reply.to_string().replace(named, "N")).expect("JSON")
 }
 
 /// The error in an answer about a conversation, its own or that of its one conversation.

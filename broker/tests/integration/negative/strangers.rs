@@ -15,9 +15,9 @@ fn theirs(alice: &mut Plain) -> [String; 2] {
     conversations
 }
 
-/// The name of a conversation that does not exist.
+/// A good name, of a conversation that does not exist.
 fn nowhere() -> String {
-    "5".repeat(26)
+    "5".repeat(25) + "0"
 }
 
 fn sees_nothing(alice: &mut Plain, conversations: &[String], other: &mut Someone<'_>) {
@@ -52,6 +52,34 @@ fn n12_a_stranger_gets_the_answer_for_what_does_not_exist() {
     let made = Plain::open(&site, "mallory").done("create", &json!({"kind": "direct", "members": ["alice"]}));
     assert_ne!(made["conversation"]["id"], conversations[0].as_str());
     site.unharmed(memory);
+}
+
+/// Of requests that came together, what is known at once is answered at once; that there is nothing is said later, whatever
+/// it took to find out.
+#[test]
+fn n12_when_a_stranger_is_answered_tells_nothing() {
+    let mut site = Site::dev();
+    let mut alice = Plain::open(&site, "alice");
+    let [direct, group] = theirs(&mut alice);
+    drop(alice);
+    // From here on nothing is in memory.
+    site.kill();
+    site.start_again();
+    let mut mallory = Plain::open(&site, "mallory");
+    let about = |conversation: &str| json!({"conversation": conversation});
+    let ids = mallory.post_together(&[
+        ("get", about(&group)),
+        ("history", about(&nowhere())),
+        ("subscribe", json!({"conversations": [direct]})),
+        ("mark", json!({"conversation": nowhere(), "read": 1})),
+        ("ping", json!({})),
+    ]);
+    let answers: Vec<Value> = ids.iter().map(|_| mallory.frame()).collect();
+    assert_eq!(answers[0]["id"], ids[4], "the ping is answered first");
+    for answer in &answers[1..] {
+        let subscribed = answer["id"] == ids[2];
+        assert_eq!(refusal(if subscribed { "subscribe" } else { "get" }, answer).as_deref(), Some("NOT_FOUND"));
+    }
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use std::io::ErrorKind;
 use std::net::TcpListener;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::KeyPair as _;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Value, json};
 
 use crate::demo;
+use crate::keys::Key;
 use crate::plain::{JSON, Plain};
 use crate::site::{ISSUER, Setup, Site, TENANT, fresh, now, sign};
 
@@ -38,29 +38,6 @@ fn admitted(site: &Site, token: &str) -> (Value, Value) {
 fn by_hand(header: &Value, claims: &Value, signature: &[u8]) -> String {
     let part = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
     format!("{}.{}.{}", part(header.to_string().as_bytes()), part(claims.to_string().as_bytes()), part(signature))
-}
-
-/// An Ed25519 key of an issuer.
-struct Key {
-    signing: EncodingKey,
-    public: Vec<u8>,
-}
-
-impl Key {
-    fn new() -> Self {
-        let pair = Ed25519KeyPair::generate().expect("a key");
-        let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).expect("a key");
-        Self { signing: EncodingKey::from_ed_der(der.as_ref()), public: pair.public_key().as_ref().to_vec() }
-    }
-
-    fn sign(&self, kid: &str, claims: &Value) -> String {
-        let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::EdDSA) };
-        jsonwebtoken::encode(&header, claims, &self.signing).expect("it can be signed")
-    }
-
-    fn jwk(&self, kid: &str) -> Value {
-        json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": BASE64URL_NOPAD.encode(&self.public)})
-    }
 }
 
 /// Two issuers with a key each under the same name, and an RSA key beside one of them.

@@ -8,11 +8,10 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::roles::Roles;
 use switchyard_protocol::v1::Role;
 
-use crate::machine::conversation::Conversation;
+use crate::machine::conversation::State;
 use crate::machine::rights::kinds;
 use crate::machine::ticket::Ticket;
 use crate::machine::writing::pipeline::{Admissions, Pending, Work, create_bytes, users_bytes};
-use crate::machine::writing::targets::Targets;
 use crate::machine::{Effect, Machine, ReadFailed, ReadPlan, Slot, busy, read_refusal, refuse};
 
 /// What waits until it is known what users are.
@@ -112,35 +111,21 @@ impl Machine {
     }
 }
 
-impl Conversation {
-    /// Staff who write where there is support become members: so the others see who is there for them, and it is in
-    /// their own list. It is an event before the message; nobody waits for its answer.
-    pub(in crate::machine) fn take_part(
-        &mut self,
-        now: Now,
-        key: &ConversationKey,
-        message: &Pending,
-        ready: &mut Vec<ConversationKey>,
-    ) {
-        let Pending { user, asker, .. } = message;
-        if !asker.roles.is_staff() || self.full() || self.state.members.get(user).is_some() {
-            return;
+impl State {
+    /// What comes before a message of staff where there is support, if they are no members: they become so, for the others see
+    /// then who is there for them, and it is in their own list. It is an event of its own, and nobody waits for its answer.
+    pub(in crate::machine) fn joining(&self, message: &Pending) -> Option<Pending> {
+        let Pending { user, asker, since, work: Work::Message { .. }, .. } = message else { return None };
+        if !asker.roles.is_staff() || self.profile.shape() != kinds::Shape::Desk || self.members.get(user).is_some() {
+            return None;
         }
-        // Who writes nothing does not come.
-        if self.state.prepare(message, false, &Targets::default()).is_err() {
-            return;
-        }
-        if self.state.profile.shape() == kinds::Shape::Desk {
-            let work = Work::Join(vec![(user.clone(), Role::Moderator)]);
-            let pending = Pending {
-                asker: *asker,
-                also: Vec::new(),
-                user: user.clone(),
-                since: now.mono,
-                told_unknown: true,
-                work,
-            };
-            self.line_up(key, pending, ready);
-        }
+        let work = Work::Join(vec![(user.clone(), Role::Moderator)]);
+        Some(Pending { asker: *asker, also: Vec::new(), user: user.clone(), since: *since, told_unknown: true, work })
     }
+}
+
+/// Whether this makes its asker a member, for a message of theirs that waits behind it.
+pub(in crate::machine) fn joins_to_write(pending: &Pending) -> bool {
+    pending.told_unknown
+        && matches!(&pending.work, Work::Join(users) if users.len() == 1 && users.iter().all(|(user, _)| *user == pending.user))
 }

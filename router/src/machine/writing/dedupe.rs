@@ -159,7 +159,6 @@ impl Machine {
                 Step::Refuse(refusal) => return refuse(asker, refusal, out),
                 Step::Store => {
                     let message = pending(now, lookup);
-                    conversation.take_part(now, key, &message, &mut self.ready);
                     return conversation.enqueue(key, message, &mut self.ready, out);
                 }
                 Step::Search { .. } | Step::ReadIds { .. } | Step::Quote { .. } => {}
@@ -214,7 +213,6 @@ impl Machine {
             match step {
                 Step::Store => {
                     let message = pending(now, lookup);
-                    conversation.take_part(now, key, &message, &mut self.ready);
                     conversation.line_up(key, message, &mut self.ready);
                 }
                 Step::Refuse(refusal) => refuse(lookup.asker, refusal, out),

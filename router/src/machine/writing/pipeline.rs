@@ -337,6 +337,18 @@ impl Pipeline {
         Some(pending)
     }
 
+    /// What has to come before everything that waits.
+    pub(crate) fn push_front(&mut self, pending: Pending) {
+        self.waiting_bytes += pending.work.bytes();
+        self.waiting.push_front(pending);
+    }
+
+    /// The next to get a number, if it is this user's message.
+    pub(crate) fn pop_message_of(&mut self, user: &UserId) -> Option<Pending> {
+        let front = self.waiting.front()?;
+        if front.user == *user && matches!(front.work, Work::Message { .. }) { self.pop() } else { None }
+    }
+
     /// The same message of the same sender, if it is under way.
     pub(crate) fn find(&mut self, user: &UserId, client_id: &str, wanted: IdHash) -> Option<&mut Pending> {
         let sealed = self.in_flight.iter_mut().flat_map(|batch| &mut batch.events).map(|sealed| &mut sealed.pending);

@@ -14,9 +14,10 @@ use switchyard_protocol::v1::{self, event::Body, reply};
 
 use crate::machine::conversation::recent::{COUNTS, NO_ID};
 use crate::machine::conversation::{Conversation, State};
+use crate::machine::rights::admission::joins_to_write;
 use crate::machine::writing::control::Prepared;
 use crate::machine::writing::erasing::Erased;
-use crate::machine::writing::pipeline::{InFlight, Pending, Projecting, Sealed, SealedEvent, Work};
+use crate::machine::writing::pipeline::{InFlight, Pending, Pipeline, Projecting, Sealed, SealedEvent, Work};
 use crate::machine::writing::seal::Sealer;
 use crate::machine::{
     CommitOutcome, Effect, Machine, Projection, REFUSED_RETRY_MS, Repeat, Slot, Written, busy, refuse, succeed,
@@ -51,9 +52,18 @@ impl Machine {
                 break;
             }
             let prepared = state.prepare(pending, members_add, &pipeline.targets);
+            if prepared.is_ok()
+                && let Some(joining) = state.joining(pending)
+            {
+                pipeline.push_front(joining);
+                continue;
+            }
             let Some(pending) = pipeline.pop() else { break };
             match prepared {
-                Err(refusal) => refuse_all(&pending, &refusal, out),
+                Err(refusal) => {
+                    refuse_all(&pending, &refusal, out);
+                    refuse_joining(pipeline, &pending, &refusal, out);
+                }
                 Ok(Prepared::Already) => answer_already(key, state, &pending, out),
                 Ok(Prepared::Message { sender }) => sealer.message(pending, sender),
                 Ok(Prepared::Founding(mut founding)) => {
@@ -136,6 +146,7 @@ impl Machine {
             CommitOutcome::Refused { full, .. } if !in_flight.unknown => {
                 for sealed in in_flight.events {
                     refuse_all(&sealed.pending, &refused_by_store(full), out);
+                    refuse_joining(conversation.pipeline(), &sealed.pending, &refused_by_store(full), out);
                 }
                 self.drop_unborn(key);
             }
@@ -247,6 +258,15 @@ pub(in crate::machine) fn refuse_all(pending: &Pending, refusal: &Refusal, out: 
     let first = (!pending.told_unknown).then_some(&pending.asker);
     for &asker in first.into_iter().chain(&pending.also) {
         refuse(asker, refusal.clone(), out);
+    }
+}
+
+/// Refuses the message for which its sender was to become a member first, and did not.
+fn refuse_joining(pipeline: &mut Pipeline, joining: &Pending, refusal: &Refusal, out: &mut Vec<Effect>) {
+    if joins_to_write(joining)
+        && let Some(message) = pipeline.pop_message_of(&joining.user)
+    {
+        refuse_all(&message, refusal, out);
     }
 }
 
