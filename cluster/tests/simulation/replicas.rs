@@ -78,7 +78,6 @@ fn raised(one: Bounds, other: Bounds) -> Bounds {
         committed: one.committed.max(other.committed),
         begins: one.begins.max(other.begins),
         dropped: one.dropped.max(other.dropped),
-        annotated: one.annotated.max(other.annotated),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The table of what is known of where a conversation ends and begins: a row for each number.
+//! What is known of where a conversation ends and begins, apart from its rows: numbers that only rise.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -7,18 +7,47 @@ use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use switchyard_protocol::id::ConversationKey;
 
 use crate::log::Seq;
-use crate::quorum::{Bound, Bounds};
 
 use super::Inner;
 use super::number;
 use super::requests::Failed;
 
+/// Which number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Bound {
+    /// A row that is committed: the head, or one below it. A hint, written some time after the commit.
+    Committed,
+    /// Where history begins for readers.
+    Begins,
+    /// Rows below this were dropped.
+    Dropped,
+    /// Above this no row has an overlay.
+    Annotated,
+}
+
+impl Bound {
+    fn kind(self) -> i8 {
+        match self {
+            Self::Committed => 0,
+            Self::Begins => 1,
+            Self::Dropped => 2,
+            Self::Annotated => 3,
+        }
+    }
+}
+
+/// All of them; 0 where nothing is known.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Bounds {
+    pub(super) committed: Seq,
+    pub(super) begins: Seq,
+    pub(super) dropped: Seq,
+    pub(super) annotated: Seq,
+}
+
 /// Groups of rows of which it was noted that they have overlays, so that not each overlay costs a statement more.
 #[derive(Default)]
 pub(super) struct Annotated(Mutex<HashSet<(ConversationKey, u64)>>);
-
-/// What the table calls them.
-const KINDS: [(Bound, i8); 4] = [(Bound::Committed, 0), (Bound::Begins, 1), (Bound::Dropped, 2), (Bound::Annotated, 3)];
 
 /// How many groups are remembered; then it is begun anew, and some are noted again.
 const ANNOTATED_MAX: usize = 4_096;
@@ -45,9 +74,13 @@ impl Inner {
         let mut bounds = Bounds::default();
         for (kind, number) in rows {
             let number = Seq::try_from(number).map_err(Failed::form)?;
-            // Others are of a later version.
-            if let Some((bound, _)) = KINDS.iter().find(|(_, known)| *known == kind) {
-                *bounds.of(*bound) = number;
+            match kind {
+                0 => bounds.committed = number,
+                1 => bounds.begins = number,
+                2 => bounds.dropped = number,
+                3 => bounds.annotated = number,
+                // Of a later version.
+                _ => {}
             }
         }
         Ok(bounds)
@@ -59,7 +92,7 @@ impl Inner {
             .iter()
             .map(|(bound, number)| {
                 let number = number::of_seq(*number);
-                (key.tenant.as_str(), key.conversation.as_bytes().as_slice(), kind(*bound), number, number)
+                (key.tenant.as_str(), key.conversation.as_bytes().as_slice(), bound.kind(), number, number)
             })
             .collect();
         let statement = &self.statements.put_bound;
@@ -71,8 +104,4 @@ impl Inner {
         batch.set_is_idempotent(true);
         self.requests.batch(statement, &batch, values).await.map(drop)
     }
-}
-
-fn kind(bound: Bound) -> i8 {
-    KINDS.iter().find(|(known, _)| *known == bound).expect("all are there").1
 }

@@ -14,7 +14,16 @@ use crate::ownership::{Level, Unavailable};
 use crate::quorum::{Bound, Bounds, Fence, Replicas, Stamped, StoredRow};
 
 use super::requests::Failed;
-use super::{Inner, number};
+use super::{Inner, bounds, number};
+
+/// The row of the table of bounds that a number is kept in.
+fn row(bound: Bound) -> bounds::Bound {
+    match bound {
+        Bound::Committed => bounds::Bound::Committed,
+        Bound::Begins => bounds::Bound::Begins,
+        Bound::Dropped => bounds::Bound::Dropped,
+    }
+}
 
 impl Inner {
     async fn highest_row(&self, key: &ConversationKey, bucket: u64) -> Result<Option<Seq>, Failed> {
@@ -57,11 +66,13 @@ impl Replicas for Arc<Inner> {
     }
 
     async fn bounds(&self, key: &ConversationKey) -> Result<Bounds, Failed> {
-        Inner::bounds(self, key).await
+        let bounds::Bounds { committed, begins, dropped, .. } = Inner::bounds(self, key).await?;
+        Ok(Bounds { committed, begins, dropped })
     }
 
     async fn raise(&self, key: &ConversationKey, bounds: &[(Bound, Seq)]) -> Result<(), Failed> {
-        self.raise_bounds(key, bounds).await
+        let bounds: Vec<_> = bounds.iter().map(|(bound, number)| (row(*bound), *number)).collect();
+        self.raise_bounds(key, &bounds).await
     }
 
     async fn highest(&self, key: &ConversationKey, bucket: u64) -> Result<Option<Seq>, Failed> {

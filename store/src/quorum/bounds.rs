@@ -11,8 +11,6 @@ pub enum Bound {
     Begins,
     /// Rows below this were dropped.
     Dropped,
-    /// Above this no row has an overlay.
-    Annotated,
 }
 
 /// All of them; 0 where nothing is known.
@@ -24,8 +22,6 @@ pub struct Bounds {
     pub begins: Seq,
     /// See [`Bound`].
     pub dropped: Seq,
-    /// See [`Bound`].
-    pub annotated: Seq,
 }
 
 impl Bounds {
@@ -35,7 +31,6 @@ impl Bounds {
             Bound::Committed => &mut self.committed,
             Bound::Begins => &mut self.begins,
             Bound::Dropped => &mut self.dropped,
-            Bound::Annotated => &mut self.annotated,
         }
     }
 }
