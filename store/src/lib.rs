@@ -24,9 +24,12 @@ mod log;
 mod mark;
 pub mod ownership;
 mod projection;
+pub mod quorum;
 pub mod row;
+pub mod rules;
 #[cfg(test)]
 mod spoil;
+pub mod transactions;
 
 use std::future::Future;
 use std::pin::Pin;

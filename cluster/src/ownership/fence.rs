@@ -10,7 +10,6 @@ use crate::now::Now;
 
 use super::calls::{Pace, Purpose};
 use super::event::{Call, Effect, Level, Ticket};
-use super::rules::Rule;
 use super::{Ownership, Phase};
 
 /// What is known of it.
@@ -48,14 +47,7 @@ impl Fence {
 impl Ownership {
     /// Something is at a quorum.
     pub(super) fn written(&mut self, ticket: Ticket) {
-        // The rules stand in the way in this order, and nobody takes them away but tests.
-        let confirmed = !self.rules.has(Rule::Barrier)
-            || !self.rules.has(Rule::BarrierAfterWrite) && self.fence.is_fresh(self.now, self.config.fence_age_max);
-        if confirmed {
-            self.out.push(Effect::Confirmed(ticket));
-        } else {
-            self.fence.waiting.push(ticket);
-        }
+        self.fence.waiting.push(ticket);
     }
 
     /// Begins a read if one is due.

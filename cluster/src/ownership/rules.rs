@@ -1,18 +1,13 @@
 //! The rules of the protocol by the names that the model has for them (`tests/ownership/rules.rs`). All of them hold. A test
 //! build may take one away, to see that something then breaks.
 //!
-//! Of the model's other rules, `ClaimNamesEpoch` and `ClaimIsConditional` are the form of a
-//! [`Claim`](switchyard_protocol::owner::Claim), `BarrierAtQuorum` is the fence read's
-//! [`Level`](super::Level), and `FenceIsFinal` is that nothing deletes a row and an absent one is fenced by putting one
-//! (`fencing`). Those of rows, adoption, retention and erasure are the owner's of a log, not of a shard.
+//! Of the model's other rules, those of rows, adoption, retention and erasure, and of what a claim does in the store, are in
+//! `store/src/rules.rs`; so is the barrier, which is the store's. `FenceIsFinal` is that nothing deletes a row and an absent one
+//! is fenced by putting one (`fencing`).
 
 /// A rule that has its place in this folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rule {
-    /// A write is acknowledged only after a read of the own fence.
-    Barrier,
-    /// That read begins when the write is at a quorum, not before.
-    BarrierAfterWrite,
     /// A shard is claimed only from an owner that was fenced before.
     FenceBeforeClaim,
     /// The fence is at a quorum by then: whoever claims has applied it, and not only seen it.

@@ -1,36 +1,32 @@
-//! What a router holds of a conversation: adopted by the design's rule 7, appended to by rule 8. Numbers begin with 1.
+//! What a router holds of a conversation. The rows are stored and adopted by the real protocol (`work.rs`); here is what is in memory.
+//! Numbers begin with 1: number 1 is row 0.
 
 use std::collections::BTreeSet;
 
 use switchyard_protocol::owner::Epoch;
+use switchyard_store::Batch;
 
 use super::edges::Told;
 use super::places::Message;
-use super::replicas::{Body, Hint, Row, Write, left_in_bucket};
+use super::replicas::left_in_bucket;
+use super::rows::{Body, Row, key_of};
 use super::rules::Removed;
+use super::work::{Loaded, Whose};
 
 /// Rows of a batch at most.
-const BATCH_ROWS_MAX: usize = 3;
+const BATCH_ROWS_MAX: u64 = 3;
 
-/// What it waits for.
+/// What it is at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
-    /// Adoption: the hint.
-    Hint,
-    /// Adoption: a page of rows.
-    Rows,
-    /// Adoption: that what it wrote again is at a quorum.
-    Rewriting,
-    /// The fence read behind which it shows what it holds.
-    Confirming,
+    /// It is adopted.
+    Loading,
     /// Nothing: it serves.
     Ready,
-    /// That a batch is at a quorum.
-    Writing,
-    /// Erasure: the row of this number.
-    ReadingRow(usize),
-    /// Erasure: that this number's new row is at a quorum, and the fence read after it.
-    Erasing(usize),
+    /// So many batches are being stored.
+    Writing(usize),
+    /// A text is being erased.
+    Erasing,
 }
 
 /// See the module.
@@ -38,52 +34,42 @@ pub(crate) enum State {
 pub(crate) struct Conversation {
     pub(crate) number: usize,
     pub(crate) epoch: Epoch,
+    /// Tells it from another one that was there before.
+    pub(crate) life: u64,
     pub(crate) state: State,
-    hint: usize,
-    /// The hint whose row was missing: it may have been dropped, and then there is a newer one.
-    missed: Option<usize>,
     /// So many of the first rows are gone, or may be.
     pub(crate) gone: usize,
-    /// The rows from number 1 on. Of those below the hint only the message is known.
+    /// The rows from number 1 on. Of those that are gone only the message is known.
     pub(crate) log: Vec<Row>,
     pub(crate) shown: usize,
     /// Messages for the next batch.
     pub(crate) waiting: Vec<Message>,
-    /// Writes that are not known to be at a quorum.
-    pub(crate) writes: BTreeSet<u64>,
     pub(crate) ever_shown: bool,
+    /// Old rows are being dropped.
+    pub(crate) trims: bool,
     /// Edges that are told what comes.
     pub(crate) edges: BTreeSet<usize>,
 }
 
-/// What an adoption comes to.
-pub(crate) enum Adopted {
-    /// The next page is to be read.
-    More,
-    /// The row of the hint is not there. The hint is to be read again.
-    Dropped,
-    /// It is not, and the hint is the same still.
-    HeadMissing,
-    /// These are to be written again; perhaps none.
-    Rewrite(Vec<Write>),
-}
-
 impl Conversation {
-    pub(crate) fn new(number: usize, epoch: Epoch) -> Self {
+    pub(crate) fn new(number: usize, epoch: Epoch, life: u64) -> Self {
         Self {
             number,
             epoch,
-            state: State::Hint,
-            hint: 0,
-            missed: None,
+            life,
+            state: State::Loading,
             gone: 0,
             log: Vec::new(),
             shown: 0,
             waiting: Vec::new(),
-            writes: BTreeSet::new(),
             ever_shown: false,
+            trims: false,
             edges: BTreeSet::new(),
         }
+    }
+
+    pub(crate) fn whose(&self) -> Whose {
+        Whose { conversation: self.number, epoch: self.epoch, life: self.life }
     }
 
     /// Whether nothing is in flight.
@@ -105,67 +91,18 @@ impl Conversation {
         Told { epoch: self.epoch, from: after + 1, messages, gone: self.gone, answers }
     }
 
-    /// The hint is there. What lies below was committed, so any read gives it: `below` are those messages.
-    pub(crate) fn hint_read(&mut self, hint: Hint, below: &[u32], removed: Option<Removed>) {
-        (self.hint, self.gone) = (hint.committed, hint.gone);
-        let known = self.hint.saturating_sub(usize::from(removed != Some(Removed::BaseRow))).min(below.len());
-        self.log = below[..known].iter().map(|message| Row::known(*message)).collect();
-        self.state = State::Rows;
-    }
-
-    /// From which number on is read next.
-    pub(crate) fn next(&self) -> usize {
-        if let State::ReadingRow(number) = self.state { number } else { self.log.len() + 1 }
-    }
-
-    /// How many rows are read at once: no more than this, and those of one bucket.
-    pub(crate) fn page_rows(&self, rows_max: usize) -> usize {
-        if self.state == State::Rows { rows_max.min(left_in_bucket(self.next())) } else { 1 }
-    }
-
-    /// A page was read. A row above the hint is accepted only if it begins its batch, or follows one of the same batch.
-    pub(crate) fn page_read(&mut self, page: &[Option<Row>], removed: Option<Removed>) -> Adopted {
-        for row in page {
-            let number = self.log.len() + 1;
-            let accepted = row.filter(Row::is_there).filter(|row| {
-                // Of a row below what was read nothing is known.
-                let any_batch = |last: &Row| removed == Some(Removed::WholeBatches) || last.epoch == 0;
-                let same_batch = |last: &Row| any_batch(last) || (last.epoch, last.first) == (row.epoch, row.first);
-                let is_lower_bound = removed != Some(Removed::HintIsLowerBound);
-                number == self.hint
-                    || is_lower_bound
-                        && (row.first == number || number > self.hint && self.log.last().is_some_and(same_batch))
-            });
-            let Some(row) = accepted else { return self.all_read(removed) };
-            self.log.push(row);
+    /// It is adopted: the rows are these, and of those that are gone the messages. Without one of the others nothing is known,
+    /// and its number is given.
+    pub(crate) fn loaded(&mut self, loaded: &Loaded, messages: &[u32]) -> Result<(), u64> {
+        self.gone = loaded.gone as usize;
+        let mut rows = loaded.rows.iter().peekable();
+        for seq in 0..loaded.head.map_or(0, |head| head + 1) {
+            let row = rows.next_if(|(at, _)| *at == seq).map(|(_, row)| *row);
+            let known = messages.get(seq as usize).filter(|_| seq < loaded.gone);
+            let row = row.or(known.map(|message| Row::known(*message)));
+            self.log.push(row.ok_or(seq)?);
         }
-        Adopted::More
-    }
-
-    fn all_read(&mut self, removed: Option<Removed>) -> Adopted {
-        if self.log.len() < self.hint {
-            let is_same = self.missed.replace(self.hint) == Some(self.hint);
-            self.state = State::Hint;
-            return if is_same { Adopted::HeadMissing } else { Adopted::Dropped };
-        }
-        let above = self.log.get(self.hint..).unwrap_or_default();
-        let parts = above.iter().enumerate().map(|(at, row)| {
-            let raises = removed != Some(Removed::RewriteRaisesTimestamp);
-            let stamp = if raises { self.epoch.number() << 20 } else { row.stamp };
-            let (number, mut row) = (self.hint + at + 1, Row { stamp, ..*row });
-            if removed == Some(Removed::RewriteKeepsBatch) {
-                (row.epoch, row.first) = (self.epoch.number(), number);
-            }
-            Write { conversation: self.number, from: number, rows: vec![row] }
-        });
-        let parts = if removed == Some(Removed::Rewrite) { Vec::new() } else { parts.collect() };
-        self.state = if parts.is_empty() { State::Confirming } else { State::Rewriting };
-        Adopted::Rewrite(parts)
-    }
-
-    /// Whether of the row of this number the message alone is known.
-    pub(crate) fn is_below(&self, number: usize) -> bool {
-        self.log.get(number - 1).is_some_and(|row| row.epoch == 0)
+        Ok(())
     }
 
     /// The number of this message among the rows that are kept.
@@ -175,45 +112,49 @@ impl Conversation {
     }
 
     /// The next batch, all of one bucket.
-    pub(crate) fn append(&mut self, removed: Option<Removed>) -> Vec<Write> {
-        let first = self.log.len() + 1;
-        let count = self.waiting.len().min(BATCH_ROWS_MAX).min(left_in_bucket(first));
+    pub(crate) fn append(&mut self, removed: Option<Removed>) -> Vec<Batch> {
+        let left = left_in_bucket(self.log.len() as u64).min(BATCH_ROWS_MAX) as usize;
+        let count = self.waiting.len().min(left);
         let messages: Vec<u32> = self.waiting.drain(..count).map(|message| message.number).collect();
         // Without that rule each row is a batch of its own, and all are in flight at once.
-        let batch_rows = if removed == Some(Removed::OneInFlight) { 1 } else { BATCH_ROWS_MAX };
-        self.state = State::Writing;
-        let mut writes = Vec::new();
+        let batch_rows = if removed == Some(Removed::OneInFlight) { 1 } else { BATCH_ROWS_MAX as usize };
+        let (key, epoch) = (key_of(self.number), self.epoch.number());
+        let mut batches = Vec::new();
         for messages in messages.chunks(batch_rows) {
-            let from = self.log.len() + 1;
-            let rows = messages.iter().map(|message| Row::new(self.epoch.number(), from, *message)).collect();
-            self.log.extend(&rows);
-            writes.push(Write { conversation: self.number, from, rows });
+            let first = self.log.len() as u64;
+            let rows: Vec<_> = messages.iter().map(|message| Row::new(epoch, first, *message)).collect();
+            let blobs = (first..).zip(&rows).map(|(seq, row)| row.encode(&key, seq)).collect();
+            self.log.extend(rows);
+            batches.push(Batch { key: key.clone(), epoch, first, rows: blobs });
         }
-        writes
+        self.state = State::Writing(batches.len());
+        batches
     }
 
-    /// What it waited for is there, and it shows all that it holds. Returns the number of which the text is gone.
-    pub(crate) fn said(&mut self) -> Option<usize> {
-        let erased = if let State::Erasing(number) = self.state { Some(number) } else { None };
-        if let Some(row) = erased.and_then(|number| self.log.get_mut(number - 1)) {
+    /// A batch is confirmed. Whether it was the last one.
+    pub(crate) fn committed(&mut self) -> bool {
+        let State::Writing(left) = self.state else { return false };
+        self.state = State::Writing(left - 1);
+        left == 1
+    }
+
+    /// The text of this row is gone.
+    pub(crate) fn erased(&mut self, seq: u64) {
+        if let Some(row) = self.log.get_mut(seq as usize) {
             row.body = Body::Erased;
         }
+    }
+
+    /// What it waited for is there, and it shows all that it holds.
+    pub(crate) fn said(&mut self) {
         self.shown = self.log.len();
         self.ever_shown = true;
         self.state = State::Ready;
-        erased
     }
 
-    /// Whether an adoption that has read all takes a row above the hint of which the text is gone.
-    pub(crate) fn takes_erased(&self) -> bool {
-        let above = self.log.get(self.hint..).unwrap_or_default();
-        self.state == State::Rewriting && above.iter().any(|row| row.body == Body::Erased)
-    }
-
-    /// Takes its batch for refused.
+    /// Its batch was refused.
     pub(crate) fn give_up(&mut self) {
         self.log.truncate(self.shown);
         self.state = State::Ready;
-        self.writes.clear();
     }
 }

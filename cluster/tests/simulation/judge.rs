@@ -6,7 +6,8 @@ use switchyard_protocol::owner::{Epoch, Holder, Incarnation};
 use switchyard_protocol::shard::Shard;
 
 use super::plan::{MS, Time};
-use super::replicas::{Body, Replicated, Row};
+use super::replicas::Replicated;
+use super::rows::{Body, Row};
 
 /// A promise that was broken, by the names of the model.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -176,7 +177,7 @@ impl Judge {
     pub(crate) fn stays(&mut self, now: Time, conversation: usize, rows: &Replicated) {
         for number in 1..=self.shown[conversation].messages.len() {
             for pair in [[0, 1], [0, 2], [1, 2]] {
-                self.read(now, conversation, number, rows.read(pair, number));
+                self.read(now, conversation, number, rows.read(conversation, pair, number as u64 - 1));
             }
         }
     }

@@ -1,17 +1,17 @@
 //! Places where routers run, their processes and their clocks.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
 use std::time::Duration;
 
 use switchyard_cluster::now::Now;
-use switchyard_cluster::ownership::{CallId, Event, Ownership, Ticket};
+use switchyard_cluster::ownership::{Event, Ownership};
 use switchyard_protocol::owner::Epoch;
 use switchyard_protocol::shard::Shard;
 
 use super::conversation::Conversation;
 use super::plan::{MS, Time};
-use super::replicas::{Hint, Row, Write};
+use super::store::{Reply, Store};
+use super::tasks::Tasks;
 
 /// A message, and how many rows there were when it was sent first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,24 +25,14 @@ pub(crate) struct Message {
 pub(crate) enum Input {
     /// For the real code.
     Machine(Event),
-    /// Its call was answered.
-    Answer(CallId, switchyard_cluster::ownership::Answer),
-    /// A write is at a quorum.
-    Stored(u64),
-    /// It is not known to be, and is due to be repeated.
-    Repeat(u64),
-    /// A hint was read.
-    Hint(u64, Hint),
-    /// A hint below which rows are to be dropped is at a quorum.
-    HintStored(u64),
-    /// Rows were read.
-    Rows(u64, Vec<Option<Row>>),
-    /// A read came to nothing.
-    ReadFailed(u64),
+    /// A task's request was answered.
+    Replied(u64, Reply),
     /// A client sends.
     Send { conversation: usize, message: Message },
     /// Old rows are to be dropped.
     Trim { conversation: usize },
+    /// A conversation that nobody needs now leaves memory, and is loaded again.
+    Evict { conversation: usize },
     /// A client wants a text of this conversation erased.
     Erase { conversation: usize },
     /// A client asks.
@@ -51,25 +41,6 @@ pub(crate) enum Input {
     Subscribe { edge: usize, conversation: usize, after: usize, question: u64 },
     /// What is in flight had its time.
     StopDeadline(Shard, Epoch),
-}
-
-/// What a process waits for to be confirmed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) conversation: usize,
-    pub(crate) epoch: Epoch,
-    /// What it may then drop; otherwise it may say what it holds.
-    pub(crate) trim: Option<u64>,
-}
-
-/// Rows that are about to be dropped.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Trim {
-    pub(crate) number: u64,
-    pub(crate) epoch: Epoch,
-    pub(crate) hint: Hint,
-    /// The replicas that have the hint.
-    pub(crate) have: u8,
 }
 
 /// One start of a router.
@@ -81,15 +52,16 @@ pub(crate) struct Process {
     pub(crate) conversations: BTreeMap<usize, Conversation>,
     /// Shards whose intake is stopped, until that is told.
     pub(crate) stopping: BTreeMap<Shard, Epoch>,
-    pub(crate) tickets: BTreeMap<Ticket, Waiting>,
-    /// Its writes that are not known to be at a quorum: what, and which replicas have it.
-    pub(crate) writes: BTreeMap<u64, (Rc<Write>, u8)>,
-    /// What it is about to drop, by conversation.
-    pub(crate) trims: BTreeMap<usize, Trim>,
-    /// Its reads, of which conversation, and in which epoch.
-    pub(crate) reads: BTreeMap<u64, (usize, Epoch)>,
-    /// Its own fence reads under way, and when they began, in truth.
-    pub(crate) fence_reads: BTreeMap<CallId, Time>,
+    /// What it is at in its conversations.
+    pub(crate) tasks: Tasks,
+    pub(crate) store: Store,
+    /// The store knows whose fence to read.
+    pub(crate) serves: bool,
+    /// Writes under way, and how many replicas have them.
+    pub(crate) writes: BTreeMap<u64, usize>,
+    /// Its fence reads under way, those of the log and those of the real code that decides who owns what, and when they began, in
+    /// truth.
+    pub(crate) barriers: BTreeMap<u64, Time>,
     /// When the last one that said `live` began, in truth.
     pub(crate) live_since: Time,
     pub(crate) start_after: Option<Time>,

@@ -1,10 +1,14 @@
 //! What a seed decides beforehand: how slow and how faulty everything is, and what happens to whom, and when.
 
+use std::time::Duration;
+
 use switchyard_cluster::ownership::{Config, Rule};
 use switchyard_protocol::owner::CELLS;
+use switchyard_store::quorum::Sizes;
 
+use super::replicas::BUCKET_ROWS;
 use super::rng::Rng;
-use super::rules::Removed;
+use super::rules::{Removed, StoreRule};
 
 /// Microseconds.
 pub(crate) type Time = u64;
@@ -75,6 +79,8 @@ pub(crate) struct Plan {
     pub(crate) latency_max: Time,
     /// So many take up to a second.
     pub(crate) slow: u64,
+    /// So many answers to fence reads of the store do.
+    pub(crate) slow_fence: u64,
     /// Calls that are never carried out.
     pub(crate) lost: u64,
     /// Those that are, but nobody is told.
@@ -89,7 +95,7 @@ pub(crate) struct Plan {
     pub(crate) rows_missed: u64,
     /// Messages that Redis drops.
     pub(crate) redis_drops: u64,
-    /// Writes are repeated, and what fails is tried again, after so long.
+    /// After so long nothing is known of a write; what fails is tried again after as long.
     pub(crate) repeat_after: Time,
     /// Time between two things that clients do in a conversation.
     pub(crate) client_every: Time,
@@ -99,10 +105,12 @@ pub(crate) struct Plan {
     pub(crate) erases: u64,
     /// And so many have old rows dropped.
     pub(crate) trims: u64,
-    /// So many acknowledgements are followed by a hint.
-    pub(crate) hints: u64,
-    /// Rows of a page that an adoption reads.
-    pub(crate) page_rows: usize,
+    /// So many let the conversation leave memory.
+    pub(crate) evicts: u64,
+    /// So many loads know more than is noted.
+    pub(crate) records: u64,
+    /// How much goes together, and how often a hint is written.
+    pub(crate) sizes: Sizes,
     pub(crate) faults: Vec<(Time, Fault)>,
 }
 
@@ -128,18 +136,33 @@ impl Plan {
     /// Without a rule, a run is mostly about what that rule is for.
     pub(crate) fn new(rng: &mut Rng, removed: Option<Removed>) -> Self {
         let any = *rng.pick(&[Kind::Mixed, Kind::Suspicion, Kind::Moves, Kind::Rows, Kind::Orphans]);
+        use Removed::{Code, Store};
         let kind = match removed {
             Some(
-                Removed::Code(Rule::FenceAtQuorum | Rule::BarrierAfterWrite)
-                | Removed::BarrierAtQuorum
+                Code(Rule::FenceAtQuorum)
+                | Store(
+                    StoreRule::BarrierAtQuorum
+                    | StoreRule::BarrierAfterWrite
+                    | StoreRule::RewriteBarrier
+                    | StoreRule::DropBarrier,
+                )
                 | Removed::EraseBarrier
-                | Removed::RewriteBarrier
-                | Removed::FenceIsFinal
-                | Removed::DropBarrier,
+                | Removed::FenceIsFinal,
             ) => Kind::Suspicion,
-            Some(Removed::Code(Rule::MoveStopsAcks | Rule::MoveStopsAnswers | Rule::MoveTakesNewEpoch)) => Kind::Moves,
-            Some(Removed::Rewrite | Removed::RewriteRaisesTimestamp | Removed::RewriteKeepsBatch) => Kind::Rows,
-            Some(Removed::AdoptOnce | Removed::BaseRow | Removed::WholeBatches | Removed::OneInFlight) => Kind::Orphans,
+            Some(Code(Rule::MoveStopsAcks | Rule::MoveStopsAnswers | Rule::MoveTakesNewEpoch)) => Kind::Moves,
+            Some(Store(StoreRule::Rewrite | StoreRule::RewriteRaisesTimestamp | StoreRule::RewriteKeepsBatch)) => {
+                Kind::Rows
+            }
+            Some(
+                Store(
+                    StoreRule::AdoptOnce
+                    | StoreRule::BaseRow
+                    | StoreRule::WholeBatches
+                    | StoreRule::HintByOwner
+                    | StoreRule::DropByOwner,
+                )
+                | Removed::OneInFlight,
+            ) => Kind::Orphans,
             _ => any,
         };
         let faster = if kind == Kind::Mixed && rng.chance(400) { 1 } else { 8 };
@@ -155,6 +178,7 @@ impl Plan {
             probe_max: SECOND / Time::from(faster),
             latency_max: *rng.pick(&[2, 10, 10, 50]) * MS,
             slow: rate(rng, 80),
+            slow_fence: 0,
             lost: rate(rng, 40),
             untold: rate(rng, 60),
             late: rate(rng, 60),
@@ -167,8 +191,16 @@ impl Plan {
             sent_again: 300,
             erases: rng.within(0, 150),
             trims: rng.within(0, 150),
-            hints: *rng.pick(&[50, 300, 300, 600]),
-            page_rows: rng.within(1, 4) as usize,
+            evicts: rng.within(0, 80),
+            records: 300,
+            sizes: Sizes {
+                bucket_rows: BUCKET_ROWS,
+                page_rows: rng.within(1, 4),
+                part_bytes: *rng.pick(&[1, 1, 60, 10_000]),
+                note_every: *rng.pick(&[16, 3, 3, 2, 1]),
+                given_rows: rng.within(1, 8) as usize,
+                given_bytes: 10_000,
+            },
             faults: Vec::new(),
         };
         match kind {
@@ -200,27 +232,62 @@ impl Plan {
             (plan.untold, plan.late) = (plan.untold / 6, plan.late / 6);
             (plan.rows_missed, plan.repeat_after) = (rng.within(400, 900), rng.within(100, 2_000) * MS);
             (plan.client_every, plan.sent_again) = (rng.within(10, 80) * MS, rng.within(300, 900));
-            (plan.page_rows, plan.erases, plan.trims) = (rng.within(1, 2) as usize, plan.erases / 4, plan.trims / 4);
+            plan.sizes.page_rows = rng.within(1, 2);
+            (plan.erases, plan.trims) = (plan.erases / 4, plan.trims / 4);
         }
         match removed {
-            Some(Removed::EraseRaisesTimestamp | Removed::EraseKeepsBatch | Removed::EraseBarrier) => {
+            Some(Store(StoreRule::EraseRaisesTimestamp) | Removed::EraseKeepsBatch | Removed::EraseBarrier) => {
                 plan.erases = rng.within(100, 500);
             }
-            Some(Removed::HintBeforeDrop | Removed::DropBarrier | Removed::DropKeepsBase | Removed::ExpiredRefused) => {
-                (plan.trims, plan.hints) = (rng.within(100, 500), rng.within(0, 100));
-            }
+            Some(
+                Store(
+                    StoreRule::HintBeforeDrop
+                    | StoreRule::DropBarrier
+                    | StoreRule::DropKeepsBase
+                    | StoreRule::DropByOwner,
+                )
+                | Removed::ExpiredRefused,
+            ) => (plan.trims, plan.sizes.note_every) = (rng.within(100, 500), rng.within(8, 32)),
             // What was begun early in a life comes again late in it.
             Some(Removed::FenceIsFinal) => plan.twice = rng.within(300, 1_000),
             // Hints end where others' rows begin.
-            Some(Removed::BaseRow) => {
-                (plan.hints, plan.rows_missed) = (1_000, rng.within(300, 600));
+            Some(Store(StoreRule::BaseRow)) => {
+                (plan.sizes.note_every, plan.rows_missed) = (1, rng.within(300, 600));
                 (plan.client_every, plan.sent_again) = (rng.within(20, 150) * MS, rng.within(600, 950));
             }
-            Some(Removed::RewriteBarrier) => plan.rows_missed = rng.within(200, 700),
+            // What was sent before a move comes after it.
+            Some(Store(StoreRule::HintByOwner)) => {
+                (plan.sizes.note_every, plan.repeat_after) = (rng.within(1, 3), rng.within(500, 2_000) * MS);
+                plan.config.finish_max = plan.config.finish_max.min(Duration::from_millis(60));
+                (plan.config.newcomer, plan.rows_missed) = (plan.config.newcomer / 8, rng.within(400, 800));
+            }
+            // Nobody else tells the owner before that another one has come.
+            Some(Store(StoreRule::RewriteBarrier)) => {
+                plan.rows_missed = rng.within(300, 800);
+                (plan.config.fence_every, plan.config.fence_age_max) = (Duration::from_secs(2), Duration::from_secs(4));
+            }
+            // One replica alone knows of a fence, and few ask.
+            Some(Code(Rule::FenceAtQuorum)) => {
+                plan.missed = rng.within(400, 800);
+                (plan.config.fence_every, plan.config.fence_age_max) = (Duration::from_secs(2), Duration::from_secs(4));
+            }
+            // Nor while such a read is under way.
+            Some(Store(StoreRule::BarrierAfterWrite)) => {
+                plan.slow_fence = rng.within(300, 900);
+                (plan.config.fence_every, plan.config.fence_age_max) = (Duration::from_secs(2), Duration::from_secs(4));
+                plan.rows_missed = rng.within(100, 500);
+            }
             _ => {}
         }
+        if removed.is_some() {
+            (plan.evicts, plan.records) = (0, 0);
+        }
+        plan.slow_fence = plan.slow_fence.max(plan.slow);
+        // There and back, as far as it is not slow.
+        plan.repeat_after = plan.repeat_after.max(3 * plan.latency_max);
         let (first, last) = (plan.calm_at / 13, plan.calm_at * 3 / 4);
-        let most = if kind == Kind::Orphans { 40 } else { 14 };
+        let often = kind == Kind::Orphans || removed == Some(Store(StoreRule::RewriteBarrier));
+        let most = if often { 40 } else { 14 };
         for _ in 0..rng.within(2, most) {
             let at = rng.within(first, last);
             let fault = plan.fault(rng);
@@ -231,8 +298,8 @@ impl Plan {
 
     /// The faults of calls end.
     pub(crate) fn calm(&mut self) {
-        (self.slow, self.lost, self.untold, self.late, self.twice) = (0, 0, 0, 0, 0);
-        (self.missed, self.rows_missed, self.redis_drops) = (0, 0, 0);
+        (self.slow, self.slow_fence, self.lost, self.untold, self.late, self.twice) = (0, 0, 0, 0, 0, 0);
+        (self.missed, self.rows_missed, self.redis_drops, self.evicts) = (0, 0, 0, 0);
     }
 
     fn fault(&self, rng: &mut Rng) -> Fault {
@@ -267,7 +334,16 @@ impl Plan {
 
     /// One way of something.
     pub(crate) fn latency(&self, rng: &mut Rng) -> Time {
-        if rng.chance(self.slow) { rng.within(100 * MS, SECOND) } else { rng.within(200, self.latency_max) }
+        self.way(rng, self.slow)
+    }
+
+    /// The way back of a fence read of the store.
+    pub(crate) fn fence_latency(&self, rng: &mut Rng) -> Time {
+        self.way(rng, self.slow_fence)
+    }
+
+    fn way(&self, rng: &mut Rng, slow: u64) -> Time {
+        if rng.chance(slow) { rng.within(100 * MS, SECOND) } else { rng.within(200, self.latency_max) }
     }
 
     /// When a replica learns of a transaction; perhaps never.

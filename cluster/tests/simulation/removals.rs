@@ -3,7 +3,7 @@
 use switchyard_cluster::ownership::Rule;
 
 use super::judge::Broken;
-use super::rules::Removed;
+use super::rules::{Removed, StoreRule};
 use super::run::run_seeds;
 
 /// Seeds within which each is found; most are within a few.
@@ -13,10 +13,9 @@ const SEEDS: u64 = 4_000;
 /// there.
 fn first_seed(removed: Removed) -> u64 {
     match removed {
-        Removed::Code(Rule::FenceAtQuorum) => 6_600,
-        Removed::BaseRow => 1_070,
-        Removed::AdoptOnce => 600,
-        Removed::WholeBatches => 240,
+        Removed::Store(StoreRule::BaseRow | StoreRule::RewriteBarrier) => 1_400,
+        Removed::Store(StoreRule::DropBarrier) => 1_000,
+        Removed::Store(StoreRule::HintByOwner) => 600,
         _ => 1,
     }
 }
@@ -45,39 +44,41 @@ macro_rules! breaks_without {
 }
 
 breaks_without! {
-    without_barrier: Removed::Code(Rule::Barrier) => Broken::Changed | Broken::Stale,
-    without_barrier_after_write: Removed::Code(Rule::BarrierAfterWrite) => Broken::Changed | Broken::Stale,
+    without_barrier: Removed::Store(StoreRule::Barrier) => Broken::Changed | Broken::Stale,
+    without_barrier_after_write: Removed::Store(StoreRule::BarrierAfterWrite) => Broken::Changed | Broken::Stale,
     without_fence_before_claim: Removed::Code(Rule::FenceBeforeClaim) => Broken::Changed | Broken::Stale,
-    without_fence_at_quorum: Removed::Code(Rule::FenceAtQuorum) => Broken::Changed | Broken::Stale,
+    without_fence_at_quorum: Removed::Code(Rule::FenceAtQuorum) => Broken::Changed | Broken::Stale | Broken::TextBack,
     without_end_of_acks_in_a_move: Removed::Code(Rule::MoveStopsAcks) => Broken::Changed | Broken::Stale,
     without_end_of_answers_in_a_move: Removed::Code(Rule::MoveStopsAnswers) => Broken::Stale,
     without_new_epoch_after_a_move: Removed::Code(Rule::MoveTakesNewEpoch) => Broken::Changed | Broken::Stale,
     without_fresh_reads: Removed::Code(Rule::FreshReads) => Broken::Stale,
-    without_barrier_at_quorum: Removed::BarrierAtQuorum => Broken::Changed | Broken::Stale,
-    without_write_at_quorum: Removed::WriteAtQuorum => Broken::Changed | Broken::Stale | Broken::HeadMissing,
-    without_read_at_quorum: Removed::ReadAtQuorum => Broken::Stale | Broken::HeadMissing,
-    without_epoch_in_claim: Removed::ClaimNamesEpoch => Broken::EpochAgain,
-    without_condition_of_claim: Removed::ClaimIsConditional => Broken::EpochAgain,
-    without_rewrite: Removed::Rewrite => Broken::Changed | Broken::Stale,
-    without_timestamp_of_rewrite: Removed::RewriteRaisesTimestamp => Broken::Changed,
-    without_batches_kept_by_rewrite: Removed::RewriteKeepsBatch => Broken::Changed | Broken::Stale,
-    without_barrier_of_rewrite: Removed::RewriteBarrier => Broken::Changed | Broken::Stale,
-    without_one_adoption: Removed::AdoptOnce => Broken::Changed | Broken::Stale,
-    without_base_row: Removed::BaseRow => Broken::Twice,
-    without_whole_batches: Removed::WholeBatches => Broken::Twice,
-    without_epochs_as_timestamps: Removed::EpochTimestamps => Broken::Changed,
-    without_rows_above_the_hint: Removed::HintIsLowerBound => Broken::Stale,
-    without_commit_before_hint: Removed::HintAfterCommit => Broken::HeadMissing,
+    without_barrier_at_quorum: Removed::Store(StoreRule::BarrierAtQuorum) => Broken::Changed | Broken::Stale,
+    without_write_at_quorum: Removed::Store(StoreRule::WriteAtQuorum) => Broken::Changed | Broken::Stale | Broken::HeadMissing,
+    without_read_at_quorum: Removed::Store(StoreRule::ReadAtQuorum) => Broken::Stale | Broken::HeadMissing,
+    without_epoch_in_claim: Removed::Store(StoreRule::ClaimNamesEpoch) => Broken::EpochAgain,
+    without_condition_of_claim: Removed::Store(StoreRule::ClaimIsConditional) => Broken::EpochAgain,
+    without_rewrite: Removed::Store(StoreRule::Rewrite) => Broken::Changed | Broken::Stale,
+    without_timestamp_of_rewrite: Removed::Store(StoreRule::RewriteRaisesTimestamp) => Broken::Changed,
+    without_batches_kept_by_rewrite: Removed::Store(StoreRule::RewriteKeepsBatch) => Broken::Changed | Broken::Stale,
+    without_barrier_of_rewrite: Removed::Store(StoreRule::RewriteBarrier) => Broken::Changed | Broken::Stale | Broken::HeadMissing,
+    without_one_adoption: Removed::Store(StoreRule::AdoptOnce) => Broken::Changed | Broken::Stale,
+    without_base_row: Removed::Store(StoreRule::BaseRow) => Broken::Twice,
+    without_whole_batches: Removed::Store(StoreRule::WholeBatches) => Broken::Twice,
+    without_epochs_as_timestamps: Removed::Store(StoreRule::EpochTimestamps) => Broken::Changed,
+    without_rows_above_the_hint: Removed::Store(StoreRule::HintIsLowerBound) => Broken::Stale,
+    without_commit_before_hint: Removed::Store(StoreRule::HintAfterCommit) => Broken::HeadMissing,
     without_dedupe: Removed::Dedupe => Broken::Twice,
     without_same_bytes: Removed::SameBytes => Broken::Changed,
     without_one_batch_in_flight: Removed::OneInFlight => Broken::Twice,
     without_final_fence: Removed::FenceIsFinal => Broken::Changed | Broken::Stale,
-    without_timestamp_of_erasure: Removed::EraseRaisesTimestamp => Broken::TextBack,
+    without_timestamp_of_erasure: Removed::Store(StoreRule::EraseRaisesTimestamp) => Broken::TextBack,
     without_batch_kept_by_erasure: Removed::EraseKeepsBatch => Broken::Changed | Broken::Stale,
     without_barrier_of_erasure: Removed::EraseBarrier => Broken::TextBack,
-    without_hint_before_drop: Removed::HintBeforeDrop => Broken::HeadMissing | Broken::Stale,
-    without_barrier_before_drop: Removed::DropBarrier => Broken::Stale | Broken::Twice,
-    without_base_row_kept: Removed::DropKeepsBase => Broken::HeadMissing,
+    without_hint_before_drop: Removed::Store(StoreRule::HintBeforeDrop) => Broken::HeadMissing | Broken::Stale,
+    without_barrier_before_drop: Removed::Store(StoreRule::DropBarrier) => Broken::Stale | Broken::Twice,
+    without_base_row_kept: Removed::Store(StoreRule::DropKeepsBase) => Broken::HeadMissing,
+    without_owner_of_hint: Removed::Store(StoreRule::HintByOwner) => Broken::Changed | Broken::Stale | Broken::HeadMissing,
+    without_owner_of_drop: Removed::Store(StoreRule::DropByOwner) => Broken::Changed | Broken::Stale | Broken::HeadMissing | Broken::Twice,
     without_expiry: Removed::ExpiredRefused => Broken::Twice,
     without_questions_of_edges: Removed::EdgeAsksAgain => Broken::Unread,
     without_fetches_of_edges: Removed::EdgeFetches => Broken::Hole,

@@ -1,141 +1,133 @@
-//! Where the rows of a conversation lie: three replicas, to each of which a write comes by itself; the greater row wins.
+//! Where the rows of a conversation lie, and what is known of it beside: three replicas, to each of which a write comes by itself.
+//! The higher timestamp wins, and of equal ones the higher bytes: as in the real thing.
 
-use switchyard_protocol::owner::Epoch;
+use bytes::Bytes;
+use switchyard_store::quorum::{Bounds, StoredRow};
 
-use super::rules::Removed;
+use super::rows::{Row, key_of};
 use super::tables::REPLICAS;
 
-/// What a row says of its message. Where timestamps are equal the greater bytes win, which is why a text stands above its
-/// erasure: nothing but the timestamp may decide between them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Body {
-    /// The text is gone, the message remains.
-    Erased,
-    /// The text.
-    Text,
-    /// The row was dropped.
-    Dropped,
-}
-
 /// Rows of a bucket: batches and pages end with it, and it is dropped whole.
-pub(crate) const BUCKET_ROWS: usize = 4;
+pub(crate) const BUCKET_ROWS: u64 = 4;
 
 /// The timestamp of what is dropped: above whatever may still come.
-const ABOVE_ALL: u64 = 1 << 50;
+const ABOVE_ALL: i64 = 1 << 50;
 
-/// How many numbers its bucket has from this one on, itself among them.
-pub(crate) fn left_in_bucket(number: usize) -> usize {
-    BUCKET_ROWS - (number - 1) % BUCKET_ROWS
+/// How many rows its bucket has from this one on, itself among them.
+pub(crate) fn left_in_bucket(seq: u64) -> u64 {
+    BUCKET_ROWS - seq % BUCKET_ROWS
 }
 
-/// A row. The order of the fields is that by which the greater one wins: the timestamp first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Row {
-    /// `epoch << 20 | overwrites`.
-    pub(crate) stamp: u64,
-    pub(crate) body: Body,
-    /// Who wrote it first.
-    pub(crate) epoch: u64,
-    /// The first number of its batch.
-    pub(crate) first: usize,
-    pub(crate) message: u32,
+/// What is stored at a place. The order of the fields is that by which the greater one wins.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Cell {
+    pub(crate) timestamp: i64,
+    /// Nothing if it was dropped.
+    pub(crate) row: Option<Bytes>,
 }
 
-impl Row {
-    pub(crate) fn new(epoch: u64, first: usize, message: u32) -> Self {
-        Self { stamp: epoch << 20, body: Body::Text, epoch, first, message }
-    }
-
-    /// One of which the message alone is known, and no text is held.
-    pub(crate) fn known(message: u32) -> Self {
-        Self { stamp: 0, body: Body::Erased, epoch: 0, first: 0, message }
-    }
-
-    /// What stands for one that was dropped.
-    pub(crate) fn dropped() -> Self {
-        Self { stamp: ABOVE_ALL, body: Body::Dropped, epoch: 0, first: 0, message: 0 }
-    }
-
-    /// Whether a reader finds it.
-    pub(crate) fn is_there(&self) -> bool {
-        self.body != Body::Dropped
-    }
-
-    /// What this epoch puts in the place of this row, which it has read, to erase its text: the timestamp lies above what was
-    /// read, which may be of an epoch above the row's own.
-    pub(crate) fn erased(self, by: Epoch, number: usize, removed: Option<Removed>) -> Self {
-        let own = by.number() << 20;
-        let raised = self.stamp.max(own) + u64::from(removed != Some(Removed::EraseRaisesTimestamp));
-        let erased = Self { stamp: raised, body: Body::Erased, ..self };
-        if removed == Some(Removed::EraseKeepsBatch) {
-            return Self { epoch: by.number(), first: number, ..erased };
-        }
-        erased
-    }
-}
-
-/// Rows to be written, from a number on.
+/// Something to be written.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Write {
-    pub(crate) conversation: usize,
-    pub(crate) from: usize,
-    pub(crate) rows: Vec<Row>,
+pub(crate) enum Write {
+    Rows(Vec<(u64, Cell)>),
+    Bounds(Bounds),
+    /// A bucket is dropped, but for row 0.
+    Drop(u64),
 }
 
-/// What is known of a conversation beside its rows: numbers that only rise.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Hint {
-    /// A row that is committed.
-    pub(crate) committed: usize,
-    /// So many of the first rows are gone, or may be.
-    pub(crate) gone: usize,
+/// Something to be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Read {
+    /// From the first of these numbers to the second, itself not among them.
+    Rows(u64, u64),
+    Bounds,
 }
 
-impl Hint {
-    fn raised(self, other: Self) -> Self {
-        Self { committed: self.committed.max(other.committed), gone: self.gone.max(other.gone) }
+/// What was found of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Found {
+    Rows(Vec<Option<Cell>>),
+    Bounds(Bounds),
+}
+
+impl Found {
+    /// What two replicas say together.
+    pub(crate) fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Rows(one), Self::Rows(two)) => {
+                Self::Rows(one.into_iter().zip(two).map(|(one, two)| one.max(two)).collect())
+            }
+            (Self::Bounds(one), Self::Bounds(two)) => Self::Bounds(raised(one, two)),
+            (one, _) => one,
+        }
+    }
+
+    /// The rows that are there, with their numbers from this one on.
+    pub(crate) fn rows(self, from: u64) -> Vec<StoredRow> {
+        let Self::Rows(cells) = self else { return Vec::new() };
+        let rows = (from..).zip(cells).filter_map(|(seq, cell)| {
+            let Cell { timestamp, row } = cell?;
+            Some(StoredRow { seq, row: row?, timestamp })
+        });
+        rows.collect()
     }
 }
 
-/// The rows of one conversation, by number from 1 on, and its hint.
+fn raised(one: Bounds, other: Bounds) -> Bounds {
+    Bounds {
+        committed: one.committed.max(other.committed),
+        begins: one.begins.max(other.begins),
+        dropped: one.dropped.max(other.dropped),
+    }
+}
+
+/// The rows of one conversation, by number, and its bounds.
 #[derive(Clone, Default)]
 pub(crate) struct Replicated {
-    rows: [Vec<Option<Row>>; REPLICAS],
-    hints: [Hint; REPLICAS],
+    rows: [Vec<Option<Cell>>; REPLICAS],
+    bounds: [Bounds; REPLICAS],
 }
 
 impl Replicated {
     /// A write comes to a replica, perhaps again.
-    pub(crate) fn arrive(&mut self, replica: usize, write: &Write, removed: Option<Removed>) {
+    pub(crate) fn arrive(&mut self, replica: usize, write: &Write) {
+        match write {
+            Write::Rows(cells) => cells.iter().for_each(|(seq, cell)| self.put(replica, *seq, cell)),
+            Write::Bounds(bounds) => self.bounds[replica] = raised(self.bounds[replica], *bounds),
+            Write::Drop(bucket) => {
+                let dropped = Cell { timestamp: ABOVE_ALL, row: None };
+                let rows = bucket * BUCKET_ROWS..(bucket + 1) * BUCKET_ROWS;
+                rows.filter(|seq| *seq > 0).for_each(|seq| self.put(replica, seq, &dropped));
+            }
+        }
+    }
+
+    fn put(&mut self, replica: usize, seq: u64, cell: &Cell) {
         let rows = &mut self.rows[replica];
-        let end = write.from + write.rows.len();
-        if rows.len() < end {
-            rows.resize(end, None);
+        if rows.len() <= seq as usize {
+            rows.resize(seq as usize + 1, None);
         }
-        for (place, row) in rows[write.from..].iter_mut().zip(&write.rows) {
-            let last_wins = removed == Some(Removed::EpochTimestamps);
-            *place = if last_wins { Some(*row) } else { (*place).max(Some(*row)) };
+        let place = &mut rows[seq as usize];
+        if place.as_ref() < Some(cell) {
+            *place = Some(cell.clone());
         }
     }
 
-    /// A hint does.
-    pub(crate) fn hint(&mut self, replica: usize, hint: Hint) {
-        self.hints[replica] = self.hints[replica].raised(hint);
+    /// What a replica says.
+    pub(crate) fn half_read(&self, replica: usize, read: Read) -> Found {
+        match read {
+            Read::Rows(from, to) => {
+                let cell = |seq: u64| self.rows[replica].get(seq as usize).cloned().flatten();
+                Found::Rows((from..to).map(cell).collect())
+            }
+            Read::Bounds => Found::Bounds(self.bounds[replica]),
+        }
     }
 
-    /// The hint that a quorum read gives.
-    pub(crate) fn read_hint(&self, [one, other]: [usize; 2]) -> Hint {
-        self.hints[one].raised(self.hints[other])
-    }
-
-    /// What a replica says of so many rows.
-    pub(crate) fn half_read(&self, replica: usize, from: usize, count: usize) -> Vec<Option<Row>> {
-        (from..from + count).map(|number| self.rows[replica].get(number).copied().flatten()).collect()
-    }
-
-    /// What two replicas say of a row.
-    pub(crate) fn read(&self, replicas: [usize; 2], number: usize) -> Option<Row> {
-        let rows = replicas.into_iter().filter_map(|replica| self.rows[replica].get(number).copied().flatten());
-        rows.max().filter(Row::is_there)
+    /// What two replicas say of a row of this conversation.
+    pub(crate) fn read(&self, conversation: usize, replicas: [usize; 2], seq: u64) -> Option<Row> {
+        let cells = replicas.into_iter().filter_map(|replica| self.rows[replica].get(seq as usize)?.as_ref());
+        let row = cells.max()?.row.as_ref()?;
+        Some(Row::decode(&key_of(conversation), seq, row))
     }
 }

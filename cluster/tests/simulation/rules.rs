@@ -1,42 +1,17 @@
-//! What can be taken away: rules that the real code has, and rules of the log and the store, which here are the simulation's own.
+//! What can be taken away: rules of the real code, of who owns what, of the log and of transactions; and rules of those who call
+//! it, which here are the simulation's own.
 
 use switchyard_cluster::ownership::Rule;
+pub(crate) use switchyard_store::rules::Rule as StoreRule;
+use switchyard_store::rules::Rules;
 
-/// A rule that is taken away. The names are the model's, but for those of edges, which it does not have.
+/// A rule that is taken away. The names are the model's, but for those of edges and `…ByOwner`, which it does not have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Removed {
-    /// One of the real code.
+    /// One of the real code that decides who owns what.
     Code(Rule),
-    /// A fence read asks a quorum.
-    BarrierAtQuorum,
-    /// A write counts when a quorum has it.
-    WriteAtQuorum,
-    /// An adoption reads rows from a quorum.
-    ReadAtQuorum,
-    /// A claim names the epoch that it ends.
-    ClaimNamesEpoch,
-    /// A claim is conditional at all.
-    ClaimIsConditional,
-    /// An adoption writes what it found above the hint again.
-    Rewrite,
-    /// With the timestamp of its own epoch.
-    RewriteRaisesTimestamp,
-    /// And otherwise byte for byte: rows keep the epoch and the batch in which they were written.
-    RewriteKeepsBatch,
-    /// And reads its fence before it serves.
-    RewriteBarrier,
-    /// It is repeated until it is known: no second adoption in the epoch before that.
-    AdoptOnce,
-    /// The row of the hint is read as well.
-    BaseRow,
-    /// A row is accepted only if it begins its batch, or follows a row of the same batch.
-    WholeBatches,
-    /// Of two writes to a row, the one of the later epoch wins.
-    EpochTimestamps,
-    /// The hint is a lower bound, and rows above it are looked for.
-    HintIsLowerBound,
-    /// The hint is written after the commit.
-    HintAfterCommit,
+    /// One of the real code of the log and of transactions.
+    Store(StoreRule),
     /// A message that is stored already is answered, not stored again.
     Dedupe,
     /// A write whose outcome is unknown is repeated byte for byte, and its number used for nothing else.
@@ -45,18 +20,10 @@ pub(crate) enum Removed {
     OneInFlight,
     /// A fenced router never lives again: its row is not deleted.
     FenceIsFinal,
-    /// Who erases a text raises the timestamp above that of the row.
-    EraseRaisesTimestamp,
     /// The row keeps its epoch and its batch.
     EraseKeepsBatch,
     /// The erasure is confirmed behind a fence read.
     EraseBarrier,
-    /// Rows are dropped only below a hint that a quorum has.
-    HintBeforeDrop,
-    /// And only behind a fence read that began when it was there.
-    DropBarrier,
-    /// The row of that hint is kept.
-    DropKeepsBase,
     /// A send whose first attempt lies before what is kept is refused.
     ExpiredRefused,
     /// An edge asks again from time to time.
@@ -67,40 +34,42 @@ pub(crate) enum Removed {
 
 impl Removed {
     /// All of them, by name.
-    pub(crate) const ALL: [(&'static str, Self); 36] = [
-        ("Barrier", Self::Code(Rule::Barrier)),
-        ("BarrierAfterWrite", Self::Code(Rule::BarrierAfterWrite)),
+    pub(crate) const ALL: [(&'static str, Self); 38] = [
+        ("Barrier", Self::Store(StoreRule::Barrier)),
+        ("BarrierAfterWrite", Self::Store(StoreRule::BarrierAfterWrite)),
         ("FenceBeforeClaim", Self::Code(Rule::FenceBeforeClaim)),
         ("FenceAtQuorum", Self::Code(Rule::FenceAtQuorum)),
         ("MoveStopsAcks", Self::Code(Rule::MoveStopsAcks)),
         ("MoveStopsAnswers", Self::Code(Rule::MoveStopsAnswers)),
         ("MoveTakesNewEpoch", Self::Code(Rule::MoveTakesNewEpoch)),
         ("FreshReads", Self::Code(Rule::FreshReads)),
-        ("BarrierAtQuorum", Self::BarrierAtQuorum),
-        ("WriteAtQuorum", Self::WriteAtQuorum),
-        ("ReadAtQuorum", Self::ReadAtQuorum),
-        ("ClaimNamesEpoch", Self::ClaimNamesEpoch),
-        ("ClaimIsConditional", Self::ClaimIsConditional),
-        ("Rewrite", Self::Rewrite),
-        ("RewriteRaisesTimestamp", Self::RewriteRaisesTimestamp),
-        ("RewriteKeepsBatch", Self::RewriteKeepsBatch),
-        ("RewriteBarrier", Self::RewriteBarrier),
-        ("AdoptOnce", Self::AdoptOnce),
-        ("BaseRow", Self::BaseRow),
-        ("WholeBatches", Self::WholeBatches),
-        ("EpochTimestamps", Self::EpochTimestamps),
-        ("HintIsLowerBound", Self::HintIsLowerBound),
-        ("HintAfterCommit", Self::HintAfterCommit),
+        ("BarrierAtQuorum", Self::Store(StoreRule::BarrierAtQuorum)),
+        ("WriteAtQuorum", Self::Store(StoreRule::WriteAtQuorum)),
+        ("ReadAtQuorum", Self::Store(StoreRule::ReadAtQuorum)),
+        ("ClaimNamesEpoch", Self::Store(StoreRule::ClaimNamesEpoch)),
+        ("ClaimIsConditional", Self::Store(StoreRule::ClaimIsConditional)),
+        ("Rewrite", Self::Store(StoreRule::Rewrite)),
+        ("RewriteRaisesTimestamp", Self::Store(StoreRule::RewriteRaisesTimestamp)),
+        ("RewriteKeepsBatch", Self::Store(StoreRule::RewriteKeepsBatch)),
+        ("RewriteBarrier", Self::Store(StoreRule::RewriteBarrier)),
+        ("AdoptOnce", Self::Store(StoreRule::AdoptOnce)),
+        ("BaseRow", Self::Store(StoreRule::BaseRow)),
+        ("WholeBatches", Self::Store(StoreRule::WholeBatches)),
+        ("EpochTimestamps", Self::Store(StoreRule::EpochTimestamps)),
+        ("HintIsLowerBound", Self::Store(StoreRule::HintIsLowerBound)),
+        ("HintAfterCommit", Self::Store(StoreRule::HintAfterCommit)),
         ("Dedupe", Self::Dedupe),
         ("SameBytes", Self::SameBytes),
         ("OneInFlight", Self::OneInFlight),
         ("FenceIsFinal", Self::FenceIsFinal),
-        ("EraseRaisesTimestamp", Self::EraseRaisesTimestamp),
+        ("EraseRaisesTimestamp", Self::Store(StoreRule::EraseRaisesTimestamp)),
         ("EraseKeepsBatch", Self::EraseKeepsBatch),
         ("EraseBarrier", Self::EraseBarrier),
-        ("HintBeforeDrop", Self::HintBeforeDrop),
-        ("DropBarrier", Self::DropBarrier),
-        ("DropKeepsBase", Self::DropKeepsBase),
+        ("HintBeforeDrop", Self::Store(StoreRule::HintBeforeDrop)),
+        ("DropBarrier", Self::Store(StoreRule::DropBarrier)),
+        ("DropKeepsBase", Self::Store(StoreRule::DropKeepsBase)),
+        ("HintByOwner", Self::Store(StoreRule::HintByOwner)),
+        ("DropByOwner", Self::Store(StoreRule::DropByOwner)),
         ("ExpiredRefused", Self::ExpiredRefused),
         ("EdgeAsksAgain", Self::EdgeAsksAgain),
         ("EdgeFetches", Self::EdgeFetches),
@@ -111,8 +80,18 @@ impl Removed {
         Self::ALL.iter().find(|(listed, _)| *listed == name).expect("there is a rule of that name").1
     }
 
-    /// The rule of the real code, if it is one.
+    /// The rule of ownership, if it is one.
     pub(crate) fn code(self) -> Option<Rule> {
         if let Self::Code(rule) = self { Some(rule) } else { None }
+    }
+
+    /// The rule of the log, if it is one.
+    fn store(self) -> Option<StoreRule> {
+        if let Self::Store(rule) = self { Some(rule) } else { None }
+    }
+
+    /// Which rules of the store hold without this one.
+    pub(crate) fn rules_of_store(removed: Option<Self>) -> Rules {
+        Rules::without(removed.and_then(Self::store))
     }
 }

@@ -30,13 +30,14 @@ pub(crate) struct Outcome {
 }
 
 /// What all runs together must come to see.
-const EVERYTHING: [&str; 31] = [
+const EVERYTHING: [&str; 32] = [
     "acknowledged",
     "adoptions",
     "adoptions of erased rows",
     "adoptions that write again",
     "answers",
     "clocks that jump",
+    "conversations loaded again",
     "confirmed and not acknowledged",
     "drains",
     "drains that take too long",

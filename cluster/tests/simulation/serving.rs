@@ -1,19 +1,23 @@
 //! What a process does with what comes to it: the real code decides who may, and conversations are served by that.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::time::Duration;
 
-use switchyard_cluster::ownership::{Answer, Call, CallId, Effect, Event, Level, Ticket};
-use switchyard_protocol::owner::{Epoch, RouterState};
+use switchyard_cluster::ownership::{Effect, Event};
+use switchyard_protocol::owner::Epoch;
 use switchyard_protocol::shard::Shard;
+use switchyard_router::driver::ownership::ask;
+use switchyard_store::ReadError;
+use switchyard_store::quorum::Replicas;
 
-use super::conversation::{Adopted, Conversation, State};
+use super::conversation::Conversation;
 use super::judge::Broken;
-use super::places::{Input, Message, Process, Waiting};
+use super::places::{Input, Message, Process};
 use super::plan::{MS, PLACES, SECOND, Time};
-use super::replicas::{Hint, Row, Write};
+use super::rows::Body;
 use super::rules::Removed;
-use super::world::{Caller, Halves, Happening, RowsRead, SHARDS_USED, World, shard_of};
+use super::work::{Desk, Done, Loaded, Whose};
+use super::world::{Happening, SHARDS_USED, World, shard_of};
 
 impl World {
     /// The process at this place, where one runs.
@@ -48,15 +52,10 @@ impl World {
     pub(crate) fn input(&mut self, place: usize, input: Input) {
         match input {
             Input::Machine(event) => self.machine(place, event),
-            Input::Answer(id, answer) => self.answered(place, id, answer),
-            Input::Stored(write) => self.stored(place, write),
-            Input::Repeat(write) => self.repeat(place, write),
-            Input::Hint(read, hint) => self.hint_read(place, read, hint),
-            Input::Rows(read, rows) => self.rows_read(place, read, &rows),
-            Input::ReadFailed(read) => self.read_failed(place, read),
+            Input::Replied(id, reply) => self.replied(place, id, reply),
             Input::Send { conversation, message } => self.sent(place, conversation, message),
-            Input::HintStored(trim) => self.hint_stored(place, trim),
             Input::Trim { conversation } => self.trim(place, conversation),
+            Input::Evict { conversation } => self.evict(place, conversation),
             Input::Erase { conversation } => self.erase(place, conversation),
             Input::Ask { conversation } => self.asked(place, conversation),
             Input::Subscribe { edge, conversation, after, question } => {
@@ -70,21 +69,6 @@ impl World {
                 }
             }
         }
-    }
-
-    fn answered(&mut self, place: usize, id: CallId, mut answer: Answer) {
-        let now = self.now;
-        if now < self.places[place].store_cut_until {
-            answer = Answer::Unknown;
-        }
-        let Some(process) = self.process(place) else { return };
-        if let Some(began) = process.fence_reads.remove(&id)
-            && let Answer::Router(Some(row)) = &answer
-            && row.state == RouterState::Live
-        {
-            process.live_since = began;
-        }
-        self.machine(place, Event::Answered { call: id, answer });
     }
 
     /// Tells the real code of something, and does what it wants done.
@@ -103,6 +87,7 @@ impl World {
                 self.effect(place, effect, &mut events);
             }
         }
+        self.tell_store(place);
         let due = self.process(place).map(|process| process.machine.wakes_at());
         let Some(due) = due else { return };
         let at = self.places[place].truth(due).max(self.now);
@@ -115,17 +100,28 @@ impl World {
         }
     }
 
+    /// What the store of a process has to know of it.
+    fn tell_store(&mut self, place: usize) {
+        let Some(process) = self.process(place) else { return };
+        if process.machine.is_live() && !process.serves {
+            process.serves = true;
+            process.store.fence().serve(process.machine.incarnation());
+        }
+        let owned = std::array::from_fn(|number| {
+            let epoch = process.conversations.get(&number)?.epoch;
+            process.machine.may_acknowledge(shard_of(number), epoch).then_some(epoch)
+        });
+        process.store.mail().owned = owned;
+    }
+
     fn effect(&mut self, place: usize, effect: Effect, events: &mut VecDeque<Event>) {
         let now = self.now;
         let Some(process) = self.process(place) else { return };
         let own = process.machine.incarnation();
         match effect {
             Effect::Call { id, call } => {
-                if matches!(call, Call::ReadRouter { incarnation, level: Level::Quorum } if incarnation == own) {
-                    process.fence_reads.insert(id, now);
-                }
-                let caller = Caller { place, process: process.number, id };
-                self.ask_store(caller, call);
+                let store = process.store.clone();
+                process.tasks.begin(async move { Some(Done::Answered(id, ask(&store, &call).await)) });
             }
             Effect::Heartbeat(heartbeat) => self.heartbeat(place, heartbeat),
             Effect::Probe { incarnation, address } => self.probe(place, incarnation, &address),
@@ -153,7 +149,8 @@ impl World {
                 process.stopping.remove(&shard);
                 process.conversations.retain(|number, _| shard_of(*number) != shard);
             }
-            Effect::Confirmed(ticket) => self.confirmed(place, ticket, events),
+            // The store confirms.
+            Effect::Confirmed(_) => {}
             Effect::End => {
                 let start_after = process.start_after;
                 self.places[place].process = None;
@@ -177,326 +174,163 @@ impl World {
 
     fn adopt_all(&mut self, place: usize, shard: Shard, epoch: Epoch) {
         for number in (0..SHARDS_USED.len()).filter(|number| shard_of(*number) == shard) {
-            if let Some(process) = self.process(place) {
-                process.conversations.insert(number, Conversation::new(number, epoch));
-            }
             self.see("adoptions");
-            self.read_hint(place, number);
+            self.load(place, number, epoch);
         }
     }
 
-    /// A number for a read of a conversation; nothing if the store is cut off, and then it is told later.
-    fn begin_read(&mut self, place: usize, conversation: usize) -> Option<u64> {
-        let read = self.number();
-        let is_cut = self.now < self.places[place].store_cut_until;
-        let process = self.process(place)?;
-        let epoch = process.conversations.get(&conversation)?.epoch;
-        process.reads.insert(read, (conversation, epoch));
-        let number = process.number;
-        if is_cut || self.rng.chance(self.plan.lost) {
-            self.bring(SECOND, place, number, Input::ReadFailed(read));
-            return None;
+    /// Loads a conversation anew.
+    fn load(&mut self, place: usize, number: usize, epoch: Epoch) {
+        let conversation = Conversation::new(number, epoch, self.number());
+        let whose = conversation.whose();
+        if let Some(process) = self.process(place) {
+            process.conversations.insert(number, conversation);
         }
-        Some(read)
+        self.begin_load(place, whose);
     }
 
-    fn read_hint(&mut self, place: usize, conversation: usize) {
-        let Some(read) = self.begin_read(place, conversation) else { return };
-        let quorum = self.quorum();
-        let hint = self.rows[conversation].read_hint(quorum);
-        let (after, number) = (self.latency(), self.process(place).map_or(0, |process| process.number));
-        self.bring(after, place, number, Input::Hint(read, hint));
+    fn begin_load(&mut self, place: usize, whose: Whose) {
+        // What a record knows, if there is one, is committed, and trails.
+        let most = self.judge.messages(whose.conversation).len() as u64 * 3 / 4;
+        let at_least = if self.rng.chance(self.plan.records) { self.rng.below(most) } else { 0 };
+        let desk = self.desk(place, whose);
+        self.begin(place, desk.load(at_least));
     }
 
-    pub(crate) fn read_rows(&mut self, place: usize, conversation: usize) {
-        let Some(read) = self.begin_read(place, conversation) else { return };
-        let rows_max = self.plan.page_rows;
-        let Some(process) = self.process(place) else { return };
-        let number = process.number;
-        let Some(reader) = process.conversations.get(&conversation) else { return };
-        let (from, adopts, rows) = (reader.next(), reader.state == State::Rows, reader.page_rows(rows_max));
-        let mut replicas = self.quorum().to_vec();
-        if adopts && self.removed == Some(Removed::ReadAtQuorum) {
-            replicas.truncate(1);
-        }
-        let halves = Halves { left: replicas.len(), found: vec![None; rows] };
-        self.row_reads.insert(read, RowsRead { by: (place, number), conversation, from, halves });
-        for replica in replicas {
-            let after = self.latency();
-            self.after(after, Happening::HalfRows { read, replica });
-        }
-    }
-
-    pub(crate) fn half_rows(&mut self, read: u64, replica: usize) {
-        let Some(under_way) = self.row_reads.get_mut(&read) else { return };
-        let halves = &mut under_way.halves;
-        let rows = self.rows[under_way.conversation].half_read(replica, under_way.from, halves.found.len());
-        for (found, row) in halves.found.iter_mut().zip(rows) {
-            *found = (*found).max(row);
-        }
-        halves.left -= 1;
-        if halves.left == 0
-            && let Some(RowsRead { by: (place, process), halves, .. }) = self.row_reads.remove(&read)
-        {
-            let after = self.latency();
-            self.bring(after, place, process, Input::Rows(read, halves.found));
-        }
-    }
-
-    /// The conversation whose read this is, if it still waits for one in this state.
-    fn reader(&mut self, place: usize, read: u64, state: fn(State) -> bool) -> Option<&mut Conversation> {
-        let process = self.process(place)?;
-        let (number, epoch) = process.reads.remove(&read)?;
-        let is_it = |conversation: &&mut Conversation| state(conversation.state) && conversation.epoch == epoch;
-        process.conversations.get_mut(&number).filter(is_it)
-    }
-
-    fn hint_read(&mut self, place: usize, read: u64, hint: Hint) {
-        let Some(conversation) = self.reader(place, read, |state| state == State::Hint) else { return };
-        let number = conversation.number;
-        let (below, removed) = (self.judge.messages(number).to_vec(), self.removed);
-        if let Some(conversation) = self.process(place).and_then(|process| process.conversations.get_mut(&number)) {
-            conversation.hint_read(hint, &below, removed);
-        }
-        self.read_rows(place, number);
-    }
-
-    fn rows_read(&mut self, place: usize, read: u64, rows: &[Option<Row>]) {
-        let removed = self.removed;
-        let Some(conversation) = self.reader(place, read, |state| matches!(state, State::Rows | State::ReadingRow(_)))
-        else {
-            return;
-        };
-        let number = conversation.number;
-        if let State::ReadingRow(row) = conversation.state {
-            return self.erase_row(place, number, row, rows.first().copied().flatten().filter(Row::is_there));
-        }
-        let adopted = conversation.page_read(rows, removed);
-        if conversation.takes_erased() {
-            self.see("adoptions of erased rows");
-        }
-        match adopted {
-            Adopted::More => self.read_rows(place, number),
-            Adopted::Dropped => {
-                self.see("adoptions that read the hint again");
-                self.read_hint(place, number);
-            }
-            Adopted::HeadMissing => {
-                let how = format!("place {place}: conversation {number}");
-                self.judge.breaks(self.now, Broken::HeadMissing, how);
-            }
-            Adopted::Rewrite(parts) if parts.is_empty() => self.wait_for_fence(place, number),
-            Adopted::Rewrite(parts) => {
-                self.see("adoptions that write again");
-                parts.into_iter().for_each(|part| self.write(place, part));
-            }
-        }
-    }
-
-    fn read_failed(&mut self, place: usize, read: u64) {
-        let Some(process) = self.process(place) else { return };
-        let Some((number, epoch)) = process.reads.remove(&read) else { return };
-        let conversation = process.conversations.get(&number).filter(|conversation| conversation.epoch == epoch);
-        match conversation.map(|conversation| conversation.state) {
-            Some(State::Hint) => self.read_hint(place, number),
-            Some(State::Rows | State::ReadingRow(_)) => self.read_rows(place, number),
-            _ => {}
-        }
-    }
-
-    /// Begins to write.
-    pub(crate) fn write(&mut self, place: usize, write: Write) {
-        let number = self.number();
-        let Some(process) = self.process(place) else { return };
-        if let Some(conversation) = process.conversations.get_mut(&write.conversation) {
-            conversation.writes.insert(number);
-        }
-        process.writes.insert(number, (Rc::new(write), 0));
-        self.send_write(place, number);
-    }
-
-    /// Sends it to all replicas, not for the first time perhaps; it is repeated until it is known.
-    fn send_write(&mut self, place: usize, write: u64) {
-        let is_cut = self.now < self.places[place].store_cut_until;
-        let Some(process) = self.process(place) else { return };
-        let process_number = process.number;
-        let Some((rows, _)) = process.writes.get(&write) else { return };
-        let rows = rows.clone();
-        for replica in (0..3).filter(|_| !is_cut) {
-            if let Some(after) = self.plan.arrives_after(&mut self.rng) {
-                let by = (place, process_number, write);
-                self.after(after, Happening::RowsArrive { replica, write: rows.clone(), by });
-            }
-        }
-        let again = self.plan.repeat_after;
-        self.bring(again, place, process_number, Input::Repeat(write));
-    }
-
-    pub(crate) fn rows_arrive(&mut self, replica: usize, write: &Rc<Write>, by: (usize, u64, u64)) {
-        let removed = self.removed;
-        self.rows[write.conversation].arrive(replica, write, removed);
-        let (place, process, number) = by;
-        let needed = if removed == Some(Removed::WriteAtQuorum) { 1 } else { 2 };
-        let Some(running) = self.process(place).filter(|running| running.number == process) else { return };
-        let Some((_, have)) = running.writes.get_mut(&number) else { return };
-        *have |= 1 << replica;
-        // Told with each arrival, for whoever waits may be cut off.
-        if have.count_ones() >= needed {
-            let after = self.latency();
-            self.bring(after, place, process, Input::Stored(number));
-        }
-    }
-
-    fn repeat(&mut self, place: usize, write: u64) {
-        let removed = self.removed;
-        let Some(process) = self.process(place) else { return };
-        let Some((rows, _)) = process.writes.get(&write) else { return };
-        let number = rows.conversation;
-        let Some(conversation) = process.conversations.get_mut(&number) else { return };
-        if !conversation.writes.contains(&write) {
-            return;
-        }
-        if removed == Some(Removed::SameBytes) && conversation.state == State::Writing {
-            conversation.give_up();
-            return;
-        }
-        if removed == Some(Removed::AdoptOnce) && conversation.state == State::Rewriting {
-            *conversation = Conversation::new(number, conversation.epoch);
-            return self.read_hint(place, number);
-        }
-        self.see("writes repeated");
-        self.send_write(place, write);
-    }
-
-    fn stored(&mut self, place: usize, write: u64) {
-        let now = self.now;
-        if now < self.places[place].store_cut_until {
-            return;
-        }
-        let Some(process) = self.process(place) else { return };
-        let Some((rows, _)) = process.writes.remove(&write) else { return };
-        let Some(conversation) = process.conversations.get_mut(&rows.conversation) else { return };
-        if conversation.writes.remove(&write) && conversation.writes.is_empty() {
-            let number = conversation.number;
-            if self.removed == Some(Removed::HintAfterCommit) {
-                let hint = self.process(place).map_or(0, |process| process.conversations[&number].log.len());
-                self.write_hint(number, hint);
-            }
-            if self.is_said_at_once(place, number) {
-                let event = self.said(place, number);
-                event.into_iter().for_each(|event| self.machine(place, event));
-            } else {
-                self.wait_for_fence(place, number);
-            }
-        }
-    }
-
-    /// What is at a quorum waits for a fence read.
-    fn wait_for_fence(&mut self, place: usize, number: usize) {
-        self.wait_for_fence_of(place, number, None);
-    }
-
-    /// So does what is to be dropped.
-    pub(crate) fn wait_for_fence_of(&mut self, place: usize, number: usize, trim: Option<u64>) {
-        let ticket = Ticket(self.number());
+    /// A conversation leaves memory, if nothing is in flight, and is adopted in the same epoch again.
+    fn evict(&mut self, place: usize, number: usize) {
         let Some(process) = self.process(place) else { return };
         let Some(conversation) = process.conversations.get(&number) else { return };
-        process.tickets.insert(ticket, Waiting { conversation: number, epoch: conversation.epoch, trim });
-        self.machine(place, Event::Written(ticket));
+        let epoch = conversation.epoch;
+        if process.machine.takes_in(shard_of(number)) && conversation.is_idle() && !conversation.trims {
+            self.see("conversations loaded again");
+            self.load(place, number, epoch);
+        }
     }
 
-    /// It is confirmed, and acknowledged if the real code says that it may be.
-    fn confirmed(&mut self, place: usize, ticket: Ticket, events: &mut VecDeque<Event>) {
+    /// For somebody's work at this place, where a process runs.
+    pub(crate) fn desk(&self, place: usize, whose: Whose) -> Desk {
+        let process = self.places[place].process.as_ref().expect("one runs");
+        let again = Duration::from_micros(self.plan.repeat_after);
+        Desk { store: process.store.clone(), whose, again, removed: self.removed }
+    }
+
+    /// Begins work.
+    pub(crate) fn begin(&mut self, place: usize, work: impl Future<Output = Option<Done>> + Send + 'static) {
+        if let Some(process) = self.process(place) {
+            process.tasks.begin(work);
+        }
+    }
+
+    /// Work is done. What it came to is said if the real code says that it may be.
+    pub(crate) fn done(&mut self, place: usize, done: Done) {
+        let whose = match &done {
+            Done::Answered(call, answer) => {
+                let (call, answer) = (*call, answer.clone());
+                return self.machine(place, Event::Answered { call, answer });
+            }
+            Done::Loaded(whose, _) | Done::Committed(whose, _) | Done::Erased(whose, ..) | Done::Trimmed(whose, _) => {
+                *whose
+            }
+        };
+        let (number, shard) = (whose.conversation, shard_of(whose.conversation));
         let Some(process) = self.process(place) else { return };
-        let Some(waiting) = process.tickets.remove(&ticket) else { return };
-        let Waiting { conversation: number, epoch, trim } = waiting;
-        let shard = shard_of(number);
-        if !process.machine.may_acknowledge(shard, epoch) {
-            return self.see("confirmed and not acknowledged");
+        let may_acknowledge = process.machine.may_acknowledge(shard, whose.epoch);
+        let Some(conversation) = process.conversations.get_mut(&number) else { return };
+        if conversation.whose() != whose {
+            return;
         }
-        if let Some(trim) = trim {
-            return self.drop_rows(place, number, trim);
-        }
-        if process.conversations.get(&number).is_some_and(|conversation| conversation.epoch == epoch) {
-            events.extend(self.said(place, number));
+        match done {
+            Done::Trimmed(_, begins) => self.trimmed(place, number, begins),
+            Done::Loaded(_, Err(error)) => self.not_loaded(place, whose, &error),
+            Done::Committed(_, false) => {
+                conversation.give_up();
+                self.see("writes refused");
+                self.finished(place, number);
+            }
+            Done::Loaded(_, Ok(_)) | Done::Committed(..) | Done::Erased(..) if !may_acknowledge => {
+                self.see("confirmed and not acknowledged");
+            }
+            Done::Loaded(_, Ok(loaded)) => self.loaded(place, number, &loaded),
+            Done::Committed(_, true) => {
+                if conversation.committed() {
+                    self.said(place, number);
+                }
+            }
+            Done::Answered(..) => {}
+            Done::Erased(_, row, is_there) => self.erased(place, number, row, is_there),
         }
     }
 
-    /// Whether what is at a quorum is not to wait for a fence read.
-    fn is_said_at_once(&mut self, place: usize, number: usize) -> bool {
-        let removed = self.removed;
-        let conversation = self.process(place).and_then(|process| process.conversations.get(&number));
-        match conversation.map(|conversation| conversation.state) {
-            Some(State::Erasing(_)) => removed == Some(Removed::EraseBarrier),
-            Some(State::Rewriting) => removed == Some(Removed::RewriteBarrier),
-            _ => false,
-        }
-    }
-
-    /// What was waited for is there: the owner says what it has to say. That may have been the last thing to be done in a shard.
-    fn said(&mut self, place: usize, number: usize) -> Option<Event> {
+    fn loaded(&mut self, place: usize, number: usize, loaded: &Loaded) {
         let now = self.now;
-        let process = self.process(place)?;
-        let (began, who) = (process.live_since, process.machine.incarnation().to_string());
-        let conversation = process.conversations.get_mut(&number)?;
-        let before = conversation.shown;
-        let erased = conversation.said();
-        let (shown, rows) = (conversation.shown, conversation.shown());
-        self.judge.show(now, number, &rows, began, &who);
-        if let Some(erased) = erased {
-            self.judge.erased(now, number, erased);
-            self.see("erasures");
+        let messages = self.judge.messages(number).to_vec();
+        let process = self.process(place);
+        let Some(conversation) = process.and_then(|process| process.conversations.get_mut(&number)) else { return };
+        if let Err(missing) = conversation.loaded(loaded, &messages) {
+            let how = format!("place {place}: conversation {number}: row {missing} of {loaded:?}");
+            return self.judge.breaks(now, Broken::HeadMissing, how);
         }
+        if loaded.rows.iter().rev().take(3).any(|(_, row)| row.body == Body::Erased) {
+            self.see("adoptions of erased rows");
+        }
+        self.said(place, number);
+    }
+
+    /// It could not be adopted now; or never, for what is committed is not there.
+    fn not_loaded(&mut self, place: usize, whose: Whose, error: &ReadError) {
+        if let ReadError::Corrupt { .. } = error {
+            let how = format!("place {place}: conversation {}: {error}", whose.conversation);
+            return self.judge.breaks(self.now, Broken::HeadMissing, how);
+        }
+        self.see("adoptions begun again");
+        self.begin_load(place, whose);
+    }
+
+    /// What was waited for is there: the owner says what it has to say.
+    pub(crate) fn said(&mut self, place: usize, number: usize) {
+        let now = self.now;
+        let Some(process) = self.process(place) else { return };
+        let (began, who) = (process.live_since, process.machine.incarnation().to_string());
+        let Some(conversation) = process.conversations.get_mut(&number) else { return };
+        let before = conversation.shown;
+        conversation.said();
+        let rows = conversation.shown();
+        self.judge.show(now, number, &rows, began, &who);
         self.see("acknowledged");
         self.publish(place, number, before);
-        if self.rng.chance(self.plan.hints) {
-            self.write_hint(number, shown);
-        }
-        let event = self.stopped_event(place, shard_of(number));
-        if event.is_none() {
-            self.append(place, number);
-        }
-        event
+        self.finished(place, number);
     }
 
-    fn write_hint(&mut self, conversation: usize, committed: usize) {
-        self.send_hint(conversation, Hint { committed, gone: 0 }, None);
-    }
-
-    /// A hint goes to all replicas, once. Perhaps somebody waits for it.
-    pub(crate) fn send_hint(&mut self, conversation: usize, hint: Hint, by: Option<(usize, u64, u64)>) {
-        for replica in 0..3 {
-            if let Some(after) = self.plan.arrives_after(&mut self.rng) {
-                self.after(after, Happening::HintArrives { replica, conversation, hint, by });
-            }
+    /// Nothing is in flight any more: that may have been the last thing to be done in a shard.
+    fn finished(&mut self, place: usize, number: usize) {
+        match self.stopped_event(place, shard_of(number)) {
+            Some(event) => self.machine(place, event),
+            None => self.append(place, number),
         }
     }
 
     /// Puts what waits in a batch, if nothing is in flight.
     pub(crate) fn append(&mut self, place: usize, number: usize) {
-        let (removed, quorum) = (self.removed, self.quorum());
+        let removed = self.removed;
         let Some(process) = self.places[place].process.as_mut() else { return };
         let takes_in = process.machine.takes_in(shard_of(number));
         let Some(conversation) = process.conversations.get_mut(&number) else { return };
         if !takes_in || !conversation.is_idle() {
             return;
         }
-        let rows = &self.rows[number];
         let mut waiting = std::mem::take(&mut conversation.waiting);
         let all = waiting.len();
         waiting.retain(|message| message.since >= conversation.gone || removed == Some(Removed::ExpiredRefused));
         let expired = all - waiting.len();
-        waiting.retain(|message| {
-            // What lies below the hint is not in memory: it is looked up.
-            let found = conversation.find(message.number);
-            let is_held =
-                found.is_some_and(|found| !conversation.is_below(found) || rows.read(quorum, found).is_some());
-            !is_held || removed == Some(Removed::Dedupe)
-        });
+        waiting.retain(|message| conversation.find(message.number).is_none() || removed == Some(Removed::Dedupe));
         conversation.waiting = waiting;
         if !conversation.waiting.is_empty() {
-            let writes = conversation.append(removed);
-            writes.into_iter().for_each(|write| self.write(place, write));
+            let (batches, whose) = (conversation.append(removed), conversation.whose());
+            for batch in batches {
+                let desk = self.desk(place, whose);
+                self.begin(place, desk.commit(batch));
+            }
         }
         (0..expired).for_each(|_| self.see("sends that are refused as too old"));
     }
@@ -539,6 +373,8 @@ impl World {
             Input::Erase { conversation }
         } else if self.rng.chance(self.plan.trims) {
             Input::Trim { conversation }
+        } else if self.rng.chance(self.plan.evicts) {
+            Input::Evict { conversation }
         } else if self.rng.chance(400) {
             Input::Ask { conversation }
         } else {

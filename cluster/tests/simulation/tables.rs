@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use switchyard_cluster::ownership::{Answer, Call, Level};
 use switchyard_protocol::owner::{Cell, Holder, Incarnation, RouterRow, RouterState};
 use switchyard_protocol::shard::Shard;
-
-use super::rules::Removed;
+use switchyard_store::rules::Rules;
+use switchyard_store::transactions;
 
 pub(crate) const REPLICAS: usize = 3;
 
@@ -53,19 +53,26 @@ pub(crate) struct Decided {
     version: usize,
 }
 
+/// What a transaction has found whose condition does not hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Refused {
+    Router(Option<RouterRow>),
+    Holders(Vec<(Shard, Holder)>),
+}
+
 type Holders = BTreeMap<Shard, Holder>;
 
 /// Both tables.
 pub(crate) struct Tables {
     routers: BTreeMap<Incarnation, Partition<Option<RouterRow>>>,
     cells: BTreeMap<Cell, Partition<Holders>>,
-    removed: Option<Removed>,
+    rules: Rules,
 }
 
 impl Tables {
-    pub(crate) fn new(removed: Option<Removed>) -> Self {
+    pub(crate) fn new(rules: Rules) -> Self {
         let cells = Cell::all().map(|cell| (cell, Partition::new(Holders::new()))).collect();
-        Self { routers: BTreeMap::new(), cells, removed }
+        Self { routers: BTreeMap::new(), cells, rules }
     }
 
     fn router(&mut self, incarnation: Incarnation) -> &mut Partition<Option<RouterRow>> {
@@ -78,42 +85,31 @@ impl Tables {
         call: &Call,
         quorum: [usize; 2],
         mut claimed: impl FnMut(Shard, Holder),
-    ) -> Option<Decided> {
-        let removed = self.removed;
+    ) -> Result<Decided, Refused> {
+        let rules = self.rules;
         match call {
             Call::InsertRouter(row) => self.change_router(row.incarnation, quorum, |found| match found {
                 None => Some(row.clone()),
                 Some(_) => None,
             }),
-            Call::Fence(incarnation) => self.change_router(*incarnation, quorum, |found| {
-                found.as_ref().map(|row| RouterRow { state: RouterState::Fenced, ..row.clone() })
-            }),
+            Call::Fence(incarnation) => {
+                self.change_router(*incarnation, quorum, |found| transactions::fenced(found.as_ref()))
+            }
             Call::Claim { cell, claims } => {
                 let partition = self.cells.get_mut(cell).expect("all are there");
                 partition.repair(quorum);
                 let mut holders = partition.latest().clone();
-                let holds = |claim: &switchyard_protocol::owner::Claim| {
-                    let found = holders.get(&claim.shard);
-                    match removed {
-                        Some(Removed::ClaimIsConditional) => true,
-                        Some(Removed::ClaimNamesEpoch) => {
-                            found.map(|holder| holder.incarnation) == claim.from.map(|holder| holder.incarnation)
-                        }
-                        _ => found == claim.from.as_ref(),
-                    }
+                let held = transactions::claimed(*cell, claims, rules, |shard| holders.get(&shard).copied());
+                let Some(held) = held else {
+                    let found = claims.iter().filter_map(|claim| Some((claim.shard, *holders.get(&claim.shard)?)));
+                    return Err(Refused::Holders(found.collect()));
                 };
-                if !claims.iter().all(holds) {
-                    return None;
-                }
-                for claim in claims {
-                    let holder = claim.held()?;
-                    claimed(claim.shard, holder);
-                    holders.insert(claim.shard, holder);
-                }
+                held.iter().for_each(|(shard, holder)| claimed(*shard, *holder));
+                holders.extend(held);
                 partition.decided.push(holders);
-                Some(Decided { key: Key::Cell(*cell), version: partition.decided.len() - 1 })
+                Ok(Decided { key: Key::Cell(*cell), version: partition.decided.len() - 1 })
             }
-            Call::ReadCell { .. } | Call::ReadRouter { .. } | Call::ListRouters => None,
+            Call::ReadCell { .. } | Call::ReadRouter { .. } | Call::ListRouters => panic!("it is a read: {call:?}"),
         }
     }
 
@@ -122,12 +118,12 @@ impl Tables {
         incarnation: Incarnation,
         quorum: [usize; 2],
         change: impl FnOnce(&Option<RouterRow>) -> Option<RouterRow>,
-    ) -> Option<Decided> {
+    ) -> Result<Decided, Refused> {
         let partition = self.router(incarnation);
         partition.repair(quorum);
-        let row = change(partition.latest())?;
+        let row = change(partition.latest()).ok_or_else(|| Refused::Router(partition.latest().clone()))?;
         partition.decided.push(Some(row));
-        Some(Decided { key: Key::Router(incarnation), version: partition.decided.len() - 1 })
+        Ok(Decided { key: Key::Router(incarnation), version: partition.decided.len() - 1 })
     }
 
     /// The row of a router is deleted.

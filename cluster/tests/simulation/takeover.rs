@@ -9,6 +9,7 @@ use switchyard_cluster::ownership::config::{CELL_CALLS_MAX, FENCING_CALLS_MAX};
 use switchyard_cluster::ownership::{Answer, Call, Config, Effect, Event, Heartbeat, Ownership, Probed};
 use switchyard_protocol::owner::{Cell, Claim, Epoch, Incarnation, RouterRow, RouterState};
 use switchyard_protocol::shard::{SHARDS, Shard};
+use switchyard_store::rules::Rules;
 
 use super::plan::{MS, SECOND, Time};
 use super::rng::Rng;
@@ -27,9 +28,9 @@ fn router(number: u64) -> RouterRow {
 
 /// A dead router that owns so many shards, and a living one that owns the others and is about to go.
 fn tables(dead: &RouterRow, other: &RouterRow) -> Tables {
-    let mut tables = Tables::new(None);
+    let mut tables = Tables::new(Rules::default());
     for row in [dead, other] {
-        assert!(tables.transact(&Call::InsertRouter(row.clone()), [0, 1], |_, _| {}).is_some());
+        assert!(tables.transact(&Call::InsertRouter(row.clone()), [0, 1], |_, _| {}).is_ok());
     }
     for cell in Cell::all() {
         let to = |shard: Shard| {
@@ -68,7 +69,7 @@ fn all_shards_of_a_dead_owner_are_claimed_in_two_seconds() {
                     let is_read = matches!(what, Call::ReadCell { .. } | Call::ReadRouter { .. } | Call::ListRouters);
                     let answer = if is_read {
                         tables.read(&what, [0, 1])
-                    } else if let Some(decided) = tables.transact(&what, [0, 1], |_, _| {}) {
+                    } else if let Ok(decided) = tables.transact(&what, [0, 1], |_, _| {}) {
                         (0..3).for_each(|replica| tables.learn(decided, replica));
                         Answer::Applied
                     } else {

@@ -7,7 +7,7 @@ use std::hash::BuildHasher;
 use std::rc::Rc;
 
 use foldhash::fast::FixedState;
-use switchyard_cluster::ownership::{Answer, Call, CallId, Heartbeat, Level, Probed};
+use switchyard_cluster::ownership::{Call, Heartbeat, Probed};
 use switchyard_cluster::ownership::{Event, Ownership};
 use switchyard_protocol::owner::{Cell, Incarnation};
 use switchyard_protocol::shard::Shard;
@@ -16,24 +16,16 @@ use super::edges::{EDGES, Edges, Told};
 use super::judge::Judge;
 use super::places::{Input, Place, Process};
 use super::plan::{MS, PLACES, Plan, SECOND, Time};
-use super::replicas::{Hint, Replicated, Write};
+use super::replicas::{Replicated, Write};
+use super::requests::{Asker, RouterRead, RowsRead};
 use super::rng::Rng;
 use super::rules::Removed;
+use super::store::{Reply, Store};
 use super::tables::{Decided, Tables};
+use super::tasks::Tasks;
 
 /// The shards of the conversations: some share a cell.
 pub(crate) const SHARDS_USED: [u16; 4] = [0, 1, 70, 100];
-
-/// Where the store gives up.
-const TIMEOUT: Time = SECOND;
-
-/// Whom to answer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Caller {
-    pub(crate) place: usize,
-    pub(crate) process: u64,
-    pub(crate) id: CallId,
-}
 
 /// Something that happens.
 #[derive(Debug)]
@@ -47,19 +39,17 @@ pub(crate) enum Happening {
     /// It goes on; perhaps with a clock that stood still.
     Resume { place: usize, stood_still: Time },
     /// A transaction is carried out.
-    Transact { call: Rc<Call>, caller: Option<Caller> },
+    Transact { call: Rc<Call>, by: Option<Asker> },
     /// The row of a fenced router is deleted, without the rule that keeps it.
     Forgets(Incarnation),
     /// A replica learns what was decided.
     Learns { decided: Decided, replica: usize },
     /// A read at one moment.
-    Read { call: Rc<Call>, caller: Caller },
+    Read { call: Rc<Call>, by: Asker },
     /// Half a fence read.
     HalfRead { read: u64, replica: usize },
     /// A write comes to a replica; who waits for it is told.
-    RowsArrive { replica: usize, write: Rc<Write>, by: (usize, u64, u64) },
-    /// A hint does.
-    HintArrives { replica: usize, conversation: usize, hint: Hint, by: Option<(usize, u64, u64)> },
+    WriteArrives { replica: usize, conversation: usize, write: Rc<Write>, by: Asker },
     /// Half a read of rows.
     HalfRows { read: u64, replica: usize },
     /// A client does something.
@@ -74,20 +64,6 @@ pub(crate) enum Happening {
     DrainDeadline { place: usize, process: u64, start_after: Time },
     /// Faults end.
     Calm,
-}
-
-/// A quorum read whose halves are made at different moments.
-pub(crate) struct Halves<Found> {
-    pub(crate) left: usize,
-    pub(crate) found: Found,
-}
-
-/// A read of rows: who reads, what, and what was found.
-pub(crate) struct RowsRead {
-    pub(crate) by: (usize, u64),
-    pub(crate) conversation: usize,
-    pub(crate) from: usize,
-    pub(crate) halves: Halves<Vec<Option<super::replicas::Row>>>,
 }
 
 /// See the module.
@@ -106,7 +82,7 @@ pub(crate) struct World {
     /// Of each conversation the messages that were ever sent, and how many rows there were then.
     pub(crate) messages: Vec<Vec<usize>>,
     pub(crate) seen: BTreeMap<&'static str, u64>,
-    pub(crate) fence_reads: BTreeMap<u64, (Caller, Incarnation, Halves<usize>)>,
+    pub(crate) router_reads: BTreeMap<u64, RouterRead>,
     pub(crate) row_reads: BTreeMap<u64, RowsRead>,
     numbers: u64,
     queue: BinaryHeap<Reverse<(Time, u64)>>,
@@ -141,13 +117,13 @@ impl World {
             places: (0..PLACES).map(|_| Place::default()).collect(),
             judge: Judge::new(SHARDS_USED.len(), age_max),
             edges: Edges::new(Rng::new(!seed)),
-            tables: Tables::new(removed),
+            tables: Tables::new(Removed::rules_of_store(removed)),
             rows: vec![Replicated::default(); SHARDS_USED.len()],
             redis_gone_until: 0,
             heartbeats: Vec::new(),
             messages: vec![Vec::new(); SHARDS_USED.len()],
             seen: BTreeMap::new(),
-            fence_reads: BTreeMap::new(),
+            router_reads: BTreeMap::new(),
             row_reads: BTreeMap::new(),
             numbers: 0,
             queue: BinaryHeap::new(),
@@ -243,6 +219,7 @@ impl World {
                 self.tell(format_args!("{line}"));
             }
             self.happen(what);
+            (0..PLACES).for_each(|place| self.go_on(place));
         }
     }
 
@@ -252,25 +229,22 @@ impl World {
             Happening::Wake { place, process } => self.wake(place, process),
             Happening::Comes { place, process, input } => self.comes(place, process, input),
             Happening::Resume { place, stood_still } => self.resume(place, stood_still),
-            Happening::Transact { call, caller } => self.transact(&call, caller),
+            Happening::Transact { call, by } => self.transact(&call, by),
             Happening::Forgets(incarnation) => {
                 let quorum = self.quorum();
                 let decided = self.tables.forget(incarnation, quorum);
                 (0..3).for_each(|replica| self.tables.learn(decided, replica));
             }
             Happening::Learns { decided, replica } => self.tables.learn(decided, replica),
-            Happening::Read { call, caller } => {
+            Happening::Read { call, by } => {
                 let quorum = self.quorum();
                 let answer = self.tables.read(&call, quorum);
-                self.answer(caller, answer);
+                let after = self.latency();
+                self.reply(after, by, Reply::Owners(answer));
             }
             Happening::HalfRead { read, replica } => self.half_read(read, replica),
-            Happening::RowsArrive { replica, write, by } => self.rows_arrive(replica, &write, by),
-            Happening::HintArrives { replica, conversation, hint, by } => {
-                self.rows[conversation].hint(replica, hint);
-                if let Some(by) = by {
-                    self.hint_arrived(replica, conversation, by);
-                }
+            Happening::WriteArrives { replica, conversation, write, by } => {
+                self.write_arrives(replica, conversation, &write, by);
             }
             Happening::HalfRows { read, replica } => self.half_rows(read, replica),
             Happening::Client { conversation } => self.client(conversation),
@@ -301,128 +275,16 @@ impl World {
             wake_at: Time::MAX,
             conversations: BTreeMap::new(),
             stopping: BTreeMap::new(),
-            tickets: BTreeMap::new(),
+            tasks: Tasks::default(),
+            store: Store::new(self.plan.sizes, Removed::rules_of_store(self.removed)),
+            serves: false,
             writes: BTreeMap::new(),
-            trims: BTreeMap::new(),
-            reads: BTreeMap::new(),
-            fence_reads: BTreeMap::new(),
+            barriers: BTreeMap::new(),
             live_since: 0,
             start_after: None,
         });
         self.see("starts");
         self.machine(place, Event::Tick);
-    }
-
-    /// An answer is on its way.
-    fn answer(&mut self, caller: Caller, answer: Answer) {
-        let after = self.latency();
-        self.bring(after, caller.place, caller.process, Input::Answer(caller.id, answer));
-    }
-
-    /// Nothing is known in the end.
-    fn unknown(&mut self, caller: Caller) {
-        let after = TIMEOUT + self.rng.below(200 * MS);
-        self.bring(after, caller.place, caller.process, Input::Answer(caller.id, Answer::Unknown));
-    }
-
-    /// The real code asks the store.
-    pub(crate) fn ask_store(&mut self, caller: Caller, call: Call) {
-        let is_cut = self.now < self.places[caller.place].store_cut_until;
-        if is_cut || self.rng.chance(self.plan.lost) {
-            return self.unknown(caller);
-        }
-        let there = self.latency();
-        let call = Rc::new(call);
-        match *call {
-            Call::ReadRouter { incarnation, level: Level::Quorum } => {
-                let number = self.number();
-                let mut replicas = self.quorum().to_vec();
-                if self.removed == Some(Removed::BarrierAtQuorum) {
-                    replicas.truncate(1);
-                }
-                let halves = Halves { left: replicas.len(), found: 0 };
-                self.fence_reads.insert(number, (caller, incarnation, halves));
-                for replica in replicas {
-                    let more = self.latency();
-                    self.after(there + more, Happening::HalfRead { read: number, replica });
-                }
-            }
-            Call::ReadCell { .. } | Call::ReadRouter { .. } | Call::ListRouters => {
-                self.after(there, Happening::Read { call, caller });
-            }
-            Call::InsertRouter(_) | Call::Fence(_) | Call::Claim { .. } => self.send_transaction(there, call, caller),
-        }
-    }
-
-    fn send_transaction(&mut self, there: Time, call: Rc<Call>, caller: Caller) {
-        if self.rng.chance(self.plan.twice) {
-            let again = self.rng.within(MS, 4 * SECOND);
-            self.after(there + again, Happening::Transact { call: call.clone(), caller: None });
-            self.see("transactions carried out twice");
-        }
-        if self.rng.chance(self.plan.late) {
-            let late = self.rng.within(SECOND, 8 * SECOND);
-            self.after(late, Happening::Transact { call, caller: None });
-            self.see("transactions carried out late");
-            return self.unknown(caller);
-        }
-        if self.rng.chance(self.plan.untold) {
-            self.after(there, Happening::Transact { call, caller: None });
-            self.see("transactions of which nobody was told");
-            return self.unknown(caller);
-        }
-        self.after(there, Happening::Transact { call, caller: Some(caller) });
-    }
-
-    fn transact(&mut self, call: &Call, caller: Option<Caller>) {
-        let quorum = self.quorum();
-        let (now, judge) = (self.now, &mut self.judge);
-        let decided = self.tables.transact(call, quorum, |shard, holder| judge.claimed(now, shard, holder));
-        let Some(decided) = decided else {
-            if let Some(caller) = caller {
-                self.see("transactions refused");
-                self.answer(caller, Answer::Refused);
-            }
-            return;
-        };
-        if let (Some(Removed::FenceIsFinal), Call::Fence(incarnation)) = (self.removed, call) {
-            let after = self.rng.below(SECOND);
-            self.after(after, Happening::Forgets(*incarnation));
-        }
-        let mut learned = Vec::new();
-        for replica in 0..3 {
-            if let Some(after) = self.plan.learns_after(&mut self.rng) {
-                learned.push(after);
-                self.after(after, Happening::Learns { decided, replica });
-            }
-        }
-        learned.sort_unstable();
-        let Some(caller) = caller else { return };
-        match learned.get(1) {
-            Some(after) if *after < TIMEOUT => {
-                // A quorum has it only then.
-                let back = self.latency();
-                let input = Input::Answer(caller.id, Answer::Applied);
-                self.bring(after + back, caller.place, caller.process, input);
-            }
-            _ => {
-                self.see("transactions known to one replica at most");
-                self.unknown(caller);
-            }
-        }
-    }
-
-    fn half_read(&mut self, read: u64, replica: usize) {
-        let Some((caller, incarnation, halves)) = self.fence_reads.get_mut(&read) else { return };
-        let (caller, incarnation) = (*caller, *incarnation);
-        halves.found = halves.found.max(self.tables.half_read(incarnation, replica));
-        halves.left -= 1;
-        if halves.left == 0 {
-            let version = halves.found;
-            self.fence_reads.remove(&read);
-            let row = self.tables.router_at(incarnation, version);
-            self.answer(caller, Answer::Router(row));
-        }
     }
 
     /// A probe goes to whoever is at that address.

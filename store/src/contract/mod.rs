@@ -77,6 +77,9 @@ pub const CASES: &[&[Case]] = &[
     durability::CASES,
 ];
 
+/// Those of [`Ownership`] alone, for a store that keeps nothing else.
+pub const OWNERSHIP: &[Case] = ownership::CASES;
+
 /// Runs one case; panics if the promise is broken.
 pub fn run(case: &Case, subject: &mut dyn Subject) {
     let tenant = TenantId::new(case.name).expect("a case's name is short");

@@ -6,23 +6,21 @@
 mod adopt;
 mod append;
 mod applied;
-mod barrier;
 mod bounds;
 mod checks;
 mod clock;
 mod connect;
 mod counters;
 mod datacenter;
-mod gallop;
 mod marks;
 mod migrate;
 mod number;
 mod options;
 mod outcome;
-mod overwrite;
 mod ownership;
 mod projections;
 mod read;
+mod replicas;
 mod requests;
 mod runtime;
 mod schema;
@@ -42,6 +40,7 @@ use tokio::runtime::Handle;
 use crate::BoxFuture;
 use crate::epoch::{EpochError, Epochs};
 use crate::log::{Adopted, BarrierError, Batch, Log, Outcome, ReadError, ReadRange, Seq};
+use crate::quorum::{self, Fence};
 
 pub use migrate::migrate;
 pub use options::{Credentials, OpenError, Options, REQUEST_TIMEOUT, REQUESTS_MAX, THREADS, TRANSACTION_TIMEOUT, Tls};
@@ -65,7 +64,7 @@ struct Inner {
     requests: Requests,
     statements: Statements,
     written: value::Written,
-    fence: barrier::Fence,
+    fence: Fence,
     clocks: clock::Clocks,
     adoptions: adopt::Adoptions,
     annotated: bounds::Annotated,
@@ -93,7 +92,7 @@ impl Cql {
             requests,
             statements,
             written: value::Written::default(),
-            fence: barrier::Fence::default(),
+            fence: Fence::default(),
             clocks: clock::Clocks::default(),
             adoptions: adopt::Adoptions::default(),
             annotated: bounds::Annotated::default(),
@@ -120,11 +119,11 @@ impl Cql {
 
 impl Log for Cql {
     fn append<'a>(&'a self, batches: &'a [Batch]) -> BoxFuture<'a, Vec<Outcome>> {
-        self.threads.within(self.inner.append(batches))
+        self.threads.within(quorum::append(&self.inner, batches))
     }
 
     fn overwrite<'a>(&'a self, batches: &'a [Batch]) -> BoxFuture<'a, Vec<Outcome>> {
-        self.threads.within(self.inner.overwrite(batches))
+        self.threads.within(quorum::overwrite(&self.inner, batches))
     }
 
     fn is_shared(&self) -> bool {
@@ -132,7 +131,7 @@ impl Log for Cql {
     }
 
     fn barrier(&self) -> BoxFuture<'_, Result<(), BarrierError>> {
-        self.threads.within(Inner::barrier(&self.inner))
+        self.threads.within(quorum::barrier(&self.inner))
     }
 
     fn read<'a>(
@@ -144,7 +143,7 @@ impl Log for Cql {
     }
 
     fn head<'a>(&'a self, key: &'a ConversationKey, at_least: Seq) -> BoxFuture<'a, Result<Option<Seq>, ReadError>> {
-        self.threads.within(async move { Ok(self.inner.newest(key, at_least).await?.head) })
+        self.threads.within(async move { Ok(quorum::newest(&self.inner, key, at_least).await?.head) })
     }
 
     fn adopt<'a>(
@@ -157,7 +156,7 @@ impl Log for Cql {
     }
 
     fn trim<'a>(&'a self, key: &'a ConversationKey, below: Seq) -> BoxFuture<'a, Result<Seq, ReadError>> {
-        self.threads.within(Inner::trim(&self.inner, key, below))
+        self.threads.within(quorum::trim(&self.inner, key, None, below))
     }
 }
 

@@ -3,14 +3,7 @@
 
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 
-/// Whether any replica may have, or get, what was sent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Reached {
-    /// Surely none: it was not sent, or refused by a coordinator before it asked any replica.
-    Nobody,
-    /// Nobody knows.
-    Perhaps,
-}
+use crate::quorum::Reached;
 
 /// Judges an error. Whatever is not surely the one is the other, also what later versions of the driver bring.
 pub(super) fn reached(error: &ExecutionError) -> Reached {

@@ -10,6 +10,7 @@ use switchyard_protocol::shard::Shard;
 
 use crate::BoxFuture;
 use crate::ownership::{LIVE_ROUTERS_MAX, Level, Outcome, Ownership, Unavailable};
+use crate::transactions::are_in_order;
 
 use super::applied::{self, Found, Transaction};
 use super::requests::Failed;
@@ -87,16 +88,6 @@ async fn told_late(level: Level) {
     if let Some(ms) = late.and_then(|ms| ms.parse().ok()) {
         tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
     }
-}
-
-/// Claims that may be made together: of this cell, each of a shard of its own, with an epoch that there is.
-fn are_in_order(cell: Cell, claims: &[Claim]) -> bool {
-    let mut shards: Vec<_> = claims.iter().map(|claim| claim.shard).collect();
-    shards.sort_unstable();
-    shards.dedup();
-    !claims.is_empty()
-        && shards.len() == claims.len()
-        && claims.iter().all(|claim| Cell::of(claim.shard) == cell && claim.held().is_some())
 }
 
 impl Inner {

@@ -1,15 +1,17 @@
 //! Pages of a conversation's rows: mostly one statement, one more where a bucket ends, wherever in a timeline they lie. Only where
 //! a page does not reach as far as it was asked for is it looked whether history begins or ends there, or a row is missing.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use scylla::response::PagingState;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::limits::INTEGER_MAX;
 
 use crate::log::{BUCKET_ROWS, Damage, Direction, ReadError, ReadRange, Seq};
+use crate::quorum::{Newest, newest};
 use crate::row::Verifier;
 
-use super::gallop::Newest;
 use super::requests::Failed;
 use super::{Inner, number, unread};
 
@@ -61,7 +63,7 @@ enum Walked {
 
 impl Inner {
     pub(super) async fn read_page(
-        &self,
+        self: &Arc<Self>,
         key: &ConversationKey,
         range: ReadRange,
     ) -> Result<Vec<(Seq, Bytes)>, ReadError> {
@@ -77,7 +79,7 @@ impl Inner {
         Ok(page.rows)
     }
 
-    async fn forward(&self, page: &mut Page<'_>) -> Result<(), ReadError> {
+    async fn forward(self: &Arc<Self>, page: &mut Page<'_>) -> Result<(), ReadError> {
         let mut next = page.range.from;
         let mut missed = None;
         while next <= page.range.to {
@@ -86,7 +88,7 @@ impl Inner {
                 Walked::Full => return Ok(()),
                 Walked::Through => next = high + 1,
                 Walked::Missing => {
-                    let Newest { head, bounds } = self.newest(page.key, 0).await?;
+                    let Newest { head, bounds } = newest(self, page.key, 0).await?;
                     if head.is_none_or(|head| head < next) {
                         return Ok(());
                     }
@@ -102,7 +104,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn backward(&self, page: &mut Page<'_>) -> Result<(), ReadError> {
+    async fn backward(self: &Arc<Self>, page: &mut Page<'_>) -> Result<(), ReadError> {
         let mut next = page.range.to;
         let mut missed = None;
         loop {
@@ -112,7 +114,7 @@ impl Inner {
                 Walked::Through if low == page.range.from => return Ok(()),
                 Walked::Through => next = low - 1,
                 Walked::Missing => {
-                    let Newest { head, bounds } = self.newest(page.key, 0).await?;
+                    let Newest { head, bounds } = newest(self, page.key, 0).await?;
                     let Some(head) = head.filter(|head| *head >= page.range.from) else { return Ok(()) };
                     if page.rows.is_empty() && head < next {
                         next = head;

@@ -11,7 +11,9 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::Batch;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::outcome::{Reached, reached};
+use crate::quorum::{Failure, Reached};
+
+use super::outcome::reached;
 use super::statements::Statement;
 
 /// Why a statement has no answer.
@@ -34,16 +36,17 @@ impl From<ExecutionError> for Failed {
     }
 }
 
-impl Failed {
-    /// Whether a write that failed so may be there.
-    pub(super) fn reached(&self) -> Reached {
+impl Failure for Failed {
+    fn reached(&self) -> Reached {
         match self {
             Self::Busy => Reached::Nobody,
             Self::Execution(error) => reached(error),
             Self::Form(_) => Reached::Perhaps,
         }
     }
+}
 
+impl Failed {
     /// An answer of another form.
     pub(super) fn form(error: impl ToString) -> Self {
         Self::Form(error.to_string())

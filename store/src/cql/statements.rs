@@ -12,12 +12,15 @@ use scylla::errors::PrepareError;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 
+use crate::quorum::{Copies, Kind, Sizes};
+use crate::rules::Rules;
+
 use super::connect;
 use super::options::Options;
 use super::schema::{Class, Table};
 
 /// Rows that are read at a time: 100 of the largest are some 6 MB.
-pub(super) const PAGE_ROWS: i32 = 100;
+const PAGE_ROWS: i32 = Sizes::REAL.page_rows as i32;
 
 /// One of them, prepared, which knows how often it was sent.
 pub(super) struct Statement {
@@ -194,6 +197,7 @@ async fn prepared(session: &Session, options: &Options, table: Table, cql: &str)
         statement.set_execution_profile_handle(Some(connect::reading(options)));
     }
     statement.set_page_size(PAGE_ROWS);
+    statement.set_consistency(consistency(table, cql));
     if table.class() == Class::Transaction {
         statement.set_request_timeout(Some(options.transaction_timeout));
     }
@@ -201,6 +205,19 @@ async fn prepared(session: &Session, options: &Options, table: Table, cql: &str)
         statement.set_consistency(Consistency::LocalSerial);
     }
     Ok(Statement::new(statement, table, cql))
+}
+
+/// How many nodes of the home data centre a statement asks.
+fn consistency(table: Table, cql: &str) -> Consistency {
+    let kind = match (cql.starts_with("SELECT"), table) {
+        (true, Table::Router) => Kind::FenceRead,
+        (true, _) => Kind::Read,
+        (false, _) => Kind::Write,
+    };
+    match Copies::of(kind, Rules::default()) {
+        Copies::Quorum => Consistency::LocalQuorum,
+        Copies::One => Consistency::LocalOne,
+    }
 }
 
 fn serial(statement: &Statement) -> Statement {
@@ -237,7 +254,10 @@ mod tests {
             let conditional = cql.contains(" IF ");
             match table.class() {
                 Class::Log | Class::Projection | Class::Mark => assert!(stamped && !conditional, "{name}: {cql}"),
-                Class::Transaction => assert!(conditional && !stamped, "{name}: {cql}"),
+                // Nor is any row of theirs ever deleted: who is fenced stays so, and no epoch falls.
+                Class::Transaction => {
+                    assert!(conditional && !stamped && !cql.starts_with("DELETE"), "{name}: {cql}");
+                }
             }
         }
     }
@@ -249,6 +269,13 @@ mod tests {
             let before = ["INTO", "FROM", "UPDATE"];
             let named = words.windows(2).find(|pair| before.contains(&pair[0])).map(|pair| pair[1]);
             assert_eq!(named, Some(table.name()), "{name}: {cql}");
+        }
+    }
+
+    #[test]
+    fn every_statement_asks_a_quorum() {
+        for Text { name, table, cql } in TEXTS {
+            assert_eq!(consistency(*table, cql), Consistency::LocalQuorum, "{name}: {cql}");
         }
     }
 

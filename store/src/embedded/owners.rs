@@ -12,7 +12,8 @@ use switchyard_protocol::owner::{Cell, Claim, Epoch, Holder, Incarnation, Router
 use switchyard_protocol::shard::Shard;
 
 use crate::ownership::{LIVE_ROUTERS_MAX, Level, Outcome, Ownership, Unavailable};
-use crate::{BoxFuture, EpochError};
+use crate::rules::Rules;
+use crate::{BoxFuture, EpochError, transactions};
 
 use super::engine::EngineFault;
 use super::memory::gather::Tree;
@@ -43,19 +44,6 @@ impl Owners {
             Some(Holder { incarnation: Incarnation::new(EARLIER)?, epoch })
         };
         self.held.get(&shard).copied().or_else(earlier)
-    }
-
-    /// What these claims make of a cell, if they may be carried out.
-    fn claimed(&self, cell: Cell, claims: &[Claim]) -> Option<HashMap<Shard, Holder>> {
-        let mut held = HashMap::with_capacity(claims.len());
-        for claim in claims {
-            let is_so = Cell::of(claim.shard) == cell && self.holder(claim.shard) == claim.from;
-            let holder = claim.held().filter(|_| is_so)?;
-            if held.insert(claim.shard, holder).is_some() {
-                return None;
-            }
-        }
-        Some(held).filter(|held| !held.is_empty())
     }
 }
 
@@ -105,9 +93,9 @@ impl Embedded {
 
     fn fence_router(&self, incarnation: Incarnation) -> Result<Outcome<()>, EpochError> {
         self.with_owners(|owners| {
-            let Some(mut row) = self.found_router(owners, incarnation)? else { return Ok(Outcome::Refused(())) };
+            let found = self.found_router(owners, incarnation)?;
+            let Some(row) = transactions::fenced(found.as_ref()) else { return Ok(Outcome::Refused(())) };
             // Nothing to store: whoever opens the store next finds all of them fenced.
-            row.state = RouterState::Fenced;
             owners.routers.insert(incarnation, row);
             Ok(Outcome::Applied)
         })
@@ -115,12 +103,12 @@ impl Embedded {
 
     fn claim_shards(&self, cell: Cell, claims: &[Claim]) -> Result<Outcome<Vec<(Shard, Holder)>>, EpochError> {
         self.with_owners(|owners| {
-            let Some(held) = owners.claimed(cell, claims) else {
+            let Some(held) = transactions::claimed(cell, claims, Rules::default(), |shard| owners.holder(shard)) else {
                 let found = claims.iter().map(|claim| claim.shard).filter(|shard| Cell::of(*shard) == cell);
                 let found = found.filter_map(|shard| Some((shard, owners.holder(shard)?))).collect();
                 return Ok(Outcome::Refused(found));
             };
-            let highest = held.values().map(|holder| holder.epoch.number()).max().unwrap_or(0);
+            let highest = held.iter().map(|(_, holder)| holder.epoch.number()).max().unwrap_or(0);
             if let Some((_, synced)) = &mut owners.epochs
                 && highest > *synced
             {
