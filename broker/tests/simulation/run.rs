@@ -169,6 +169,9 @@ fn the_same_seed_gives_the_same_trace() {
 
 /// Faults put in on purpose, and what the judge says of each, of some seed of a usual run.
 const FAULTS: &[(Spoil, &str)] = &[
+    (Spoil::AltersTexts, "for certain) is"),
+    (Spoil::AltersAcks, "and was told of"),
+    (Spoil::RenamesSends, "and was told of"),
     (Spoil::MixesLists, "put away, and in the usual list too"),
     (Spoil::PutsBack, "put away: false"),
     (Spoil::Closes, "was erased when"),

@@ -6,6 +6,12 @@ use switchyard_protocol::v1::{self, ServerFrame, client_frame::Request, event::B
 /// One fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Spoil {
+    /// Messages come with other texts than were sent.
+    AltersTexts,
+    /// Who sends is told that another text is stored.
+    AltersAcks,
+    /// Messages are stored under other ids than they were sent with.
+    RenamesSends,
     /// Who asks for what they have put away is shown the usual list.
     MixesLists,
     /// What is to be put away is put back.
@@ -27,6 +33,9 @@ impl Spoil {
     pub(crate) fn request(self, request: Request) -> Request {
         match (self, request) {
             (Self::MixesLists, Request::List(list)) => Request::List(v1::List { archived: false, ..list }),
+            (Self::RenamesSends, Request::Send(send)) => {
+                Request::Send(v1::Send { client_id: format!("{}x", send.client_id), ..send })
+            }
             (Self::PutsBack, Request::Archive(v1::Archive { conversation })) => {
                 Request::Unarchive(v1::Unarchive { conversation })
             }
@@ -47,6 +56,16 @@ impl Spoil {
             }
             Some(Frame::Event(v1::Event { body: Some(Body::Presence(told)), .. })) => &mut told.presence,
             Some(Frame::Reply(v1::Reply { result: Some(reply::Result::Watched(told)), .. })) => &mut told.presence,
+            Some(Frame::Event(v1::Event { body: Some(Body::Message(message)), .. })) if self == Self::AltersTexts => {
+                message.text.push('!');
+                return Some(frame);
+            }
+            Some(Frame::Reply(v1::Reply { result: Some(reply::Result::Sent(sent)), .. }))
+                if self == Self::AltersAcks =>
+            {
+                sent.message.iter_mut().for_each(|message| message.text.push('!'));
+                return Some(frame);
+            }
             _ => return Some(frame),
         };
         if self == Self::InventsPresence {
