@@ -13,7 +13,9 @@ mod clock;
 mod connect;
 mod counters;
 mod datacenter;
+mod decisions;
 mod gallop;
+mod listed;
 mod marks;
 mod migrate;
 mod number;
@@ -21,6 +23,7 @@ mod options;
 mod outcome;
 mod overwrite;
 mod ownership;
+mod parts;
 mod projections;
 mod read;
 mod requests;
@@ -68,7 +71,8 @@ struct Inner {
     fence: barrier::Fence,
     clocks: clock::Clocks,
     adoptions: adopt::Adoptions,
-    annotated: bounds::Annotated,
+    noted: bounds::Noted,
+    sizes: parts::Sizes,
     handle: Handle,
 }
 
@@ -96,9 +100,19 @@ impl Cql {
             fence: barrier::Fence::default(),
             clocks: clock::Clocks::default(),
             adoptions: adopt::Adoptions::default(),
-            annotated: bounds::Annotated::default(),
+            noted: bounds::Noted::default(),
+            sizes: parts::Sizes::default(),
             handle,
         })
+    }
+
+    /// With parts of lists that hold so many rows, looked at by one of so many writes; for tests.
+    #[cfg(feature = "contract")]
+    #[must_use]
+    pub fn with_parts_of(mut self, rows: i32, writes_per_count: u64) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("nothing was asked of it yet");
+        inner.sizes = parts::Sizes { rows, writes_per_count };
+        self
     }
 
     /// Statements that were sent since it was opened. A batch is one.
