@@ -112,9 +112,12 @@ impl ConversationId {
         Self::hash(["", "home", tenant.as_str(), user.as_str()])
     }
 
-    /// Under which it is kept when processes began that knew users of this tenant. Meets no conversation's for the same reason.
-    fn beginnings(tenant: &TenantId) -> Self {
-        Self::hash(["", "beginnings", tenant.as_str(), ""])
+    /// Under which it is kept when processes of this group began that knew users of this tenant. Meets no conversation's for the
+    /// same reason.
+    fn beginnings(tenant: &TenantId, group: u64) -> Self {
+        // The first group has the name that all processes had.
+        let group = if group == 0 { String::new() } else { group.to_string() };
+        Self::hash(["", "beginnings", tenant.as_str(), &group])
     }
 
     /// Under which members of a conversation are listed since an event. Meets no conversation's for the same reason.
@@ -220,9 +223,9 @@ impl ConversationKey {
         Self { tenant: tenant.clone(), conversation: ConversationId::home(tenant, user) }
     }
 
-    /// The key under which it is kept when processes began that knew users of this tenant. It meets no conversation's.
-    pub fn beginnings(tenant: &TenantId) -> Self {
-        Self { tenant: tenant.clone(), conversation: ConversationId::beginnings(tenant) }
+    /// The key under which it is kept when processes of this group began that knew users of this tenant. It meets no conversation's.
+    pub fn beginnings(tenant: &TenantId, group: u64) -> Self {
+        Self { tenant: tenant.clone(), conversation: ConversationId::beginnings(tenant, group) }
     }
 
     /// The key under which the members of this conversation are listed that began anew with this event: its own for the first
@@ -275,6 +278,14 @@ mod tests {
         assert_ne!(home.conversation, ConversationKey::home(&other, &user("a")).conversation);
         let direct = ConversationId::direct(&tenant, "home", "", &user("a"), &user("a"));
         assert_ne!(home.conversation, direct);
+    }
+
+    #[test]
+    fn beginnings_have_a_name_for_each_group_and_the_first_one_the_name_of_before() {
+        let tenant = TenantId::new("t").expect("a valid id");
+        let names = [0, 1, 10].map(|group| ConversationKey::beginnings(&tenant, group).conversation);
+        assert_eq!(names[0].as_bytes()[..4], [0x52, 0x7a, 0x2a, 0xc2]);
+        assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2]);
     }
 
     #[test]

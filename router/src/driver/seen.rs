@@ -3,11 +3,15 @@
 use futures_executor::block_on;
 use prost::Message as _;
 use switchyard_cluster::party::Home;
-use switchyard_protocol::id::ConversationKey;
+use switchyard_protocol::id::{ConversationKey, TenantId};
 use switchyard_store::{ProjectionError, ReadError, StoredMark};
 
 use super::{Timelines, rows};
-use crate::machine::{BEGAN, ReadFailed, SEEN, SeenMark};
+use crate::machine::{BEGAN, ReadFailed, SEEN, SeenMark, group_of};
+
+/// Groups of processes that are looked at for the one that began next. A tenant whom nobody came to for so many is told that who was
+/// online then was there until the process began that is asked.
+const GROUPS_MAX: usize = 10;
 
 /// When the user was there last, if ever; asked by the process of this number, which began then. Only while the user is not
 /// online.
@@ -22,11 +26,22 @@ pub fn load(store: &dyn Timelines, home: &Home, process: u64, began_ms: u64) -> 
     };
     let Some(then) = online_in.filter(|then| *then != process) else { return Ok(Some(seen.at)) };
     // That process was killed: the next one of which anything is known tells until when it may have lived.
-    let began = self::marks(store, &ConversationKey::beginnings(&home.key.tenant))?;
-    let began = began.into_iter().filter(|mark| mark.kind == BEGAN);
-    let began = began.filter_map(|mark| Some((mark.user.as_str().parse::<u64>().ok()?, mark.at)));
-    let next = began.filter(|(process, _)| *process > then).min();
-    Ok(Some(seen.at.max(next.map_or(began_ms, |(_, at)| at))))
+    let next = next(store, &home.key.tenant, then, process)?;
+    Ok(Some(seen.at.max(next.unwrap_or(began_ms))))
+}
+
+/// When the first process after that one began that knew anybody of the tenant, looked for up to the asking process.
+fn next(store: &dyn Timelines, tenant: &TenantId, then: u64, asking: u64) -> Result<Option<u64>, ReadFailed> {
+    let first = group_of(then);
+    for group in (first..=group_of(asking).max(first)).take(GROUPS_MAX) {
+        let began = marks(store, &ConversationKey::beginnings(tenant, group))?;
+        let began = began.into_iter().filter(|mark| mark.kind == BEGAN);
+        let began = began.filter_map(|mark| Some((mark.user.as_str().parse::<u64>().ok()?, mark.at)));
+        if let Some((_, at)) = began.filter(|(process, _)| *process > then).min() {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
 }
 
 fn marks(store: &dyn Timelines, key: &ConversationKey) -> Result<Vec<StoredMark>, ReadFailed> {

@@ -29,7 +29,7 @@ use switchyard_store::{Batch, Mark};
 use crate::config::RouterConfig;
 use activity::marks::Marking;
 use activity::presence::Presence;
-pub(crate) use activity::presence::{BEGAN, SEEN, SeenMark};
+pub(crate) use activity::presence::{BEGAN, SEEN, SeenMark, group_of};
 use activity::typing::Typing;
 use conversation::Conversation;
 pub use conversation::replay::{Replay, ReplayError};

@@ -290,7 +290,12 @@ impl Desk {
 
     /// The process is killed; what is on the disk stays.
     pub(crate) fn kill(&mut self) {
-        self.epoch += 1;
+        self.kill_before(self.epoch + 1);
+    }
+
+    /// The same, and processes come and go to whom nobody comes, until the one of this number starts.
+    pub(crate) fn kill_before(&mut self, process: u64) {
+        self.epoch = process;
         self.machine = owner(&self.config, self.epoch, SEED);
         self.wanted.clear();
         self.answers.clear();

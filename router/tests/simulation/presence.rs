@@ -234,6 +234,38 @@ fn last_seen_survives_a_restart_and_a_kill_counts_as_the_end() {
     assert_eq!(told(&mut desk), [seen("cleo", true, None)]);
 }
 
+/// Beginnings are kept under a name for each thousand processes.
+#[test]
+fn the_end_of_who_was_killed_is_found_among_thousands_of_processes() {
+    // In which process cleo is online, which one anybody comes to next, and which one is asked.
+    for (then, next, asked, is_found) in [
+        (998, 999, 1_000, true),
+        (998, 1_000, 1_001, true),
+        (999, 1_000, 1_000_000, true),
+        (1_000, 1_999, 2_000, true),
+        (1_999, 4_500, 4_501, true),
+        (3_000, 12_999, 13_000, true),
+        (3_000, 13_000, 13_001, false),
+    ] {
+        let mut desk = three();
+        desk.kill_before(then);
+        sessions(&mut desk, "cleo", 1);
+        desk.pass(SECOND);
+        desk.now.wall_ms += 60_000;
+        let came_ms = desk.now.wall_ms;
+        desk.kill_before(next);
+        sessions(&mut desk, "ana", 1);
+        desk.pass(SECOND);
+        desk.now.wall_ms += 3_600_000;
+        desk.kill_before(asked);
+        let expected = if is_found { came_ms } else { desk.now.wall_ms };
+        assert_eq!(watch(&mut desk, "cleo"), seen("cleo", false, Some(expected)), "{then}, {next}, {asked}");
+        // Who was killed in the process before the one that is asked.
+        let last = watch(&mut desk, "ana");
+        assert_eq!(last, seen("ana", false, Some(desk.now.wall_ms)), "nobody came after {next}");
+    }
+}
+
 #[test]
 fn who_is_watched_while_going_is_told_to_have_gone() {
     let mut desk = three();

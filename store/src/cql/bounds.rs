@@ -1,4 +1,5 @@
-//! What is known of where a conversation ends and begins, apart from its rows: numbers that only rise.
+//! What is known of where a conversation ends and begins, apart from its rows, and in how many parts lists of a home lie: numbers that
+//! only rise.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +14,7 @@ use super::number;
 use super::requests::Failed;
 
 /// Which number.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Bound {
     /// A row that is committed: the head, or one below it. A hint, written some time after the commit.
     Committed,
@@ -23,6 +24,10 @@ pub(super) enum Bound {
     Dropped,
     /// Above this no row has an overlay.
     Annotated,
+    /// Of a home: the part of its user's conversations that is written to.
+    ConversationsPart,
+    /// Of a home: the part of its decisions that is written to.
+    DecisionsPart,
 }
 
 impl Bound {
@@ -32,6 +37,8 @@ impl Bound {
             Self::Begins => 1,
             Self::Dropped => 2,
             Self::Annotated => 3,
+            Self::ConversationsPart => 4,
+            Self::DecisionsPart => 5,
         }
     }
 }
@@ -43,28 +50,30 @@ pub(super) struct Bounds {
     pub(super) begins: Seq,
     pub(super) dropped: Seq,
     pub(super) annotated: Seq,
+    pub(super) conversations_part: u64,
+    pub(super) decisions_part: u64,
 }
 
-/// Groups of rows of which it was noted that they have overlays, so that not each overlay costs a statement more.
+/// Bounds that this process has noted, so that what needs one to be known does not cost a statement more each time.
 #[derive(Default)]
-pub(super) struct Annotated(Mutex<HashSet<(ConversationKey, u64)>>);
+pub(super) struct Noted(Mutex<HashSet<(ConversationKey, Bound, u64)>>);
 
-/// How many groups are remembered; then it is begun anew, and some are noted again.
-const ANNOTATED_MAX: usize = 4_096;
+/// How many are remembered; then it is begun anew, and some are noted again.
+const NOTED_MAX: usize = 4_096;
 
 impl Inner {
-    /// Notes that rows of this group, which ends with this number, may have overlays.
-    pub(super) async fn note_annotated(&self, key: &ConversationKey, group: u64, last: Seq) -> Result<(), Failed> {
-        let place = (key.clone(), group);
-        if self.annotated.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&place) {
+    /// Sees to it that a quorum knows of this bound, or of a higher one.
+    pub(super) async fn note_once(&self, key: &ConversationKey, bound: Bound, number: u64) -> Result<(), Failed> {
+        let place = (key.clone(), bound, number);
+        if self.noted.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&place) {
             return Ok(());
         }
-        self.raise_bounds(key, &[(Bound::Annotated, last)]).await?;
-        let mut annotated = self.annotated.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if annotated.len() >= ANNOTATED_MAX {
-            annotated.clear();
+        self.raise_bounds(key, &[(bound, number)]).await?;
+        let mut noted = self.noted.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.len() >= NOTED_MAX {
+            noted.clear();
         }
-        annotated.insert(place);
+        noted.insert(place);
         Ok(())
     }
 
@@ -79,6 +88,8 @@ impl Inner {
                 1 => bounds.begins = number,
                 2 => bounds.dropped = number,
                 3 => bounds.annotated = number,
+                4 => bounds.conversations_part = number,
+                5 => bounds.decisions_part = number,
                 // Of a later version.
                 _ => {}
             }

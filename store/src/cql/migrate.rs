@@ -10,7 +10,7 @@ use super::options::{OpenError, Options};
 use super::requests::Requests;
 use super::runtime::{self, Threads};
 use super::schema::{Table, USERS_MIN, VERSION};
-use super::statements::Statements;
+use super::statements::{self, Statement, Statements};
 use super::{connect, counters, datacenter};
 
 /// How long a change of the schema may take, if no more was said of statements: all nodes take part in it, one change at a time.
@@ -73,11 +73,13 @@ pub(super) async fn enter(session: &Session, options: &Options) -> Result<Statem
         }
         Err(error) => return Err(unreachable(error)),
     }
-    let statements = Statements::prepare(session, options).await;
-    let statements =
-        statements.map_err(|error| if is_unknown_table(&error) { schema(None) } else { unreachable(error) })?;
-    let found = number(session, &statements, SCHEMA).await?;
-    let users_min = number(session, &statements, USERS).await?;
+    let statements = match Statements::prepare(session, options).await {
+        Ok(statements) => statements,
+        Err(error) if is_unknown_table(&error) => return Err(schema(earlier(session, options).await?)),
+        Err(error) => return Err(unreachable(error)),
+    };
+    let found = number(session, &statements.counter, SCHEMA).await?;
+    let users_min = number(session, &statements.counter, USERS).await?;
     // The first keyspaces did not say it.
     let users_min = users_min.unwrap_or(1);
     match found {
@@ -89,8 +91,17 @@ pub(super) async fn enter(session: &Session, options: &Options) -> Result<Statem
     }
 }
 
-async fn number(session: &Session, statements: &Statements, name: &str) -> Result<Option<u32>, OpenError> {
-    let found = session.execute_unpaged(&statements.counter, (name,)).await.map_err(unreachable)?;
+/// The number of a schema that has not all tables; nothing if it has none.
+async fn earlier(session: &Session, options: &Options) -> Result<Option<u32>, OpenError> {
+    match statements::counter(session, options).await {
+        Ok(counter) => Ok(number(session, &counter, SCHEMA).await?.filter(|found| *found < VERSION)),
+        Err(error) if is_unknown_table(&error) => Ok(None),
+        Err(error) => Err(unreachable(error)),
+    }
+}
+
+async fn number(session: &Session, counter: &Statement, name: &str) -> Result<Option<u32>, OpenError> {
+    let found = session.execute_unpaged(counter, (name,)).await.map_err(unreachable)?;
     let found = found.into_rows_result().map_err(unreachable)?.maybe_first_row::<(i64,)>().map_err(unreachable)?;
     Ok(found.and_then(|(found,)| u32::try_from(found).ok()))
 }

@@ -12,12 +12,15 @@ mod clock;
 mod connect;
 mod counters;
 mod datacenter;
+mod decisions;
+mod listed;
 mod marks;
 mod migrate;
 mod number;
 mod options;
 mod outcome;
 mod ownership;
+mod parts;
 mod projections;
 mod read;
 mod replicas;
@@ -67,7 +70,8 @@ struct Inner {
     fence: Fence,
     clocks: clock::Clocks,
     adoptions: adopt::Adoptions,
-    annotated: bounds::Annotated,
+    noted: bounds::Noted,
+    sizes: parts::Sizes,
     handle: Handle,
 }
 
@@ -95,9 +99,19 @@ impl Cql {
             fence: Fence::default(),
             clocks: clock::Clocks::default(),
             adoptions: adopt::Adoptions::default(),
-            annotated: bounds::Annotated::default(),
+            noted: bounds::Noted::default(),
+            sizes: parts::Sizes::default(),
             handle,
         })
+    }
+
+    /// With parts of lists that hold so many rows, looked at by one of so many writes; for tests.
+    #[cfg(feature = "contract")]
+    #[must_use]
+    pub fn with_parts_of(mut self, rows: i32, writes_per_count: u64) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("nothing was asked of it yet");
+        inner.sizes = parts::Sizes { rows, writes_per_count };
+        self
     }
 
     /// Statements that were sent since it was opened. A batch is one.

@@ -1,12 +1,13 @@
-//! Projections: each write is one statement with the event's number as its timestamp, so the newest stays whatever the order. A
-//! member's two listings are two statements; the one by user is there when the write is answered, or the answer is an error.
+//! Projections: each row is written by one statement with the event's number as its timestamp, so the newest stays whatever the order.
+//! A member's two listings are two rows; the one by user is there when the write is answered, or the answer is an error. That one,
+//! and decisions, lie in parts.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
+use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
 
 use crate::BoxFuture;
 use crate::key::KeyBuf;
@@ -16,7 +17,9 @@ use crate::projection::{
     Projections, RECORD_BYTES_MAX, Reactor, Record, StoredMember,
 };
 
+use super::bounds::Bound;
 use super::number::{self, ABOVE_ALL};
+use super::parts::Homes;
 use super::requests::Failed;
 use super::value::{self, Value};
 use super::{Cql, Inner};
@@ -30,6 +33,9 @@ const FAR: u64 = 10 * ANNOTATION_ROWS;
 
 /// Writes of one call that are under way at a time: what erases a group of ten thousand leaves room for everybody else.
 const WRITTEN_AT_A_TIME: usize = 32;
+
+/// Writes that are made with what was known of the homes' parts before them.
+const WRITES_MAX: usize = 1_000;
 
 /// The timestamp of a write, unless it is too large or has a number that there cannot be.
 fn judge(at: Seq, bytes: usize, bytes_max: usize) -> Result<i64, ProjectionError> {
@@ -51,7 +57,7 @@ pub(super) fn stored(conversation: &ConversationKey, key: &KeyBuf, value: Bytes)
     value::decode(key, value).map_err(|reason| damaged(conversation, reason))
 }
 
-fn conversation(key: &ConversationKey) -> (&str, &[u8]) {
+pub(super) fn conversation(key: &ConversationKey) -> (&str, &[u8]) {
     (key.tenant.as_str(), key.conversation.as_bytes().as_slice())
 }
 
@@ -74,21 +80,6 @@ impl Inner {
             Ok(bytes.map(|value| StoredMember { user, at, value }))
         };
         let found = self.requests.all(&self.statements.members, conversation(key), each).await.map_err(failed)?;
-        found.into_iter().filter_map(Result::transpose).collect()
-    }
-
-    async fn conversations_of(&self, tenant: &TenantId, user: &UserId) -> Result<Vec<Membership>, ProjectionError> {
-        let each = |(id, value): (Vec<u8>, Bytes)| {
-            // Without its id there is no telling which one it is.
-            let id = <[u8; 16]>::try_from(id)
-                .map_err(|_| ProjectionError::Unavailable("not a conversation's id".to_owned()))?;
-            let conversation = ConversationId::from_bytes(id);
-            let key = ConversationKey { tenant: tenant.clone(), conversation };
-            let Value { at, bytes } = stored(&key, &KeyBuf::user_conversation(&key, user), value)?;
-            Ok(bytes.map(|value| Membership { conversation, at, value }))
-        };
-        let values = (tenant.as_str(), user.as_str());
-        let found = self.requests.all(&self.statements.conversations_of_user, values, each).await.map_err(failed)?;
         found.into_iter().filter_map(Result::transpose).collect()
     }
 
@@ -151,35 +142,6 @@ impl Inner {
         Ok(targets.iter().map(|target| found.get(target).cloned()).collect())
     }
 
-    async fn decisions(&self, home: &ConversationKey) -> Result<Vec<Decision>, ProjectionError> {
-        let each = |(kind, about, value): (i16, Bytes, Bytes)| {
-            let kind = u8::try_from(kind).map_err(|_| damaged(home, "not a kind of decision"))?;
-            if about.len() > ABOUT_BYTES_MAX {
-                return Err(damaged(home, "about too much"));
-            }
-            let Value { at, bytes } = stored(home, &KeyBuf::decision(home, kind, &about), value)?;
-            Ok(bytes.map(|value| Decision { kind, about, at, value: Some(value) }))
-        };
-        let found = self.requests.all(&self.statements.decisions, conversation(home), each).await.map_err(failed)?;
-        found.into_iter().filter_map(Result::transpose).collect()
-    }
-
-    async fn decided(&self, places: &[DecisionPlace]) -> Result<Vec<Option<Decision>>, ProjectionError> {
-        try_join_all(places.iter().map(|place| async {
-            let DecisionPlace { home, kind, about } = place;
-            if about.len() > ABOUT_BYTES_MAX {
-                return Ok(None);
-            }
-            let (tenant, name) = conversation(home);
-            let values = (tenant, name, i16::from(*kind), &**about);
-            let found = self.requests.one::<(Bytes,)>(&self.statements.decision, values).await.map_err(failed)?;
-            let Some((value,)) = found else { return Ok(None) };
-            let Value { at, bytes } = stored(home, &KeyBuf::decision(home, *kind, about), value)?;
-            Ok(Some(Decision { kind: *kind, about: about.clone(), at, value: bytes }))
-        }))
-        .await
-    }
-
     /// Nobody reads it again, so it does no harm if some of it comes back once the tombstones are forgotten.
     async fn drop_list(&self, list: &ConversationKey) -> Result<(), ProjectionError> {
         let (tenant, name) = conversation(list);
@@ -204,13 +166,17 @@ impl Inner {
                 }
             };
         }
-        // Values are made in the order of the writes, for of two with the same number the first one is to stay.
-        let writes: Vec<_> = writes.iter().map(|write| self.prepare_write(write)).collect();
-        stream::iter(writes).buffer_unordered(WRITTEN_AT_A_TIME).try_collect::<()>().await.map_err(failed)
+        for writes in writes.chunks(WRITES_MAX) {
+            let mut homes = Homes::default();
+            // Values are made in the order of the writes, for of two with the same number the first one is to stay.
+            let writes: Vec<_> = writes.iter().map(|write| self.prepare_write(write, &mut homes)).collect();
+            stream::iter(writes).buffer_unordered(WRITTEN_AT_A_TIME).try_collect::<()>().await.map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// One write, whose value is made now, to be sent when it is polled.
-    fn prepare_write<'a>(&'a self, write: &'a ProjectionWrite) -> BoxFuture<'a, Result<(), Failed>> {
+    fn prepare_write<'a>(&'a self, write: &'a ProjectionWrite, homes: &mut Homes) -> BoxFuture<'a, Result<(), Failed>> {
         let (statements, requests) = (&self.statements, &self.requests);
         match write {
             ProjectionWrite::Conversation { key, at, record } => {
@@ -233,12 +199,12 @@ impl Inner {
                 let listed = ConversationKey { tenant: key.tenant.clone(), conversation: *list };
                 let by_conversation = self.written.encode(KeyBuf::member(&listed, user), *at, value.as_ref());
                 let by_user = self.written.encode(KeyBuf::user_conversation(key, user), *at, value.as_ref());
-                let ((tenant, name), user) = (conversation(key), user.as_str());
+                let home = homes.of(ConversationKey::home(&key.tenant, user));
+                let tenant = key.tenant.as_str();
                 Box::pin(async move {
-                    let values = (tenant, list.as_bytes().as_slice(), user, by_conversation, *at as i64);
+                    let values = (tenant, list.as_bytes().as_slice(), user.as_str(), by_conversation, *at as i64);
                     let first = requests.execute(&statements.put_member, values);
-                    let values = (tenant, user, name, by_user, *at as i64);
-                    let second = requests.execute(&statements.put_conversation_of_user, values);
+                    let second = self.put_conversation_of(&home, user, key, *at, by_user);
                     futures_util::future::try_join(first, second).await.map(drop)
                 })
             }
@@ -249,7 +215,7 @@ impl Inner {
                 let (bucket, target) = (number::of_seq(group), number::of_seq(*target));
                 Box::pin(async move {
                     let last = group.saturating_mul(ANNOTATION_ROWS).saturating_add(ANNOTATION_ROWS - 1);
-                    self.note_annotated(key, group, last).await?;
+                    self.note_once(key, Bound::Annotated, last).await?;
                     let values = (tenant, name, bucket, target, value, *at as i64);
                     requests.execute(&statements.put_overlay, values).await.map(drop)
                 })
@@ -263,13 +229,11 @@ impl Inner {
                     requests.execute(&statements.put_reactor, values).await.map(drop)
                 })
             }
-            ProjectionWrite::Decision { place: DecisionPlace { home, kind, about }, at, value } => {
+            ProjectionWrite::Decision { place, at, value } => {
+                let DecisionPlace { home, kind, about } = place;
                 let value = self.written.encode(KeyBuf::decision(home, *kind, about), *at, value.as_ref());
-                let (tenant, name) = conversation(home);
-                Box::pin(async move {
-                    let values = (tenant, name, i16::from(*kind), &**about, value, *at as i64);
-                    requests.execute(&statements.put_decision, values).await.map(drop)
-                })
+                let home = homes.of(home.clone());
+                Box::pin(async move { self.put_decision(&home, place, *at, value).await })
             }
         }
     }

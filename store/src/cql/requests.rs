@@ -138,6 +138,12 @@ impl Requests {
         }
     }
 
+    /// How many rows an answer has that comes in one piece.
+    pub(super) async fn count(&self, statement: &Statement, values: impl SerializeRow) -> Result<usize, Failed> {
+        let result = self.execute(statement, values).await?.into_rows_result().map_err(Failed::form)?;
+        Ok(result.rows_num())
+    }
+
     /// The one row of an answer, if there is one.
     pub(super) async fn one<Row>(&self, statement: &Statement, values: impl SerializeRow) -> Result<Option<Row>, Failed>
     where

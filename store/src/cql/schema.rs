@@ -5,13 +5,13 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The schema that this binary makes, and the earliest that it works with. Steps only add tables and columns, so binaries of
-/// earlier schemas may go on with it: see [`USERS_MIN`].
-pub(super) const VERSION: u32 = 1;
+/// earlier schemas may go on with it: see [`USERS_MIN`]. The second one has tables for the further parts of homes' lists.
+pub(super) const VERSION: u32 = 2;
 
 /// Binaries that make a schema below this one cannot work with ours. To be raised with whatever changes what is stored in a row,
-/// record, value or key: who does not know a field loses it when it writes again. It is looked at when a broker starts, so such
-/// a step is made when those before have ended.
-pub(super) const USERS_MIN: u32 = 1;
+/// record, value or key: who does not know a field loses it when it writes again; and with a table beside one that there was: who does not know
+/// it does not see what lies there. It is looked at when a broker starts, so such a step is made when those before have ended.
+pub(super) const USERS_MIN: u32 = 2;
 
 /// Who may write a table, and with which timestamps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,9 +34,11 @@ pub(super) enum Table {
     Conversation,
     Member,
     ConversationOfUser,
+    ConversationOfUserPart,
     Overlay,
     Reactor,
     Decision,
+    DecisionPart,
     Mark,
     Router,
     ShardOwner,
@@ -51,9 +53,11 @@ impl Table {
         Self::Conversation,
         Self::Member,
         Self::ConversationOfUser,
+        Self::ConversationOfUserPart,
         Self::Overlay,
         Self::Reactor,
         Self::Decision,
+        Self::DecisionPart,
         Self::Mark,
         Self::Router,
         Self::ShardOwner,
@@ -68,9 +72,11 @@ impl Table {
             Self::Conversation => "conversation",
             Self::Member => "member",
             Self::ConversationOfUser => "conversation_of_user",
+            Self::ConversationOfUserPart => "conversation_of_user_part",
             Self::Overlay => "overlay",
             Self::Reactor => "reactor",
             Self::Decision => "decision",
+            Self::DecisionPart => "decision_part",
             Self::Mark => "mark",
             Self::Router => "router",
             Self::ShardOwner => "shard_owner",
@@ -84,9 +90,11 @@ impl Table {
             Self::Conversation
             | Self::Member
             | Self::ConversationOfUser
+            | Self::ConversationOfUserPart
             | Self::Overlay
             | Self::Reactor
-            | Self::Decision => Class::Projection,
+            | Self::Decision
+            | Self::DecisionPart => Class::Projection,
             Self::Bounds | Self::Mark => Class::Mark,
             Self::Router | Self::ShardOwner | Self::Counter => Class::Transaction,
         }
@@ -112,6 +120,10 @@ impl Table {
                 "tenant text, user text, conversation blob, value blob, \
                  PRIMARY KEY ((tenant, user), conversation)"
             }
+            Self::ConversationOfUserPart => {
+                "tenant text, user text, part bigint, conversation blob, value blob, \
+                 PRIMARY KEY ((tenant, user, part), conversation)"
+            }
             Self::Overlay => {
                 "tenant text, conversation blob, bucket bigint, target bigint, value blob, \
                  PRIMARY KEY ((tenant, conversation, bucket), target)"
@@ -123,6 +135,10 @@ impl Table {
             Self::Decision => {
                 "tenant text, home blob, kind smallint, about blob, value blob, \
                  PRIMARY KEY ((tenant, home), kind, about)"
+            }
+            Self::DecisionPart => {
+                "tenant text, home blob, part bigint, kind smallint, about blob, value blob, \
+                 PRIMARY KEY ((tenant, home, part), kind, about)"
             }
             Self::Mark => {
                 "tenant text, conversation blob, kind smallint, user text, value blob, \

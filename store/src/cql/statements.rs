@@ -22,6 +22,9 @@ use super::schema::{Class, Table};
 /// Rows that are read at a time: 100 of the largest are some 6 MB.
 const PAGE_ROWS: i32 = Sizes::REAL.page_rows as i32;
 
+/// A number of the keyspace: what a schema has that has nothing else of ours.
+const COUNTER: &str = "SELECT value FROM counters WHERE name = ?";
+
 /// One of them, prepared, which knows how often it was sent.
 pub(super) struct Statement {
     prepared: PreparedStatement,
@@ -92,7 +95,7 @@ pub(super) struct Text {
 }
 
 macro_rules! statements {
-    (serial: $serial:expr; $($name:ident: $table:ident, $cql:literal;)*) => {
+    (serial: $serial:expr; $($name:ident: $table:ident, $cql:expr;)*) => {
         /// All of them, prepared.
         pub(super) struct Statements {
             $(pub(super) $name: Statement,)*
@@ -158,6 +161,11 @@ statements! {
 
     put_conversation_of_user: ConversationOfUser, "INSERT INTO conversation_of_user (tenant, user, conversation, value) VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
     conversations_of_user: ConversationOfUser, "SELECT conversation, value FROM conversation_of_user WHERE tenant = ? AND user = ?";
+    count_conversations_of_user: ConversationOfUser, "SELECT conversation FROM conversation_of_user WHERE tenant = ? AND user = ? LIMIT ?";
+
+    put_conversation_of_user_in: ConversationOfUserPart, "INSERT INTO conversation_of_user_part (tenant, user, part, conversation, value) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    conversations_of_user_in: ConversationOfUserPart, "SELECT conversation, value FROM conversation_of_user_part WHERE tenant = ? AND user = ? AND part = ?";
+    count_conversations_of_user_in: ConversationOfUserPart, "SELECT conversation FROM conversation_of_user_part WHERE tenant = ? AND user = ? AND part = ? LIMIT ?";
 
     put_overlay: Overlay, "INSERT INTO overlay (tenant, conversation, bucket, target, value) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
     overlays: Overlay, "SELECT target, value FROM overlay WHERE tenant = ? AND conversation = ? AND bucket = ? AND target >= ? AND target <= ?";
@@ -170,6 +178,12 @@ statements! {
     put_decision: Decision, "INSERT INTO decision (tenant, home, kind, about, value) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
     decisions: Decision, "SELECT kind, about, value FROM decision WHERE tenant = ? AND home = ?";
     decision: Decision, "SELECT value FROM decision WHERE tenant = ? AND home = ? AND kind = ? AND about = ?";
+    count_decisions: Decision, "SELECT kind FROM decision WHERE tenant = ? AND home = ? LIMIT ?";
+
+    put_decision_in: DecisionPart, "INSERT INTO decision_part (tenant, home, part, kind, about, value) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    decisions_in: DecisionPart, "SELECT kind, about, value FROM decision_part WHERE tenant = ? AND home = ? AND part = ?";
+    decision_in: DecisionPart, "SELECT value FROM decision_part WHERE tenant = ? AND home = ? AND part = ? AND kind = ? AND about = ?";
+    count_decisions_in: DecisionPart, "SELECT kind FROM decision_part WHERE tenant = ? AND home = ? AND part = ? LIMIT ?";
 
     put_mark: Mark, "INSERT INTO mark (tenant, conversation, kind, user, value) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
     marks: Mark, "SELECT kind, user, value FROM mark WHERE tenant = ? AND conversation = ?";
@@ -186,7 +200,12 @@ statements! {
 
     first_count: Counter, "INSERT INTO counters (name, value) VALUES (?, ?) IF NOT EXISTS";
     next_count: Counter, "UPDATE counters SET value = ? WHERE name = ? IF value = ?";
-    counter: Counter, "SELECT value FROM counters WHERE name = ?";
+    counter: Counter, COUNTER;
+}
+
+/// The one that reads numbers of the keyspace, alone: for a schema that has not all tables.
+pub(super) async fn counter(session: &Session, options: &Options) -> Result<Statement, PrepareError> {
+    prepared(session, options, Table::Counter, COUNTER).await
 }
 
 async fn prepared(session: &Session, options: &Options, table: Table, cql: &str) -> Result<Statement, PrepareError> {

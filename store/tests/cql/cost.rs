@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use futures_executor::block_on;
-use switchyard_protocol::id::{ConversationId, UserId};
+use switchyard_protocol::id::{ConversationId, ConversationKey, UserId};
 use switchyard_store::cql::Cql;
-use switchyard_store::{Batch, Direction, Log, Mark, Marks, Outcome, ProjectionWrite, Projections, ReadRange, Seq};
+use switchyard_store::{
+    Batch, DecisionPlace, Direction, Log, Mark, Marks, Outcome, ProjectionWrite, Projections, ReadRange, Seq,
+};
 
 use crate::support::{batch, conversation, store};
 
@@ -15,6 +17,12 @@ fn cost<T>(store: &Cql, what: impl FnOnce() -> T) -> (T, u64) {
     let before = store.statements_sent();
     let done = what();
     (done, store.statements_sent() - before)
+}
+
+/// Statements that did this with a table.
+fn sent_to(store: &Cql, table: &str, operation: &str) -> u64 {
+    let sent = store.statements_sent_by_table().into_iter();
+    sent.filter(|sent| sent.table == table && sent.operation == operation).map(|sent| sent.count).sum()
 }
 
 #[test]
@@ -60,7 +68,7 @@ fn messages_cost_a_statement_for_each_batch_and_one_for_all() {
     let tenant = conversation("cheap").tenant;
     let keys = (0..40u8).map(|number| {
         let conversation = ConversationId::from_bytes([number; 16]);
-        switchyard_protocol::id::ConversationKey { tenant: tenant.clone(), conversation }
+        ConversationKey { tenant: tenant.clone(), conversation }
     });
     let batches: Vec<Batch> = keys.map(|key| batch(&key, 1, 0, 10, "x")).collect();
     let (outcomes, sent) = cost(&store, || {
@@ -84,7 +92,10 @@ fn nothing_is_written_for_each_member() {
         })
         .collect();
     let ((), sent) = cost(&store, || block_on(store.write(&members)).expect("nothing fails here"));
-    assert_eq!(sent, 500, "two listings each, once");
+    // Some of them look whether a part is full.
+    let counts = sent_to(&store, "conversation_of_user", "read");
+    assert_eq!(sent - counts, 750, "two listings each, once, and where the user's lies");
+    assert!(counts < 30, "{counts} of 250");
     let (found, sent) = cost(&store, || block_on(store.members(&key)).expect("nothing is damaged"));
     assert_eq!((found.len(), sent), (250, 3), "pages of 100");
     let marks: Vec<_> = (0..100)
@@ -94,4 +105,51 @@ fn nothing_is_written_for_each_member() {
     assert_eq!(sent, 2, "a statement for 50");
     let outcome = block_on(store.append(&[batch(&key, 1, 0, 1, "to all")]));
     assert_eq!(outcome, [Outcome::Stored]);
+}
+
+/// Where there is one part it is read beside the number of parts; a home of several decisions is asked once.
+#[test]
+fn lists_in_parts_cost_a_statement_for_each_part() {
+    // Whoever writes counts each time, and whoever reads has noted nothing.
+    let (store, writer) = (store(), store().with_parts_of(10, 1));
+    let tenant = conversation("cost of parts").tenant;
+    let user = UserId::new("ann").expect("a short name");
+    let home = ConversationKey::home(&tenant, &user);
+    let place = |about: u8| DecisionPlace { home: home.clone(), kind: 0, about: Bytes::copy_from_slice(&[about]) };
+    let write = |store: &Cql, from: u8, to: u8| {
+        for number in from..to {
+            let key =
+                ConversationKey { tenant: tenant.clone(), conversation: ConversationId::from_bytes([number; 16]) };
+            let list = key.conversation;
+            let value = Some(Bytes::new());
+            let member = ProjectionWrite::Member { key, list, user: user.clone(), at: 0, value };
+            let decision = ProjectionWrite::Decision { place: place(number), at: 0, value: Some(Bytes::new()) };
+            block_on(store.write(&[member, decision])).expect("nothing fails here");
+        }
+    };
+    let read = |parts: u64, rows: usize| {
+        let (found, sent) =
+            cost(&store, || block_on(store.conversations_of(&tenant, &user)).expect("nothing is damaged"));
+        assert_eq!((found.len(), sent), (rows, parts + 1), "conversations in {parts} parts");
+        let (found, sent) = cost(&store, || block_on(store.decisions(&home)).expect("nothing is damaged"));
+        assert_eq!((found.len(), sent), (rows, parts + 1), "decisions in {parts} parts");
+        let places = [place(0), place(200), place(5)];
+        let (found, sent) = cost(&store, || block_on(store.decided(&places)).expect("nothing is damaged"));
+        assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
+        assert_eq!(sent, 3 * parts + 1, "certain decisions in {parts} parts");
+    };
+    let (_, sent) = cost(&writer, || write(&writer, 0, 9));
+    assert_eq!(sent, 9 * 6, "a member and a decision: where they lie, three listings, and two counts");
+    read(1, 9);
+    let (_, sent) = cost(&writer, || write(&writer, 9, 10));
+    assert_eq!(sent, 6 + 2, "it is noted that the next parts begin");
+    write(&writer, 10, 25);
+    read(3, 25);
+    // Who has not noted it notes once that there are parts to write to.
+    let next = self::store().with_parts_of(10, u64::MAX);
+    let notes = || sent_to(&next, "bounds", "write");
+    write(&next, 25, 26);
+    assert_eq!(notes(), 2);
+    write(&next, 26, 30);
+    assert_eq!(notes(), 2);
 }

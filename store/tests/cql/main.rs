@@ -7,5 +7,6 @@ mod barrier;
 mod contract;
 mod cost;
 mod late;
+mod parts;
 mod schema;
 mod support;

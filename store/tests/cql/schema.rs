@@ -42,6 +42,31 @@ fn a_later_schema_is_worked_with_as_long_as_it_allows_that() {
     assert!(is_early(&earlier), "{earlier:?}");
 }
 
+/// A schema of before lacks tables, and says its number nevertheless.
+#[test]
+fn an_earlier_schema_is_named_and_raised() {
+    let options = options_of(&format!("{}_earlier", options().keyspace));
+    let elsewhere = Options { keyspace: "system".to_owned(), ..options.clone() };
+    let Options { keyspace, replication, .. } = &options;
+    let replication = format!("{{'class': 'NetworkTopologyStrategy', 'replication_factor': {replication}}}");
+    by_hand(&elsewhere, &format!("CREATE KEYSPACE {keyspace} WITH replication = {replication}"));
+    by_hand(&options, "CREATE TABLE counters (name text, value bigint, PRIMARY KEY (name))");
+    by_hand(&options, "INSERT INTO counters (name, value) VALUES ('schema', 1) IF NOT EXISTS");
+    by_hand(&options, "INSERT INTO counters (name, value) VALUES ('schema_users', 1) IF NOT EXISTS");
+    let earlier = Cql::open(&options).err().expect("it is too early");
+    assert!(matches!(earlier, OpenError::Schema { found: Some(1), .. }), "{earlier:?}");
+    let made = migrate(&options).expect("it is raised");
+    assert!(made > 1);
+    drop(Cql::open(&options).expect("the store opens"));
+    // Brokers of before would not see what lies in the tables that are new.
+    by_hand(&options, "UPDATE counters SET value = 1 WHERE name = 'schema_users' IF value > 1");
+    drop(Cql::open(&options).expect("that is for those of before to mind"));
+    assert_eq!(migrate(&options).expect("it is there"), made);
+    by_hand(&options, "UPDATE counters SET value = 99 WHERE name = 'schema_users' IF value = 2");
+    let later = Cql::open(&options).err().expect("it was set to 2 again");
+    assert!(matches!(later, OpenError::LaterSchema { users_min: 99, .. }), "{later:?}");
+}
+
 #[test]
 fn a_store_without_a_schema_says_so() {
     let absent = options_of("test_nothing_here");

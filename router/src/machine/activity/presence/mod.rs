@@ -26,7 +26,7 @@ use crate::machine::rights::sight::Sight;
 use crate::machine::{Effect, Machine, ReadFailed, busy, read_refusal, refuse};
 use count::Counts;
 use rows::Rows;
-pub(crate) use rows::{BEGAN, SEEN, SeenMark};
+pub(crate) use rows::{BEGAN, SEEN, SeenMark, group_of};
 
 /// How long after a user's change was told the next one waits: faster than this, nobody reads it.
 const TELL_EVERY: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@
 //!
 //! Whoever is online when a process is killed has no end. Their row says in which process they were, by its number; they count as having been
 //! there until the next process began that knew anybody of the tenant, for until then nobody could be. When those began is
-//! stored beside the first row of each.
+//! stored beside the first row of each, under a name that it shares with a thousand processes at most.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -22,6 +22,9 @@ pub(crate) const SEEN: u8 = 2;
 /// The kind of the mark that says when a process began, under its number.
 pub(crate) const BEGAN: u8 = 3;
 
+/// Processes whose beginnings are kept under one name, so many rows at most.
+const PROCESSES_PER_GROUP: u64 = 1_000;
+
 /// Tenants that are remembered as having a mark of this process's beginning; of more it is written again.
 const TENANTS_MAX: usize = 10_000;
 
@@ -31,6 +34,11 @@ const BEGINS_PER_WRITE_MAX: usize = 256;
 /// How much longer than the last write of begins the pause after it is, and how long it is at most.
 const BEGINS_PAUSE: u32 = 3;
 const BEGINS_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// The group of processes under whose name the beginning of this one is kept.
+pub(crate) fn group_of(process: u64) -> u64 {
+    process / PROCESSES_PER_GROUP
+}
 
 /// What is stored beside the time.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -135,7 +143,7 @@ impl Rows {
         }
         self.begun.insert(tenant.clone());
         let user = UserId::new(&process.to_string()).ok()?;
-        let (key, at) = (ConversationKey::beginnings(tenant), self.began_ms?);
+        let (key, at) = (ConversationKey::beginnings(tenant, group_of(process)), self.began_ms?);
         Some(Mark { key, user, kind: BEGAN, at, value: Bytes::new() })
     }
 }

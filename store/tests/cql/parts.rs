@@ -1,0 +1,240 @@
+//! Lists that hold for ever what went lie in parts: none grows without a bound, and which part a row lies in makes no difference.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use bytes::Bytes;
+use futures_executor::block_on;
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
+use switchyard_store::cql::Cql;
+use switchyard_store::{DecisionPlace, ProjectionWrite, Projections, Seq};
+use tokio::runtime::Runtime;
+
+use crate::support::{options, store};
+
+/// Rows of a part in these tests.
+const ROWS: i32 = 20;
+
+/// A key of a list: a number, of which a conversation or what a decision is about is made.
+type Place = u16;
+
+/// A list of somebody's of whom nobody else knows.
+struct List {
+    home: ConversationKey,
+    user: UserId,
+    /// Whether it is one of decisions; else of conversations.
+    decisions: bool,
+}
+
+fn both(test: &str) -> [List; 2] {
+    [("conversations", false), ("decisions", true)].map(|(what, decisions)| {
+        let tenant = TenantId::new(&format!("{test}: {what}")).expect("a short name");
+        let user = UserId::new("ann").expect("a short name");
+        List { home: ConversationKey::home(&tenant, &user), user, decisions }
+    })
+}
+
+impl List {
+    fn put(&self, place: Place, at: Seq, value: Option<Bytes>) -> ProjectionWrite {
+        if self.decisions {
+            return ProjectionWrite::Decision { place: self.decision(place), at, value };
+        }
+        let key = ConversationKey { tenant: self.home.tenant.clone(), conversation: conversation(place) };
+        let list = key.conversation;
+        ProjectionWrite::Member { key, list, user: self.user.clone(), at, value }
+    }
+
+    fn decision(&self, place: Place) -> DecisionPlace {
+        let [kind, about] = place.to_be_bytes();
+        DecisionPlace { home: self.home.clone(), kind, about: Bytes::copy_from_slice(&[about]) }
+    }
+
+    fn write(&self, store: &Cql, place: Place, at: Seq, value: Option<&str>) {
+        let value = value.map(|value| Bytes::copy_from_slice(value.as_bytes()));
+        block_on(store.write(&[self.put(place, at, value)])).expect("nothing fails here");
+    }
+
+    /// What is present.
+    fn present(&self, store: &Cql) -> Vec<(Place, Seq, Bytes)> {
+        if self.decisions {
+            let found = block_on(store.decisions(&self.home)).expect("nothing is damaged");
+            let place = |kind, about: &Bytes| Place::from_be_bytes([kind, about[0]]);
+            let found = found.into_iter();
+            return found.map(|it| (place(it.kind, &it.about), it.at, it.value.expect("it stands"))).collect();
+        }
+        let found = block_on(store.conversations_of(&self.home.tenant, &self.user)).expect("nothing is damaged");
+        let place = |id: ConversationId| Place::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]]);
+        found.into_iter().map(|it| (place(it.conversation), it.at, it.value)).collect()
+    }
+
+    /// How many rows each part has, by plain statements.
+    fn parts(&self, look: &Look) -> Vec<i64> {
+        let tenant = &self.home.tenant;
+        let (table, key) = if self.decisions {
+            ("decision", format!("tenant = '{tenant}' AND home = 0x{}", hex(&self.home)))
+        } else {
+            ("conversation_of_user", format!("tenant = '{tenant}' AND user = '{}'", self.user))
+        };
+        let kind = if self.decisions { 5 } else { 4 };
+        let home = format!("tenant = '{tenant}' AND conversation = 0x{}", hex(&self.home));
+        let last = look.number(&format!("SELECT number FROM bounds WHERE {home} AND kind = {kind}")).unwrap_or(0);
+        // Behind the last one there is nothing.
+        let later =
+            (1..=last + 1).map(|part| format!("SELECT COUNT(*) FROM {table}_part WHERE {key} AND part = {part}"));
+        let counts = [format!("SELECT COUNT(*) FROM {table} WHERE {key}")].into_iter().chain(later);
+        let mut counts: Vec<_> = counts.map(|count| look.number(&count).expect("a number")).collect();
+        assert_eq!(counts.pop(), Some(0));
+        counts
+    }
+}
+
+fn conversation(place: Place) -> ConversationId {
+    let mut id = [0; 16];
+    id[..2].copy_from_slice(&place.to_be_bytes());
+    ConversationId::from_bytes(id)
+}
+
+fn hex(home: &ConversationKey) -> String {
+    home.conversation.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A look at the tables past the store.
+struct Look {
+    runtime: Runtime,
+    session: Session,
+}
+
+impl Look {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let options = options();
+        let session = runtime.block_on(async {
+            let builder = SessionBuilder::new().known_nodes(&options.contact_points);
+            builder.use_keyspace(&options.keyspace, false).build().await.expect("a session")
+        });
+        Self { runtime, session }
+    }
+
+    /// The number that this statement finds.
+    fn number(&self, cql: &str) -> Option<i64> {
+        let found = self.runtime.block_on(self.session.query_unpaged(cql, ())).expect("it is carried out");
+        let found = found.into_rows_result().expect("rows").maybe_first_row::<(i64,)>().expect("one of a number");
+        found.map(|(number,)| number)
+    }
+}
+
+#[test]
+fn a_part_that_is_full_is_followed_by_another() {
+    let look = Look::new();
+    // A process of before has written more than a part holds.
+    let (before, store) = (store(), store().with_parts_of(ROWS, 1));
+    for list in both("full parts") {
+        for place in 0..30 {
+            list.write(&before, place, 1, Some("in"));
+        }
+        for place in 30..80 {
+            list.write(&store, place, 1, Some("in"));
+        }
+        assert_eq!(list.parts(&look), [31, 20, 20, 9], "the first one sees that part 0 is full");
+        let mut all: Vec<_> = (0..80).map(|place| (place, 1, Bytes::from("in"))).collect();
+        assert_eq!(list.present(&store), all, "in the order of their keys");
+        // What goes is written to the last part, and what comes back as well.
+        for place in 0..10 {
+            list.write(&store, place, 5, None);
+            list.write(&store, place + 5, 3, None);
+        }
+        list.write(&store, 0, 9, Some("back"));
+        list.write(&store, 1, 4, Some("late"));
+        list.write(&store, 2, 5, Some("as old"));
+        let mut expected = all.split_off(15);
+        expected.insert(0, (0, 9, Bytes::from("back")));
+        for reader in [&store, &before] {
+            assert_eq!(list.present(reader), expected);
+        }
+        assert!(list.parts(&look)[1..].iter().all(|rows| *rows <= i64::from(ROWS)), "{:?}", list.parts(&look));
+    }
+}
+
+/// Two processes write what comes to their minds, with numbers that often are as high as those that are there, and lower.
+#[test]
+fn a_list_in_parts_is_the_same_as_in_one() {
+    let look = Look::new();
+    let stores = [store().with_parts_of(ROWS, 4), store().with_parts_of(ROWS, 4)];
+    for (list, seed) in both("as in one").into_iter().zip([7u64, 8]) {
+        let mut state = seed;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let mut all: BTreeMap<Place, (Seq, Option<String>)> = BTreeMap::new();
+        for number in 0..1_000u64 {
+            let place = u16::try_from(random(60) * 7).expect("a small one");
+            let at = number / 10 + random(40);
+            let value = (random(3) > 0).then(|| format!("write {number}"));
+            list.write(&stores[random(2) as usize], place, at, value.as_deref());
+            let stored = all.entry(place).or_insert((at, value.clone()));
+            if stored.0 < at {
+                *stored = (at, value);
+            }
+            if number % 50 == 49 {
+                let present = |(place, (at, value)): (&Place, &(Seq, Option<String>))| {
+                    value.clone().map(|value| (*place, *at, Bytes::from(value)))
+                };
+                let expected: Vec<_> = all.iter().filter_map(present).collect();
+                assert_eq!(list.present(&stores[random(2) as usize]), expected, "after write {number}");
+            }
+        }
+        if list.decisions {
+            let places: Vec<_> = (0..=60 * 7).map(|place| list.decision(place)).collect();
+            let found = block_on(stores[0].decided(&places)).expect("nothing is damaged");
+            let found = found.into_iter().map(|found| found.map(|found| (found.at, found.value)));
+            let expected = (0..=60 * 7).map(|place| all.get(&place).cloned().map(|(at, it)| (at, it.map(Bytes::from))));
+            assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+        }
+        let parts = list.parts(&look);
+        assert!(parts.len() > 3, "{parts:?}");
+        // All sixty keys, had nobody counted for so long.
+        let (bound, all_but_last) = (i64::from(ROWS) + 39, &parts[..parts.len() - 1]);
+        assert!(all_but_last.iter().all(|rows| (i64::from(ROWS)..bound).contains(rows)), "{parts:?}");
+    }
+}
+
+/// Owners of different conversations write to one user's list.
+#[test]
+fn many_who_write_at_once_fill_no_part_beyond_its_bound() {
+    const WRITERS: u16 = 4;
+    let look = Look::new();
+    let stores: Vec<_> = (0..WRITERS).map(|_| store().with_parts_of(ROWS, 1)).collect();
+    for list in both("at once") {
+        thread::scope(|scope| {
+            for (store, first) in stores.iter().zip(0..) {
+                let list = &list;
+                let mine = (first..400).step_by(usize::from(WRITERS));
+                scope.spawn(move || mine.for_each(|place| list.write(store, place, 1, Some("in"))));
+            }
+        });
+        assert_eq!(list.present(&stores[0]).len(), 400);
+        let parts = list.parts(&look);
+        let bound = i64::from(ROWS) + i64::from(WRITERS);
+        assert!(parts.iter().all(|rows| *rows <= bound) && parts.iter().sum::<i64>() == 400, "{parts:?}");
+    }
+}
+
+/// However much is written in one call, of which two may be about the same.
+#[test]
+fn one_call_does_not_fill_a_part_beyond_its_bound() {
+    let look = Look::new();
+    let store = store().with_parts_of(ROWS, 50);
+    for list in both("one call") {
+        let mut writes: Vec<_> = (0..2_500).map(|place| list.put(place, 1, Some(Bytes::from("first")))).collect();
+        writes.extend((0..10).map(|place| list.put(place, 1, None)));
+        block_on(store.write(&writes)).expect("nothing fails here");
+        let parts = list.parts(&look);
+        assert_eq!(parts[..3], [1_000, 1_000, 510], "a thousand writes, and a look at what is there");
+        let present = list.present(&store);
+        assert_eq!(present.len(), 2_500);
+        assert!(present.iter().all(|(.., value)| value == "first"), "of equals the first one stays");
+    }
+}
