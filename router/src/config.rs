@@ -20,9 +20,6 @@ pub struct RouterConfig {
     /// How long after a user's last session has ended others are told: a reconnect within that time is no news. As often is
     /// counted how many members of a conversation are online, while somebody wants to know.
     pub offline_after: Duration,
-    /// So many must have left a conversation, and as many as are in it, before its members are listed anew: a row for each who
-    /// left stays in the list until then.
-    pub relist_after: u64,
     /// Threads that read the store: those that a disk keeps busy, or for a store in a cluster [`READERS_SHARED`].
     pub readers: usize,
 }
@@ -40,7 +37,6 @@ impl Default for RouterConfig {
             requests: true,
             unknown_after: Duration::from_secs(8),
             offline_after: Duration::from_secs(15),
-            relist_after: 1_000,
             readers: 2,
         }
     }

@@ -48,12 +48,12 @@ fn begin(store: &dyn Timelines, key: &ConversationKey, seed: u64, touch: Touch) 
     let damaged = loaded.is_none();
     let Some(record) = loaded.flatten() else {
         let Some(reach) = block_on(touch.reach(store, key, 0))? else { return Ok(None) };
-        let mut marks = intact(block_on(store.marks(key)))?.unwrap_or_default();
-        if damaged {
-            marks.extend(intact(block_on(store.marks(&Replay::list_without_record(key))))?.unwrap_or_default());
-        }
-        let begin = if damaged { Replay::without_record } else { Replay::from_founding };
-        return Ok(Some(Begun { replay: begin(seed, marks), reach, pair: None }));
+        let replay = if damaged {
+            Replay::without_record(seed)
+        } else {
+            Replay::from_founding(seed, intact(block_on(store.marks(key)))?.unwrap_or_default())
+        };
+        return Ok(Some(Begun { replay, reach, pair: None }));
     };
     let list = Replay::list(key, &record);
     // Of what was erased nobody is a member, however many were.
@@ -67,7 +67,7 @@ fn begin(store: &dyn Timelines, key: &ConversationKey, seed: u64, touch: Touch) 
         let (members, marks) = join(members, marks).await;
         let members = members.map_or(Ok(Some(Vec::new())), intact)?;
         let marks = marks.map_or(Ok(None), intact)?.unwrap_or_default();
-        let Some(members) = members else { return Ok((Replay::without_members(seed, &record, marks), None)) };
+        let Some(members) = members else { return Ok((Replay::from_founding(seed, marks), None)) };
         let mut replay = Replay::from_record(key, seed, &record, members, marks)?;
         let pair = match replay.pair() {
             Some(pair) => read_pair(store, key, &mut replay, &pair).await.then_some(pair),
@@ -124,6 +124,10 @@ fn catch_up(
     replay: &mut Replay,
     read: Option<&[UserId; 2]>,
 ) -> Result<(), ReadError> {
+    if let Some(list) = replay.unread_marks(key) {
+        let marks = intact(block_on(store.marks(&list)))?.unwrap_or_default();
+        replay.marks(key, &marks)?;
+    }
     for (seq, reactors) in replay.changed() {
         if let Some(read) = present::target(store, key, seq, &reactors)? {
             replay.found(read);

@@ -179,10 +179,11 @@ impl Story {
                 self.overlays.push(Overlay { target, at, value });
             }
             ProjectionWrite::Decision { .. } => panic!("nobody decided anything"),
-            ProjectionWrite::Listed { .. } => panic!("few have left"),
             ProjectionWrite::Reactor { at, value, .. } => self.reactor = Some(Reactor { at, value }),
-            ProjectionWrite::Member { user, at, value, .. } => {
-                if let Some(value) = value.filter(|_| self.members.iter().all(|member| member.user != user)) {
+            ProjectionWrite::Member { value: None, .. } => {}
+            ProjectionWrite::Member { user, at, value: Some(value), .. }
+            | ProjectionWrite::Listed { user, at, value, .. } => {
+                if self.members.iter().all(|member| member.user != user) {
                     self.members.push(StoredMember { user, at, value });
                 }
             }

@@ -10,14 +10,15 @@ use switchyard_router::machine::Effect;
 use crate::ask::What;
 use crate::clients::places;
 use crate::desk::{Desk, code, group, send};
+use crate::disk;
 use crate::marks::{mark, unread};
 use crate::timeline::user;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A group of four in which three messages were said, and where members are listed anew once so many have left.
-fn talk(relist_after: u64) -> (Desk, ConversationKey) {
-    let mut desk = Desk::new(RouterConfig { relist_after, ..RouterConfig::default() });
+/// A group of four in which three messages were said.
+fn talk() -> (Desk, ConversationKey) {
+    let mut desk = Desk::new(RouterConfig::default());
     let key = places().swap_remove(2).key;
     desk.ask("ana", &key, &group(&["ana", "ben", "cleo", "dan"]));
     for number in 0..3 {
@@ -53,9 +54,10 @@ fn comes_and_goes(desk: &mut Desk, key: &ConversationKey, times: usize) {
 
 #[test]
 fn who_left_is_forgotten_once_as_many_have_left_as_are_there() {
-    let (mut desk, key) = talk(2);
+    let (mut desk, key) = talk();
     let all = ["ana", "ben", "cleo", "dan"].map(str::to_owned).to_vec();
     comes_and_goes(&mut desk, &key, 2);
+    assert_eq!(lists(&desk), [(false, all.clone())]);
     assert_eq!(code(&desk.ask("ana", &key, &What::Remove(user("dan")))), None);
     // Three have left and three are there: one list is left, in which the last who went has a row that says so.
     assert_eq!(lists(&desk), [(true, all.clone())]);
@@ -70,34 +72,65 @@ fn who_left_is_forgotten_once_as_many_have_left_as_are_there() {
     assert_eq!(unread(&mut desk, &key, "dan").1, 0, "what was said before is not his");
 }
 
-#[test]
-fn far_fewer_than_are_there_are_kept() {
-    let (mut desk, key) = talk(1_000);
-    comes_and_goes(&mut desk, &key, 50);
-    assert!(lists(&desk).iter().all(|(anew, _)| !anew));
+/// What becomes of the writes by which a list begins anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    /// They are done before the process is killed.
+    Done,
+    /// They never are.
+    Lost,
+    /// They are done when the next process has long begun, and said what it has to.
+    Late,
 }
 
-/// What is said while the list begins anew is kept, whether or not it comes to be written.
+/// What is said while the list begins anew is kept, whatever becomes of that; and what is said to the next process, too.
 #[test]
 fn what_is_said_meanwhile_is_kept_under_both_names() {
-    for written in [false, true] {
-        let (mut desk, key) = talk(1);
+    for fate in [Fate::Done, Fate::Lost, Fate::Late] {
+        let (mut desk, key) = talk();
         comes_and_goes(&mut desk, &key, 2);
         desk.projections = Some(Vec::new());
         desk.put("ana", 0, &key, &What::Remove(user("dan")));
         desk.run();
-        let held = desk.projections.take().expect("they are held");
+        let mut held = desk.projections.take().expect("they are held");
         assert!(matches!(&held[..], [Effect::Project { projection, .. }] if !projection.dropped.is_empty()));
         assert_eq!(mark(&mut desk, &key, "ben", &read(2)).0, 2);
         desk.pass(SECOND);
-        for projection in held.into_iter().filter(|_| written) {
-            let done = desk.perform(projection, crate::disk::Fate::Stored);
+        if fate == Fate::Done {
+            let done = desk.perform(held.remove(0), disk::Fate::Stored);
             desk.feed(done);
             desk.run();
         }
         desk.kill();
-        assert_eq!(unread(&mut desk, &key, "ben").0, 2, "written: {written}");
-        assert!(code(&desk.ask("dan", &key, &What::Get)).is_some(), "he is out");
-        assert_eq!(code(&desk.ask("cleo", &key, &What::Get)), None);
+        assert_eq!(unread(&mut desk, &key, "ben").0, 2, "{fate:?}");
+        assert_eq!(mark(&mut desk, &key, "cleo", &read(1)).0, 1);
+        desk.pass(SECOND);
+        if fate == Fate::Late {
+            desk.perform(held.remove(0), disk::Fate::Stored);
+        }
+        for _ in 0..2 {
+            desk.kill();
+            assert_eq!((unread(&mut desk, &key, "ben").0, unread(&mut desk, &key, "cleo").0), (2, 1), "{fate:?}");
+            assert!(code(&desk.ask("dan", &key, &What::Get)).is_some(), "he is out");
+        }
+        assert!(lists(&desk).iter().all(|(anew, _)| *anew), "{fate:?}: the list before is gone");
+        assert_eq!(desk.disk.inner().violations, [""; 0]);
+    }
+}
+
+/// The next process finds by the log which list it is, if the record cannot be read or there is none.
+#[test]
+fn a_conversation_that_is_rebuilt_from_its_log_finds_its_list() {
+    let (mut desk, key) = talk();
+    comes_and_goes(&mut desk, &key, 5);
+    assert_eq!(mark(&mut desk, &key, "ben", &read(2)).0, 2);
+    desk.pass(SECOND);
+    for _ in 0..3 {
+        let before: Vec<_> = desk.disk.inner().lists.keys().cloned().collect();
+        desk.disk.inner().records.clear();
+        desk.kill();
+        assert_eq!(code(&desk.ask("ana", &key, &What::Get)), None);
+        assert_eq!(desk.disk.inner().lists.keys().cloned().collect::<Vec<_>>(), before);
+        comes_and_goes(&mut desk, &key, 5);
     }
 }

@@ -93,7 +93,6 @@ impl Profile {
             requests: rng.chance(800),
             unknown_after: Duration::from_millis(*rng.pick(&[0, 100, 1_000, 8_000])),
             offline_after: Duration::from_millis(*rng.pick(&[1, 300, 1_500])),
-            relist_after: *rng.pick(&[0, 0, 3, 1_000]),
             readers: 1,
         };
         Self {

@@ -5,7 +5,8 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The schema that this binary makes, and the earliest that it works with. Steps only add tables and columns, so binaries of
-/// earlier schemas may go on with it: see [`USERS_MIN`]. The second one has tables for the further parts of homes' lists.
+/// earlier schemas may go on with it: see [`USERS_MIN`]. The second one has tables for the further parts of homes'
+/// lists, and records that say under which name members are listed.
 pub(super) const VERSION: u32 = 2;
 
 /// Binaries that make a schema below this one cannot work with ours. To be raised with whatever changes what is stored in a row,

@@ -206,7 +206,7 @@ impl State {
 
     /// What members said and is not stored.
     fn take_said_marks(&mut self, key: &ConversationKey, into: &mut Vec<Mark>) {
-        let listing = self.listing;
+        let listing = &self.listing;
         for Member { user, progress, .. } in self.members.all_mut() {
             for (kind, at, value) in progress.take_said() {
                 let in_list = |key| Mark { key, user: user.clone(), kind, at, value: value.clone() };

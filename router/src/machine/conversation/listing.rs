@@ -2,10 +2,12 @@
 //! so that nothing older that comes late brings them back; those rows would become more and more. So once enough have left,
 //! all who are there are listed anew under another name, and the list before goes as a whole. The record says which name counts.
 //!
-//! **Invariant:** a new name begins with an event that its owner has just committed. Of two records that follow from one event a
-//! store keeps the first, and no owner before can have written one that follows from this: so the new one counts, and
-//! whoever reads it finds all of the list there, for it was written before. The list before goes behind a fence read that
-//! began afterwards: an owner that still reads by it would be one that has taken over since, and then it does not go.
+//! **Invariant:** which name counts as of an event follows from the log up to it and from nothing else. So whoever writes a record
+//! of one event names the same list, whichever of two such records a store keeps, and a conversation that is rebuilt from its log finds
+//! the name too. A list is written before the record that names it; the list before goes behind a fence read that began when
+//! that record was there: an owner that still reads by it would have taken over since, and then it does not go.
+
+use std::mem;
 
 use switchyard_protocol::id::ConversationKey;
 use switchyard_store::{Mark, ProjectionWrite, Seq};
@@ -13,20 +15,33 @@ use switchyard_store::{Mark, ProjectionWrite, Seq};
 use crate::machine::conversation::State;
 use crate::stored::{self, ConversationRecord, MemberRecord};
 
-/// Which name counts, and why it may be time for another one.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) struct Listing {
+/// So many must have left before members are listed anew, and as many as are there. Part of the form of what is stored: it says
+/// which name counts.
+const LEFT_MIN: u64 = 2;
+
+/// Names before the one that counts that are dropped once more, where a conversation is rebuilt from its log alone.
+const REPLACED_MAX: usize = 4;
+
+/// Which name counts, and why it may be time for another one. Nothing where nobody ever left.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Listing(Option<Box<Lists>>);
+
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+struct Lists {
     /// The event with which the list began; 0 for the first one.
-    pub(crate) since: Seq,
+    since: Seq,
     /// The same of the list before, which may be left where a process was killed.
-    pub(crate) before: Option<Seq>,
+    before: Option<Seq>,
     /// How many have left since then.
-    pub(crate) left: u64,
-    /// The record that says so is on its way; until it is there the list before counts, too.
-    writing: bool,
+    left: u64,
+    /// Lists that counted since the record that is stored; that one names the first of them.
+    replaced: Vec<Seq>,
+    /// Whether those who are there are still to be written into the list.
+    begun: bool,
 }
 
 /// What is written for a list that begins anew.
+#[derive(Default)]
 pub(in crate::machine) struct Relisted {
     pub(in crate::machine) members: Vec<ProjectionWrite>,
     pub(in crate::machine) marks: Vec<Mark>,
@@ -35,50 +50,83 @@ pub(in crate::machine) struct Relisted {
 }
 
 impl Listing {
-    /// Where the record cannot be read that would say it: a name that no list has, or has had.
-    pub(crate) fn unknown() -> Self {
-        Self { since: Seq::MAX, ..Self::default() }
-    }
-
     /// The name that counts.
     pub(crate) fn key(&self, key: &ConversationKey) -> ConversationKey {
-        key.listing(self.since)
+        key.listing(self.0.as_ref().map_or(0, |lists| lists.since))
     }
 
-    /// The names that count or may come to count again, if this process is killed.
+    /// The name that counts, and until the record is there that says so the one that it names now: what is stored under both
+    /// is there, whichever a load finds.
     pub(crate) fn keys(&self, key: &ConversationKey) -> impl Iterator<Item = ConversationKey> + use<> {
-        let before = self.before.filter(|_| self.writing).map(|before| key.listing(before));
-        [self.key(key)].into_iter().chain(before)
+        let recorded = self.0.as_ref().and_then(|lists| lists.replaced.first()).map(|since| key.listing(*since));
+        [self.key(key)].into_iter().chain(recorded)
     }
 
-    /// All names of which anything may be left.
+    /// All names of which anything may be left; first the one that counts.
     pub(crate) fn all(&self, key: &ConversationKey) -> Vec<ConversationKey> {
-        [Some(self.since), self.before].into_iter().flatten().map(|since| key.listing(since)).collect()
+        let none = Lists::default();
+        let Lists { since, before, replaced, .. } = self.0.as_deref().unwrap_or(&none);
+        let replaced = replaced.iter().filter(|since| Some(**since) != *before);
+        [since].into_iter().chain(before).chain(replaced).map(|since| key.listing(*since)).collect()
     }
 
     /// The record of this event is written.
     pub(crate) fn written(&mut self, through: Seq) {
-        self.writing &= through < self.since;
+        if let Some(lists) = &mut self.0
+            && through >= lists.since
+            && !lists.begun
+        {
+            lists.replaced = Vec::new();
+        }
+    }
+
+    /// A conversation is rebuilt from its log: there is no record that names one of them.
+    pub(crate) fn rebuilt(&mut self) {
+        if let Some(lists) = &mut self.0 {
+            let some = lists.replaced.len().saturating_sub(REPLACED_MAX);
+            lists.replaced.drain(..some);
+        }
     }
 }
 
 impl ConversationRecord {
     /// What it says of the list of members.
     pub(crate) fn listing(&self) -> Listing {
-        Listing { since: self.listed_since, before: self.listed_before, left: self.left, writing: false }
+        let (since, before, left) = (self.listed_since, self.listed_before, self.left);
+        let lists = Lists { since, before, left, ..Lists::default() };
+        Listing((lists != Lists::default()).then(|| Box::new(lists)))
+    }
+
+    /// The same, with what is to be said.
+    pub(crate) fn with_listing(self, listing: &Listing) -> Self {
+        let Some(lists) = &listing.0 else { return self };
+        Self { listed_since: lists.since, listed_before: lists.before, left: lists.left, ..self }
     }
 }
 
 impl State {
-    /// Begins another list with the event that was just committed, if it is time for that: once as many have left as are
-    /// there, and so many at least.
-    pub(in crate::machine) fn relist(&mut self, key: &ConversationKey, least: u64) -> Option<Relisted> {
-        if self.listing.left < least.max(self.members.len() as u64) {
+    /// So many left by the event `next`, which is being committed. Once as many have left as are there, another list begins.
+    pub(super) fn count_left(&mut self, left: u64) {
+        if left == 0 {
+            return;
+        }
+        let lists = self.listing.0.get_or_insert_default();
+        lists.left += left;
+        if lists.left >= LEFT_MIN.max(self.members.len() as u64) {
+            lists.replaced.push(lists.since);
+            (lists.before, lists.since) = (Some(lists.since), self.next);
+            (lists.left, lists.begun) = (0, true);
+        }
+    }
+
+    /// What is to be written of a list that began with an event up to the head, if one did.
+    pub(in crate::machine) fn take_list(&mut self, key: &ConversationKey) -> Option<Relisted> {
+        let lists = self.listing.0.as_mut()?;
+        if !mem::take(&mut lists.begun) {
             return None;
         }
-        let (at, dropped) = (self.head(), self.listing.all(key));
-        self.listing = Listing { since: at, before: Some(self.listing.since), left: 0, writing: true };
-        let list = self.listing.key(key);
+        let (at, list) = (self.head(), self.listing.key(key));
+        let dropped = self.listing.all(key).split_off(1);
         let mut marks = Vec::new();
         let members = self.members.all_mut().iter_mut().map(|member| {
             // All of them are written below.

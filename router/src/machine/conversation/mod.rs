@@ -174,14 +174,16 @@ impl State {
     /// The event `next` is committed: members came, went or changed.
     pub(crate) fn commit_members(&mut self, event: &MembersEvent, time_ms: u64) {
         self.put_members(&event.added, self.next);
+        let mut left = 0;
         for user in event.removed.iter().filter_map(|user| stored_user(user)) {
-            self.listing.left += u64::from(self.members.remove(&user).is_some());
+            left += u64::from(self.members.remove(&user).is_some());
         }
         for member in &event.promoted {
             if let Some(user) = stored_user(&member.user) {
                 self.members.set_role(&user, member.role());
             }
         }
+        self.count_left(left);
         self.commit(crate::machine::conversation::recent::NO_ID, time_ms);
     }
 
@@ -241,10 +243,9 @@ impl State {
             erased: self.erased != Erased::No,
             approval: self.profile.approval.standing().into(),
             requested_by: maker.map(|maker| maker.user.to_string()),
-            listed_since: self.listing.since,
-            listed_before: self.listing.before,
-            left: self.listing.left,
-        };
+            ..ConversationRecord::default()
+        }
+        .with_listing(&self.listing);
         ProjectionWrite::Conversation { key: key.clone(), at: self.head(), record: stored::encode(&record) }
     }
 

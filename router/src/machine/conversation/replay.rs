@@ -10,7 +10,6 @@ use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMark, StoredMe
 use crate::annotation::AnnotationEvent;
 use crate::machine::activity::progress::{DELIVERED, Progress, READ};
 use crate::machine::conversation::State;
-use crate::machine::conversation::listing::Listing;
 use crate::machine::conversation::members::Member;
 use crate::machine::conversation::recent::{NO_ID, Recent};
 use crate::machine::rights::approval::Approval;
@@ -40,6 +39,8 @@ pub struct Replay {
     targets: Vec<(Seq, Target)>,
     /// What is stored of members' marks, by kind and user.
     marks: Vec<StoredMark>,
+    /// Those were not read yet.
+    unmarked: bool,
     /// It is no conversation at all, but a user's home.
     home: bool,
 }
@@ -84,25 +85,19 @@ impl Replay {
         Self { marks, ..Self::of(State::unborn(), seed, None) }
     }
 
-    /// The same, for the record cannot be read: what it said of the list of members is not known. These are the marks of the
-    /// first list, and of the one that there is since.
-    pub fn without_record(seed: u64, mut marks: Vec<StoredMark>) -> Self {
-        marks.sort_by(|a, b| (a.kind, &a.user, b.at).cmp(&(b.kind, &b.user, a.at)));
-        marks.dedup_by(|next, kept| (next.kind, &next.user) == (kept.kind, &kept.user));
-        let state = State { listing: Listing::unknown(), ..State::unborn() };
-        Self { marks, ..Self::of(state, seed, None) }
+    /// The same, for the record cannot be read: where the marks are is known once the log was read.
+    pub fn without_record(seed: u64) -> Self {
+        Self { unmarked: true, ..Self::of(State::unborn(), seed, None) }
     }
 
-    /// The list of members of a conversation whose record cannot be read.
-    pub fn list_without_record(key: &ConversationKey) -> ConversationKey {
-        Listing::unknown().key(key)
+    /// The list whose marks are still to be read, now that the log was.
+    pub fn unread_marks(&self, key: &ConversationKey) -> Option<ConversationKey> {
+        self.unmarked.then(|| self.state.listing.key(key))
     }
 
-    /// The same, for the list of members cannot be read that the record names.
-    pub fn without_members(seed: u64, record: &Record, marks: Vec<StoredMark>) -> Self {
-        let listing = stored::decode::<ConversationRecord>(&record.fields).map(|fields| fields.listing());
-        let state = State { listing: listing.unwrap_or_default(), ..State::unborn() };
-        Self { marks, ..Self::of(state, seed, None) }
+    /// They were read.
+    pub fn marks(&mut self, key: &ConversationKey, marks: &[StoredMark]) -> Result<(), ReplayError> {
+        self.state.members.all_mut().iter_mut().try_for_each(|member| restore(key, member, marks))
     }
 
     /// The list of members that a record names.
@@ -172,6 +167,7 @@ impl Replay {
             annotations: Vec::new(),
             targets: Vec::new(),
             marks: Vec::new(),
+            unmarked: false,
             home: false,
         }
     }
@@ -330,7 +326,10 @@ impl Replay {
     }
 
     pub(crate) fn finish(self) -> Replayed {
-        let Self { state, touched, older, targets, .. } = self;
+        let Self { mut state, touched, older, targets, .. } = self;
+        if self.recorded.is_none() {
+            state.listing.rebuilt();
+        }
         Replayed { state, recorded: self.recorded.unwrap_or(0), touched, older, targets }
     }
 }

@@ -58,7 +58,8 @@ impl Conversation {
         }
         let homes = Projecting::homes_of(&members);
         let pair = self.list(&members);
-        let projection = Projection { members, pair, ..self.projection(key, true, trim_below) };
+        let mut projection = Projection { pair, ..self.projection(key, true, trim_below) };
+        projection.members.extend(members);
         let through = projection.through;
         out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
         // Only memory knows what retention drops until this is written: so long the conversation stays there.

@@ -14,6 +14,7 @@ use switchyard_protocol::v1::{self, event::Body};
 use switchyard_store::Seq;
 
 use crate::annotation::{AnnotationEvent, EditEvent, ReactEvent};
+use crate::machine::conversation::listing::Relisted;
 use crate::machine::conversation::{Conversation, State};
 use crate::machine::rights::table::{CLOSED, Standing};
 use crate::machine::ticket::Ticket;
@@ -304,10 +305,15 @@ impl Conversation {
             self.annotated_recorded = self.state.profile.annotated;
         }
         // The record says that these are there.
-        let marks = if record { self.state.take_moved_marks(key) } else { Vec::new() };
+        let relisted = if record { self.state.take_list(key) } else { None };
+        let Relisted { members, mut marks, dropped } = relisted.unwrap_or_default();
+        if record {
+            marks.extend(self.state.take_moved_marks(key));
+        }
         let record = record.then(|| self.state.record(key));
         let (overlays, erase) = (unwritten.overlays, unwritten.erase);
-        Projection { overlays, erase, marks, record, trim_below, ..Projection::of_nothing(through) }
+        let written = Projection { members, overlays, erase, marks, record, ..Projection::of_nothing(through) };
+        Projection { trim_below, dropped, ..written }
     }
 }
 

@@ -29,7 +29,7 @@ impl State {
         gone.first_available = self.next.max(1);
         (gone.next, gone.ordinal, gone.time_ms) = (self.next + 1, self.ordinal, time_ms);
         gone.erased = Erased::Begun;
-        gone.listing = self.listing;
+        gone.listing = std::mem::take(&mut self.listing);
         *self = gone;
     }
 }

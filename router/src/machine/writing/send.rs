@@ -12,7 +12,6 @@ use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::shard::Shard;
 use switchyard_protocol::v1::{self, event::Body, reply};
 
-use crate::machine::conversation::listing::Relisted;
 use crate::machine::conversation::recent::{COUNTS, NO_ID};
 use crate::machine::conversation::{Conversation, State};
 use crate::machine::rights::admission::joins_to_write;
@@ -127,7 +126,7 @@ impl Machine {
                 let mut corked = Vec::new();
                 let requested = !conversation.state.profile.approval.is_open();
                 let told = if cork { &mut corked } else { &mut *out };
-                let created = commit(conversation, key, in_flight, self.config.relist_after, told);
+                let created = commit(conversation, key, in_flight, told);
                 conversation.pipeline().corked = corked;
                 let revealed = requested && conversation.state.profile.approval.is_open();
                 self.created += created;
@@ -330,13 +329,7 @@ fn answer_done(
 }
 
 /// The whole batch is committed: moves the state on, answers, fans out. Returns how many messages it held.
-fn commit(
-    conversation: &mut Conversation,
-    key: &ConversationKey,
-    batch: InFlight,
-    relist_after: u64,
-    out: &mut Vec<Effect>,
-) -> u64 {
+fn commit(conversation: &mut Conversation, key: &ConversationKey, batch: InFlight, out: &mut Vec<Effect>) -> u64 {
     let mut messages = 0;
     let time_ms = batch.time_ms;
     for Sealed { pending, event } in batch.events {
@@ -373,8 +366,7 @@ fn commit(
                 let body = timeline::members_changed(*event, pending.user.as_str(), time_ms);
                 let frame = timeline::event_frame(key, seq, Body::Members(body));
                 publish(conversation, key, seq, frame, removed, out);
-                let relisted = conversation.state.relist(key, relist_after);
-                project_members(conversation, key, seq, (touched, relisted), (pending, false), out);
+                project(conversation, key, seq, touched, pending, false, out);
             }
             SealedEvent::Change(event) => {
                 conversation.state.commit_change(&event, time_ms);
@@ -440,28 +432,12 @@ fn project(
     created: bool,
     out: &mut Vec<Effect>,
 ) {
-    project_members(conversation, key, seq, (touched, None), (pending, created), out);
-}
-
-/// The same, and all members anew if it is time for that.
-fn project_members(
-    conversation: &mut Conversation,
-    key: &ConversationKey,
-    seq: u64,
-    (touched, relisted): (Vec<String>, Option<Relisted>),
-    (pending, created): (Pending, bool),
-    out: &mut Vec<Effect>,
-) {
     let state = &conversation.state;
     let members: Vec<_> = touched.iter().filter_map(|user| state.member_record(key, user, seq)).collect();
     let homes = Projecting::homes_of(&members);
     let pair = conversation.list(&members);
-    let mut projection = Projection { members, pair, ..conversation.projection(key, true, None) };
-    if let Some(Relisted { members, marks, dropped }) = relisted {
-        projection.members.extend(members);
-        projection.marks.extend(marks);
-        projection.dropped = dropped;
-    }
+    let mut projection = Projection { pair, ..conversation.projection(key, true, None) };
+    projection.members.extend(members);
     out.push(Effect::Project { key: key.clone(), projection: Box::new(projection) });
     let asker = (!pending.told_unknown).then_some((pending.asker, pending.user));
     conversation.pipeline().projecting.push(Projecting { asker, created, homes, ..Projecting::of_nothing(seq) });
