@@ -50,14 +50,20 @@ pub fn project(
             block_on(store.raise(&projection.marks)).map_err(|error| error.to_string())?;
         }
         present::erase(store, key, &projection.erase)?;
+        let confirm = || block_on(store.barrier()).map_err(|error| error.to_string());
+        if !projection.erase.is_empty() {
+            // The record says that nobody need look again: an owner that was fenced meanwhile must not say so, nor may a power
+            // cut take the erasure and leave the record.
+            confirm()?;
+        }
         if let Some(record) = &projection.record {
             block_on(store.write(std::slice::from_ref(record))).map_err(|error| error.to_string())?;
         }
-        if projection.members.is_empty() && projection.erase.is_empty() {
+        if projection.members.is_empty() {
             return Ok(None);
         }
-        // Somebody is told that they are listed, or expects a text to be gone: that must be as durable as the event itself.
-        block_on(store.barrier()).map_err(|error| error.to_string())?;
+        // Somebody is told that they are listed: that must be as durable as the event itself.
+        confirm()?;
         // Only now: whoever blocks after this finds the conversation listed.
         let pair = projection.pair.as_deref().map(|pair| homes::pair(store, &key.tenant, pair));
         pair.transpose().map_err(|error| error.to_string())

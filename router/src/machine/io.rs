@@ -157,7 +157,8 @@ pub struct Projection {
     pub members: Vec<ProjectionWrite>,
     /// Then what became of messages.
     pub overlays: Vec<ProjectionWrite>,
-    /// Then the texts of these rows are overwritten: the overlays say that they are gone.
+    /// Then the texts of these rows are overwritten: the overlays say that they are gone. That is confirmed before the record
+    /// is written.
     pub erase: Vec<u64>,
     /// Then, with the record, the marks that follow from the log up to it.
     pub marks: Vec<Mark>,
