@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use switchyard_protocol::v1::ConversationKind;
 
+use crate::rules::Rules;
+
 /// Settings of a router.
 #[derive(Clone, Debug)]
 pub struct RouterConfig {
@@ -25,6 +27,8 @@ pub struct RouterConfig {
     pub relist_after: u64,
     /// Threads that read the store: those that a disk keeps busy, or for a store in a cluster [`READERS_SHARED`].
     pub readers: usize,
+    /// All of them hold, but for a test.
+    pub rules: Rules,
 }
 
 /// Threads that read a store in a cluster. Each waits for other machines most of the time; after a take-over all that is
@@ -42,6 +46,7 @@ impl Default for RouterConfig {
             offline_after: Duration::from_secs(15),
             relist_after: 1_000,
             readers: 2,
+            rules: Rules::default(),
         }
     }
 }

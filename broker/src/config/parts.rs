@@ -63,11 +63,11 @@ impl Settings {
             requests: conversations.requests == Switch::On,
             unknown_after: conversations.unknown_after.0,
             offline_after: self.config.presence.offline_after.0,
-            relist_after: RouterConfig::default().relist_after,
             readers: match self.config.store.kind {
                 StoreKind::Embedded => RouterConfig::default().readers,
                 StoreKind::Cql => READERS_SHARED,
             },
+            ..RouterConfig::default()
         }
     }
 

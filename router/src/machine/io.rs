@@ -12,6 +12,7 @@ use switchyard_store::{Batch, Mark, ProjectionWrite};
 
 use super::{HomeRead, ReadPlan, ReadResult, Replay, Stand, Ticket, ToldRoles};
 use crate::config::Cutoffs;
+use crate::rules::{Rule, Rules};
 
 /// What happened.
 #[derive(Debug)]
@@ -123,6 +124,16 @@ pub enum CommitOutcome {
     },
     /// Nobody knows; here is the batch to repeat.
     Unknown(Batch),
+}
+
+impl CommitOutcome {
+    /// What is made of it: what is not known is not taken for refused.
+    pub(super) fn by(self, rules: Rules) -> Self {
+        match self {
+            Self::Unknown(batch) if !rules.has(Rule::SameBytes) => Self::Refused { full: false, batch },
+            outcome => outcome,
+        }
+    }
 }
 
 /// A page or a look-up could not be read. It was logged where it happened.

@@ -159,6 +159,7 @@ impl Log for Disk {
         if inner.fails(|faults| faults.barrier) {
             return ready(Err(BarrierError::Unavailable("simulated".into())));
         }
+        inner.keep_erased();
         ready(Ok(()))
     }
 
