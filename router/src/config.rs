@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use switchyard_protocol::v1::ConversationKind;
 
+use crate::rules::Rules;
+
 /// Settings of a router.
 #[derive(Clone, Debug)]
 pub struct RouterConfig {
@@ -22,6 +24,8 @@ pub struct RouterConfig {
     pub offline_after: Duration,
     /// Threads that read the store: those that a disk keeps busy, or for a store in a cluster [`READERS_SHARED`].
     pub readers: usize,
+    /// All of them hold, but for a test.
+    pub rules: Rules,
 }
 
 /// Threads that read a store in a cluster. Each waits for other machines most of the time; after a take-over all that is
@@ -38,6 +42,7 @@ impl Default for RouterConfig {
             unknown_after: Duration::from_secs(8),
             offline_after: Duration::from_secs(15),
             readers: 2,
+            rules: Rules::default(),
         }
     }
 }

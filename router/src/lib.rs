@@ -12,5 +12,6 @@ pub mod decided;
 pub mod driver;
 pub mod machine;
 pub mod metrics;
+pub mod rules;
 mod stored;
 pub mod timeline;

@@ -67,6 +67,7 @@ impl Settings {
                 StoreKind::Embedded => RouterConfig::default().readers,
                 StoreKind::Cql => READERS_SHARED,
             },
+            ..RouterConfig::default()
         }
     }
 

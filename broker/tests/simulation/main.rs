@@ -30,6 +30,9 @@ mod world;
 mod disk;
 #[path = "../../../router/tests/simulation/disk_traits.rs"]
 mod disk_traits;
+#[path = "../../../router/tests/simulation/disk_undo.rs"]
+#[allow(dead_code, reason = "the router's own simulation uses the rest")]
+mod disk_undo;
 #[path = "../../../edge/src/fanout.rs"]
 mod fanout;
 #[path = "../../../edge/src/growth.rs"]

@@ -2,8 +2,8 @@
 //! build may take one away, to see that something then breaks.
 //!
 //! Of the model's other rules, those of rows, adoption, retention and erasure, and of what a claim does in the store, are in
-//! `store/src/rules.rs`; so is the barrier, which is the store's. `FenceIsFinal` is that nothing deletes a row and an absent one
-//! is fenced by putting one (`fencing`).
+//! `store/src/rules.rs`; so is the barrier, which is the store's. Those of writing messages and of erasing texts are in
+//! `router/src/rules.rs`. `FenceIsFinal` is that nothing deletes a row and an absent one is fenced by putting one (`fencing`).
 
 /// A rule that has its place in this folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,5 +1,9 @@
 //! What can be taken away: rules of the real code, of who owns what, of the log and of transactions; and rules of those who call
-//! it, which here are the simulation's own.
+//! it, which here are the simulation's own. The real ones of those are in `router/src/rules.rs`, and are taken away in
+//! `router/tests/simulation/removals.rs`; here it is seen what that comes to where there are several owners and copies.
+//!
+//! `FenceIsFinal` alone is nowhere to be taken away in real code: no statement deletes a router's row, and a test of the store's
+//! says so.
 
 use switchyard_cluster::ownership::Rule;
 pub(crate) use switchyard_store::rules::Rule as StoreRule;

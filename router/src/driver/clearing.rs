@@ -4,10 +4,11 @@
 use bytes::Bytes;
 use futures_executor::block_on;
 use switchyard_protocol::id::ConversationKey;
-use switchyard_store::{BUCKET_ROWS, Batch, Direction, Outcome, Row, RowRef, Seq};
+use switchyard_store::{BUCKET_ROWS, Batch, Direction, Outcome, Row, Seq};
 
 use super::Timelines;
-use super::rows::rows;
+use super::rows::{rows, with_body};
+use crate::rules::{Rule, Rules};
 use crate::stored::{self, Founding, RowKind};
 
 /// Rows that are read and overwritten at a time.
@@ -17,6 +18,7 @@ const ROWS_AT_A_TIME: usize = 128;
 /// so already.
 pub(super) fn clear(
     store: &dyn Timelines,
+    rules: Rules,
     key: &ConversationKey,
     lists: &[ConversationKey],
     head: Seq,
@@ -27,26 +29,27 @@ pub(super) fn clear(
     for list in lists {
         block_on(store.forget(list)).map_err(|error| error.to_string())?;
     }
+    let confirm = || if rules.has(Rule::EraseBarrier) { confirm() } else { Ok(()) };
     // A store may drop whole runs only: what it may have to keep says nothing any more.
-    overwrite(store, key, 0, 0)?;
+    overwrite(store, rules, key, 0, 0)?;
     if let Some(before) = head.checked_sub(1).filter(|before| *before > 0) {
-        overwrite(store, key, head.saturating_sub(BUCKET_ROWS).max(1), before)?;
+        overwrite(store, rules, key, head.saturating_sub(BUCKET_ROWS).max(1), before)?;
         block_on(store.trim(key, head)).map_err(|error| error.to_string())?;
     }
     confirm()?;
     // From here on nobody need look again.
-    overwrite(store, key, head, head)?;
+    overwrite(store, rules, key, head, head)?;
     confirm()
 }
 
 /// Overwrites what these rows say, as far as they are still there.
-fn overwrite(store: &dyn Timelines, key: &ConversationKey, from: Seq, to: Seq) -> Result<(), String> {
+fn overwrite(store: &dyn Timelines, rules: Rules, key: &ConversationKey, from: Seq, to: Seq) -> Result<(), String> {
     let mut next = from;
     while next <= to {
         let page = rows(store, key, next, to, Direction::Forward, ROWS_AT_A_TIME).map_err(|error| error.to_string())?;
         let Some((last, _)) = page.last() else { return Ok(()) };
         next = last + 1;
-        let batches: Vec<Batch> = page.iter().filter_map(|(seq, row)| blanked(key, *seq, row)).collect();
+        let batches: Vec<Batch> = page.iter().filter_map(|(seq, row)| blanked(rules, key, *seq, row)).collect();
         let outcomes = if batches.is_empty() { Vec::new() } else { block_on(store.overwrite(&batches)) };
         if let Some(outcome) = outcomes.iter().find(|outcome| **outcome != Outcome::Stored) {
             return Err(format!("an erased conversation's rows could not be overwritten: {outcome:?}"));
@@ -56,7 +59,7 @@ fn overwrite(store: &dyn Timelines, key: &ConversationKey, from: Seq, to: Seq) -
 }
 
 /// A row with nothing in it, unless it has nothing already.
-fn blanked(key: &ConversationKey, seq: Seq, row: &Row) -> Option<Batch> {
+fn blanked(rules: Rules, key: &ConversationKey, seq: Seq, row: &Row) -> Option<Batch> {
     let body = match RowKind::parse(row.kind) {
         Some((RowKind::Founding, _)) => {
             let kind = stored::decode::<Founding>(&row.body).unwrap_or_default().kind;
@@ -65,9 +68,5 @@ fn blanked(key: &ConversationKey, seq: Seq, row: &Row) -> Option<Batch> {
         // An empty body is one of every other kind. That of the event itself says so that nothing is left.
         _ => Bytes::new(),
     };
-    if body == row.body {
-        return None;
-    }
-    let blob = RowRef { body: &body, ..row.as_ref() }.encode(key, seq);
-    Some(Batch { key: key.clone(), epoch: row.epoch, first: seq, rows: vec![blob] })
+    (body != row.body).then(|| with_body(rules, key, seq, row, &body))
 }

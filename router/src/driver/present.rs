@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_executor::block_on;
 use switchyard_protocol::id::{ConversationKey, MessageId, UserId};
 use switchyard_protocol::v1::{self, event::Body};
-use switchyard_store::{Batch, Damage, Direction, Outcome, ProjectionError, ReadError, RowRef, Seq};
+use switchyard_store::{Damage, Direction, Outcome, ProjectionError, ReadError, Seq};
 
 use super::Timelines;
-use super::rows::rows;
+use super::rows::{rows, with_body};
 use crate::annotation::{self, OverlayRecord, ReactorRecord};
 use crate::machine::{Reactor, Reader, TargetRead};
+use crate::rules::Rules;
 use crate::stored::{self, RowKind};
 use crate::timeline::{self, damaged};
 
@@ -194,7 +195,7 @@ fn finish(
 }
 
 /// Overwrites the texts of these rows, as far as they are still there.
-pub(super) fn erase(store: &dyn Timelines, key: &ConversationKey, seqs: &[Seq]) -> Result<(), String> {
+pub(super) fn erase(store: &dyn Timelines, rules: Rules, key: &ConversationKey, seqs: &[Seq]) -> Result<(), String> {
     let mut batches = Vec::new();
     for &seq in seqs {
         let page = rows(store, key, seq, seq, Direction::Forward, 1).map_err(|error| error.to_string())?;
@@ -202,8 +203,7 @@ pub(super) fn erase(store: &dyn Timelines, key: &ConversationKey, seqs: &[Seq]) 
         let kind = RowKind::parse(row.kind).map(|(kind, _)| kind);
         let Some(body) = kind.and_then(|kind| annotation::blank(kind, &row.body)) else { continue };
         if body != row.body {
-            let blob = RowRef { body: &body, ..row.as_ref() }.encode(key, seq);
-            batches.push(Batch { key: key.clone(), epoch: row.epoch, first: seq, rows: vec![blob] });
+            batches.push(with_body(rules, key, seq, row, &body));
         }
     }
     let outcomes = if batches.is_empty() { Vec::new() } else { block_on(store.overwrite(&batches)) };

@@ -17,6 +17,7 @@ use super::write::{project, raise};
 use super::{Completions, Timelines, Touch, homes, roles, seen};
 use crate::config::Cutoffs;
 use crate::machine::{Input, LoadFailed, Projection, ReadFailed, ReadPlan, Ticket, ToldRoles};
+use crate::rules::Rules;
 
 /// A handle to the readers; one per worker.
 #[derive(Clone)]
@@ -155,7 +156,7 @@ fn run(shared: &Shared, rest: fn()) {
                 Input::Read { ticket, result }
             }
             Job::Project { key, projection } => {
-                let result = project(store, &key, projection);
+                let result = project(store, Rules::default(), &key, projection);
                 Input::Projected { key, result }
             }
             Job::Raise(marks) => Input::Raised(raise(store, marks)),

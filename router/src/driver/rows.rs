@@ -1,13 +1,15 @@
-//! Rows as they are read: decoded, or an error that says where the damage is; and what a failed read is for a client.
+//! Rows as they are read: decoded, or an error that says where the damage is; and what a failed read is for a client. And rows as
+//! they are written to erase what they say.
 
 use bytes::Bytes;
 use futures_executor::block_on;
 use switchyard_protocol::id::ConversationKey;
 use switchyard_protocol::limits::PAGE_BYTES_MAX;
-use switchyard_store::{Direction, ProjectionError, ReadError, ReadRange, Row, Seq};
+use switchyard_store::{Batch, Direction, ProjectionError, ReadError, ReadRange, Row, RowRef, Seq};
 
 use super::Timelines;
 use crate::machine::ReadFailed;
+use crate::rules::{Rule, Rules};
 
 /// Rows read from the store at a time while a conversation is replayed or searched.
 pub(super) const ROWS_PER_READ: usize = 512;
@@ -62,4 +64,11 @@ pub(super) fn rows_of(
 
 pub(super) fn decode(key: &ConversationKey, seq: Seq, blob: &Bytes) -> Result<Row, ReadError> {
     Row::decode(key, seq, blob).map_err(|reason| ReadError::Corrupt { key: key.clone(), seq, reason })
+}
+
+/// What is written to take a row's text away. In all else it stays what it was: who adopts it later has to find it in its batch.
+pub(super) fn with_body(rules: Rules, key: &ConversationKey, seq: Seq, row: &Row, body: &[u8]) -> Batch {
+    let first = if rules.has(Rule::EraseKeepsBatch) { row.first } else { seq };
+    let blob = RowRef { first, body, ..row.as_ref() }.encode(key, seq);
+    Batch { key: key.clone(), epoch: row.epoch, first: seq, rows: vec![blob] }
 }

@@ -7,6 +7,7 @@ use switchyard_store::Mark;
 use super::trouble::Trouble;
 use super::{Timelines, clearing, homes, present};
 use crate::machine::{Projection, Written};
+use crate::rules::{Rule, Rules};
 
 static RAISING: Trouble = Trouble::of("marks are not stored; they will be again");
 
@@ -33,12 +34,13 @@ pub fn raise(store: &dyn Timelines, marks: Vec<Mark>) -> Result<(), Vec<Mark>> {
 /// `Err` gives the writes back, to be repeated.
 pub fn project(
     store: &dyn Timelines,
+    rules: Rules,
     key: &ConversationKey,
     projection: Box<Projection>,
 ) -> Result<Written, Box<Projection>> {
     let write = || {
         if projection.clear {
-            return clearing::clear(store, key, &projection.dropped, projection.through).map(|()| None);
+            return clearing::clear(store, rules, key, &projection.dropped, projection.through).map(|()| None);
         }
         if !projection.members.is_empty() {
             block_on(store.write(&projection.members)).map_err(|error| error.to_string())?;
@@ -49,15 +51,21 @@ pub fn project(
         if !projection.marks.is_empty() {
             block_on(store.raise(&projection.marks)).map_err(|error| error.to_string())?;
         }
-        present::erase(store, key, &projection.erase)?;
+        present::erase(store, rules, key, &projection.erase)?;
+        let confirm = || block_on(store.barrier()).map_err(|error| error.to_string());
+        if !projection.erase.is_empty() && rules.has(Rule::EraseBarrier) {
+            // The record says that nobody need look again: an owner that was fenced meanwhile must not say so, nor may a power
+            // cut take the erasure and leave the record.
+            confirm()?;
+        }
         if let Some(record) = &projection.record {
             block_on(store.write(std::slice::from_ref(record))).map_err(|error| error.to_string())?;
         }
-        if projection.members.is_empty() && projection.erase.is_empty() {
+        if projection.members.is_empty() {
             return Ok(None);
         }
-        // Somebody is told that they are listed, or expects a text to be gone: that must be as durable as the event itself.
-        block_on(store.barrier()).map_err(|error| error.to_string())?;
+        // Somebody is told that they are listed: that must be as durable as the event itself.
+        confirm()?;
         // Only now: whoever blocks after this finds the conversation listed.
         let pair = projection.pair.as_deref().map(|pair| homes::pair(store, &key.tenant, pair));
         pair.transpose().map_err(|error| error.to_string())

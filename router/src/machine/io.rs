@@ -12,6 +12,7 @@ use switchyard_store::{Batch, Mark, ProjectionWrite};
 
 use super::{HomeRead, ReadPlan, ReadResult, Replay, Stand, Ticket, ToldRoles};
 use crate::config::Cutoffs;
+use crate::rules::{Rule, Rules};
 
 /// What happened.
 #[derive(Debug)]
@@ -125,6 +126,16 @@ pub enum CommitOutcome {
     Unknown(Batch),
 }
 
+impl CommitOutcome {
+    /// What is made of it: what is not known is not taken for refused.
+    pub(super) fn by(self, rules: Rules) -> Self {
+        match self {
+            Self::Unknown(batch) if !rules.has(Rule::SameBytes) => Self::Refused { full: false, batch },
+            outcome => outcome,
+        }
+    }
+}
+
 /// A page or a look-up could not be read. It was logged where it happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReadFailed {
@@ -157,7 +168,8 @@ pub struct Projection {
     pub members: Vec<ProjectionWrite>,
     /// Then what became of messages.
     pub overlays: Vec<ProjectionWrite>,
-    /// Then the texts of these rows are overwritten: the overlays say that they are gone.
+    /// Then the texts of these rows are overwritten: the overlays say that they are gone. That is confirmed before the record
+    /// is written.
     pub erase: Vec<u64>,
     /// Then, with the record, the marks that follow from the log up to it.
     pub marks: Vec<Mark>,

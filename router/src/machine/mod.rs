@@ -214,7 +214,7 @@ impl Machine {
             Input::Unsure(request) => self.request(now, request, out),
             Input::Committed { key, outcome } => {
                 self.silence.ended(now, self.config.unknown_after);
-                self.committed(now, &key, outcome, out);
+                self.committed(now, &key, outcome.by(self.config.rules), out);
             }
             Input::Projected { key, result } => self.projected(now, &key, result, out),
             Input::Loaded { key, result } => self.loaded(now, key, result, out),

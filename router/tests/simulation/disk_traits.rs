@@ -153,8 +153,13 @@ impl Log for Disk {
     }
 
     fn barrier(&self) -> BoxFuture<'_, Result<(), BarrierError>> {
-        // Rows are confirmed by steps of the world's own; this one is asked for after listings, which a crash may take all
-        // the same here: harder than any store.
+        // Rows are confirmed by steps of the world's own; this one is asked for after erasures, and after listings, which a crash
+        // may take all the same here: harder than any store.
+        let mut inner = self.inner();
+        if inner.fails(|faults| faults.barrier) {
+            return ready(Err(BarrierError::Unavailable("simulated".into())));
+        }
+        inner.keep_erased();
         ready(Ok(()))
     }
 

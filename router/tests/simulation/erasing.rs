@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchyard_cluster::link::{Answer, HistoryAsk, MarkAsk, PageFrom, SubscribeAsk};
+use switchyard_cluster::link::{AnnotateAsk, Annotation, Answer, HistoryAsk, MarkAsk, PageFrom, SubscribeAsk};
 use switchyard_cluster::party::EdgeId;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::id::ConversationKey;
@@ -160,4 +160,21 @@ fn a_process_that_is_killed_in_between_leaves_it_to_the_next() {
         assert_eq!(code(&desk.ask("ana", &key, &What::Get)), NOT_FOUND);
         assert_eq!(desk.disk.inner().rows[&key].blobs, blobs, "once is enough");
     }
+}
+
+#[test]
+fn a_record_reaches_a_deletion_only_once_it_is_certain_that_the_text_stays_away() {
+    let (mut desk, key) = talk();
+    let recorded = |desk: &Desk| desk.disk.inner().records[&key].0;
+    desk.disk.inner().faults.barrier = 1_000;
+    assert_eq!(
+        code(&desk.ask("ana", &key, &What::Annotate(AnnotateAsk { target: 1, change: Annotation::Delete }))),
+        None
+    );
+    // Another owner may have taken over, whose row has the text: it is to look again.
+    assert!(recorded(&desk) < 4);
+    desk.disk.inner().faults.barrier = 0;
+    desk.pass(Duration::from_secs(1));
+    assert_eq!(recorded(&desk), 4);
+    assert!(!left(&desk, &key).contains(&"row 1".to_owned()));
 }

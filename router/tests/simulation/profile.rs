@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use switchyard_router::config::{Retention, RetentionRule, RouterConfig};
+use switchyard_router::rules::Rules;
 
 use crate::rng::Rng;
 
@@ -41,6 +42,8 @@ pub(crate) struct Profile {
     pub(crate) requests: u64,
     /// How many times the process is killed.
     pub(crate) crashes: u64,
+    /// Whether that is as soon as a text was erased of which it is not certain that it stays so.
+    pub(crate) cuts_erasures: bool,
     /// One delay in so many is long: seconds instead of milliseconds.
     pub(crate) slow_one_in: u64,
     /// Longest pause of a client between two requests.
@@ -94,12 +97,14 @@ impl Profile {
             unknown_after: Duration::from_millis(*rng.pick(&[0, 100, 1_000, 8_000])),
             offline_after: Duration::from_millis(*rng.pick(&[1, 300, 1_500])),
             readers: 1,
+            rules: Rules::default(),
         };
         Self {
             faults,
             config,
             requests: rng.within(20, 250),
             crashes: if rng.chance(600) { rng.within(1, 4) } else { 0 },
+            cuts_erasures: false,
             slow_one_in: *rng.pick(&[10, 50, 1_000, u64::MAX]),
             pause_us_max: *rng.pick(&[500, 5_000, 50_000, 1_000_000]),
             old_rows,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use switchyard_cluster::home::HomeAsk;
 use switchyard_cluster::link::{HistoryAsk, PageFrom};
+use switchyard_router::rules::{Rule, Rules};
 
 use crate::ask::What;
 use crate::clients::{STRANGER, all_blocks, archived_list, whole_list};
@@ -106,10 +107,17 @@ struct Outcome {
 }
 
 /// The world of a seed.
-fn world(seed: u64) -> World {
+fn world(seed: u64, removed: Option<Rule>) -> World {
     let mut rng = Rng::new(seed);
-    let profile = Profile::of(&mut rng);
+    let mut profile = Profile::of(&mut rng);
     let disk = Arc::new(Disk::new(rng.fork(), profile.faults.clone()));
+    if removed == Some(Rule::EraseBarrier) || seed.is_multiple_of(20) {
+        // A text comes back only if the process is killed right after it went.
+        (profile.crashes, profile.cuts_erasures) = (profile.crashes.max(4), true);
+    }
+    profile.config.rules = Rules::without(removed);
+    disk.inner().rules = profile.config.rules;
+    disk.inner().trusting = matches!(removed, Some(Rule::SameBytes | Rule::OneInFlight));
     let mut oracle = Oracle::new(Arc::clone(&disk), &profile);
     standing::tell_roles(&disk);
     if profile.old_rows > 0 {
@@ -120,7 +128,7 @@ fn world(seed: u64) -> World {
 }
 
 fn simulate(seed: u64, traced: bool, verbose: bool) -> Outcome {
-    let mut world = world(seed);
+    let mut world = world(seed, None);
     world.hash = traced.then(DefaultHasher::new);
     world.verbose = verbose;
     if verbose {
@@ -129,6 +137,13 @@ fn simulate(seed: u64, traced: bool, verbose: bool) -> Outcome {
     live(&mut world);
     let hash = world.hash.as_ref().map_or(0, Hasher::finish);
     Outcome { violations: world.oracle.violations, seen: world.oracle.seen, hash }
+}
+
+/// What a run without this rule breaks.
+pub(crate) fn broken_without(rule: Rule, seed: u64) -> Vec<String> {
+    let mut world = world(seed, Some(rule));
+    live(&mut world);
+    world.oracle.violations
 }
 
 /// A life: clients and crashes, then quiet, then a last crash and a look at everything.
@@ -141,7 +156,7 @@ fn live(world: &mut World) -> bool {
         world.start_clients();
         let last = life + 1 == lives;
         if last {
-            if !world.run_clients() {
+            if !world.run_clients(last) {
                 return false;
             }
             world.heal();
@@ -157,7 +172,7 @@ fn live(world: &mut World) -> bool {
             }
             world.oracle.presence_is_true();
         } else {
-            if !world.run_clients() {
+            if !world.run_clients(last) {
                 return false;
             }
             world.crash();

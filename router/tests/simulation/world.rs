@@ -184,9 +184,13 @@ impl World {
         }
     }
 
-    /// Goes on until the clients have done what they wanted; what they asked last is still under way.
-    pub(crate) fn run_clients(&mut self) -> bool {
+    /// Goes on until the clients have done what they wanted; what they asked last is still under way. Or until a text was erased
+    /// that the end of the process may bring back.
+    pub(crate) fn run_clients(&mut self, last: bool) -> bool {
         while self.left > 0 {
+            if !last && self.profile.cuts_erasures && self.disk.inner().may_forget_erasures() {
+                return true;
+            }
             if !self.step() || !self.intact() {
                 return self.intact();
             }

@@ -23,6 +23,7 @@ use crate::machine::writing::pipeline::{Pipeline, Sealed, SealedEvent, Work};
 use crate::machine::writing::seal::Sealer;
 use crate::machine::writing::send::{refuse_all, refused_by_store, tell_unknown};
 use crate::machine::{CommitOutcome, Effect, Machine, Projection, Repeat, Written, busy, refuse, succeed};
+use crate::rules::Rules;
 use crate::stored::RowKind;
 
 const TOO_MANY_BLOCKED: Refusal =
@@ -149,7 +150,7 @@ impl Homes {
         let Some(Kept { home, own: Some(own), rows: Some(rows), .. }) = self.kept.get_mut(key) else { return };
         let Some(epoch) = epochs.of(home.shard()) else { return };
         own.pipeline().unqueue();
-        if own.pipeline().in_flight.is_some() || !own.writing.is_empty() {
+        if own.pipeline().writes() || !own.writing.is_empty() {
             return;
         }
         let mut sealer = Sealer::of_home(key, epoch, &own.decided, now.wall_ms);
@@ -170,7 +171,7 @@ impl Homes {
                 }
             }
         }
-        if let Some((batch, in_flight)) = sealer.finish() {
+        if let Some((batch, in_flight)) = sealer.finish(Rules::default()) {
             own.pipeline().in_flight = Some(in_flight);
             out.push(Effect::Append(batch));
         }

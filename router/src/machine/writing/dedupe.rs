@@ -23,6 +23,7 @@ use crate::machine::writing::line::{Lookup, Stage, Waiting};
 use crate::machine::writing::pipeline::{ALSO_MAX, Pending, Work};
 use crate::machine::writing::targets::{Known, TargetRead};
 use crate::machine::{Effect, Machine, ReadFailed, ReadPlan, Slot, busy, read_refusal, refuse};
+use crate::rules::{Rule, Rules};
 use crate::stored::{RowKind, counts};
 
 /// The hash of a client id under a machine's seed: XXH3-64 over sender and client id with a byte between them that UTF-8
@@ -69,7 +70,7 @@ enum Step {
 
 impl Conversation {
     /// Goes on looking for a client id: in the work under way, in memory, in the log as far as memory does not reach.
-    fn step(&mut self, lookup: &Lookup) -> Step {
+    fn step(&mut self, lookup: &Lookup, rules: Rules) -> Step {
         if let Some(pipeline) = &mut self.pipeline
             && let Some(pending) = pipeline.find(&lookup.user, lookup.send.client_id(), lookup.hash)
         {
@@ -81,10 +82,11 @@ impl Conversation {
         }
         let state = &self.state;
         let (first, head) = (state.first_available, state.head());
-        let next = lookup.through + 1;
+        let next = if rules.has(Rule::Dedupe) { lookup.through + 1 } else { head + 1 };
         let seen = state.recent.find(lookup.hash, next);
         // Where retention was, nothing can be told any more.
-        if lookup.seen && lookup.through < first || seen.is_some_and(|seq| seq < first) {
+        let expires = rules.has(Rule::ExpiredRefused);
+        if expires && (lookup.seen && lookup.through < first || seen.is_some_and(|seq| seq < first)) {
             return Step::Refuse(ID_EXPIRED);
         }
         if let Some(seq) = seen {
@@ -103,7 +105,7 @@ impl Conversation {
             return Step::Search { from: next, to: unread };
         }
         let too_far = head >= lookup.floor.saturating_add(DEDUPE_SINCE_MAX);
-        if too_far || lookup.send.since.is_some() && lookup.floor < first {
+        if too_far || expires && lookup.send.since.is_some() && lookup.floor < first {
             return Step::Refuse(ID_EXPIRED);
         }
         match lookup.send.extra.as_ref().and_then(|extra| extra.reply_to) {
@@ -154,7 +156,7 @@ impl Machine {
         let lookup = Lookup { asker, user, send, hash, quote: None, through: floor - 1, floor, seen: false };
         let behind = conversation.pipeline.as_ref().is_some_and(|pipeline| pipeline.line.holds(&lookup.user));
         if !behind {
-            match conversation.step(&lookup) {
+            match conversation.step(&lookup, self.config.rules) {
                 Step::Joined => return,
                 Step::Refuse(refusal) => return refuse(asker, refusal, out),
                 Step::Store => {
@@ -175,14 +177,14 @@ impl Machine {
 
     /// Does what can be done for the sends in line, in their order.
     fn go_on(&mut self, now: Now, key: &ConversationKey, out: &mut Vec<Effect>) {
-        let seed = self.seed;
+        let (seed, rules) = (self.seed, self.config.rules);
         let Some(Slot::Loaded(conversation)) = self.slots.get_mut(key) else { return };
         let mut line = std::mem::take(&mut conversation.pipeline().line);
         while let Some(place) = line.turn() {
             let Some(waiting) = line.at(place) else { break };
             let Lookup { user, asker, .. } = &waiting.lookup;
             let step = if conversation.state.standing(user, asker.roles).sends() {
-                conversation.step(&waiting.lookup)
+                conversation.step(&waiting.lookup, rules)
             } else {
                 Step::Refuse(Refusal::NOT_FOUND)
             };

@@ -17,6 +17,7 @@ use crate::decided::HomeEvent;
 use crate::machine::conversation::recent::IdHash;
 use crate::machine::writing::line::Line;
 use crate::machine::writing::targets::Targets;
+use crate::rules::{Rule, Rules};
 use crate::stored::{ChangeEvent, Founding, MembersEvent};
 
 /// Events that may wait in one conversation: ten batches, so that the last is stored within some tens of milliseconds.
@@ -197,6 +198,7 @@ pub(crate) struct InFlight {
     pub(crate) events: Vec<Sealed>,
     /// Whether an attempt ended unknown: from then on a refusal proves nothing.
     pub(crate) unknown: bool,
+    pub(crate) rules: Rules,
 }
 
 /// A projection under way. Until it is written, the conversation stays in memory and nothing else is projected.
@@ -278,9 +280,14 @@ impl Pipeline {
             && self.surveys.is_empty()
     }
 
+    /// Whether a batch is under way for which the next one has to wait.
+    pub(crate) fn writes(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|batch| batch.rules.has(Rule::OneInFlight))
+    }
+
     /// Whether a batch is to be made at the end of the turn and is not yet known to be.
     pub(crate) fn may_seal(&mut self) -> bool {
-        if self.queued || self.in_flight.is_some() || self.waiting.is_empty() {
+        if self.queued || self.writes() || self.waiting.is_empty() {
             return false;
         }
         self.queued = true;

@@ -12,6 +12,7 @@ use switchyard_store::{BATCH_BYTES_MAX, BUCKET_ROWS, Batch, ROWS_MAX, RowRef};
 use crate::decided::Decided;
 use crate::machine::conversation::State;
 use crate::machine::writing::pipeline::{InFlight, Pending, Sealed, SealedEvent, Work};
+use crate::rules::Rules;
 use crate::stored::{self, RichBody, RowKind, counts};
 use crate::timeline::message_id;
 
@@ -180,11 +181,11 @@ impl<'a> Sealer<'a> {
         self.events.push(Sealed { pending, event });
     }
 
-    pub(in crate::machine) fn finish(self) -> Option<(Batch, InFlight)> {
+    pub(in crate::machine) fn finish(self, rules: Rules) -> Option<(Batch, InFlight)> {
         if self.events.is_empty() {
             return None;
         }
-        Some((self.batch, InFlight { time_ms: self.time_ms, events: self.events, unknown: false }))
+        Some((self.batch, InFlight { time_ms: self.time_ms, events: self.events, unknown: false, rules }))
     }
 }
 

@@ -28,13 +28,13 @@ use crate::timeline;
 impl Machine {
     /// Makes the next batch of what waits, if none is in flight: a run of messages, or one other event.
     pub(in crate::machine) fn seal(&mut self, now: Now, key: &ConversationKey, out: &mut Vec<Effect>) {
-        let (members_add, requests) = (self.config.members_add, self.config.requests);
+        let (members_add, requests, rules) = (self.config.members_add, self.config.requests, self.config.rules);
         // What is in memory was loaded, and that only its owner does.
         let Some(epoch) = self.epochs.of(Shard::of_conversation(key)) else { return };
         let Some(conversation) = self.loaded_mut(key) else { return };
         let Conversation { state, pipeline: Some(pipeline), .. } = conversation else { return };
         pipeline.unqueue();
-        if pipeline.in_flight.is_some() {
+        if pipeline.writes() {
             return;
         }
         let mut sealer = Sealer::new(key, epoch, state, now.wall_ms);
@@ -92,7 +92,7 @@ impl Machine {
                 break;
             }
         }
-        if let Some((batch, in_flight)) = sealer.finish() {
+        if let Some((batch, in_flight)) = sealer.finish(rules) {
             pipeline.in_flight = Some(in_flight);
             out.push(Effect::Append(batch));
         } else {
