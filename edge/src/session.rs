@@ -53,7 +53,7 @@ pub use finish::UNSEEN_AFTER;
 pub use fit::PAGE_ENCODED_BYTES_MAX;
 pub use kind::RequestKind;
 pub use line::PageLine;
-pub use ticket::{Ticket, asked_at};
+pub use ticket::{Ticket, ask_at, asked_at};
 
 use std::time::Duration;
 
@@ -247,11 +247,11 @@ impl Session {
         }
     }
 
-    /// Takes the answer to one of its requests.
-    pub fn on_answer(&mut self, ticket: Ticket, answer: Answer, cx: &mut Context<'_>) {
+    /// Takes the answer to one of its requests, which was asked at this time.
+    pub fn on_answer(&mut self, ticket: Ticket, asked: Duration, answer: Answer, cx: &mut Context<'_>) {
         // Only a live session asks.
         if let Phase::Live(live) = &mut self.phase {
-            live.on_answer(ticket, answer, cx);
+            live.on_answer(ticket, asked, answer, cx);
         }
     }
 

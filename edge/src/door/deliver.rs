@@ -17,7 +17,7 @@ use super::outbox::{FrameId, Outbox};
 use super::queue::{Mark, Written};
 use crate::fanout::Upkeep;
 use crate::metrics::{Ended, Tally};
-use crate::session::{Directory as _, PAGE_ENCODED_BYTES_MAX, RequestKind, Ticket};
+use crate::session::{Directory as _, PAGE_ENCODED_BYTES_MAX, RequestKind, Ticket, asked_at};
 use crate::ws::Opcode;
 
 /// What a client is told that asks and asks and does not read, in place of an answer that it may ask for again.
@@ -64,7 +64,6 @@ impl<L: EdgeLink> Door<L> {
         }
         let id = ConnectionId::from_number(to.session);
         let ticket = Ticket::of(&to);
-        self.answered(id, ticket);
         let Some(connection) = self.connections.get_mut(id.slot() as usize) else { return };
         if connection.id != id {
             return;
@@ -82,7 +81,8 @@ impl<L: EdgeLink> Door<L> {
             let frame = self.outbox.put_sent(request, *duplicate, message);
             return self.push(id.slot(), frame);
         }
-        self.with_session(id.slot(), now, |session, cx| session.on_answer(ticket, answer, cx));
+        let asked = asked_at(&to, now.mono);
+        self.with_session(id.slot(), now, |session, cx| session.on_answer(ticket, asked, answer, cx));
         self.ask_pages(id.slot(), now);
     }
 

@@ -21,7 +21,9 @@ use super::outbox::FrameId;
 use super::{Door, READ_BYTES};
 use crate::fanout::Upkeep;
 use crate::metrics::Ended;
-use crate::session::{Context, Directory as _, Effect, PageLine, RequestKind, Session, Spot, Ticket, change_units};
+use crate::session::{
+    Context, Directory as _, Effect, PageLine, RequestKind, Session, Spot, Ticket, ask_at, change_units,
+};
 use crate::ws::{Incoming, Opcode, Violation};
 
 /// When a client is told to come again after the way to an owner was full.
@@ -322,7 +324,9 @@ impl<L: EdgeLink> Door<L> {
         }
     }
 
-    fn ask_owner(&mut self, slot: u32, request: Request, now: Now) {
+    fn ask_owner(&mut self, slot: u32, mut request: Request, now: Now) {
+        // Only now: what stood in line is not late for that.
+        ask_at(&mut request.from, now.mono);
         let shard = request.shard();
         let ticket = Ticket::of(&request.from);
         let id = ConnectionId::from_number(request.from.session);
@@ -331,14 +335,16 @@ impl<L: EdgeLink> Door<L> {
             && !self.desk.begin_change(id, connection.entered.as_ref(), units)
         {
             let refusal = Answer::Refused(TOO_MANY_CHANGES);
-            return self.call_session(slot, now, |session, cx| session.on_answer(ticket, refusal, cx));
+            return self.call_session(slot, now, |session, cx| session.on_answer(ticket, now.mono, refusal, cx));
         }
         let is_answered = request.ask.is_answered();
         self.log_asked(&request, ticket);
         if self.link.send(shard, request).is_err() && is_answered {
             self.answered(id, ticket);
             // Every request is answered: this one by the edge itself.
-            self.call_session(slot, now, |session, cx| session.on_answer(ticket, Answer::Refused(LINK_FULL), cx));
+            self.call_session(slot, now, |session, cx| {
+                session.on_answer(ticket, now.mono, Answer::Refused(LINK_FULL), cx);
+            });
         }
     }
 

@@ -11,6 +11,7 @@ use switchyard_cluster::party::Asker;
 use switchyard_protocol::code::ErrorCode;
 
 use super::Door;
+use super::connection::ConnectionId;
 use crate::session::{Ticket, UNSEEN_AFTER, asked_at};
 
 /// Those that wait. No more than there are requests under way.
@@ -54,10 +55,13 @@ impl Unseen {
 }
 
 impl<L: EdgeLink> Door<L> {
-    /// An owner has answered.
+    /// An owner has answered. What waited for that is asked for now, whenever the client is told.
     pub(super) fn on_answer(&mut self, to: Asker, answer: Answer, now: Now) {
-        if let Some(answer) = self.unseen.hold(to, answer, now.mono) {
-            self.answer(to, answer, now);
+        let id = ConnectionId::from_number(to.session);
+        self.answered(id, Ticket::of(&to));
+        match self.unseen.hold(to, answer, now.mono) {
+            Some(answer) => self.answer(to, answer, now),
+            None => self.ask_pages(id.slot(), now),
         }
     }
 
@@ -75,7 +79,7 @@ mod tests {
     use switchyard_cluster::party::EdgeId;
 
     use super::*;
-    use crate::session::RequestKind;
+    use crate::session::{RequestKind, ask_at};
 
     const NOTHING: Answer = Answer::Refused(Refusal::NOT_FOUND);
 
@@ -84,8 +88,10 @@ mod tests {
     }
 
     fn asker(request: u64, asked: Duration) -> Asker {
-        let ticket = Ticket::Single { id: request, kind: RequestKind::Get }.pack(asked);
-        Asker { session: 1, request, ticket, ..Asker::edge(EdgeId(0)) }
+        let ticket = Ticket::Single { id: request, kind: RequestKind::Get }.pack();
+        let mut asker = Asker { session: 1, request, ticket, ..Asker::edge(EdgeId(0)) };
+        ask_at(&mut asker, asked);
+        asker
     }
 
     /// What a client sees of requests that are asked and answered at these times: which is answered when.
@@ -115,7 +121,7 @@ mod tests {
         let forbidden = Answer::Refused(Refusal::new(ErrorCode::Forbidden, "no"));
         assert!(unseen.hold(asker(1, us(0)), forbidden, us(1)).is_some());
         assert!(unseen.hold(asker(1, us(0)), NOTHING, us(25_000)).is_some(), "it is late already");
-        let part = Ticket::Part { id: 1, gathering: 0, part: 0 }.pack(us(0));
+        let part = Ticket::Part { id: 1, gathering: 0, part: 0 }.pack();
         assert!(unseen.hold(Asker { ticket: part, ..asker(1, us(0)) }, NOTHING, us(1)).is_some());
         assert_eq!(unseen.deadline(), None);
     }

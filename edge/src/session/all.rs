@@ -24,7 +24,7 @@ const ARRIVALS_MAX: usize = 64;
 impl Live {
     /// Subscribes to all conversations of the user.
     pub(super) fn subscribe_all(&mut self, id: u64, kind: RequestKind, cx: &mut Context<'_>) {
-        let mut gathering = self.begin_gathering(id, kind, 0, cx);
+        let mut gathering = self.begin_gathering(id, kind, 0);
         let first = !std::mem::replace(&mut self.all, true);
         let until = cx.now.mono + ANSWERED_WITHIN;
         gathering.all = Some(Box::new(All { until, told: false, first, home: None }));
@@ -143,6 +143,7 @@ impl Live {
         if gone {
             self.stop_reading(conversation, cx);
         } else {
+            self.settle_kept(conversation, cx);
             // Before anything that is live there.
             tell(conversation, v1::ListingChanged { added: Some(entry), head, ..Default::default() }, cx);
         }

@@ -1,5 +1,7 @@
 //! What owners and homes answer, to the request that each is for.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use prost::Message as _;
 use switchyard_cluster::link::Answer;
@@ -12,7 +14,7 @@ use super::all::{HOME, tell_head};
 use super::context::Context;
 use super::effect::Effect;
 use super::fit::fit;
-use super::gather::{told, unexpected};
+use super::gather::{Gathering, told, unexpected};
 use super::kind::RequestKind;
 use super::live::{Extra, Live};
 use super::open::take_opened;
@@ -21,7 +23,7 @@ use super::ticket::Ticket;
 use super::unread;
 
 impl Live {
-    pub(super) fn on_answer(&mut self, ticket: Ticket, answer: Answer, cx: &mut Context<'_>) {
+    pub(super) fn on_answer(&mut self, ticket: Ticket, asked: Duration, answer: Answer, cx: &mut Context<'_>) {
         match ticket {
             Ticket::Single { id, kind } => {
                 self.finished(kind);
@@ -41,7 +43,7 @@ impl Live {
                 };
                 cx.reply(id, kind, result);
             }
-            Ticket::Part { gathering, part, .. } => self.on_part(gathering, part, answer, cx),
+            Ticket::Part { gathering, part, .. } => self.on_part((gathering, part), asked, answer, cx),
         }
     }
 
@@ -59,7 +61,17 @@ impl Live {
         }
     }
 
-    fn on_part(&mut self, number: u32, part: u16, answer: Answer, cx: &mut Context<'_>) {
+    /// This conversation is read from now on: a request that was refused for it is answered first, if its answer is only kept.
+    pub(super) fn settle_kept(&mut self, conversation: ConversationId, cx: &mut Context<'_>) {
+        let now = cx.now.mono;
+        let kept = |gathering: &mut Gathering| gathering.is_kept(now) && gathering.refused(conversation);
+        let gatherings = self.extra.iter_mut().flat_map(|extra| extra.gatherings.extract_if(.., kept));
+        for gathering in gatherings.collect::<Vec<_>>() {
+            self.finish(gathering, cx);
+        }
+    }
+
+    fn on_part(&mut self, (number, part): (u32, u16), asked: Duration, answer: Answer, cx: &mut Context<'_>) {
         if part == ROLES {
             return self.on_roles_told(number, cx);
         }
@@ -73,7 +85,7 @@ impl Live {
         };
         let Some(gathering) = gatherings.get_mut(at) else { return };
         if gathering.kind == RequestKind::Unread {
-            if unread::take(gathering, part, answer) {
+            if unread::take(gathering, part, asked, answer) {
                 self.settled(number, cx);
             }
             return;
@@ -100,8 +112,11 @@ impl Live {
             }
         };
         let no_reader = matches!(&answer, Err(refusal) if refusal.code == ErrorCode::NotFound);
-        let Some((conversation, head)) = gathering.settle(part, answer) else { return };
+        let Some((conversation, head)) = gathering.settle(part, asked, answer) else { return };
         let late = gathering.all.as_ref().is_some_and(|all| all.told);
+        if head.is_some() {
+            self.settle_kept(conversation, cx);
+        }
         if head.is_some() && by_role {
             self.reads_by_role(conversation);
         }

@@ -38,6 +38,12 @@ enum Outcome {
     Refused(Refusal),
 }
 
+impl Outcome {
+    fn is_unseen(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.code == ErrorCode::NotFound)
+    }
+}
+
 /// One of the conversations.
 #[derive(Debug)]
 struct Part {
@@ -61,10 +67,8 @@ pub(super) struct Gathering {
     /// Hello, subscribe, resume, open or unread.
     pub(super) kind: RequestKind,
     waiting: u16,
-    /// When it was asked.
-    asked: Duration,
-    /// An owner said that there is nothing to be seen.
-    unseen: bool,
+    /// Owners said that there is nothing to be seen: when it is answered at the earliest.
+    kept_until: Option<Duration>,
     parts: Vec<Part>,
     /// Of a wish for all conversations alone.
     pub(super) all: Option<Box<All>>,
@@ -119,9 +123,9 @@ pub(super) struct Gathered {
 
 impl Gathering {
     /// A request without conversations yet.
-    pub(super) fn new(number: u32, id: u64, kind: RequestKind, size: usize, asked: Duration) -> Self {
+    pub(super) fn new(number: u32, id: u64, kind: RequestKind, size: usize) -> Self {
         let (parts, held) = (Vec::with_capacity(size), Held::default());
-        Self { number, id, kind, waiting: 0, asked, unseen: false, parts, all: None, telling: None, held }
+        Self { number, id, kind, waiting: 0, kept_until: None, parts, all: None, telling: None, held }
     }
 
     /// A conversation to ask for. Returns its place.
@@ -178,7 +182,18 @@ impl Gathering {
     /// When it is answered at the earliest, if something that it names is not to be seen: how long it took to find that out
     /// tells nothing. What a user has is no secret from them.
     fn kept_until(&self) -> Option<Duration> {
-        (self.unseen && self.all.is_none()).then_some(self.asked + UNSEEN_AFTER)
+        self.kept_until.filter(|_| self.all.is_none())
+    }
+
+    /// The owner of one of its conversations, which was asked then, says that there is nothing to be seen.
+    fn keep(&mut self, asked: Duration) {
+        self.kept_until = self.kept_until.max(Some(asked + UNSEEN_AFTER));
+    }
+
+    /// Whether it names this conversation, and was refused for it.
+    pub(super) fn refused(&self, conversation: ConversationId) -> bool {
+        let refused = |part: &Part| part.conversation == conversation && matches!(part.outcome, Outcome::Refused(_));
+        self.parts.iter().any(refused)
     }
 
     /// When the client is told what is known by then, whatever is missing.
@@ -211,6 +226,7 @@ impl Gathering {
     pub(super) fn settle(
         &mut self,
         part: u16,
+        asked: Duration,
         answer: Result<(u64, v1::ResumedConversation), Refusal>,
     ) -> Option<(ConversationId, Option<u64>)> {
         let part = self.parts.get_mut(usize::from(part)).filter(|part| matches!(part.outcome, Outcome::Waiting))?;
@@ -224,12 +240,13 @@ impl Gathering {
                 self.held.bytes += more.bytes;
                 Outcome::Subscribed { head, missed }
             }
-            Err(refusal) => {
-                self.unseen |= refusal.code == ErrorCode::NotFound;
-                Outcome::Refused(refusal)
-            }
+            Err(refusal) => Outcome::Refused(refusal),
         };
+        let unseen = part.outcome.is_unseen();
         let conversation = part.conversation;
+        if unseen {
+            self.keep(asked);
+        }
         self.hold_one_reply();
         Some((conversation, wanted))
     }
@@ -243,12 +260,19 @@ impl Gathering {
     }
 
     /// Takes an owner's answer to `Ask::Unread`. Whether the part was waiting.
-    pub(super) fn counted(&mut self, part: u16, answer: Result<v1::UnreadConversation, Refusal>) -> bool {
+    pub(super) fn counted(
+        &mut self,
+        part: u16,
+        asked: Duration,
+        answer: Result<v1::UnreadConversation, Refusal>,
+    ) -> bool {
         let part = self.parts.get_mut(usize::from(part)).filter(|part| matches!(part.outcome, Outcome::Waiting));
         let Some(part) = part else { return false };
         self.waiting -= 1;
-        self.unseen |= answer.as_ref().is_err_and(|refusal| refusal.code == ErrorCode::NotFound);
         part.outcome = answer.map_or_else(Outcome::Refused, Outcome::Unread);
+        if part.outcome.is_unseen() {
+            self.keep(asked);
+        }
         true
     }
 

@@ -74,8 +74,6 @@ fn gathering_of(request: &Request) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use switchyard_cluster::link::{HistoryAsk, PageFrom, SubscribeAsk};
     use switchyard_cluster::party::{Asker, EdgeId};
     use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
@@ -86,12 +84,7 @@ mod tests {
     fn request(ticket: Ticket, ask: Ask) -> Request {
         let tenant = TenantId::new("t").expect("a valid id");
         Request {
-            from: Asker {
-                session: 1,
-                request: ticket.id(),
-                ticket: ticket.pack(Duration::ZERO),
-                ..Asker::edge(EdgeId(0))
-            },
+            from: Asker { session: 1, request: ticket.id(), ticket: ticket.pack(), ..Asker::edge(EdgeId(0)) },
             key: ConversationKey { tenant, conversation: ConversationId::from_bytes([1; 16]) },
             user: UserId::new("u").expect("a valid id"),
             ask,

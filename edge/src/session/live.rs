@@ -157,7 +157,7 @@ impl Live {
                 edge: cx.edge,
                 session: cx.session,
                 request: ticket.id(),
-                ticket: ticket.pack(cx.now.mono),
+                ticket: ticket.pack(),
                 roles: self.roles,
             },
             key: ConversationKey { tenant: self.tenant.clone(), conversation },
@@ -178,10 +178,10 @@ impl Live {
     }
 
     /// A request that will have several answers.
-    pub(super) fn begin_gathering(&mut self, id: u64, kind: RequestKind, size: usize, cx: &Context<'_>) -> Gathering {
+    pub(super) fn begin_gathering(&mut self, id: u64, kind: RequestKind, size: usize) -> Gathering {
         self.in_flight += 1;
         let number = self.extra.as_ref().map_or(0, |extra| extra.next);
-        Gathering::new(number, id, kind, size, cx.now.mono)
+        Gathering::new(number, id, kind, size)
     }
 
     /// The home is to be told what this token says.

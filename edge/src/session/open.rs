@@ -27,7 +27,7 @@ impl Live {
         };
         let wanted: Vec<Option<ConversationId>> = open.conversations.iter().map(subscribed).collect();
         self.show(wanted.iter().flatten().copied().collect(), cx);
-        let mut gathering = self.begin_gathering(id, kind, wanted.len(), cx);
+        let mut gathering = self.begin_gathering(id, kind, wanted.len());
         for (text, wanted) in open.conversations.iter().zip(wanted) {
             match wanted {
                 Some(conversation) => {

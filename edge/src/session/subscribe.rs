@@ -52,7 +52,7 @@ impl Live {
             return cx.refuse(id, kind, &TOO_MANY_PAGES);
         }
         self.pages += pages;
-        let mut gathering = self.begin_gathering(id, kind, size, cx);
+        let mut gathering = self.begin_gathering(id, kind, size);
         let number = gathering.number;
         if kind == RequestKind::Hello {
             gathering.telling = self.tell_roles(id, number, cx);

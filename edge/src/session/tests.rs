@@ -131,7 +131,8 @@ impl Desk {
     }
 
     fn answer_to(&mut self, ticket: Ticket, answer: Answer) -> Vec<Effect> {
-        self.call(|session, cx| session.on_answer(ticket, answer, cx))
+        let asked = self.now.mono;
+        self.call(|session, cx| session.on_answer(ticket, asked, answer, cx))
     }
 
     /// What comes when something is next due, which is so long from now.

@@ -49,12 +49,11 @@ impl Ticket {
         }
     }
 
-    /// As it travels, without the id, when it is asked at this time.
-    pub fn pack(self, asked: Duration) -> u64 {
-        let asked = (asked.as_millis() as u64 & ASKED_MS) << ASKED_AT;
+    /// As it travels, without the id and the time.
+    pub fn pack(self) -> u64 {
         match self {
-            Self::Single { kind, .. } => asked | kind as u64,
-            Self::Part { gathering, part, .. } => PART | asked | u64::from(gathering) << 16 | u64::from(part),
+            Self::Single { kind, .. } => kind as u64,
+            Self::Part { gathering, part, .. } => PART | u64::from(gathering) << 16 | u64::from(part),
         }
     }
 
@@ -67,6 +66,12 @@ impl Ticket {
         let kind = RequestKind::ALL.get(usize::from(packed as u16));
         Self::Single { id, kind: kind.copied().unwrap_or(RequestKind::Unreadable) }
     }
+}
+
+/// It is asked now.
+pub fn ask_at(asker: &mut Asker, now: Duration) {
+    let asked = (now.as_millis() as u64 & ASKED_MS) << ASKED_AT;
+    asker.ticket = asker.ticket & !(ASKED_MS << ASKED_AT) | asked;
 }
 
 /// When this was asked, in whole milliseconds: later than it was, by multiples of 33 s, where that was longer ago.
@@ -86,7 +91,9 @@ mod tests {
     fn packing_loses_nothing() {
         let come_back = |ticket: Ticket| {
             for asked in [0, 12, 32_767, 32_768, u64::MAX >> 1].map(Duration::from_millis) {
-                let asker = Asker { request: ticket.id(), ticket: ticket.pack(asked), ..Asker::edge(EdgeId(0)) };
+                let mut asker = Asker { request: ticket.id(), ticket: ticket.pack(), ..Asker::edge(EdgeId(0)) };
+                ask_at(&mut asker, Duration::from_millis(32_767));
+                ask_at(&mut asker, asked);
                 assert_eq!(Ticket::of(&asker), ticket);
                 for ago in [0, 1, 25, 32_767].map(Duration::from_millis) {
                     assert_eq!(asked_at(&asker, asked + ago + Duration::from_micros(300)), asked);

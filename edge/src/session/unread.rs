@@ -1,6 +1,8 @@
 //! How much a user has not read: asked of the owner of each conversation that is named, and added up; of all of them, asked of
 //! the user's home.
 
+use std::time::Duration;
+
 use switchyard_cluster::home::HomeAsk;
 use switchyard_cluster::link::{Answer, Ask};
 use switchyard_protocol::id::ConversationKey;
@@ -29,7 +31,7 @@ impl Live {
         if unread.conversations.len() > POSITIONS_MAX {
             return cx.refuse(id, kind, &bad("too many conversations in one request"));
         }
-        let mut gathering = self.begin_gathering(id, kind, unread.conversations.len(), cx);
+        let mut gathering = self.begin_gathering(id, kind, unread.conversations.len());
         for text in &unread.conversations {
             match check::conversation(text) {
                 Ok(conversation) => {
@@ -44,7 +46,7 @@ impl Live {
 }
 
 /// Puts an owner's answer where the others of its request are. Whether it was awaited.
-pub(super) fn take(gathering: &mut Gathering, part: u16, answer: Answer) -> bool {
+pub(super) fn take(gathering: &mut Gathering, part: u16, asked: Duration, answer: Answer) -> bool {
     let counted = match answer {
         Answer::Result(result) => match *result {
             Reply::Unread(counts) => counts.conversations.into_iter().next().ok_or_else(unexpected),
@@ -55,5 +57,5 @@ pub(super) fn take(gathering: &mut Gathering, part: u16, answer: Answer) -> bool
             Err(unexpected())
         }
     };
-    gathering.counted(part, counted)
+    gathering.counted(part, asked, counted)
 }

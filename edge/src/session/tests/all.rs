@@ -167,6 +167,24 @@ fn what_comes_is_subscribed_and_told_before_its_events() {
     assert!(matches!(&events(&effects)[0].body, Some(Body::Listed(change)) if change.removed));
 }
 
+/// Or the client would take the older word, that there is nothing, for the newer one.
+#[test]
+fn what_was_refused_a_moment_before_it_comes_is_answered_before_it_is_told() {
+    let mut desk = reader();
+    let wish = v1::Subscribe { conversations: vec![text(2)], all: false };
+    let question = asked(desk.say(Request::Subscribe(wish))).remove(0);
+    let effects = desk.answer(&question, Answer::Refused(Refusal::NOT_FOUND));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Reply { .. })), "{effects:?}");
+    let listed = came(&desk, 2);
+    let question = asked(desk.call(|session, cx| session.on_listed(&listed, cx))).remove(0);
+    let effects = desk.answer(&question, Desk::granted(&question, 4, 0, 0));
+    let [Effect::Reply { result, .. }, Effect::Event(event), Effect::Settled { head: Some(4), .. }] = &*effects else {
+        panic!("{effects:?}")
+    };
+    assert!(matches!(&**result, Reply::Subscribed(told) if told.subscribed[0].error.is_some()));
+    assert!(matches!(&event.body, Some(Body::Listed(change)) if change.head == Some(4)));
+}
+
 #[test]
 fn what_comes_and_is_gone_again_or_not_wanted_is_not_read() {
     let mut desk = reader();
