@@ -240,10 +240,7 @@ pub trait Projections: Send + Sync + 'static {
     /// them go. What is read there afterwards may be anything.
     ///
     /// *Repetition:* harmless.
-    fn drop_list<'a>(&'a self, list: &'a ConversationKey) -> BoxFuture<'a, Result<(), ProjectionError>> {
-        let _ = list;
-        Box::pin(std::future::ready(Ok(())))
-    }
+    fn drop_list<'a>(&'a self, list: &'a ConversationKey) -> BoxFuture<'a, Result<(), ProjectionError>>;
 
     /// Writes each that is newer than what is stored; the others are ignored, and that is success.
     ///

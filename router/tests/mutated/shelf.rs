@@ -132,6 +132,10 @@ impl Projections for Shelf {
         ready(Ok(vec![self.decision.clone(); places.len()]))
     }
 
+    fn drop_list<'a>(&'a self, _: &'a ConversationKey) -> BoxFuture<'a, Result<(), ProjectionError>> {
+        ready(Err(read_only()))
+    }
+
     fn write<'a>(&'a self, _: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>> {
         ready(Err(read_only()))
     }

@@ -130,6 +130,10 @@ impl Projections for Held {
         ready(Ok(vec![None; places.len()]))
     }
 
+    fn drop_list<'a>(&'a self, _: &'a ConversationKey) -> BoxFuture<'a, Result<(), ProjectionError>> {
+        ready(Ok(()))
+    }
+
     fn write<'a>(&'a self, _: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>> {
         ready(Ok(()))
     }

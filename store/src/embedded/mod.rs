@@ -11,6 +11,7 @@
 mod append;
 mod barrier;
 mod commit;
+mod dropped;
 mod engine;
 mod epochs;
 mod journal;

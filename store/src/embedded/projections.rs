@@ -326,6 +326,10 @@ impl Projections for Embedded {
         blocking(move || self.find_decisions(places))
     }
 
+    fn drop_list<'a>(&'a self, list: &'a ConversationKey) -> BoxFuture<'a, Result<(), ProjectionError>> {
+        blocking(move || self.drop_list_of(list))
+    }
+
     fn write<'a>(&'a self, writes: &'a [ProjectionWrite]) -> BoxFuture<'a, Result<(), ProjectionError>> {
         blocking(move || self.write_newest(writes))
     }

@@ -15,7 +15,7 @@ use crate::row::Row;
 use super::memory::gather::Tree;
 use super::options::OpenError;
 use super::sorting::page::Page;
-use super::{Embedded, epochs, owners, trim, value};
+use super::{Embedded, dropped, epochs, owners, trim, value};
 
 /// Damage listed by name; more are only counted as not ok.
 const CORRUPT_MAX: usize = 1_000;
@@ -231,8 +231,10 @@ impl Check<'_> {
 
     fn meta(&mut self) {
         self.tree(Tree::Meta, "meta", |check, place, value| {
-            let sound =
-                epochs::is_sound(place, &value) || trim::is_sound(place, &value) || owners::is_sound(place, &value);
+            let sound = epochs::is_sound(place, &value)
+                || trim::is_sound(place, &value)
+                || owners::is_sound(place, &value)
+                || dropped::is_sound(place, &value);
             if !sound {
                 check.wrong(None, None, "meta: a value that is not its key's");
             }

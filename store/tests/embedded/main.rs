@@ -5,6 +5,7 @@ mod crash;
 mod directory;
 mod disk;
 mod flips;
+mod lists;
 mod model;
 mod overlays;
 mod races;

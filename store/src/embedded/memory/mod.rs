@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::log::{Direction, Seq};
 
 use super::journal::Segment;
-use super::trim;
+use super::{dropped, trim};
 use gather::{Draft, Gather, Tree};
 
 /// A gather that is filled no more.
@@ -94,7 +94,10 @@ impl Memory {
     /// About how many bytes are being gathered, and whether it removes anything.
     pub(in crate::embedded) fn gathered(&self) -> (u64, bool) {
         let state = self.lock();
-        (state.active.bytes(), state.active.values(Tree::Meta).keys().any(|key| trim::is_boundary(key)))
+        (
+            state.active.bytes(),
+            state.active.values(Tree::Meta).keys().any(|key| trim::is_boundary(key) || dropped::is_dropped(key)),
+        )
     }
 
     /// A conversation's rows within the range, the first so many in this direction.

@@ -2,7 +2,7 @@
 //! it through a power cut; between two trees a crash may come, after which the whole gather is given again: the same keys
 //! with the same values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::log::Seq;
 
 use super::super::engine::Engine;
 use super::super::memory::gather::{Gather, Rows, Tree};
-use super::super::trim;
+use super::super::{dropped, trim};
 use super::heads::Heads;
 use super::pace::Pace;
 use super::page::{self, Page};
@@ -50,12 +50,18 @@ impl Ingester {
         // First where conversations begin, then the removal of what lies below: no reader meets a hole.
         // What a record says is there comes before the record.
         for tree in [Tree::Meta, Tree::Marks, Tree::Decisions, Tree::Conversations, Tree::Members, Tree::Users] {
+            let gone = self.gone(gather, tree)?;
             ingest(engine.tree(tree), |sink| {
-                let mut values = gather.values(tree).iter();
-                values.try_for_each(|(key, value)| {
+                let mut gone = gone.iter().peekable();
+                for (key, value) in gather.values(tree) {
                     self.pace.step();
-                    sink(key.clone().into(), Some(value.clone().into()))
-                })
+                    while let Some(before) = gone.next_if(|gone| *gone < key) {
+                        sink(before.clone().into(), None)?;
+                    }
+                    let value = gone.next_if_eq(&key).is_none().then(|| value.clone().into());
+                    sink(key.clone().into(), value)?;
+                }
+                gone.try_for_each(|key| sink(key.clone().into(), None))
             })?;
         }
         let overlays = self.overlays(gather)?;
@@ -66,6 +72,26 @@ impl Ingester {
             })
         })?;
         ingest(&engine.log, |sink| self.rows(gather, sink))
+    }
+
+    /// What goes from a tree with lists of members that nobody reads any more.
+    fn gone(&self, gather: &Gather, tree: Tree) -> Result<BTreeSet<Bytes>, String> {
+        let mut gone = BTreeSet::new();
+        for list in dropped::lists(gather) {
+            match tree {
+                // The word itself: what it is about goes with this very gather.
+                Tree::Meta => gone.extend(gather.values(tree).keys().filter(|key| dropped::is_dropped(key)).cloned()),
+                Tree::Marks | Tree::Members => {
+                    let held = gather.values(tree).range::<[u8], _>((Bound::Included(list), Bound::Unbounded));
+                    gone.extend(held.map(|(key, _)| key.clone()).take_while(|key| key.starts_with(list)));
+                    for guard in self.engine.tree(tree).prefix(list) {
+                        gone.insert(guard.key().map_err(|error| error.to_string())?.into());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(gone)
     }
 
     /// Overlays and reactors to be written; those of rows that were trimmed go.
