@@ -2,7 +2,7 @@
 //! test build may take one away, to see that something then breaks.
 //!
 //! Here are those of the log (`quorum`) and of the transactions of owners (`transactions`). When which transaction is made is
-//! decided by `cluster/src/ownership`, whose rules are there. `FenceIsFinal` is that no statement deletes
+//! decided by `cluster/src/ownership`, whose rules are there; those of who writes to the log are in `router/src/rules.rs`. `FenceIsFinal` is that no statement deletes
 //! the row of a router.
 
 /// A rule that has its place in this crate.
@@ -46,7 +46,8 @@ pub enum Rule {
     DropBarrier,
     /// The row of that hint is kept.
     DropKeepsBase,
-    /// A hint is written by who owns the shard yet, and has not given it away meanwhile.
+    /// A hint is written by who owns the shard yet, and has not given it away meanwhile: for the time when shards are given
+    /// away; the CQL store does not ask yet.
     HintByOwner,
     /// So are rows dropped.
     DropByOwner,
