@@ -2,8 +2,8 @@
 //! test build may take one away, to see that something then breaks.
 //!
 //! Here are those of the log (`quorum`) and of the transactions of owners (`transactions`). When which transaction is made is
-//! decided by `cluster/src/ownership`, whose rules are there; those of who writes to the log are in `router/src/rules.rs`. `FenceIsFinal` is that no statement deletes
-//! the row of a router.
+//! decided by `cluster/src/ownership`, whose rules are there; those of who writes to the log are in `router/src/rules.rs`.
+//! `FenceIsFinal` is that no statement deletes the row of a router.
 
 /// A rule that has its place in this crate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -143,7 +143,9 @@ impl Live {
         if gone {
             self.stop_reading(conversation, cx);
         } else {
-            self.settle_kept(conversation, cx);
+            if let Some(head) = head {
+                self.settle_again(conversation, head);
+            }
             // Before anything that is live there.
             tell(conversation, v1::ListingChanged { added: Some(entry), head, ..Default::default() }, cx);
         }

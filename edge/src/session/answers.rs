@@ -14,7 +14,7 @@ use super::all::{HOME, tell_head};
 use super::context::Context;
 use super::effect::Effect;
 use super::fit::fit;
-use super::gather::{Gathering, told, unexpected};
+use super::gather::{told, unexpected};
 use super::kind::RequestKind;
 use super::live::{Extra, Live};
 use super::open::take_opened;
@@ -61,14 +61,11 @@ impl Live {
         }
     }
 
-    /// This conversation is read from now on: a request that was refused for it is answered first, if its answer is only kept.
-    pub(super) fn settle_kept(&mut self, conversation: ConversationId, cx: &mut Context<'_>) {
-        let now = cx.now.mono;
-        let kept = |gathering: &mut Gathering| gathering.is_kept(now) && gathering.refused(conversation);
-        let gatherings = self.extra.iter_mut().flat_map(|extra| extra.gatherings.extract_if(.., kept));
-        for gathering in gatherings.collect::<Vec<_>>() {
-            self.finish(gathering, cx);
-        }
+    /// This conversation is read from this number on. What was refused before, and is not told yet, is told so too: or the client
+    /// would take the older word for the newer one.
+    pub(super) fn settle_again(&mut self, conversation: ConversationId, head: u64) {
+        let gatherings = self.extra.iter_mut().flat_map(|extra| &mut extra.gatherings);
+        gatherings.for_each(|gathering| gathering.settle_again(conversation, head));
     }
 
     fn on_part(&mut self, (number, part): (u32, u16), asked: Duration, answer: Answer, cx: &mut Context<'_>) {
@@ -114,8 +111,8 @@ impl Live {
         let no_reader = matches!(&answer, Err(refusal) if refusal.code == ErrorCode::NotFound);
         let Some((conversation, head)) = gathering.settle(part, asked, answer) else { return };
         let late = gathering.all.as_ref().is_some_and(|all| all.told);
-        if head.is_some() {
-            self.settle_kept(conversation, cx);
+        if let Some(head) = head {
+            self.settle_again(conversation, head);
         }
         if head.is_some() && by_role {
             self.reads_by_role(conversation);

@@ -190,10 +190,17 @@ impl Gathering {
         self.kept_until = self.kept_until.max(Some(asked + UNSEEN_AFTER));
     }
 
-    /// Whether it names this conversation, and was refused for it.
-    pub(super) fn refused(&self, conversation: ConversationId) -> bool {
-        let refused = |part: &Part| part.conversation == conversation && matches!(part.outcome, Outcome::Refused(_));
-        self.parts.iter().any(refused)
+    /// A conversation for which there was nothing to be seen is read from this number on, by another way. A `resume` has to be
+    /// gone on with from where it began.
+    pub(super) fn settle_again(&mut self, conversation: ConversationId, head: u64) {
+        if !matches!(self.kind, RequestKind::Hello | RequestKind::Subscribe | RequestKind::Resume) {
+            return;
+        }
+        for part in self.parts.iter_mut().filter(|part| part.conversation == conversation && part.outcome.is_unseen()) {
+            let more = part.after < head;
+            let missed = v1::ResumedConversation { head, more, first_available: 1, ..Default::default() };
+            part.outcome = Outcome::Subscribed { head, missed };
+        }
     }
 
     /// When the client is told what is known by then, whatever is missing.

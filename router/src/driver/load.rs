@@ -124,7 +124,7 @@ fn catch_up(
     replay: &mut Replay,
     read: Option<&[UserId; 2]>,
 ) -> Result<(), ReadError> {
-    if let Some(list) = replay.unread_marks(key) {
+    for list in replay.unread_marks(key) {
         let marks = intact(block_on(store.marks(&list)))?.unwrap_or_default();
         replay.marks(key, &marks)?;
     }

@@ -6,7 +6,7 @@ use switchyard_store::Mark;
 
 use super::trouble::Trouble;
 use super::{Timelines, clearing, homes, present};
-use crate::machine::{Projection, Written};
+use crate::machine::{Projection, Replay, Written};
 use crate::rules::{Rule, Rules};
 
 static RAISING: Trouble = Trouble::of("marks are not stored; they will be again");
@@ -80,7 +80,7 @@ pub fn project(
             return Err(projection);
         }
     };
-    for list in &projection.dropped {
+    for list in dropped(store, key, &projection) {
         if let Err(error) = block_on(store.drop_list(list)) {
             // Only room on disk is lost, until the members are listed anew once more.
             tracing::warn!(%error, conversation = %key.conversation, "a list of members that is read no more was not dropped");
@@ -93,4 +93,19 @@ pub fn project(
         tracing::warn!(%error, conversation = %key.conversation, "retention could not drop old rows");
     }
     Ok(Written { through: projection.through, blocks })
+}
+
+/// The lists of members that nobody reads from now on. What goes does not come back, so it is looked once more whether the record
+/// that is stored names the list that was written.
+fn dropped<'a>(store: &dyn Timelines, key: &ConversationKey, projection: &'a Projection) -> &'a [ConversationKey] {
+    if projection.dropped.is_empty() || projection.clear {
+        return &projection.dropped;
+    }
+    let named = block_on(store.load(key)).ok().flatten().map(|record| Replay::list(key, &record));
+    let written = projection.record.as_ref().and_then(|record| Replay::list_of(key, record));
+    if named.is_some() && named == written {
+        return &projection.dropped;
+    }
+    tracing::warn!(conversation = %key.conversation, "the record names another list of members than was written; none is dropped");
+    &[]
 }

@@ -134,3 +134,25 @@ fn a_conversation_that_is_rebuilt_from_its_log_finds_its_list() {
         comes_and_goes(&mut desk, &key, 5);
     }
 }
+
+/// Rows of members may be there before the record which says so: what is counted for the name follows from the events all the same.
+#[test]
+fn a_process_that_is_killed_between_members_and_record_names_the_same_list() {
+    let lists = [false, true].map(|killed| {
+        let (mut desk, key) = talk();
+        for _ in 0..4 {
+            desk.projections = killed.then(Vec::new);
+            desk.put("ana", 0, &key, &What::Remove(user("dan")));
+            desk.run();
+            for effect in desk.projections.take().into_iter().flatten() {
+                let Effect::Project { projection, .. } = effect else { continue };
+                projection.members.iter().for_each(|write| desk.disk.inner().put(write));
+                desk.kill();
+            }
+            assert_eq!(code(&desk.ask("ana", &key, &What::Add(vec![user("dan")]))), None);
+        }
+        let names: Vec<_> = desk.disk.inner().lists.keys().cloned().collect();
+        names
+    });
+    assert_eq!(lists[0], lists[1]);
+}

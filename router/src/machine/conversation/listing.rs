@@ -22,9 +22,14 @@ const LEFT_MIN: u64 = 2;
 /// Names before the one that counts that are dropped once more, where a conversation is rebuilt from its log alone.
 const REPLACED_MAX: usize = 4;
 
-/// Which name counts, and why it may be time for another one. Nothing where nobody ever left.
+/// Which name counts, and why it may be time for another one.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(crate) struct Listing(Option<Box<Lists>>);
+pub(crate) struct Listing {
+    /// How many are there as the events say: rows of members may be newer than the record that they are read with.
+    present: u64,
+    /// Nothing where nobody ever left.
+    lists: Option<Box<Lists>>,
+}
 
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 struct Lists {
@@ -50,29 +55,34 @@ pub(in crate::machine) struct Relisted {
 }
 
 impl Listing {
+    /// That of a conversation which so many found.
+    pub(crate) fn founded(members: usize) -> Self {
+        Self { present: members as u64, lists: None }
+    }
+
     /// The name that counts.
     pub(crate) fn key(&self, key: &ConversationKey) -> ConversationKey {
-        key.listing(self.0.as_ref().map_or(0, |lists| lists.since))
+        key.listing(self.lists.as_ref().map_or(0, |lists| lists.since))
     }
 
     /// The name that counts, and until the record is there that says so the one that it names now: what is stored under both
     /// is there, whichever a load finds.
     pub(crate) fn keys(&self, key: &ConversationKey) -> impl Iterator<Item = ConversationKey> + use<> {
-        let recorded = self.0.as_ref().and_then(|lists| lists.replaced.first()).map(|since| key.listing(*since));
+        let recorded = self.lists.as_ref().and_then(|lists| lists.replaced.first()).map(|since| key.listing(*since));
         [self.key(key)].into_iter().chain(recorded)
     }
 
     /// All names of which anything may be left; first the one that counts.
     pub(crate) fn all(&self, key: &ConversationKey) -> Vec<ConversationKey> {
         let none = Lists::default();
-        let Lists { since, before, replaced, .. } = self.0.as_deref().unwrap_or(&none);
+        let Lists { since, before, replaced, .. } = self.lists.as_deref().unwrap_or(&none);
         let replaced = replaced.iter().filter(|since| Some(**since) != *before);
         [since].into_iter().chain(before).chain(replaced).map(|since| key.listing(*since)).collect()
     }
 
     /// The record of this event is written.
     pub(crate) fn written(&mut self, through: Seq) {
-        if let Some(lists) = &mut self.0
+        if let Some(lists) = &mut self.lists
             && through >= lists.since
             && !lists.begun
         {
@@ -80,9 +90,16 @@ impl Listing {
         }
     }
 
-    /// A conversation is rebuilt from its log: there is no record that names one of them.
+    /// So many are there in a conversation whose record is of a version that did not count.
+    pub(crate) fn counted(&mut self, members: usize) {
+        if self.present == 0 {
+            self.present = members as u64;
+        }
+    }
+
+    /// A conversation is rebuilt from its log: there may be no record that names one of them.
     pub(crate) fn rebuilt(&mut self) {
-        if let Some(lists) = &mut self.0 {
+        if let Some(lists) = &mut self.lists {
             let some = lists.replaced.len().saturating_sub(REPLACED_MAX);
             lists.replaced.drain(..some);
         }
@@ -94,26 +111,33 @@ impl ConversationRecord {
     pub(crate) fn listing(&self) -> Listing {
         let (since, before, left) = (self.listed_since, self.listed_before, self.left);
         let lists = Lists { since, before, left, ..Lists::default() };
-        Listing((lists != Lists::default()).then(|| Box::new(lists)))
+        let lists = (lists != Lists::default()).then(|| Box::new(lists));
+        Listing { present: self.present, lists }
     }
 
     /// The same, with what is to be said.
     pub(crate) fn with_listing(self, listing: &Listing) -> Self {
-        let Some(lists) = &listing.0 else { return self };
-        Self { listed_since: lists.since, listed_before: lists.before, left: lists.left, ..self }
+        let record = Self { present: listing.present, ..self };
+        let Some(lists) = &listing.lists else { return record };
+        Self { listed_since: lists.since, listed_before: lists.before, left: lists.left, ..record }
     }
 }
 
 impl State {
-    /// So many left by the event `next`, which is being committed. Once as many have left as are there, another list begins.
-    pub(super) fn count_left(&mut self, left: u64) {
+    /// So many came and left by the event `next`, which is being committed. Once as many have left as are there, another list
+    /// begins. Only what the event says is counted, not what memory makes of it.
+    pub(super) fn count(&mut self, came: usize, left: usize) {
+        let Listing { present, lists } = &mut self.listing;
+        *present = (*present + came as u64).saturating_sub(left as u64);
         if left == 0 {
             return;
         }
-        let lists = self.listing.0.get_or_insert_default();
-        lists.left += left;
-        if lists.left >= LEFT_MIN.max(self.members.len() as u64) {
+        let lists = lists.get_or_insert_default();
+        lists.left += left as u64;
+        if lists.left >= LEFT_MIN.max(*present) {
             lists.replaced.push(lists.since);
+            // Perhaps it was not dropped, when it was to be.
+            lists.replaced.extend(lists.before.take());
             (lists.before, lists.since) = (Some(lists.since), self.next);
             (lists.left, lists.begun) = (0, true);
         }
@@ -121,7 +145,7 @@ impl State {
 
     /// What is to be written of a list that began with an event up to the head, if one did.
     pub(in crate::machine) fn take_list(&mut self, key: &ConversationKey) -> Option<Relisted> {
-        let lists = self.listing.0.as_mut()?;
+        let lists = self.listing.lists.as_mut()?;
         if !mem::take(&mut lists.begun) {
             return None;
         }

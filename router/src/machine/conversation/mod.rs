@@ -141,6 +141,7 @@ impl State {
             approval: Approval::default(),
         };
         self.put_members(&founding.members, 0);
+        self.listing = Listing::founded(founding.members.len());
         let maker = stored_user(by).filter(|_| founding.requested).and_then(|maker| self.members.place(&maker));
         self.profile.approval = maker.map(Approval::asked_by).unwrap_or_default();
         self.time_ms = time_ms;
@@ -174,16 +175,15 @@ impl State {
     /// The event `next` is committed: members came, went or changed.
     pub(crate) fn commit_members(&mut self, event: &MembersEvent, time_ms: u64) {
         self.put_members(&event.added, self.next);
-        let mut left = 0;
         for user in event.removed.iter().filter_map(|user| stored_user(user)) {
-            left += u64::from(self.members.remove(&user).is_some());
+            self.members.remove(&user);
         }
         for member in &event.promoted {
             if let Some(user) = stored_user(&member.user) {
                 self.members.set_role(&user, member.role());
             }
         }
-        self.count_left(left);
+        self.count(event.added.len(), event.removed.len());
         self.commit(crate::machine::conversation::recent::NO_ID, time_ms);
     }
 

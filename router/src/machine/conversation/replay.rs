@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use switchyard_protocol::id::{ConversationKey, UserId};
 use switchyard_protocol::v1::ConversationKind;
-use switchyard_store::{Damage, ReadError, Record, Row, Seq, StoredMark, StoredMember};
+use switchyard_store::{Damage, ProjectionWrite, ReadError, Record, Row, Seq, StoredMark, StoredMember};
 
 use crate::annotation::AnnotationEvent;
 use crate::machine::activity::progress::{DELIVERED, Progress, READ};
@@ -90,9 +90,10 @@ impl Replay {
         Self { unmarked: true, ..Self::of(State::unborn(), seed, None) }
     }
 
-    /// The list whose marks are still to be read, now that the log was.
-    pub fn unread_marks(&self, key: &ConversationKey) -> Option<ConversationKey> {
-        self.unmarked.then(|| self.state.listing.key(key))
+    /// The lists whose marks are still to be read, now that the log was: the record may have named any of them.
+    pub fn unread_marks(&mut self, key: &ConversationKey) -> Vec<ConversationKey> {
+        self.state.listing.rebuilt();
+        if self.unmarked { self.state.listing.all(key) } else { Vec::new() }
     }
 
     /// They were read.
@@ -139,6 +140,7 @@ impl Replay {
             let progress = if founder { Progress::joined(0, 0) } else { Progress::unknown(value.joined) };
             state.members.put(Member { user: member.user, role: value.role(), joined: value.joined, progress });
         }
+        state.listing.counted(state.members.len());
         let maker = fields.requested_by.as_deref().and_then(stored_user).and_then(|maker| state.members.place(&maker));
         state.profile.approval = Approval::stored(approval, maker);
         state.next = record.applied;
@@ -148,6 +150,12 @@ impl Replay {
             restore(key, member, &replay.marks)?;
         }
         Ok(replay)
+    }
+
+    /// The list of members that a record names which is to be written.
+    pub fn list_of(key: &ConversationKey, write: &ProjectionWrite) -> Option<ConversationKey> {
+        let ProjectionWrite::Conversation { at, record, .. } = write else { return None };
+        Some(Self::list(key, &Record { applied: *at, fields: record.clone() }))
     }
 
     /// Whether a record says that its conversation was erased.
@@ -326,10 +334,7 @@ impl Replay {
     }
 
     pub(crate) fn finish(self) -> Replayed {
-        let Self { mut state, touched, older, targets, .. } = self;
-        if self.recorded.is_none() {
-            state.listing.rebuilt();
-        }
+        let Self { state, touched, older, targets, .. } = self;
         Replayed { state, recorded: self.recorded.unwrap_or(0), touched, older, targets }
     }
 }

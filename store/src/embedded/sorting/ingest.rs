@@ -61,7 +61,10 @@ impl Ingester {
                     let value = gone.next_if_eq(&key).is_none().then(|| value.clone().into());
                     sink(key.clone().into(), value)?;
                 }
-                gone.try_for_each(|key| sink(key.clone().into(), None))
+                gone.try_for_each(|key| {
+                    self.pace.step();
+                    sink(key.clone().into(), None)
+                })
             })?;
         }
         let overlays = self.overlays(gather)?;
