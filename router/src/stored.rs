@@ -212,8 +212,8 @@ pub(crate) struct ConversationRecord {
     #[prost(uint64, tag = "17")]
     pub(crate) left: u64,
     /// How many are there, as the events say. An older version did not count.
-    #[prost(uint64, tag = "18")]
-    pub(crate) present: u64,
+    #[prost(uint64, optional, tag = "18")]
+    pub(crate) present: Option<u64>,
 }
 
 /// How a direct conversation stands that one of the two began.

@@ -141,6 +141,7 @@ impl Live {
             self.reads_by_role(conversation);
         }
         if gone {
+            self.take_back(conversation);
             self.stop_reading(conversation, cx);
         } else {
             if let Some(head) = head {

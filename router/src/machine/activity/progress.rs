@@ -263,7 +263,7 @@ impl Progress {
             }
             DELIVERED => {
                 let mark: DeliveredMark = stored::decode(value)?;
-                if at > self.read {
+                if at > self.delivered() {
                     let said = self.said();
                     (said.delivered, said.delivered_ms) = (at, mark.ms);
                 }

@@ -92,9 +92,7 @@ impl Listing {
 
     /// So many are there in a conversation whose record is of a version that did not count.
     pub(crate) fn counted(&mut self, members: usize) {
-        if self.present == 0 {
-            self.present = members as u64;
-        }
+        self.present = members as u64;
     }
 
     /// A conversation is rebuilt from its log: there may be no record that names one of them.
@@ -112,12 +110,12 @@ impl ConversationRecord {
         let (since, before, left) = (self.listed_since, self.listed_before, self.left);
         let lists = Lists { since, before, left, ..Lists::default() };
         let lists = (lists != Lists::default()).then(|| Box::new(lists));
-        Listing { present: self.present, lists }
+        Listing { present: self.present.unwrap_or(0), lists }
     }
 
     /// The same, with what is to be said.
     pub(crate) fn with_listing(self, listing: &Listing) -> Self {
-        let record = Self { present: listing.present, ..self };
+        let record = Self { present: Some(listing.present), ..self };
         let Some(lists) = &listing.lists else { return record };
         Self { listed_since: lists.since, listed_before: lists.before, left: lists.left, ..record }
     }

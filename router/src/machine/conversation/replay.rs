@@ -92,8 +92,11 @@ impl Replay {
 
     /// The lists whose marks are still to be read, now that the log was: the record may have named any of them.
     pub fn unread_marks(&mut self, key: &ConversationKey) -> Vec<ConversationKey> {
+        if !self.unmarked {
+            return Vec::new();
+        }
         self.state.listing.rebuilt();
-        if self.unmarked { self.state.listing.all(key) } else { Vec::new() }
+        self.state.listing.all(key)
     }
 
     /// They were read.
@@ -140,7 +143,9 @@ impl Replay {
             let progress = if founder { Progress::joined(0, 0) } else { Progress::unknown(value.joined) };
             state.members.put(Member { user: member.user, role: value.role(), joined: value.joined, progress });
         }
-        state.listing.counted(state.members.len());
+        if fields.present.is_none() {
+            state.listing.counted(state.members.len());
+        }
         let maker = fields.requested_by.as_deref().and_then(stored_user).and_then(|maker| state.members.place(&maker));
         state.profile.approval = Approval::stored(approval, maker);
         state.next = record.applied;
