@@ -15,7 +15,7 @@ impl Machine {
     fn look_later(&mut self, now: Now, key: ConversationKey) {
         let at = now.mono + self.config.idle_after;
         if let Some(conversation) = self.loaded_mut(&key) {
-            conversation.looked_at = at;
+            conversation.looked_at_ms = at.as_millis() as u64;
             self.idle.push_back((at, key));
         }
     }
@@ -30,7 +30,7 @@ impl Machine {
     ) {
         let idle_after = self.config.idle_after;
         let Some(conversation) = self.loaded_mut(&key) else { return };
-        if conversation.looked_at != at {
+        if conversation.looked_at_ms != at.as_millis() as u64 {
             // The place of one that left memory before; it has another now.
             return;
         }
