@@ -10,7 +10,6 @@ use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::policies::load_balancing::{LoadBalancingPolicy, NodeIdentifier, SingleTargetLoadBalancingPolicy};
 use scylla::statement::{Consistency, Statement};
 
-use super::datacenter::home;
 use super::options::{OpenError, Options};
 use super::requests::Failed;
 
@@ -26,7 +25,7 @@ const SETTINGS: [&str; 2] = [
 /// Looks at the cluster. Losses that are accepted are told all the same.
 pub(super) async fn check(session: &Session, options: &Options) -> Result<(), OpenError> {
     let mut unsafe_for = Vec::new();
-    unsafe_for.extend(copies(session, options)?);
+    unsafe_for.extend(copies(session, options));
     unsafe_for.extend(syncing(session).await?);
     match &unsafe_for[..] {
         [] => Ok(()),
@@ -42,19 +41,18 @@ pub(super) async fn check(session: &Session, options: &Options) -> Result<(), Op
 }
 
 /// What is wrong with how many copies there are, if anything.
-fn copies(session: &Session, options: &Options) -> Result<Option<String>, OpenError> {
+fn copies(session: &Session, options: &Options) -> Option<String> {
     let state = session.get_cluster_state();
-    let home = home(session, options)?;
     let keyspace = options.keyspace.to_ascii_lowercase();
     let copies = match state.get_keyspace(&keyspace).map(|keyspace| &keyspace.strategy) {
         Some(Strategy::SimpleStrategy { replication_factor }) => *replication_factor,
         Some(Strategy::NetworkTopologyStrategy { datacenter_repfactors }) => {
-            home.and_then(|home| datacenter_repfactors.get(&home)).copied().unwrap_or(0)
+            options.datacenter.as_ref().and_then(|home| datacenter_repfactors.get(home)).copied().unwrap_or(0)
         }
-        _ => return Ok(Some(format!("it is not known how many copies keyspace {keyspace} keeps"))),
+        _ => return Some(format!("it is not known how many copies keyspace {keyspace} keeps")),
     };
     let few = copies < COPIES_MIN;
-    Ok(few.then(|| format!("keyspace {keyspace} keeps {copies} copies of a row, fewer than {COPIES_MIN}")))
+    few.then(|| format!("keyspace {keyspace} keeps {copies} copies of a row, fewer than {COPIES_MIN}"))
 }
 
 /// What is wrong with how nodes sync their logs, if anything. A node that is down is told of, for one of three may be.

@@ -52,12 +52,14 @@ pub(super) fn reading(options: &Options) -> ExecutionProfileHandle {
     profile(options).speculative_execution_policy(Some(Arc::new(again))).build().into_handle()
 }
 
-/// Connects. The home data centre that the options name is there.
-pub(super) async fn connect(options: &Options) -> Result<Session, OpenError> {
+/// Connects. The options that come back name the home data centre also where those that were given do not: one that joins later
+/// is asked nothing, for its quorums and ours need not have a node in common.
+pub(super) async fn connect(options: &Options) -> Result<(Session, Options), OpenError> {
     options.check()?;
+    let mut profile_in_force = profile(options).build().into_handle();
     let mut builder = SessionBuilder::new()
         .known_nodes(&options.contact_points)
-        .default_execution_profile_handle(profile(options).build().into_handle())
+        .default_execution_profile_handle(profile_in_force.clone())
         .connection_timeout(options.request_timeout)
         .fetch_full_schema_metadata(false);
     if let Some(credentials) = &options.credentials {
@@ -67,8 +69,9 @@ pub(super) async fn connect(options: &Options) -> Result<Session, OpenError> {
         builder = builder.tls_context(Some(config(tls)?));
     }
     let session = builder.build().await.map_err(|error| refused(&error))?;
-    datacenter::home(&session, options)?;
-    Ok(session)
+    let options = Options { datacenter: datacenter::home(&session, options)?, ..options.clone() };
+    profile_in_force.map_to_another_profile(profile(&options).build());
+    Ok((session, options))
 }
 
 /// Why there is no session, by what would mend it.

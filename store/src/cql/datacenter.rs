@@ -30,13 +30,8 @@ pub(super) fn home(session: &Session, options: &Options) -> Result<Option<String
 
 /// Keeps which data centre is the home, and refuses another one than is kept. What is kept is known in each; the first time it is
 /// said is a transaction of all of them, for one of another home must not say it at the same time.
-pub(super) async fn settle(
-    requests: &Requests,
-    statements: &Statements,
-    options: &Options,
-    home: Option<&str>,
-) -> Result<(), OpenError> {
-    let Some(home) = home else { return Ok(()) };
+pub(super) async fn settle(requests: &Requests, statements: &Statements, options: &Options) -> Result<(), OpenError> {
+    let Some(home) = &options.datacenter else { return Ok(()) };
     let own = xxh3_64(home.as_bytes()) as i64;
     let unreachable = |error: Failed| OpenError::Unreachable(error.to_string());
     let kept = requests.one::<(i64,)>(&statements.counter, (HOME,)).await.map_err(unreachable)?;
@@ -53,5 +48,5 @@ pub(super) async fn settle(
     if kept == Some(own) {
         return Ok(());
     }
-    Err(OpenError::Home { keyspace: options.keyspace.clone(), datacenter: home.to_owned() })
+    Err(OpenError::Home { keyspace: options.keyspace.clone(), datacenter: home.clone() })
 }

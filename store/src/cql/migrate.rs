@@ -38,7 +38,8 @@ pub fn migrate(options: &Options) -> Result<u32, OpenError> {
 }
 
 async fn raise(options: &Options) -> Result<u32, OpenError> {
-    let session = connect::connect(options).await?;
+    let (session, options) = connect::connect(options).await?;
+    let options = &options;
     let Options { keyspace, replication, .. } = options;
     let replication = match &options.datacenter {
         Some(datacenter) => format!("{{'class': 'NetworkTopologyStrategy', '{datacenter}': {replication}}}"),
@@ -52,9 +53,8 @@ async fn raise(options: &Options) -> Result<u32, OpenError> {
     session.await_schema_agreement().await.map_err(unreachable)?;
     session.use_keyspace(keyspace, false).await.map_err(unreachable)?;
     let statements = Statements::prepare(&session, options).await.map_err(unreachable)?;
-    let home = datacenter::home(&session, options)?;
     let requests = Requests::new(session, 1, options.request_timeout);
-    datacenter::settle(&requests, &statements, options, home.as_deref()).await?;
+    datacenter::settle(&requests, &statements, options).await?;
     let up_to =
         |wanted: u32| move |stored: Option<i64>| Some(i64::from(wanted)).filter(|wanted| stored < Some(*wanted));
     // First who may use it: whoever is refused by that finds nothing that it cannot read.

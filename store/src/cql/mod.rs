@@ -34,7 +34,7 @@ mod value;
 mod value_judge;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use switchyard_protocol::id::ConversationKey;
@@ -52,6 +52,10 @@ pub use statements::Sent;
 use requests::Requests;
 use runtime::Threads;
 use statements::Statements;
+
+/// How long opening may take: connecting, preparing the statements and looking at what is there. The driver gives preparing no
+/// time-out of its own.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A store in a cluster of ScyllaDB or Cassandra, shared with other routers.
 ///
@@ -81,17 +85,20 @@ impl Cql {
         options.check()?;
         let threads = Threads::start(options.threads).map_err(|error| OpenError::Options(error.to_string()))?;
         let handle = threads.handle().clone();
-        let inner = runtime::wait(&handle, Self::connect(options.clone(), handle.clone()))?;
+        let connecting = Self::connect(options.clone(), handle.clone());
+        let inner = runtime::wait(&handle, async {
+            let late = || OpenError::Unreachable(format!("it was not ready within {} s", OPEN_TIMEOUT.as_secs()));
+            tokio::time::timeout(OPEN_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(late()))
+        })?;
         Ok(Self { inner: Arc::new(inner), threads })
     }
 
     async fn connect(options: Options, handle: Handle) -> Result<Inner, OpenError> {
-        let session = connect::connect(&options).await?;
+        let (session, options) = connect::connect(&options).await?;
         let statements = migrate::enter(&session, &options).await?;
         checks::check(&session, &options).await?;
-        let home = datacenter::home(&session, &options)?;
         let requests = Requests::new(session, options.requests_max, options.request_timeout);
-        datacenter::settle(&requests, &statements, &options, home.as_deref()).await?;
+        datacenter::settle(&requests, &statements, &options).await?;
         Ok(Inner {
             requests,
             statements,
