@@ -190,8 +190,8 @@ impl Inner {
         let each = |(incarnation, text, address, nonce): (i64, String, Option<String>, i64)| {
             router_row(incarnation, &text, &address.unwrap_or_default(), nonce)
         };
-        let rows = self.requests.all(&self.statements.live_routers, (), each).await.map_err(unavailable)?;
-        Ok(rows.into_iter().flatten().take(LIVE_ROUTERS_MAX).collect())
+        let rows = self.requests.first(&self.statements.live_routers, (), LIVE_ROUTERS_MAX, each);
+        Ok(rows.await.map_err(unavailable)?.into_iter().flatten().collect())
     }
 }
 

@@ -53,22 +53,29 @@ impl Failed {
     }
 }
 
+/// Statements about owners, that are under way at a time: claims of all cells, and the fence read.
+const CONTROL_REQUESTS_MAX: usize = 96;
+
 /// The session, with a bound on what is under way.
 pub(super) struct Requests {
     session: Session,
     turns: Semaphore,
+    /// What is asked about owners stands in no line with what it decides: with so many batches waiting that the fence read came too
+    /// late, each of them would be unknown although it is stored.
+    control: Semaphore,
     wait: Duration,
 }
 
 impl Requests {
     pub(super) fn new(session: Session, at_a_time: usize, wait: Duration) -> Self {
-        Self { session, turns: Semaphore::new(at_a_time), wait }
+        Self { session, turns: Semaphore::new(at_a_time), control: Semaphore::new(CONTROL_REQUESTS_MAX), wait }
     }
 
     async fn turn(&self, statement: &Statement) -> Result<SemaphorePermit<'_>, Failed> {
-        let turn = match self.turns.try_acquire() {
+        let turns = if statement.is_control() { &self.control } else { &self.turns };
+        let turn = match turns.try_acquire() {
             Ok(turn) => turn,
-            Err(_) => match tokio::time::timeout(self.wait, self.turns.acquire()).await {
+            Err(_) => match tokio::time::timeout(self.wait, turns.acquire()).await {
                 Ok(Ok(turn)) => turn,
                 _ => return Err(Failed::Busy),
             },
@@ -119,6 +126,20 @@ impl Requests {
         &self,
         statement: &Statement,
         values: impl SerializeRow + Clone,
+        each: impl FnMut(Row) -> T,
+    ) -> Result<Vec<T>, Failed>
+    where
+        Row: for<'frame> scylla::deserialize::row::DeserializeRow<'frame, 'frame>,
+    {
+        self.first(statement, values, usize::MAX, each).await
+    }
+
+    /// The first so many rows of an answer of any length, and no page more than it takes.
+    pub(super) async fn first<Row, T>(
+        &self,
+        statement: &Statement,
+        values: impl SerializeRow + Clone,
+        rows_max: usize,
         mut each: impl FnMut(Row) -> T,
     ) -> Result<Vec<T>, Failed>
     where
@@ -132,8 +153,11 @@ impl Requests {
                 found.push(each(row.map_err(Failed::form)?));
             }
             match next {
-                Some(next) => state = next,
-                None => return Ok(found),
+                Some(next) if found.len() < rows_max => state = next,
+                _ => {
+                    found.truncate(rows_max);
+                    return Ok(found);
+                }
             }
         }
     }

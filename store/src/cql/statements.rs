@@ -62,6 +62,11 @@ impl Statement {
         Self { prepared, table, operation, sent: AtomicU64::new(0) }
     }
 
+    /// Whether it is about who owns what.
+    pub(super) fn is_control(&self) -> bool {
+        self.table.class() == Class::Transaction
+    }
+
     /// It is sent, alone or as the first of a batch.
     pub(super) fn is_sent(&self) {
         self.sent.fetch_add(1, Ordering::Relaxed);
