@@ -216,7 +216,9 @@ async fn rewrite<R: Replicas>(
         let stamped: Vec<_> = stamped.collect();
         let mut pause = PAUSE;
         while let Err(error) = replicas.put(key, &stamped).await {
-            tracing::warn!(%error, conversation = %key.conversation, "what was adopted is not stored yet");
+            if pause == PAUSE {
+                tracing::warn!(%error, conversation = %key.conversation, "what was adopted is not stored yet; it is tried on");
+            }
             if barrier(replicas).await == Err(BarrierError::Fenced) {
                 return Err(unread(BarrierError::Fenced));
             }

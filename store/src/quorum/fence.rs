@@ -41,6 +41,8 @@ struct State {
     reading: bool,
     waiting: Vec<oneshot::Sender<Answer>>,
     stored: Vec<Noted>,
+    /// What an earlier round found committed is being noted; what is stored meanwhile waits.
+    noting: bool,
 }
 
 /// What one read answers.
@@ -87,7 +89,7 @@ impl Fence {
         state.reading.then(|| Round {
             incarnation: state.incarnation.filter(|_| !state.fenced),
             waiting: mem::take(&mut state.waiting),
-            stored: mem::take(&mut state.stored),
+            stored: if state.noting { Vec::new() } else { mem::take(&mut state.stored) },
         })
     }
 
@@ -127,6 +129,7 @@ async fn read_fence<R: Replicas>(replicas: R) {
             None => Err(BarrierError::Unavailable("this router has not begun to serve".to_owned())),
         };
         if answer.is_ok() && !round.stored.is_empty() {
+            replicas.fence().state().noting = true;
             replicas.spawn(Box::pin(note(replicas.clone(), round.stored)));
         }
         if !replicas.rules().has(Rule::BarrierAfterWrite) {
@@ -162,4 +165,5 @@ async fn note<R: Replicas>(replicas: R, stored: Vec<Noted>) {
         }
     });
     join_all(raised).await;
+    replicas.fence().state().noting = false;
 }
