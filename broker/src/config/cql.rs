@@ -78,9 +78,6 @@ impl Cql {
         if authorities.is_none() && own.is_some() {
             problems.add("store.cql.ca_file", "is missing: without it connections are not by TLS");
         }
-        if self.request_timeout.0.is_zero() {
-            problems.add("store.cql.request_timeout", "must be more than nothing");
-        }
         let options = Options {
             datacenter: Some(self.datacenter.clone()).filter(|name| !name.is_empty()),
             replication: self.replication,

@@ -16,6 +16,12 @@ pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(3);
 /// cluster slower, not faster: it answers 20,000 messages a second with 64.
 pub const REQUESTS_MAX: usize = 512;
 
+/// [`Options::requests_max`] at most: a connection has so many streams.
+const REQUESTS_LIMIT: usize = 32_768;
+
+/// Time-outs at most.
+const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+
 /// Threads of the driver: it sends and receives, and the rest is done by who asks.
 pub const THREADS: usize = 1;
 
@@ -83,12 +89,19 @@ impl Options {
             && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
             && self.keyspace.len() <= KEYSPACE_BYTES_MAX;
         let is_name = |name: &String| !name.is_empty() && !name.contains(['\'', '\\', '\0']);
+        let is_timeout = |timeout: Duration| !timeout.is_zero() && timeout <= TIMEOUT_MAX;
         let checks = [
             ("contact_points", !self.contact_points.is_empty(), "must name a node at least"),
             ("keyspace", is_keyspace, "must have letters, digits and underscores, 48 at most, a letter first"),
             ("datacenter", self.datacenter.as_ref().is_none_or(is_name), "cannot be a data centre's name"),
             ("replication", self.replication > 0, "must be at least 1"),
-            ("requests_max", self.requests_max > 0, "must be at least 1"),
+            ("requests_max", (1..=REQUESTS_LIMIT).contains(&self.requests_max), "must be from 1 to 32768"),
+            ("request_timeout", is_timeout(self.request_timeout), "must be more than nothing, and a minute at most"),
+            (
+                "transaction_timeout",
+                is_timeout(self.transaction_timeout),
+                "must be more than nothing, and a minute at most",
+            ),
             ("threads", self.threads > 0, "must be at least 1"),
         ];
         checks.into_iter().filter(|(_, is_right, _)| !is_right).map(|(field, _, what)| (field, what)).collect()
