@@ -17,6 +17,9 @@ use super::broker::secret_file;
 /// Acknowledged messages that a run checks at least, or it has shown nothing.
 const CHECKED_MIN: u64 = 1_000;
 
+/// A sender has felt a fault who waited so long.
+const FELT_MS: f64 = 3_000.0;
+
 /// What the oracle counts that must be nothing; of what only a mixed load has, `null` says so as well.
 const FAULTS: [&str; 12] = [
     "lost",
@@ -143,6 +146,14 @@ impl Verdict {
         self.metric("disconnects")
     }
 
+    /// An error if nobody was told that anything was wrong, nor waited for it: then nothing was broken.
+    pub(super) fn felt(self) -> anyhow::Result<Self> {
+        if self.metric("refused") + self.metric("retries") == 0 && self.ms("ack_max_ms") < FELT_MS {
+            bail!("nobody has felt it: {self}");
+        }
+        Ok(self)
+    }
+
     /// An error if it is not what was expected.
     pub(super) fn check(&self, expected: Expected) -> anyhow::Result<()> {
         let oracle = &self.result["oracle"];
@@ -163,7 +174,12 @@ impl Verdict {
         if !matches!(self.code, Some(0 | SATURATED)) {
             bail!("messages were never answered, on connections that stand");
         }
-        let seen = ["disconnects", "unknown", "refused", "changes_unanswered"].map(|name| (name, self.metric(name)));
+        // Who is told that an outcome is unknown asks again.
+        let seen = ["disconnects", "unknown", "refused", "retries", "changes_unanswered"];
+        if let Some(name) = seen.iter().find(|name| self.result["metrics"][**name].as_u64().is_none()) {
+            bail!("the result says nothing of {name}");
+        }
+        let seen = seen.map(|name| (name, self.metric(name)));
         if expected == Expected::Unseen && seen.iter().any(|(_, count)| *count > 0) {
             bail!("clients have seen it: {seen:?}");
         }
@@ -174,7 +190,7 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} acknowledged", self.metric("acked"))?;
-        for name in ["disconnects", "retries", "unknown", "refused", "changes"] {
+        for name in ["disconnects", "retries", "unknown", "refused", "changes", "changes_refused"] {
             write!(f, ", {name} {}", self.metric(name))?;
         }
         write!(f, ", the longest wait {:.1} s", self.ms("ack_max_ms") / 1_000.0)?;

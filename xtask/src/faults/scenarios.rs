@@ -163,7 +163,7 @@ fn two_nodes(ground: &mut Ground) -> anyhow::Result<Verdict> {
     load.goes_on(10 * SECOND)?;
     ground.cluster.start_again(2)?;
     ground.cluster.start_again(3)?;
-    load.ended()
+    load.ended()?.felt()
 }
 
 fn all_nodes(ground: &mut Ground) -> anyhow::Result<Verdict> {
@@ -175,7 +175,7 @@ fn all_nodes(ground: &mut Ground) -> anyhow::Result<Verdict> {
     for node in 1..=3 {
         ground.cluster.start_again(node)?;
     }
-    load.ended()
+    load.ended()?.felt()
 }
 
 fn slow_node(ground: &mut Ground) -> anyhow::Result<Verdict> {
@@ -218,7 +218,7 @@ fn hung(ground: &mut Ground) -> anyhow::Result<Verdict> {
     for node in 1..=3 {
         ground.cluster.go_on(node)?;
     }
-    load.ended()
+    load.ended()?.felt()
 }
 
 fn cut(ground: &mut Ground) -> anyhow::Result<Verdict> {
@@ -227,7 +227,7 @@ fn cut(ground: &mut Ground) -> anyhow::Result<Verdict> {
     let cut = Cut::from_the_store()?;
     load.goes_on(20 * SECOND)?;
     drop(cut);
-    let verdict = load.ended()?;
+    let verdict = load.ended()?.felt()?;
     if verdict.disconnects() > 0 {
         bail!("the broker has lost {} of its clients, who had a network", verdict.disconnects());
     }
