@@ -87,9 +87,10 @@ impl Ops {
                 }
             };
             let _ = started.send(Ok(()));
+            let readiness = self.readiness.clone();
             let router = http::ops_router(self.readiness, self.exporter.clone());
             tokio::join!(
-                signals.watch(self.events, self.drain_deadline, self.ready_file),
+                signals.watch(self.events, self.drain_deadline, self.ready_file, readiness),
                 upkeep(self.exporter),
                 watch(self.space),
                 listen(listener, router),

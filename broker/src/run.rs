@@ -14,6 +14,7 @@ use crate::config::{LogFormat, Overrides, Problem, Settings, Source, StoreKind, 
 use crate::exit::Failure;
 use crate::listen::listen;
 use crate::logs::{self, LogLevel};
+use crate::ops::readiness::START;
 use crate::ops::{Exporter, Ops, Readiness, Space, process};
 use crate::ready::{Ready, ReadyFile};
 use crate::roles::{self, Parts, Roles};
@@ -42,7 +43,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let ops_address = ops_listener.local_addr().context("the operations port has no address")?;
     let tokens = settings.tokens()?;
     let readiness = Readiness::default();
-    readiness.not_ready("start", "the roles are starting");
+    readiness.not_ready(START, "the roles are starting");
     let (events, inbox) = mpsc::channel();
     let ready_file = Arc::new(ReadyFile::default());
     // Room on a cluster's disks is the cluster's business: what it refuses is told to whoever sends.
@@ -68,7 +69,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let mut roles = Roles::start(Parts { settings: &settings, tokens: &tokens, readiness: readiness.clone(), events })?;
     // The data directory is there by now: a process on a full disk is not ready for a moment first.
     space.iter().for_each(Space::measure);
-    readiness.ready("start");
+    readiness.ready(START);
     let data = &settings.config.server.data;
     let ready = Ready::new(settings.dev, Roles::NAMES.to_vec(), data, roles.public_address(), ops_address);
     tell(&settings, &tokens, &ready)?;

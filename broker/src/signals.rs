@@ -1,5 +1,6 @@
 //! Signals of the operating system: the first SIGTERM or SIGINT asks for a drain, a second one or the deadline ends the
-//! process at once, SIGHUP asks for a reload. It decides when, never what a drain or a reload does.
+//! process at once, as does the first one while nobody is served yet; SIGHUP asks for a reload. It decides when, never what a
+//! drain or a reload does.
 
 use std::io;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use crate::exit::Failure;
+use crate::ops::Readiness;
 use crate::ready::ReadyFile;
 
 /// What the main thread waits for once everything runs.
@@ -42,7 +44,13 @@ impl Signals {
     }
 
     /// Passes them on until the process ends. Inputs: the three signals and, once a drain has begun, its deadline.
-    pub async fn watch(mut self, events: Sender<Event>, deadline: Duration, ready_file: Arc<ReadyFile>) {
+    pub async fn watch(
+        mut self,
+        events: Sender<Event>,
+        deadline: Duration,
+        ready_file: Arc<ReadyFile>,
+        readiness: Readiness,
+    ) {
         let mut end = None;
         loop {
             tokio::select! {
@@ -53,6 +61,11 @@ impl Signals {
                     continue;
                 }
                 () = at(end) => abort("the drain deadline has passed", &ready_file),
+            }
+            if readiness.is_starting() {
+                // It may wait for a store that does not answer, and has no client to be polite to.
+                tracing::info!("asked to end before anything was served: ended");
+                std::process::exit(0);
             }
             if end.is_some() {
                 abort("asked a second time to end", &ready_file);

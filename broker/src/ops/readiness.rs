@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// The part that has a reason until everything is served.
+pub const START: &str = "start";
+
 /// Reasons not to be ready, by the part that has them. Clones share them.
 #[derive(Clone, Default, Debug)]
 pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, String>>>);
@@ -17,6 +20,11 @@ impl Readiness {
     /// This part has no reason any more.
     pub fn ready(&self, part: &'static str) {
         self.reasons_now().remove(part);
+    }
+
+    /// Nothing is served yet.
+    pub fn is_starting(&self) -> bool {
+        self.reasons_now().contains_key(START)
     }
 
     /// The reasons now; none means ready.

@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 use jsonwebtoken::{Algorithm, Header};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::keys::Key;
 use crate::plain::{JSON, Plain, acquainted};
-use crate::process::{Broker, get, refused, said};
+use crate::process::{Broker, get, refused, said, switchyard};
 use crate::site::{Site, now, sign};
 
 #[test]
@@ -50,6 +51,29 @@ fn it_says_when_it_is_ready_and_ends_when_asked() {
     let (status, told) = broker.end();
     assert_eq!(status.code(), Some(0), "{told}");
     assert!(!file.exists(), "the ready file goes with the process");
+}
+
+#[test]
+fn it_ends_when_asked_while_it_waits_for_its_store() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let silent = TcpListener::bind("127.0.0.1:0").expect("it listens");
+    let node = silent.local_addr().expect("an address");
+    let config = dir.path().join("config.toml");
+    let text =
+        format!("[store]\nkind = \"cql\"\n[store.cql]\ncontact_points = [\"{node}\"]\nrequest_timeout = \"1m\"\n");
+    fs::write(&config, text + "[auth]\nsecret = \"not the secret of anybody, but one of some length\"\n")
+        .expect("it is written");
+    let mut command = switchyard();
+    command.args(["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--config"]).arg(&config);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    // It asks the node, which never answers.
+    let _asking = silent.accept().expect("it comes");
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    let output = child.wait_with_output().expect("it ends");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("asked to end before anything was served"), "{told}");
+    assert!(output.stdout.is_empty(), "there is no ready line");
 }
 
 #[test]
