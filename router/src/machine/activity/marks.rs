@@ -209,8 +209,9 @@ impl State {
         let listing = &self.listing;
         for Member { user, progress, .. } in self.members.all_mut() {
             for (kind, at, value) in progress.take_said() {
-                let in_list = |key| Mark { key, user: user.clone(), kind, at, value: value.clone() };
-                into.extend(listing.keys(key).map(in_list));
+                let also = listing.recorded(key);
+                into.extend(also.map(|key| Mark { key, user: user.clone(), kind, at, value: value.clone() }));
+                into.push(Mark { key: listing.key(key), user: user.clone(), kind, at, value });
             }
         }
     }

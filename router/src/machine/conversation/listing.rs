@@ -65,11 +65,10 @@ impl Listing {
         key.listing(self.lists.as_ref().map_or(0, |lists| lists.since))
     }
 
-    /// The name that counts, and until the record is there that says so the one that it names now: what is stored under both
-    /// is there, whichever a load finds.
-    pub(crate) fn keys(&self, key: &ConversationKey) -> impl Iterator<Item = ConversationKey> + use<> {
-        let recorded = self.lists.as_ref().and_then(|lists| lists.replaced.first()).map(|since| key.listing(*since));
-        [self.key(key)].into_iter().chain(recorded)
+    /// Until the record is there that says which name counts, the one that it names now: what is stored under both is there,
+    /// whichever a load finds.
+    pub(crate) fn recorded(&self, key: &ConversationKey) -> Option<ConversationKey> {
+        self.lists.as_ref()?.replaced.first().map(|since| key.listing(*since))
     }
 
     /// All names of which anything may be left; first the one that counts.
