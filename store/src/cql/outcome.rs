@@ -1,5 +1,5 @@
-//! What an error of the driver says about a write: whether it may have reached a replica. This is the only rule for unknown
-//! outcomes; the driver repeats nothing.
+//! What an error of the driver says about a write: whether it may have reached a replica, and if not, whether it may another time.
+//! This is the only rule for unknown outcomes; the driver repeats nothing.
 
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 
@@ -8,14 +8,15 @@ use crate::quorum::Reached;
 /// Judges an error. Whatever is not surely the one is the other, also what later versions of the driver bring.
 pub(super) fn reached(error: &ExecutionError) -> Reached {
     match error {
-        ExecutionError::BadQuery(_)
-        | ExecutionError::EmptyPlan
-        | ExecutionError::PrepareError(_)
-        | ExecutionError::ConnectionPoolError(_) => Reached::Nobody,
+        ExecutionError::BadQuery(_) => Reached::Never,
+        ExecutionError::EmptyPlan | ExecutionError::PrepareError(_) | ExecutionError::ConnectionPoolError(_) => {
+            Reached::Nobody
+        }
         ExecutionError::LastAttemptError(error) => match error {
-            RequestAttemptError::SerializationError(_)
-            | RequestAttemptError::CqlRequestSerialization(_)
-            | RequestAttemptError::UnableToAllocStreamId => Reached::Nobody,
+            RequestAttemptError::SerializationError(_) | RequestAttemptError::CqlRequestSerialization(_) => {
+                Reached::Never
+            }
+            RequestAttemptError::UnableToAllocStreamId => Reached::Nobody,
             RequestAttemptError::DbError(error, _) => refused(error),
             _ => Reached::Perhaps,
         },
@@ -26,13 +27,8 @@ pub(super) fn reached(error: &ExecutionError) -> Reached {
 /// What a coordinator says. An overloaded one may have sent some of its copies before it found that it is.
 fn refused(error: &DbError) -> Reached {
     match error {
-        DbError::Unavailable { .. }
-        | DbError::IsBootstrapping
-        | DbError::SyntaxError
-        | DbError::Invalid
-        | DbError::Unauthorized
-        | DbError::ConfigError
-        | DbError::Unprepared { .. } => Reached::Nobody,
+        DbError::Unavailable { .. } | DbError::IsBootstrapping | DbError::Unprepared { .. } => Reached::Nobody,
+        DbError::SyntaxError | DbError::Invalid | DbError::Unauthorized | DbError::ConfigError => Reached::Never,
         _ => Reached::Perhaps,
     }
 }
@@ -54,7 +50,10 @@ mod tests {
     fn only_what_surely_reached_nobody_is_definite() {
         let consistency = Consistency::LocalQuorum;
         assert_eq!(of(DbError::Unavailable { consistency, required: 2, alive: 1 }), Reached::Nobody);
-        assert_eq!(of(DbError::Invalid), Reached::Nobody);
+        assert_eq!(of(DbError::IsBootstrapping), Reached::Nobody);
+        for error in [DbError::SyntaxError, DbError::Invalid, DbError::Unauthorized, DbError::ConfigError] {
+            assert_eq!(of(error), Reached::Never);
+        }
         assert_eq!(reached(&ExecutionError::EmptyPlan), Reached::Nobody);
         let timed_out = |write_type| DbError::WriteTimeout { consistency, received: 0, required: 2, write_type };
         assert_eq!(of(timed_out(WriteType::Simple)), Reached::Perhaps);

@@ -6,7 +6,8 @@
 //! of an earlier epoch can change it; then it is confirmed. Whatever was not taken is overwritten by what this owner appends.
 //!
 //! Each of these rules is needed: see ARCHITECTURE.md and `cluster/tests/ownership`. One more: until it is known what became of the
-//! writes, the rows are not read again in this epoch, for they could read otherwise. So an adoption goes on by itself.
+//! writes, the rows are not read again in this epoch, for they could read otherwise. So an adoption goes on by itself. It ends only
+//! where that is known: all is stored, or what is not was refused for good each time that it was sent.
 //!
 //! What it read is given to who asked for it, for whoever adopts replays: the newest rows, up to a limit. What lies between the
 //! number that the caller knows and the one that is noted is read with the rest where that costs no statement more.
@@ -21,7 +22,7 @@ use crate::log::{Adopted, BarrierError, Damage, ReadError, Seq};
 use crate::row::{Row, RowRef};
 use crate::rules::Rule;
 
-use super::{Bound, Bounds, Replicas, Sizes, Stamped, StoredRow, barrier, timestamp, unread};
+use super::{Bound, Bounds, Failure, Reached, Replicas, Sizes, Stamped, StoredRow, barrier, timestamp, unread};
 
 /// Between attempts at writes whose outcome is unknown: at first, and at most.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -190,7 +191,8 @@ async fn beginning<R: Replicas>(replicas: &R, key: &ConversationKey, at_least: S
     }
 }
 
-/// Writes rows again with this timestamp, until it is known that they are stored.
+/// Writes rows again with this timestamp, until it is known that they are stored. It fails only if it is known that those which are
+/// not never will be, by what was sent until then; or if this router is fenced, which adopts nothing any more.
 async fn rewrite<R: Replicas>(
     replicas: &R,
     key: &ConversationKey,
@@ -215,7 +217,16 @@ async fn rewrite<R: Replicas>(
         });
         let stamped: Vec<_> = stamped.collect();
         let mut pause = PAUSE;
+        // An attempt before may be stored yet, whatever becomes of those after it.
+        let mut unknown = false;
         while let Err(error) = replicas.put(key, &stamped).await {
+            match error.reached() {
+                Reached::Never if !unknown => {
+                    return Err(unread(format_args!("what is to be adopted is not taken: {error}")));
+                }
+                Reached::Never | Reached::Nobody => {}
+                Reached::Perhaps => unknown = true,
+            }
             if pause == PAUSE {
                 tracing::warn!(%error, conversation = %key.conversation, "what was adopted is not stored yet; it is tried on");
             }
@@ -239,4 +250,60 @@ fn again<R: Replicas>(replicas: &R, key: &ConversationKey, stored: &StoredRow, e
     }
     let row = Row::decode(key, stored.seq, &stored.row).expect("it was read");
     RowRef { epoch, first: stored.seq, ..row.as_ref() }.encode(key, stored.seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+    use switchyard_protocol::owner::Incarnation;
+
+    use super::super::append;
+    use super::super::double::{Double, batch, key};
+    use super::*;
+    use crate::log::Outcome;
+
+    /// Rows 0 to 2, of the first owner.
+    fn left_behind() -> Double {
+        let replicas = Double::default();
+        replicas.fence().serve(Incarnation::new(1).expect("a number"));
+        assert_eq!(block_on(append(&replicas, &[batch(1, 0, 3)])), [Outcome::Stored]);
+        replicas
+    }
+
+    /// Adopts them in the second epoch, one row at a time, while writes are answered so; the head, and how many were sent.
+    fn adopted(replicas: &Double, puts: &[Result<(), Reached>]) -> (Result<Option<Seq>, ReadError>, usize) {
+        let before = {
+            let mut state = replicas.state();
+            state.puts = puts.to_vec().into();
+            state.puts_sent
+        };
+        let head = block_on(adopt(replicas, &key(), 2, 0)).map(|adopted| adopted.map(|adopted| adopted.head));
+        assert!(replicas.state().puts.is_empty(), "{puts:?} are not all answered");
+        (head, replicas.state().puts_sent - before)
+    }
+
+    const NOBODY: Result<(), Reached> = Err(Reached::Nobody);
+    const NEVER: Result<(), Reached> = Err(Reached::Never);
+    const PERHAPS: Result<(), Reached> = Err(Reached::Perhaps);
+
+    #[test]
+    fn what_is_refused_for_good_ends_it_and_may_be_tried_anew() {
+        let replicas = left_behind();
+        // Of each part it is known by itself what became of it.
+        for puts in [&[NEVER][..], &[NOBODY, NOBODY, NEVER], &[PERHAPS, Ok(()), NEVER]] {
+            let (head, sent) = adopted(&replicas, puts);
+            assert!(matches!(&head, Err(ReadError::Unavailable(text)) if text.contains("not taken")), "{head:?}");
+            assert_eq!(sent, puts.len(), "nothing is sent after that");
+        }
+        assert_eq!(adopted(&replicas, &[]), (Ok(Some(2)), 2), "all but the one that is stored");
+        assert_eq!(adopted(&replicas, &[]), (Ok(Some(2)), 0), "they are its own by now");
+    }
+
+    #[test]
+    fn it_goes_on_after_an_attempt_that_nobody_knows_of_whatever_is_said_then() {
+        for puts in [&[PERHAPS, NEVER][..], &[NOBODY, PERHAPS, NEVER, NOBODY, NEVER], &[Ok(()), PERHAPS, NEVER]] {
+            let stored = puts.iter().filter(|put| put.is_ok()).count();
+            assert_eq!(adopted(&left_behind(), puts), (Ok(Some(2)), puts.len() + 3 - stored), "{puts:?}");
+        }
+    }
 }

@@ -40,7 +40,7 @@ pub(super) fn outcome<Failed: Failure>(answer: Result<(), Failed>) -> Outcome {
         Err(error) => {
             tracing::debug!(%error, "rows were not stored");
             match error.reached() {
-                Reached::Nobody => Outcome::Refused(Refusal::Unavailable),
+                Reached::Nobody | Reached::Never => Outcome::Refused(Refusal::Unavailable),
                 Reached::Perhaps => Outcome::Unknown,
             }
         }

@@ -98,6 +98,13 @@ impl Fence {
         mem::take(&mut self.state().waiting)
     }
 
+    /// Nobody reads any more: whoever waits will not be answered.
+    fn broken_off(&self) -> Vec<oneshot::Sender<Answer>> {
+        let mut state = self.state();
+        state.reading = false;
+        mem::take(&mut state.waiting)
+    }
+
     fn fenced(&self, incarnation: Incarnation) {
         let mut state = self.state();
         state.fenced |= state.incarnation == Some(incarnation);
@@ -108,6 +115,50 @@ impl Fence {
     }
 }
 
+/// Whoever reads. If that is broken off, because something panicked or the store ends, nobody waits for it any more, and who comes
+/// next begins anew.
+struct Reading<R: Replicas> {
+    replicas: R,
+    done: bool,
+}
+
+impl<R: Replicas> Reading<R> {
+    fn new(replicas: R) -> Self {
+        Self { replicas, done: false }
+    }
+
+    /// The next round; with none it is done.
+    fn round(&mut self) -> Option<Round> {
+        let round = self.replicas.fence().round();
+        self.done = round.is_none();
+        round
+    }
+}
+
+impl<R: Replicas> Drop for Reading<R> {
+    fn drop(&mut self) {
+        if !self.done {
+            drop(self.replicas.fence().broken_off());
+        }
+    }
+}
+
+/// Whoever notes, until that has ended in any way.
+struct Noting<R: Replicas>(R);
+
+impl<R: Replicas> Noting<R> {
+    fn new(replicas: R) -> Self {
+        replicas.fence().state().noting = true;
+        Self(replicas)
+    }
+}
+
+impl<R: Replicas> Drop for Noting<R> {
+    fn drop(&mut self) {
+        self.0.fence().state().noting = false;
+    }
+}
+
 /// See [`Log::barrier`](crate::Log::barrier).
 pub async fn barrier<R: Replicas>(replicas: &R) -> Answer {
     if !replicas.rules().has(Rule::Barrier) {
@@ -115,22 +166,22 @@ pub async fn barrier<R: Replicas>(replicas: &R) -> Answer {
     }
     let (answer, answered) = oneshot::channel();
     if replicas.fence().wait(answer) {
-        replicas.spawn(Box::pin(read_fence(replicas.clone())));
+        replicas.spawn(Box::pin(read_fence(Reading::new(replicas.clone()))));
     }
-    answered.await.unwrap_or_else(|_| Err(BarrierError::Unavailable("the store is closed".to_owned())))
+    answered.await.unwrap_or_else(|_| Err(BarrierError::Unavailable("the fence read was broken off".to_owned())))
 }
 
 /// Reads until nobody waits.
-async fn read_fence<R: Replicas>(replicas: R) {
-    while let Some(mut round) = replicas.fence().round() {
+async fn read_fence<R: Replicas>(mut reading: Reading<R>) {
+    let replicas = reading.replicas.clone();
+    while let Some(mut round) = reading.round() {
         let answer = match round.incarnation {
             Some(incarnation) => is_live(&replicas, incarnation).await,
             None if replicas.fence().is_fenced() => Err(BarrierError::Fenced),
             None => Err(BarrierError::Unavailable("this router has not begun to serve".to_owned())),
         };
         if answer.is_ok() && !round.stored.is_empty() {
-            replicas.fence().state().noting = true;
-            replicas.spawn(Box::pin(note(replicas.clone(), round.stored)));
+            replicas.spawn(Box::pin(note(Noting::new(replicas.clone()), round.stored)));
         }
         if !replicas.rules().has(Rule::BarrierAfterWrite) {
             round.waiting.append(&mut replicas.fence().later());
@@ -156,7 +207,8 @@ async fn is_live<R: Replicas>(replicas: &R, incarnation: Incarnation) -> Answer 
 }
 
 /// What a router stored in a shard that it has given away meanwhile is not committed.
-async fn note<R: Replicas>(replicas: R, stored: Vec<Noted>) {
+async fn note<R: Replicas>(noting: Noting<R>, stored: Vec<Noted>) {
+    let replicas = &noting.0;
     let anybody = !replicas.rules().has(Rule::HintByOwner);
     let committed = stored.iter().filter(|Noted { key, epoch, .. }| anybody || replicas.owns(key, *epoch));
     let raised = committed.map(|Noted { key, seq, .. }| async {
@@ -165,5 +217,60 @@ async fn note<R: Replicas>(replicas: R, stored: Vec<Noted>) {
         }
     });
     join_all(raised).await;
-    replicas.fence().state().noting = false;
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+
+    use super::super::double::{Double, Spawns, batch};
+    use super::*;
+
+    fn serving() -> Double {
+        let replicas = Double::default();
+        replicas.fence().serve(Incarnation::new(1).expect("a number"));
+        replicas
+    }
+
+    fn is_unavailable(answer: &Answer) -> bool {
+        matches!(answer, Err(BarrierError::Unavailable(_)))
+    }
+
+    #[test]
+    fn who_waits_for_a_read_that_panics_is_told_and_the_next_is_read_again() {
+        let replicas = serving();
+        replicas.state().fence_panics = 2;
+        let all = block_on(join_all((0..3).map(|_| barrier(&replicas))));
+        assert!(all.iter().any(is_unavailable), "{all:?}");
+        replicas.settle();
+        while is_unavailable(&block_on(barrier(&replicas))) {
+            replicas.settle();
+        }
+        assert_eq!(replicas.state().fence_panics, 0);
+        assert_eq!(block_on(barrier(&replicas)), Ok(()));
+    }
+
+    #[test]
+    fn who_waits_for_a_read_that_never_begins_is_told() {
+        let replicas = serving();
+        replicas.state().spawns = Spawns::Drops;
+        for _ in 0..2 {
+            let answer = block_on(barrier(&replicas));
+            assert!(is_unavailable(&answer), "{answer:?}");
+        }
+        replicas.state().spawns = Spawns::Runs;
+        assert_eq!(block_on(barrier(&replicas)), Ok(()));
+    }
+
+    #[test]
+    fn a_note_that_panics_does_not_keep_those_after_it_from_being_made() {
+        let replicas = serving();
+        replicas.state().note_panics = 1;
+        for first in [0, 2] {
+            replicas.fence().stored(&batch(1, first, 2), 2);
+            assert_eq!(block_on(barrier(&replicas)), Ok(()));
+            replicas.settle();
+        }
+        assert_eq!(replicas.state().noted, [3]);
+    }
 }

@@ -16,6 +16,8 @@ mod adopt;
 mod append;
 mod bounds;
 mod copies;
+#[cfg(test)]
+mod double;
 mod fence;
 mod newest;
 mod overwrite;
@@ -47,8 +49,11 @@ pub use trim::trim;
 /// Whether any replica may have, or get, what was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reached {
-    /// Surely none: it was not sent, or refused by a coordinator before it asked any replica.
+    /// Surely none: it was not sent, or refused by a coordinator before it asked any replica. Sent again it may be taken.
     Nobody,
+    /// Surely none, and it is refused for what it is: who asks may not, or what it names is not there. Sent again it is refused
+    /// again, until somebody mends that.
+    Never,
     /// Nobody knows.
     Perhaps,
 }
