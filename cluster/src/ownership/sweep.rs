@@ -57,8 +57,12 @@ impl Ownership {
             self.sweep.at = self.now.mono + self.random.about(self.config.sweep_every);
             self.sweep.cells = true;
         }
-        self.sweep.listing = true;
         self.sweep.list_at = self.now.mono + self.config.heartbeat_every;
+        if self.config.alone && self.has_all() {
+            // Whoever is there now is nothing to this router: see `met`. To list them walks over the table of all that ever were.
+            return self.swept(Some(Vec::new()));
+        }
+        self.sweep.listing = true;
         self.call(Purpose::List, Call::ListRouters);
     }
 

@@ -23,7 +23,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let machine = Ownership::new(Config::default(), "here:1".to_owned(), 1);
+        Self::of(Config::default())
+    }
+
+    fn of(config: Config) -> Self {
+        let machine = Ownership::new(config, "here:1".to_owned(), 1);
         let mut bench = Self { machine, now: Duration::ZERO, wall_ms: 1_000_000, effects: Vec::new() };
         bench.tell(Event::Tick);
         bench
@@ -189,6 +193,30 @@ fn owning(mut bench: Bench) -> Bench {
     bench.answer(is_claim, Answer::Applied);
     assert_eq!(bench.machine.owned_count(), 64);
     bench
+}
+
+#[test]
+fn who_is_alone_lists_routers_until_it_has_all_shards() {
+    let mut bench = Bench::of(Config { alone: true, ..Config::default() });
+    bench.answer(is_insert, Answer::Applied);
+    bench.read_fence(RouterState::Live);
+    let lists = |call: &Call| *call == Call::ListRouters;
+    bench.answer(lists, Answer::Routers(Vec::new()));
+    for cell in Cell::all() {
+        bench.answer(
+            |call| matches!(call, Call::ReadCell { cell: read, .. } if *read == cell),
+            Answer::Cell(Vec::new()),
+        );
+        assert!(!bench.machine.has_all());
+        bench.answer(is_claim, Answer::Applied);
+    }
+    assert!(bench.machine.has_all());
+    bench.effects.clear();
+    bench.pass(Duration::from_secs(10));
+    let is_list = |effect: &Effect| matches!(effect, Effect::Call { call, .. } if lists(call));
+    assert!(!bench.wants(is_list));
+    let (_, read) = bench.take(|call| is_first_cell(call, Level::Quorum));
+    assert!(matches!(read, Call::ReadCell { .. }), "the cells are looked at as before");
 }
 
 #[test]
