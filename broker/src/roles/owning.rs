@@ -48,8 +48,11 @@ pub(super) fn own_all(
         Err(RecvTimeoutError::Disconnected) => Err(taken_over().into()),
         Err(RecvTimeoutError::Timeout) => {
             owner.stop();
-            Err(anyhow!("the store did not let this process own its shards within {CLAIM_MAX:?}; look at its log")
-                .into())
+            Err(anyhow!(
+                "the store did not let this process own its shards within {CLAIM_MAX:?}; see that most nodes of its cluster \
+                 answer and store.cql.user may write in the keyspace, and start it again"
+            )
+            .into())
         }
     }
 }

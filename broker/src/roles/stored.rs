@@ -13,6 +13,10 @@ use crate::commands::{cql_failure, open_failure};
 use crate::config::{Settings, StoreKind};
 use crate::exit::Failure;
 
+/// Without a number it is not told apart from processes before it.
+const UNNUMBERED: &str = "the store cannot number this process; see that its disk has room, or that most nodes of its cluster answer \
+                          and store.cql.user may write in the keyspace, and start it again";
+
 /// An open store.
 pub(super) struct Stored {
     pub(super) timelines: Arc<dyn Timelines>,
@@ -40,7 +44,7 @@ impl Stored {
     }
 
     fn of<S: Timelines + Ownership + Epochs>(store: Arc<S>) -> Result<Self, Failure> {
-        let process = futures_executor::block_on(store.open_epoch()).context("the store cannot number this process")?;
+        let process = futures_executor::block_on(store.open_epoch()).context(UNNUMBERED)?;
         Ok(Self { timelines: store.clone(), owners: store, process, cluster: None })
     }
 }

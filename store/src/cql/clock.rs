@@ -1,5 +1,8 @@
 //! How far this machine's clock is from those of the cluster's nodes. Every fence read tells what time it is at the node that
 //! carries it out; a clock is off if most nodes say so, for then it is not theirs that is wrong.
+//!
+//! Those nodes are the ones that have the router's own row, three mostly, however many there are. To hear all of them would take a
+//! statement to each, from each broker, again and again, for something that no promise rests on.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,6 +1,6 @@
 //! Numbers that only rise, whoever raises them: a row each, touched by transactions alone.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::epoch::EpochError;
 
@@ -15,6 +15,10 @@ const EPOCH: &str = "epoch";
 /// Attempts before it is given up: others who raise the same one at the same time may be first some times.
 const ATTEMPTS_MAX: u32 = 16;
 
+/// How long after the first one others are begun. Each is two statements, which wait for their turns and for answers: where nobody
+/// answers, all of them would take minutes.
+const ATTEMPTS_FOR: Duration = Duration::from_secs(20);
+
 /// How much longer each attempt waits than the one before.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -26,9 +30,13 @@ pub(super) async fn raise(
     next: impl Fn(Option<i64>) -> Option<i64>,
 ) -> Result<i64, Failed> {
     let mut failed = Failed::form("others were always first");
+    let begun = Instant::now();
     for attempt in 0..ATTEMPTS_MAX {
         // Those who were in each other's way come back at different times.
         tokio::time::sleep(PAUSE * attempt).await;
+        if begun.elapsed() > ATTEMPTS_FOR {
+            break;
+        }
         // As a transaction: one whose outcome is unknown is carried out by it, or loses against ours.
         let stored = match requests.one::<(i64,)>(&statements.counter, (name,)).await {
             Ok(stored) => stored.map(|(stored,)| stored),
