@@ -8,7 +8,7 @@ use switchyard_cluster::party::{Asker, Home};
 use switchyard_protocol::id::ConversationKey;
 use switchyard_store::Mark;
 
-use super::jobs::{Job, Jobs};
+use super::jobs::{Job, Jobs, Line, Waiting};
 use super::load::load;
 use super::read::read;
 use super::rest::Rest;
@@ -34,8 +34,10 @@ impl Readers {
         threads: usize,
         rest: fn(),
     ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
-        let shared = Arc::new(Shared { store, queue: Mutex::new(Queue::default()), ready: Condvar::new() });
-        let handles = (0..threads.max(1))
+        let threads = threads.max(1);
+        let queue = Mutex::new(Queue { jobs: Jobs::new(threads), stopped: false });
+        let shared = Arc::new(Shared { store, queue, ready: Condvar::new() });
+        let handles = (0..threads)
             .map(|at| {
                 let shared = Arc::clone(&shared);
                 std::thread::Builder::new().name(format!("reader-{at}")).spawn(move || run(&shared, rest))
@@ -122,7 +124,6 @@ impl Shared {
     }
 }
 
-#[derive(Default)]
 struct Queue {
     jobs: Jobs,
     stopped: bool,
@@ -145,7 +146,7 @@ fn refused(job: Job) -> Input {
 fn run(shared: &Shared, rest: fn()) {
     let store = &*shared.store;
     let mut rest = Rest::new(rest);
-    while let Some((to, job)) = take(shared, &mut rest) {
+    while let Some((line, (to, job))) = take(shared, &mut rest) {
         let done = match job {
             Job::Load { key, seed, cutoffs, touch } => {
                 let result = load(store, &key, seed, cutoffs, touch);
@@ -179,10 +180,11 @@ fn run(shared: &Shared, rest: fn()) {
             }
         };
         to.post(&mut vec![done]);
+        shared.queue().jobs.ended(line);
     }
 }
 
-fn take(shared: &Shared, rest: &mut Rest) -> Option<(Completions, Job)> {
+fn take(shared: &Shared, rest: &mut Rest) -> Option<(Line, Waiting)> {
     let mut queue = shared.queue();
     loop {
         if let Some(job) = queue.jobs.pop() {
