@@ -222,7 +222,7 @@ async fn rewrite<R: Replicas>(
         while let Err(error) = replicas.put(key, &stamped).await {
             match error.reached() {
                 Reached::Never if !unknown => {
-                    return Err(unread(format_args!("what is to be adopted is not taken: {error}")));
+                    return Err(unread(format_args!("what is to be adopted is refused until this is mended: {error}")));
                 }
                 Reached::Never | Reached::Nobody => {}
                 Reached::Perhaps => unknown = true,
@@ -292,7 +292,7 @@ mod tests {
         // Of each part it is known by itself what became of it.
         for puts in [&[NEVER][..], &[NOBODY, NOBODY, NEVER], &[PERHAPS, Ok(()), NEVER]] {
             let (head, sent) = adopted(&replicas, puts);
-            assert!(matches!(&head, Err(ReadError::Unavailable(text)) if text.contains("not taken")), "{head:?}");
+            assert!(matches!(&head, Err(ReadError::Unavailable(text)) if text.contains("refused")), "{head:?}");
             assert_eq!(sent, puts.len(), "nothing is sent after that");
         }
         assert_eq!(adopted(&replicas, &[]), (Ok(Some(2)), 2), "all but the one that is stored");
