@@ -1,5 +1,5 @@
-//! What is asked of a cluster before anything is kept in it: enough copies, and logs that are synced before an answer. A cluster that
-//! may lose what it has acknowledged breaks the first promise without anybody being told.
+//! What is asked of a cluster before anything is kept in it: enough copies, and logs that have what is written and are synced before an
+//! answer. A cluster that may lose what it has acknowledged breaks the first promise without anybody being told.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ const SETTINGS: [&str; 2] = [
 pub(super) async fn check(session: &Session, options: &Options) -> Result<(), OpenError> {
     let mut unsafe_for = Vec::new();
     unsafe_for.extend(copies(session, options));
+    unsafe_for.extend(unlogged(session, options));
     unsafe_for.extend(syncing(session).await?);
     match &unsafe_for[..] {
         [] => Ok(()),
@@ -53,6 +54,19 @@ fn copies(session: &Session, options: &Options) -> Option<String> {
     };
     let few = copies < COPIES_MIN;
     few.then(|| format!("keyspace {keyspace} keeps {copies} copies of a row, fewer than {COPIES_MIN}"))
+}
+
+/// What is wrong with whether writes go into the nodes' logs, if anything.
+fn unlogged(session: &Session, options: &Options) -> Option<String> {
+    let state = session.get_cluster_state();
+    let keyspace = options.keyspace.to_ascii_lowercase();
+    let is_unlogged = state.get_keyspace(&keyspace).is_some_and(|keyspace| !keyspace.durable_writes);
+    is_unlogged.then(|| {
+        format!(
+            "keyspace {keyspace} has durable_writes = false, so what is written is in no log, and a node that falls loses it: \
+             ALTER KEYSPACE {keyspace} WITH durable_writes = true"
+        )
+    })
 }
 
 /// What is wrong with how nodes sync their logs, if anything. A node that is down is told of, for one of three may be.

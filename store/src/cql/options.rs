@@ -51,8 +51,8 @@ pub struct Options {
     pub requests_max: usize,
     /// See [`THREADS`].
     pub threads: usize,
-    /// Whether a cluster is taken that may lose what it has acknowledged: one that syncs its log only every few seconds, or keeps fewer
-    /// than three copies. For development and tests.
+    /// Whether a cluster is taken that may lose what it has acknowledged: one that syncs its log only every few seconds, keeps fewer
+    /// than three copies, or writes the keyspace into no log. For development and tests.
     pub accept_losses: bool,
 }
 
