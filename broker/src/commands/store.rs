@@ -196,6 +196,19 @@ pub fn cql_failure(error: &cql::OpenError) -> Failure {
             format!("{error}; name a role of the cluster, and the file with its password in store.cql.password_file"),
         ))
         .into(),
+        cql::OpenError::Forbidden(_) => Problems::from(Problem::new(
+            "store.cql.user",
+            format!(
+                "{error}; grant it SELECT and MODIFY on the keyspace that store.cql.keyspace names, and for `switchyard \
+                 migrate` CREATE on all keyspaces as well"
+            ),
+        ))
+        .into(),
+        cql::OpenError::Foreign { .. } => Problems::from(Problem::new(
+            "store.cql.keyspace",
+            format!("{error}; name a keyspace in which there is nothing else, and run `switchyard migrate --config …`"),
+        ))
+        .into(),
         cql::OpenError::Home { .. } => Problems::from(Problem::new(
             "store.cql.datacenter",
             format!(

@@ -100,7 +100,11 @@ async fn syncing(session: &Session) -> Result<Option<String>, OpenError> {
     };
     let reasons = [
         told(periodic, "commitlog_sync is periodic, which loses seconds in a power cut, on"),
-        told(unknown, "it is not known how the log is synced on"),
+        told(
+            unknown,
+            "it is not known how the log is synced, for the role may not read system_views.settings, or system.config of ScyllaDB, \
+             which has to be granted to it, on",
+        ),
     ];
     let reasons: Vec<_> = reasons.into_iter().flatten().collect();
     Ok((!reasons.is_empty()).then(|| reasons.join("; ")))

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::applied::{self, Transaction};
 use super::options::{OpenError, Options};
+use super::refused;
 use super::requests::{Failed, Requests};
 use super::statements::Statements;
 
@@ -33,13 +34,13 @@ pub(super) fn home(session: &Session, options: &Options) -> Result<Option<String
 pub(super) async fn settle(requests: &Requests, statements: &Statements, options: &Options) -> Result<(), OpenError> {
     let Some(home) = &options.datacenter else { return Ok(()) };
     let own = xxh3_64(home.as_bytes()) as i64;
-    let unreachable = |error: Failed| OpenError::Unreachable(error.to_string());
-    let kept = requests.one::<(i64,)>(&statements.counter, (HOME,)).await.map_err(unreachable)?;
+    let refused = |error: Failed| refused::failed(&error);
+    let kept = requests.one::<(i64,)>(&statements.counter, (HOME,)).await.map_err(refused)?;
     let kept = match kept {
         Some((kept,)) => Some(kept),
         None => {
             let said = requests.execute(&statements.serial.first_home, (HOME, own)).await.and_then(applied::read);
-            match said.map_err(unreachable)? {
+            match said.map_err(refused)? {
                 Transaction::Applied => Some(own),
                 Transaction::Refused(found) => found.first().and_then(|found| found.number("value")),
             }

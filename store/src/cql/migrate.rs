@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use scylla::client::session::Session;
-use scylla::errors::{DbError, PrepareError, RequestAttemptError, UseKeyspaceError};
+use scylla::errors::{DbError, RequestAttemptError, UseKeyspaceError};
 
 use super::options::{OpenError, Options};
-use super::requests::Requests;
+use super::refused::{self, unreachable};
+use super::requests::{Failed, Requests};
 use super::runtime::{self, Threads};
 use super::schema::{Table, USERS_MIN, VERSION};
 use super::statements::{self, Statement, Statements};
@@ -21,10 +22,6 @@ const SCHEMA: &str = "schema";
 
 /// The name of the number that says which schema a binary makes at least that works with this one.
 const USERS: &str = "schema_users";
-
-fn unreachable(error: impl ToString) -> OpenError {
-    OpenError::Unreachable(error.to_string())
-}
 
 /// Makes the keyspace and the tables of this binary's schema, as far as they are not there, and says which schema that is.
 ///
@@ -48,18 +45,25 @@ async fn raise(options: &Options) -> Result<u32, OpenError> {
     let keyspace_made = format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}");
     let tables_made = Table::ALL.iter().map(|table| table.create(keyspace));
     for cql in [keyspace_made].into_iter().chain(tables_made) {
-        session.query_unpaged(cql, ()).await.map_err(unreachable)?;
+        session.query_unpaged(cql, ()).await.map_err(|error| refused::refused(&error))?;
     }
     session.await_schema_agreement().await.map_err(unreachable)?;
     session.use_keyspace(keyspace, false).await.map_err(unreachable)?;
-    let statements = Statements::prepare(&session, options).await.map_err(unreachable)?;
+    let statements = match Statements::prepare(&session, options).await {
+        Ok(statements) => statements,
+        Err(error) => {
+            let missing = || unreachable("a table that was made is not there; look at the cluster's log");
+            return Err(refused::unprepared(&session, options, error).await?.unwrap_or_else(missing));
+        }
+    };
     let requests = Requests::new(session, 1, options.request_timeout);
     datacenter::settle(&requests, &statements, options).await?;
     let up_to =
         |wanted: u32| move |stored: Option<i64>| Some(i64::from(wanted)).filter(|wanted| stored < Some(*wanted));
     // First who may use it: whoever is refused by that finds nothing that it cannot read.
-    counters::raise(&requests, &statements, USERS, up_to(USERS_MIN)).await.map_err(unreachable)?;
-    let version = counters::raise(&requests, &statements, SCHEMA, up_to(VERSION)).await.map_err(unreachable)?;
+    let failed = |error: Failed| refused::failed(&error);
+    counters::raise(&requests, &statements, USERS, up_to(USERS_MIN)).await.map_err(failed)?;
+    let version = counters::raise(&requests, &statements, SCHEMA, up_to(VERSION)).await.map_err(failed)?;
     u32::try_from(version).map_err(unreachable)
 }
 
@@ -71,12 +75,19 @@ pub(super) async fn enter(session: &Session, options: &Options) -> Result<Statem
         Err(UseKeyspaceError::RequestError(RequestAttemptError::DbError(DbError::Invalid, _))) => {
             return Err(schema(None));
         }
+        Err(UseKeyspaceError::RequestError(error)) => return Err(refused::attempt(&error)),
         Err(error) => return Err(unreachable(error)),
     }
     let statements = match Statements::prepare(session, options).await {
         Ok(statements) => statements,
-        Err(error) if is_unknown_table(&error) => return Err(schema(earlier(session, options).await?)),
-        Err(error) => return Err(unreachable(error)),
+        Err(error) => {
+            if refused::unknown(&error.error).is_some()
+                && let Some(found) = earlier(session, options).await?
+            {
+                return Err(schema(Some(found)));
+            }
+            return Err(refused::unprepared(session, options, error).await?.unwrap_or_else(|| schema(None)));
+        }
     };
     let found = number(session, &statements.counter, SCHEMA).await?;
     let users_min = number(session, &statements.counter, USERS).await?;
@@ -95,18 +106,12 @@ pub(super) async fn enter(session: &Session, options: &Options) -> Result<Statem
 async fn earlier(session: &Session, options: &Options) -> Result<Option<u32>, OpenError> {
     match statements::counter(session, options).await {
         Ok(counter) => Ok(number(session, &counter, SCHEMA).await?.filter(|found| *found < VERSION)),
-        Err(error) if is_unknown_table(&error) => Ok(None),
-        Err(error) => Err(unreachable(error)),
+        Err(_) => Ok(None),
     }
 }
 
 async fn number(session: &Session, counter: &Statement, name: &str) -> Result<Option<u32>, OpenError> {
-    let found = session.execute_unpaged(counter, (name,)).await.map_err(unreachable)?;
+    let found = session.execute_unpaged(counter, (name,)).await.map_err(|error| refused::refused(&error))?;
     let found = found.into_rows_result().map_err(unreachable)?.maybe_first_row::<(i64,)>().map_err(unreachable)?;
     Ok(found.and_then(|(found,)| u32::try_from(found).ok()))
-}
-
-fn is_unknown_table(error: &PrepareError) -> bool {
-    let PrepareError::AllAttemptsFailed { first_attempt } = error else { return false };
-    matches!(first_attempt, RequestAttemptError::DbError(DbError::Invalid, _))
 }

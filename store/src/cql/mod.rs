@@ -23,6 +23,7 @@ mod ownership;
 mod parts;
 mod projections;
 mod read;
+mod refused;
 mod replicas;
 mod requests;
 mod runtime;

@@ -160,6 +160,9 @@ pub enum OpenError {
     /// The cluster does not take the name and password, or there are none and it asks for them.
     #[error("the cluster does not let us in: {0}")]
     Login(String),
+    /// The role may not do what is asked of it.
+    #[error("the role may not do that: {0}")]
+    Forbidden(String),
     /// The cluster is not reached.
     #[error("the cluster cannot be reached: {0}")]
     Unreachable(String),
@@ -172,6 +175,16 @@ pub enum OpenError {
         found: Option<u32>,
         /// What this binary makes.
         made: u32,
+    },
+    /// A table of our name is there that somebody else has made for something else.
+    #[error("keyspace {keyspace} has a table {table} that is not ours: {reason}")]
+    Foreign {
+        /// Which keyspace.
+        keyspace: String,
+        /// Which table.
+        table: &'static str,
+        /// What does not go with it.
+        reason: String,
     },
     /// The schema is a later one, and not for this binary.
     #[error(

@@ -41,6 +41,12 @@ enum Operation {
     Transaction,
 }
 
+/// One that is not prepared, and which table it is about.
+pub(super) struct Unprepared {
+    pub(super) table: Table,
+    pub(super) error: PrepareError,
+}
+
 /// How often the statements about one table were sent that do the same with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sent {
@@ -115,7 +121,7 @@ macro_rules! statements {
 
         impl Statements {
             /// Prepares them in the session's keyspace.
-            pub(super) async fn prepare(session: &Session, options: &Options) -> Result<Self, PrepareError> {
+            pub(super) async fn prepare(session: &Session, options: &Options) -> Result<Self, Unprepared> {
                 $(let $name = prepared(session, options, Table::$table, $cql).await?;)*
                 let serial = $serial;
                 Ok(Self { $($name,)* serial })
@@ -209,12 +215,12 @@ statements! {
 }
 
 /// The one that reads numbers of the keyspace, alone: for a schema that has not all tables.
-pub(super) async fn counter(session: &Session, options: &Options) -> Result<Statement, PrepareError> {
+pub(super) async fn counter(session: &Session, options: &Options) -> Result<Statement, Unprepared> {
     prepared(session, options, Table::Counter, COUNTER).await
 }
 
-async fn prepared(session: &Session, options: &Options, table: Table, cql: &str) -> Result<Statement, PrepareError> {
-    let mut statement = session.prepare(cql).await?;
+async fn prepared(session: &Session, options: &Options, table: Table, cql: &str) -> Result<Statement, Unprepared> {
+    let mut statement = session.prepare(cql).await.map_err(|error| Unprepared { table, error })?;
     let writes_transaction = table.class() == Class::Transaction && !cql.starts_with("SELECT");
     statement.set_is_idempotent(!writes_transaction);
     if cql.starts_with("SELECT") && table != Table::Counter {

@@ -46,10 +46,7 @@ fn a_later_schema_is_worked_with_as_long_as_it_allows_that() {
 #[test]
 fn an_earlier_schema_is_named_and_raised() {
     let options = options_of(&format!("{}_earlier", options().keyspace));
-    let elsewhere = Options { keyspace: "system".to_owned(), ..options.clone() };
-    let Options { keyspace, replication, .. } = &options;
-    let replication = format!("{{'class': 'NetworkTopologyStrategy', 'replication_factor': {replication}}}");
-    by_hand(&elsewhere, &format!("CREATE KEYSPACE {keyspace} WITH replication = {replication}"));
+    made_by_hand(&options);
     by_hand(&options, "CREATE TABLE counters (name text, value bigint, PRIMARY KEY (name))");
     by_hand(&options, "INSERT INTO counters (name, value) VALUES ('schema', 1) IF NOT EXISTS");
     by_hand(&options, "INSERT INTO counters (name, value) VALUES ('schema_users', 1) IF NOT EXISTS");
@@ -92,6 +89,42 @@ fn a_cluster_that_may_lose_what_it_acknowledged_is_refused_unless_that_is_accept
     assert!(matches!(error, OpenError::Unsafe(_)), "{error:?}");
     assert!(text.contains("commitlog_sync is periodic") && text.contains("losses are accepted"), "{text}");
     assert_eq!(text.contains("keeps 1 copies"), options.replication == 1, "{text}");
+}
+
+/// Whoever keeps such a keyspace loses what is in memory alone.
+#[test]
+fn a_keyspace_whose_writes_are_in_no_log_is_refused_unless_that_is_accepted() {
+    let options = options_of(&format!("{}_unlogged", options().keyspace));
+    migrate(&options).expect("the schema is made");
+    let strict = Options { accept_losses: false, ..options.clone() };
+    let refused = || Cql::open(&strict).err().expect("it may lose something in any case").to_string();
+    assert!(!refused().contains("durable_writes"));
+    by_hand(&options, &format!("ALTER KEYSPACE {} WITH durable_writes = false", options.keyspace));
+    let text = refused();
+    assert!(text.contains("durable_writes = false") && text.contains("ALTER KEYSPACE"), "{text}");
+    drop(Cql::open(&options).expect("it is accepted"));
+}
+
+#[test]
+fn a_table_of_our_name_that_is_somebody_elses_is_named() {
+    let options = options_of(&format!("{}_foreign", options().keyspace));
+    made_by_hand(&options);
+    by_hand(&options, "CREATE TABLE bounds (id int PRIMARY KEY, height int)");
+    let is_named = |error: &OpenError| matches!(error, OpenError::Foreign { table: "bounds", .. });
+    let opened = Cql::open(&options).err().expect("there is no schema");
+    assert!(matches!(opened, OpenError::Schema { found: None, .. }), "the first table is not there: {opened:?}");
+    let migrated = migrate(&options).expect_err("its statements are not for that table");
+    assert!(is_named(&migrated), "{migrated:?}");
+    let opened = Cql::open(&options).err().expect("nor are they now");
+    assert!(is_named(&opened) && opened.to_string().contains(&options.keyspace), "{opened:?}");
+}
+
+/// Makes the keyspace and nothing in it.
+fn made_by_hand(options: &Options) {
+    let elsewhere = Options { keyspace: "system".to_owned(), ..options.clone() };
+    let Options { keyspace, replication, .. } = options;
+    let replication = format!("{{'class': 'NetworkTopologyStrategy', 'replication_factor': {replication}}}");
+    by_hand(&elsewhere, &format!("CREATE KEYSPACE {keyspace} WITH replication = {replication}"));
 }
 
 /// Sends this as an administrator would.
