@@ -1,10 +1,16 @@
 //! A cluster whose nodes are known by certificates, and which asks its clients for a certificate and a password.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use scylla::client::session_builder::SessionBuilder;
 use serde_json::json;
+use tokio::runtime::Builder;
 
 use crate::plain::Plain;
 use crate::process::switchyard;
@@ -13,14 +19,17 @@ use crate::site::{Setup, Site, Store};
 /// The environment's name for the folder with all that a client of the cluster needs, as files.
 const SECURED: &str = "SWITCHYARD_TEST_CQL_SECURED";
 
+fn dir() -> PathBuf {
+    let dir = env::var_os(SECURED).unwrap_or_else(|| {
+        panic!("{SECURED} is not set: run `cargo xtask test`, or `cargo xtask services --secured`, which says it")
+    });
+    dir.into()
+}
+
 /// The environment of a broker that keeps everything there, with other values for some keys of `[store.cql]`; an empty one
 /// is none.
 fn told(keyspace: &str, changes: &[(&str, &str)]) -> Vec<(String, String)> {
-    let dir: PathBuf = env::var_os(SECURED)
-        .unwrap_or_else(|| {
-            panic!("{SECURED} is not set: run `cargo xtask test`, or `cargo xtask services --secured`, which says it")
-        })
-        .into();
+    let dir = dir();
     let text = |name: &str| fs::read_to_string(dir.join(name)).expect("it is there");
     let file = |name: &str| dir.join(name).to_str().expect("text").to_owned();
     let all = [
@@ -43,7 +52,12 @@ fn told(keyspace: &str, changes: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// How `migrate` ends: its exit code, and what it says.
 fn migrated(keyspace: &str, changes: &[(&str, &str)]) -> (i32, String) {
-    let output = switchyard().arg("migrate").envs(told(keyspace, changes)).output().expect("the binary runs");
+    ended(&["migrate"], keyspace, changes)
+}
+
+/// The same of another command.
+fn ended(command: &[&str], keyspace: &str, changes: &[(&str, &str)]) -> (i32, String) {
+    let output = switchyard().args(command).envs(told(keyspace, changes)).output().expect("the binary runs");
     (output.status.code().expect("it exits"), String::from_utf8(output.stderr).expect("text"))
 }
 
@@ -83,4 +97,51 @@ fn who_is_not_let_in_is_told_why() {
         let (ended, told) = migrated("nobody_makes_this", changes);
         assert!(ended == code && told.contains(part), "{changes:?}: {ended}: {told}");
     }
+}
+
+/// Says this as the role that may do everything.
+fn by_hand(cql: &str) {
+    let dir = dir();
+    let pem = |name: &str| fs::read(dir.join(name)).expect("it is there");
+    let text = |name: &str| fs::read_to_string(dir.join(name)).expect("it is there");
+    let certificate = |name: &str| CertificateDer::from_pem_slice(&pem(name)).expect("one certificate");
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate("ca.pem")).expect("it is one");
+    let key = PrivateKeyDer::from_pem_slice(&pem("client.key")).expect("a key");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.expect("they are known").with_root_certificates(roots);
+    let config = config.with_client_auth_cert(vec![certificate("client.pem")], key).expect("they belong together");
+    let builder = SessionBuilder::new().known_node(text("contact_points")).user(text("user"), text("password"));
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let session = builder.tls_context(Some(Arc::new(config))).build().await.expect("it is let in");
+        session.query_unpaged(cql, ()).await.expect("it is carried out");
+    });
+}
+
+#[test]
+fn a_role_that_may_not_is_told_what_it_needs() {
+    let keyspace = "made_for_somebody";
+    assert_eq!(migrated(keyspace, &[]).0, 0);
+    by_hand("CREATE ROLE IF NOT EXISTS guest WITH PASSWORD = 'guest' AND LOGIN = true");
+    let dir = tempfile::tempdir().expect("a directory");
+    let password = dir.path().join("password");
+    fs::write(&password, "guest").expect("it is written");
+    let guest = [("user", "guest"), ("password_file", password.to_str().expect("text"))];
+    let needs = |(code, told): (i32, String), what: &str| {
+        assert!(code == 2 && told.contains("store.cql.user: ") && told.contains(what), "{code}: {told}");
+    };
+    needs(migrated(keyspace, &guest), "CREATE on all keyspaces");
+    let dump = |changes: &[(&str, &str)]| ended(&["dump", "--home", "ann"], keyspace, &[&guest[..], changes].concat());
+    needs(dump(&[]), "SELECT and MODIFY");
+    by_hand(&format!("GRANT SELECT ON KEYSPACE {keyspace} TO guest"));
+    let strictly = || dump(&[("accept_losses", "false")]).1;
+    let told = strictly();
+    assert!(told.contains("may not read system_views.settings"), "{told}");
+    by_hand("GRANT SELECT ON TABLE system_views.settings TO guest");
+    let told = strictly();
+    assert!(told.contains("commitlog_sync is periodic") && !told.contains("may not"), "{told}");
+    let (code, told) = dump(&[]);
+    assert_eq!(code, 0, "{told}");
 }
