@@ -33,6 +33,9 @@ const PROGRAM: &str = "target/release/switchyard";
 /// A build for tests, of which parts can be switched off. It is a copy: whatever cargo builds next leaves it alone.
 const TEST_BUILD: &str = "target/faults/switchyard-test";
 
+/// See [`say_schema`].
+const SCHEMA_TELLER: &str = "target/release/examples/schema";
+
 /// How late such a one is told who owns what, in milliseconds: long enough that it would do much without its fence.
 const LATE_MS: &str = "8000";
 
@@ -97,6 +100,42 @@ pub(super) fn migrate(ground: &Ground) -> anyhow::Result<()> {
     }
     std::fs::write(secret_file(ground), SECRET)?;
     Ok(())
+}
+
+/// A token for this user.
+pub(super) fn token(ground: &Ground, user: &str) -> anyhow::Result<String> {
+    let output = command(ground, &Way::default()).args(["token", "--user", user]).output()?;
+    if !output.status.success() {
+        bail!("`switchyard token`: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// Starts one that must end by itself, with this code, and say this.
+pub(super) fn is_refused(ground: &Ground, code: i32, told: &str) -> anyhow::Result<()> {
+    let mut command = command(ground, &Way::default());
+    command.args(["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"]).arg(&ground.dir);
+    let output = command.output().context("the broker cannot be run")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() != Some(code) || !said.contains(told) {
+        bail!("a broker was to be refused with {code} and \"{told}\", but ended with {}: {said}", output.status);
+    }
+    Ok(())
+}
+
+/// Says that the keyspace has this schema, and which one a binary makes at least that may use it; gives what was said before.
+pub(super) fn say_schema(ground: &Ground, [schema, users]: [u32; 2]) -> anyhow::Result<[u32; 2]> {
+    let points = ground.cluster.contact_points();
+    let output = Command::new(SCHEMA_TELLER)
+        .args([&points, &ground.keyspace, &schema.to_string(), &users.to_string()])
+        .output()
+        .context("what says another schema cannot be run")?;
+    let before = String::from_utf8(output.stdout)?;
+    let mut numbers = before.split_whitespace().map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(schema)), Some(Ok(users))) => Ok([schema, users]),
+        _ => bail!("the schema was not changed: {}", String::from_utf8_lossy(&output.stderr)),
+    }
 }
 
 /// Where the load harness finds the secret.

@@ -7,10 +7,11 @@ use anyhow::bail;
 use rustix::process::Signal;
 
 use super::Ground;
-use super::broker::{Broker, Lack, Way};
+use super::broker::{Broker, Lack, Way, is_refused, say_schema};
 use super::door::Door;
 use super::load::{BUSY, Expected, Load, MANY, STEADY, Verdict};
 use super::network::Cut;
+use super::prober::Prober;
 
 /// One of them.
 pub(super) struct Scenario {
@@ -59,6 +60,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("no-fence", "the same, with the fence read switched off: messages must be lost", zombie)
         .lacking(Lack::HintsAndFence)
         .expecting(Expected::Wrong),
+    Scenario::new(
+        "schema",
+        "another schema is said to be there, to which no broker comes that does not know it",
+        schema,
+    )
+    .expecting(Expected::Unseen),
     Scenario::new("one-node", "one node is killed and comes back", one_node).expecting(Expected::Unseen),
     Scenario::new("two-nodes", "two nodes are killed and come back", two_nodes),
     Scenario::new("all-nodes", "all nodes are killed at once and come back", all_nodes),
@@ -85,6 +92,9 @@ const MANY_UNDER_WAY: u64 = 5_500;
 const WRITTEN_MEANWHILE: u64 = 500;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// How a broker ends that finds another schema.
+const WRONG_SCHEMA: i32 = 4;
 
 /// A broker, and senders for so many seconds.
 fn begin(ground: &Ground, secs: u32) -> anyhow::Result<(Broker, Door, Load)> {
@@ -125,25 +135,64 @@ fn take_over(ground: &mut Ground) -> anyhow::Result<Verdict> {
     drop(first);
     let second = Broker::start_in(ground, "second.log", &Way { listens: Some(address), ..Way::default() })?;
     let mut verdict = load.ended()?;
-    verdict.tell(format!("all shards were the next one's {:.2} s after its start", second.took().as_secs_f64()));
+    verdict.tell(format!(
+        "all shards were the next one's {:.2} s after its start (at most 2)",
+        second.took().as_secs_f64()
+    ));
     Ok(verdict)
 }
 
 /// One of each pair stays with the first broker: what they send while that is stopped waits in its sockets, and it reads it when it
 /// goes on. The other one comes to the second broker and writes in the same conversation, so the numbers that the first would
-/// give are given.
+/// give are given. Whoever was removed from a group meanwhile asks the first one, too.
 fn zombie(ground: &mut Ground) -> anyhow::Result<Verdict> {
     let (first, door, mut load) = begin_with(ground, &Way { lacks: ground.lacks, ..Way::default() }, STEADY, 45)?;
+    let mut prober = Prober::begin(ground, first.clients())?;
     load.goes_on(4 * SECOND)?;
     first.signal(Signal::STOP)?;
+    prober.asks()?;
     let second = Broker::start(ground, "second.log")?;
     door.lead_to(second.clients());
     door.cut_half();
+    prober.is_removed(ground, second.clients())?;
     second.stores(WRITTEN_MEANWHILE)?;
     load.goes_on(SECOND)?;
     first.signal(Signal::CONT)?;
     first.replaced()?;
-    load.ended()
+    let told = prober.told();
+    let has_fence = ground.lacks != Some(Lack::HintsAndFence);
+    if has_fence && !(told.bob.is_empty() && told.ann.is_empty()) {
+        bail!("who was removed was told {:?}, and what came too late was acknowledged: {:?}", told.bob, told.ann);
+    }
+    if !has_fence && (told.bob.is_empty() || told.ann.is_empty()) {
+        bail!("without its fence a broker must answer whoever was removed, and acknowledge what comes too late");
+    }
+    let mut verdict = load.ended()?;
+    verdict.tell(format!("who was removed was given {} answers of the first broker", told.bob.len()));
+    Ok(verdict)
+}
+
+/// A schema that no broker has, of which one that comes must not become the owner of anything.
+const LATER_SCHEMA: [u32; 2] = [99, 99];
+
+/// One that every broker would have to raise first.
+const EARLIER_SCHEMA: [u32; 2] = [1, 1];
+
+fn schema(ground: &mut Ground) -> anyhow::Result<Verdict> {
+    let (first, _door, mut load) = begin(ground, 30)?;
+    load.goes_on(4 * SECOND)?;
+    let right = say_schema(ground, LATER_SCHEMA)?;
+    is_refused(ground, WRONG_SCHEMA, "run the version that has raised it")?;
+    load.goes_on(2 * SECOND)?;
+    say_schema(ground, EARLIER_SCHEMA)?;
+    is_refused(ground, WRONG_SCHEMA, "switchyard migrate")?;
+    load.goes_on(2 * SECOND)?;
+    say_schema(ground, right)?;
+    let verdict = load.ended()?;
+    let second = Broker::start(ground, "second.log")?;
+    first.replaced()?;
+    drop(second);
+    Ok(verdict)
 }
 
 fn one_node(ground: &mut Ground) -> anyhow::Result<Verdict> {
