@@ -120,8 +120,26 @@ pub async fn barrier<R: Replicas>(replicas: &R) -> Answer {
     answered.await.unwrap_or_else(|_| Err(BarrierError::Unavailable("the store is closed".to_owned())))
 }
 
+/// A read under way. If it ends before its time, by a panic or with the runtime that it is on, those who wait are told, and the
+/// next one to wait begins another.
+struct Reading<R: Replicas> {
+    replicas: R,
+    ended: bool,
+}
+
+impl<R: Replicas> Drop for Reading<R> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let mut state = self.replicas.fence().state();
+            state.reading = false;
+            state.waiting.clear();
+        }
+    }
+}
+
 /// Reads until nobody waits.
 async fn read_fence<R: Replicas>(replicas: R) {
+    let mut reading = Reading { replicas: replicas.clone(), ended: false };
     while let Some(mut round) = replicas.fence().round() {
         let answer = match round.incarnation {
             Some(incarnation) => is_live(&replicas, incarnation).await,
@@ -129,8 +147,8 @@ async fn read_fence<R: Replicas>(replicas: R) {
             None => Err(BarrierError::Unavailable("this router has not begun to serve".to_owned())),
         };
         if answer.is_ok() && !round.stored.is_empty() {
-            replicas.fence().state().noting = true;
-            replicas.spawn(Box::pin(note(replicas.clone(), round.stored)));
+            let noting = Noting::begin(replicas.clone());
+            replicas.spawn(Box::pin(note(noting, round.stored)));
         }
         if !replicas.rules().has(Rule::BarrierAfterWrite) {
             round.waiting.append(&mut replicas.fence().later());
@@ -140,6 +158,7 @@ async fn read_fence<R: Replicas>(replicas: R) {
             let _ = waiting.send(answer.clone());
         }
     }
+    reading.ended = true;
 }
 
 async fn is_live<R: Replicas>(replicas: &R, incarnation: Incarnation) -> Answer {
@@ -155,8 +174,25 @@ async fn is_live<R: Replicas>(replicas: &R, incarnation: Incarnation) -> Answer 
     }
 }
 
+/// Numbers are being noted, however that ends.
+struct Noting<R: Replicas>(R);
+
+impl<R: Replicas> Noting<R> {
+    fn begin(replicas: R) -> Self {
+        replicas.fence().state().noting = true;
+        Self(replicas)
+    }
+}
+
+impl<R: Replicas> Drop for Noting<R> {
+    fn drop(&mut self) {
+        self.0.fence().state().noting = false;
+    }
+}
+
 /// What a router stored in a shard that it has given away meanwhile is not committed.
-async fn note<R: Replicas>(replicas: R, stored: Vec<Noted>) {
+async fn note<R: Replicas>(noting: Noting<R>, stored: Vec<Noted>) {
+    let Noting(replicas) = &noting;
     let anybody = !replicas.rules().has(Rule::HintByOwner);
     let committed = stored.iter().filter(|Noted { key, epoch, .. }| anybody || replicas.owns(key, *epoch));
     let raised = committed.map(|Noted { key, seq, .. }| async {
@@ -165,5 +201,4 @@ async fn note<R: Replicas>(replicas: R, stored: Vec<Noted>) {
         }
     });
     join_all(raised).await;
-    replicas.fence().state().noting = false;
 }
