@@ -22,10 +22,14 @@ const SETTINGS: [&str; 2] = [
     "SELECT value FROM system.config WHERE name = 'commitlog_sync'",
 ];
 
+/// Where it is said whether writes go to the nodes' logs. Each node has all of it.
+const DURABLE_WRITES: &str = "SELECT durable_writes FROM system_schema.keyspaces WHERE keyspace_name = ?";
+
 /// Looks at the cluster. Losses that are accepted are told all the same.
 pub(super) async fn check(session: &Session, options: &Options) -> Result<(), OpenError> {
     let mut unsafe_for = Vec::new();
     unsafe_for.extend(copies(session, options));
+    unsafe_for.extend(logging(session, options).await?);
     unsafe_for.extend(syncing(session).await?);
     match &unsafe_for[..] {
         [] => Ok(()),
@@ -53,6 +57,17 @@ fn copies(session: &Session, options: &Options) -> Option<String> {
     };
     let few = copies < COPIES_MIN;
     few.then(|| format!("keyspace {keyspace} keeps {copies} copies of a row, fewer than {COPIES_MIN}"))
+}
+
+/// What is wrong with whether the keyspace's writes go to the nodes' logs at all, if anything.
+async fn logging(session: &Session, options: &Options) -> Result<Option<String>, OpenError> {
+    let keyspace = options.keyspace.to_ascii_lowercase();
+    let told = |error: String| OpenError::Unreachable(error);
+    let answer = session.query_unpaged(DURABLE_WRITES, (&keyspace,)).await.map_err(|error| told(error.to_string()))?;
+    let rows = answer.into_rows_result().map_err(|error| told(error.to_string()))?;
+    let durable = rows.maybe_first_row::<(bool,)>().map_err(|error| told(error.to_string()))?;
+    let lost = || format!("keyspace {keyspace} has durable_writes = false: what is written is in no log");
+    Ok((durable == Some((false,))).then(lost))
 }
 
 /// What is wrong with how nodes sync their logs, if anything. A node that is down is told of, for one of three may be.

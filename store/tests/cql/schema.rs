@@ -104,6 +104,19 @@ fn by_hand(options: &Options, cql: &str) {
     });
 }
 
+#[test]
+fn a_keyspace_whose_writes_are_in_no_log_is_refused_unless_that_is_accepted() {
+    let options = options_of(&format!("{}_unlogged", options().keyspace));
+    migrate(&options).expect("the schema is made");
+    let refused =
+        || Cql::open(&Options { accept_losses: false, ..options.clone() }).err().expect("it may lose something");
+    assert!(!refused().to_string().contains("durable_writes"));
+    by_hand(&options, &format!("ALTER KEYSPACE {} WITH durable_writes = false", options.keyspace));
+    let error = refused();
+    assert!(matches!(error, OpenError::Unsafe(_)) && error.to_string().contains("durable_writes = false"), "{error}");
+    drop(Cql::open(&options).expect("it is accepted"));
+}
+
 /// Quorums of two data centres need not have a node in common: brokers that each have one of their own exclude nobody.
 #[test]
 fn a_keyspace_keeps_which_data_centre_is_its_home() {
