@@ -40,7 +40,8 @@ impl Stored {
     }
 
     fn of<S: Timelines + Ownership + Epochs>(store: Arc<S>) -> Result<Self, Failure> {
-        let process = futures_executor::block_on(store.open_epoch()).context("the store cannot number this process")?;
+        let process = futures_executor::block_on(store.open_epoch())
+            .context("the store cannot number this process; start it again once the store answers")?;
         Ok(Self { timelines: store.clone(), owners: store, process, cluster: None })
     }
 }

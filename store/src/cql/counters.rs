@@ -15,6 +15,9 @@ const EPOCH: &str = "epoch";
 /// Attempts before it is given up: others who raise the same one at the same time may be first some times.
 const ATTEMPTS_MAX: u32 = 16;
 
+/// How long a process waits for a number of its own.
+const NUMBERED_WITHIN: Duration = Duration::from_secs(60);
+
 /// How much longer each attempt waits than the one before.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -55,7 +58,9 @@ pub(super) async fn raise(
 impl Inner {
     pub(super) async fn raise_epoch(&self) -> Result<u64, EpochError> {
         let next = |stored: Option<i64>| Some(stored.map_or(1, |stored| stored.saturating_add(1)));
-        let raised = raise(&self.requests, &self.statements, EPOCH, next).await;
+        let raised = raise(&self.requests, &self.statements, EPOCH, next);
+        let late = |_| EpochError::Unavailable(format!("no answer within {} s", NUMBERED_WITHIN.as_secs()));
+        let raised = tokio::time::timeout(NUMBERED_WITHIN, raised).await.map_err(late)?;
         raised.map(|epoch| epoch as u64).map_err(|error| EpochError::Unavailable(error.to_string()))
     }
 }
