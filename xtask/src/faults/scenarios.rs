@@ -126,7 +126,8 @@ fn killed(ground: &mut Ground) -> anyhow::Result<Verdict> {
     load.ended()
 }
 
-/// Without a door in between: for so many there would be too many threads in it.
+/// Without a door in between: for so many there would be too many threads in it. What is wanted of its times is told beside them and
+/// fails nothing: here nodes, broker and load share one machine.
 fn take_over(ground: &mut Ground) -> anyhow::Result<Verdict> {
     let first = Broker::start(ground, "broker.log")?;
     let address = first.clients();
@@ -137,8 +138,9 @@ fn take_over(ground: &mut Ground) -> anyhow::Result<Verdict> {
     let second = Broker::start_in(ground, "second.log", &Way { listens: Some(address), ..Way::default() })?;
     let mut verdict = load.ended()?;
     verdict.tell(format!(
-        "all shards were the next one's {:.2} s after its start (at most 2)",
-        second.took().as_secs_f64()
+        "all shards were the next one's {:.2} s after its start (bar 2 s); the last first ack took {:.2} s (bar 1 s)",
+        second.took().as_secs_f64(),
+        verdict.last_first_ack().as_secs_f64()
     ));
     Ok(verdict)
 }
