@@ -103,7 +103,7 @@ impl Prober {
         Ok(Self { conversation, ann, bob })
     }
 
-    /// Asks the broker, which does not see it before it goes on.
+    /// Asks the broker and waits for no answer: one that is stopped sees it when it goes on.
     pub(super) fn asks(&mut self) -> anyhow::Result<()> {
         let conversation = &self.conversation;
         self.ann.post("send", &message(conversation, "too late"))?;

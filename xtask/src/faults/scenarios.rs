@@ -161,6 +161,8 @@ fn zombie(ground: &mut Ground) -> anyhow::Result<Verdict> {
     second.stores(WRITTEN_MEANWHILE)?;
     load.goes_on(SECOND)?;
     first.signal(Signal::CONT)?;
+    // Now that it goes on, too; if it is gone by then, nobody is told anything.
+    let _ = prober.asks();
     first.replaced()?;
     let told = prober.told();
     let has_fence = ground.lacks != Some(Lack::HintsAndFence);
@@ -171,7 +173,10 @@ fn zombie(ground: &mut Ground) -> anyhow::Result<Verdict> {
         bail!("without its fence a broker must answer whoever was removed, and acknowledge what comes too late");
     }
     let mut verdict = load.ended()?;
-    verdict.tell(format!("who was removed was given {} answers of the first broker", told.bob.len()));
+    let [bob, ann] = [told.bob.len(), told.ann.len()];
+    verdict.tell(format!(
+        "the first broker has answered {bob} requests of who was removed, and acknowledged {ann} messages there"
+    ));
     Ok(verdict)
 }
 
