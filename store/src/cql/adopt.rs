@@ -29,18 +29,6 @@ type UnderWay = Shared<BoxFuture<'static, Answer>>;
 #[derive(Default)]
 pub(super) struct Adoptions(Mutex<HashMap<(ConversationKey, u64), UnderWay>>);
 
-/// One of them, until it ends, however it does.
-struct Place {
-    inner: Arc<Inner>,
-    place: (ConversationKey, u64),
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.inner.adoptions.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.place);
-    }
-}
-
 impl Inner {
     pub(super) async fn adopt(this: &Arc<Self>, key: &ConversationKey, epoch: u64, at_least: Seq) -> Answer {
         let place = (key.clone(), epoch);
@@ -51,10 +39,14 @@ impl Inner {
                 Some(under_way) => under_way.clone(),
                 None if full => return Err(ReadError::Unavailable("too many adoptions are under way".to_owned())),
                 None => {
-                    let at = Place { inner: Arc::clone(this), place: place.clone() };
-                    let task =
-                        this.handle.spawn(async move { quorum::adopt(&at.inner, &at.place.0, epoch, at_least).await });
-                    let ended = || Err(ReadError::Unavailable("the adoption has ended before its time".to_owned()));
+                    let (this, key) = (Arc::clone(this), key.clone());
+                    let task = this.handle.clone().spawn(async move {
+                        let answer = quorum::adopt(&this, &key, epoch, at_least).await;
+                        this.adoptions.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(key, epoch));
+                        answer
+                    });
+                    // One that panicked stays: what became of its writes is not known, so in this epoch its rows are not read again.
+                    let ended = || Err(ReadError::Unavailable("its adoption has ended before its time".to_owned()));
                     let under_way = async move { task.await.unwrap_or_else(|_| ended()) }.boxed().shared();
                     adoptions.insert(place, under_way.clone());
                     under_way

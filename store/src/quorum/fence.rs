@@ -115,7 +115,8 @@ pub async fn barrier<R: Replicas>(replicas: &R) -> Answer {
     }
     let (answer, answered) = oneshot::channel();
     if replicas.fence().wait(answer) {
-        replicas.spawn(Box::pin(read_fence(replicas.clone())));
+        let reading = Reading { replicas: replicas.clone(), ended: false };
+        replicas.spawn(Box::pin(read_fence(reading)));
     }
     answered.await.unwrap_or_else(|_| Err(BarrierError::Unavailable("the store is closed".to_owned())))
 }
@@ -138,8 +139,8 @@ impl<R: Replicas> Drop for Reading<R> {
 }
 
 /// Reads until nobody waits.
-async fn read_fence<R: Replicas>(replicas: R) {
-    let mut reading = Reading { replicas: replicas.clone(), ended: false };
+async fn read_fence<R: Replicas>(mut reading: Reading<R>) {
+    let replicas = reading.replicas.clone();
     while let Some(mut round) = replicas.fence().round() {
         let answer = match round.incarnation {
             Some(incarnation) => is_live(&replicas, incarnation).await,
