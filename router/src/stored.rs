@@ -214,6 +214,29 @@ pub(crate) struct ConversationRecord {
     /// How many are there, as the events say. An older version did not count.
     #[prost(uint64, optional, tag = "18")]
     pub(crate) present: Option<u64>,
+    /// Who is there, if they are few: then nobody reads their rows.
+    #[prost(message, optional, tag = "19")]
+    pub(crate) few: Option<Few>,
+}
+
+/// So many members at most are in the record itself: both of two, for there are more conversations of two than of any other
+/// number. A record is written often, so it is to stay small.
+pub(crate) const FEW_MAX: usize = 2;
+
+/// All members of a conversation that has few.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct Few {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) members: Vec<FewMember>,
+}
+
+/// One of them: as in [`MemberRecord`].
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct FewMember {
+    #[prost(string, tag = "1")]
+    pub(crate) user: String,
+    #[prost(message, required, tag = "2")]
+    pub(crate) record: MemberRecord,
 }
 
 /// How a direct conversation stands that one of the two began.

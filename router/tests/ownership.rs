@@ -57,7 +57,7 @@ impl Router {
                         self.owned.remove(&shard);
                     }
                     Effect::End => self.ended = true,
-                    Effect::Heartbeat(_) | Effect::Probe { .. } | Effect::TellGiven { .. } | Effect::Confirmed(_) => {}
+                    Effect::Heartbeat(_) | Effect::Probe { .. } | Effect::TellGiven { .. } => {}
                 }
             }
         }

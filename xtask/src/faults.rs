@@ -7,6 +7,7 @@ mod broker;
 mod door;
 mod load;
 mod network;
+mod prober;
 mod scenarios;
 mod world;
 
@@ -80,6 +81,7 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<()> {
     tools::install_for_faults()?;
     services::fetch()?;
     cargo(&["build", "--release", "-p", "switchyard-broker", "-p", "switchyard-loadtest"])?;
+    cargo(&["build", "--release", "-p", "switchyard-store", "--example", "schema"])?;
     std::fs::create_dir_all(DIR).with_context(|| format!("{DIR} cannot be made"))?;
     if wanted(arguments).any(|scenario| scenario.lacks.is_some()) {
         broker::build_for_tests()?;

@@ -12,6 +12,7 @@ use switchyard_router::driver::{Owned, Owner, Told};
 
 use crate::exit::Failure;
 use crate::signals::Event;
+use crate::threads::Threads;
 
 /// How long claiming all shards may take; it takes a second or two of a store that answers.
 const CLAIM_MAX: Duration = Duration::from_secs(60);
@@ -45,7 +46,13 @@ pub(super) fn own_all(
         Owner::start(store, machine, clock, Arc::clone(&owned), told).context("the thread that sees to ownership")?;
     match owns_all.recv_timeout(CLAIM_MAX) {
         Ok(()) => Ok(Owning { owned, owner, thread }),
-        Err(RecvTimeoutError::Disconnected) => Err(taken_over().into()),
+        Err(RecvTimeoutError::Disconnected) => {
+            // If it has not panicked, it has said why it ended.
+            let mut ended = Threads::default();
+            ended.add(thread);
+            ended.join()?;
+            Err(taken_over().into())
+        }
         Err(RecvTimeoutError::Timeout) => {
             owner.stop();
             Err(anyhow!(

@@ -24,3 +24,4 @@ mod site;
 mod start;
 mod takeover;
 mod terminal;
+mod together;

@@ -14,6 +14,8 @@ use super::random::Random;
 /// What a call is for.
 #[derive(Clone, Debug)]
 pub(super) enum Purpose {
+    /// To start above all others.
+    ListStart,
     /// To start.
     Insert,
     /// To know whether the start was carried out.

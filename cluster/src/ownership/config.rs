@@ -20,7 +20,8 @@ pub const MOVES_MAX: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// One router has all shards: it fences every other that it finds when it starts, and gives nothing away. Two that
-    /// start so one after the other are an old one and its successor, never two that share.
+    /// start so one after the other are an old one and its successor, never two that share; of several that start at one
+    /// moment one is left.
     pub alone: bool,
     /// The own fence is read this long after the last read began, also if nobody waits for it.
     pub fence_every: Duration,

@@ -9,10 +9,6 @@ use switchyard_protocol::shard::Shard;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CallId(pub u64);
 
-/// Names something that was stored and waits for a fence read. The caller chooses the numbers, and bounds how many there are.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Ticket(pub u64);
-
 /// How a table is read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Level {
@@ -124,8 +120,6 @@ pub enum Event {
     Unreachable(Incarnation),
     /// Another router says that it gave shards of this cell to this one. They are read before anything is believed.
     Given(Cell),
-    /// Something is stored at a quorum, and waits to be confirmed.
-    Written(Ticket),
     /// A shard whose intake was to be stopped has nothing in flight any more: what was not finished was told as unknown,
     /// and is neither acknowledged nor answered from here on.
     ShardStopped {
@@ -187,9 +181,6 @@ pub enum Effect {
         /// In which epoch it was this router's.
         epoch: Epoch,
     },
-    /// What was stored is confirmed: no owner that follows misses it. It may be acknowledged if
-    /// [`may_acknowledge`](super::Ownership::may_acknowledge) says so of its shard.
-    Confirmed(Ticket),
     /// This incarnation is fenced, for good: everything that is open is unknown. A new one may start.
     End,
 }

@@ -1,14 +1,21 @@
 //! The start of a router: a fresh incarnation, put into the table if there is none of its number.
+//!
+//! Of those that want to be alone each replaces all before it. So that of several that start at one moment one is left, each takes a
+//! number above all that it finds: it fences those below, leaves those above alone, and ends when one of them has got shards before
+//! it had all. The highest of all is fenced by nobody.
 
 use switchyard_protocol::owner::{Incarnation, RouterRow, RouterState};
 
 use super::calls::{Pace, Purpose};
+use super::config::Config;
 use super::event::{Answer, Call, Level};
 use super::{Ownership, Phase};
 
 /// What the start waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Starting {
+    /// To know who is there, above whom it is to be: if it wants to be alone.
+    List,
     /// To put the row.
     Insert,
     /// To know whether it was put.
@@ -16,6 +23,9 @@ pub(super) enum Starting {
     /// The store.
     Answer,
 }
+
+/// How far above all others one begins that wants to be alone, by chance: two that start at one moment hardly ever choose the same.
+const ABOVE_MAX: u64 = 1 << 32;
 
 /// A row with a number and a nonce by chance.
 pub(super) fn fresh_row(address: String, mut random: impl FnMut() -> u64) -> RouterRow {
@@ -31,6 +41,7 @@ impl Ownership {
             return;
         }
         match std::mem::replace(next, Starting::Answer) {
+            Starting::List => self.call(Purpose::ListStart, Call::ListRouters),
             Starting::Insert => self.call(Purpose::Insert, Call::InsertRouter(self.own.clone())),
             Starting::Read => {
                 let incarnation = self.own.incarnation;
@@ -38,6 +49,17 @@ impl Ownership {
             }
             Starting::Answer => {}
         }
+    }
+
+    /// Who is there; nothing if that could not be read.
+    pub(super) fn start_listed(&mut self, found: Option<Vec<RouterRow>>) {
+        let Some(rows) = found else { return self.start_next(Starting::List, true) };
+        if let Some(highest) = rows.iter().map(|row| row.incarnation).max() {
+            let above = 1 + self.random.next() % ABOVE_MAX;
+            // If there were no number above, the row would be another one's, and this would be begun anew.
+            self.own.incarnation = Incarnation::new(highest.number().saturating_add(above)).unwrap_or(highest);
+        }
+        self.start_next(Starting::Insert, false);
     }
 
     /// The row was put, or was not, or that is not known.
@@ -56,7 +78,7 @@ impl Ownership {
             Some(Some(row)) if row.nonce != self.own.nonce => {
                 let address = std::mem::take(&mut self.own.address);
                 self.own = fresh_row(address, || self.random.next());
-                self.start_next(Starting::Insert, false);
+                self.start_next(first_step(&self.config), false);
             }
             Some(Some(row)) if row.state == RouterState::Live => self.started(),
             Some(Some(_)) => self.end(),
@@ -81,7 +103,11 @@ impl Ownership {
     }
 
     /// The phase in which everything begins.
-    pub(super) fn beginning() -> Phase {
-        Phase::Starting { next: Starting::Insert, pace: Pace::default() }
+    pub(super) fn beginning(config: &Config) -> Phase {
+        Phase::Starting { next: first_step(config), pace: Pace::default() }
     }
+}
+
+fn first_step(config: &Config) -> Starting {
+    if config.alone { Starting::List } else { Starting::Insert }
 }

@@ -29,6 +29,7 @@ mod moves;
 mod random;
 mod rules;
 mod shards;
+mod sight;
 mod suspicion;
 mod sweep;
 #[cfg(test)]
@@ -55,8 +56,9 @@ use sweep::Sweep;
 use wish::Wish;
 
 pub use config::Config;
-pub use event::{Answer, Call, CallId, Effect, Event, Heartbeat, Level, Probed, Ticket};
+pub use event::{Answer, Call, CallId, Effect, Event, Heartbeat, Level, Probed};
 pub use rules::Rule;
+pub use sight::Sight;
 
 /// Where in its life the incarnation is.
 #[derive(Debug)]
@@ -101,13 +103,14 @@ impl Ownership {
     pub fn new(config: Config, address: String, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let own = incarnation::fresh_row(address, || random.next());
+        let phase = Self::beginning(&config);
         Self {
             config,
             rules: Rules::default(),
             random,
             now: Now::default(),
             own,
-            phase: Self::beginning(),
+            phase,
             calls: Calls::default(),
             fence: Fence::default(),
             fencing: Fencing::default(),
@@ -213,7 +216,6 @@ impl Ownership {
             Event::Probed { incarnation, probed } => self.probed(incarnation, probed),
             Event::Unreachable(incarnation) => self.unreachable(incarnation),
             Event::Given(cell) => self.cells.want(cell, Level::Serial),
-            Event::Written(ticket) => self.written(ticket),
             Event::ShardStopped { shard, epoch } => self.stopped(shard, epoch),
             Event::Drain => self.draining = true,
         }
@@ -222,6 +224,8 @@ impl Ownership {
     /// An answer of another form than its call's is as good as none.
     fn answered(&mut self, purpose: Purpose, answer: Answer) {
         match (purpose, answer) {
+            (Purpose::ListStart, Answer::Routers(rows)) => self.start_listed(Some(rows)),
+            (Purpose::ListStart, _) => self.start_listed(None),
             (Purpose::Insert, answer) => self.inserted(&answer),
             (Purpose::ReadStart, Answer::Router(row)) => self.start_read(Some(row)),
             (Purpose::ReadStart, _) => self.start_read(None),

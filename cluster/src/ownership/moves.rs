@@ -89,25 +89,19 @@ impl Ownership {
         }
     }
 
-    /// Whether this router may acknowledge what it has stored in this shard and epoch, and was [`Effect::Confirmed`].
+    /// Whether this router may acknowledge what it has stored in this shard and epoch, and the store has confirmed.
     pub fn may_acknowledge(&self, shard: Shard, epoch: Epoch) -> bool {
         let standing = self.shards.standing(shard);
         let is_served = standing.is_served() || !self.rules.has(Rule::MoveStopsAcks);
         matches!(self.phase, Phase::Live) && is_served && standing.epoch() == Some(epoch)
     }
 
-    /// In which epoch this router may answer for a shard (its head, the end of history, members, lists) at this moment;
-    /// nothing if it may not: it is somebody else's, being moved, or the own fence was not read lately.
-    pub fn may_answer(&self, now: crate::now::Now, shard: Shard) -> Option<Epoch> {
+    /// In which epoch this router may answer for a shard (its head, the end of history, members, lists), as long as it is
+    /// [sure](super::Sight); nothing if it may not: it is somebody else's, or being moved.
+    pub fn may_answer(&self, shard: Shard) -> Option<Epoch> {
         let standing = self.shards.standing(shard);
         let is_served = standing.is_served() || !self.rules.has(Rule::MoveStopsAnswers);
-        let is_fresh = self.is_fresh(now) || !self.rules.has(Rule::FreshReads);
-        standing.epoch().filter(|_| matches!(self.phase, Phase::Live) && is_served && is_fresh)
-    }
-
-    /// The shards that it owns, those on their way elsewhere not among them.
-    pub fn owned(&self) -> impl Iterator<Item = (Shard, Epoch)> {
-        self.shards.owned_from(0)
+        standing.epoch().filter(|_| matches!(self.phase, Phase::Live) && is_served)
     }
 }
 

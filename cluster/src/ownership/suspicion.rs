@@ -5,6 +5,7 @@
 //! incarnation that it is for: another one that answers at its address proves its death. Who reaches neither Redis nor
 //! any other router suspects nobody, for it is more likely to be the one that is cut off.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -83,8 +84,14 @@ impl Ownership {
     pub(super) fn met(&mut self, row: RouterRow) {
         if self.config.alone {
             // Who comes once this one has all shards is its successor, or will fence it before being one.
-            if row.state == RouterState::Live && row.incarnation != self.own.incarnation && !self.has_all() {
-                self.fence_off(row.incarnation);
+            if row.state == RouterState::Live && !self.has_all() {
+                match row.incarnation.cmp(&self.own.incarnation) {
+                    Ordering::Less => self.fence_off(row.incarnation),
+                    Ordering::Equal => {}
+                    // It has started since, and fences this one, if it did not die before.
+                    Ordering::Greater if self.cells.names(row.incarnation) => self.end(),
+                    Ordering::Greater => {}
+                }
             }
         } else if row.state == RouterState::Live
             && let Some(peer) = self.peer(row.incarnation, row.address)

@@ -74,6 +74,9 @@ impl Ownership {
         };
         self.sweep.pace.succeeded();
         self.listed(rows);
+        if !self.is_live() {
+            return;
+        }
         if self.sweep.claims_from.is_none() {
             let from = self.now.mono + if self.peers.any_listed() { self.config.settle } else { Duration::ZERO };
             self.sweep.claims_from = Some(from);

@@ -8,7 +8,7 @@ use switchyard_protocol::shard::Shard;
 use crate::now::Now;
 
 use super::random::Random;
-use super::{Answer, Call, CallId, Config, Effect, Event, Heartbeat, Level, Ownership, Probed, Ticket};
+use super::{Answer, Call, CallId, Config, Effect, Event, Heartbeat, Level, Ownership, Probed, Sight};
 
 /// Another router.
 const OTHER: u64 = 77;
@@ -154,24 +154,6 @@ fn a_number_that_somebody_has_is_not_taken() {
 }
 
 #[test]
-fn one_read_confirms_what_waited_when_it_began() {
-    let mut bench = Bench::live();
-    bench.tell(Event::Written(Ticket(1)));
-    bench.tell(Event::Written(Ticket(2)));
-    bench.read_fence(RouterState::Live);
-    assert!(bench.wants(|effect| *effect == Effect::Confirmed(Ticket(1))));
-    assert!(!bench.wants(|effect| *effect == Effect::Confirmed(Ticket(2))), "it was written after that read began");
-    bench.read_fence(RouterState::Live);
-    assert!(bench.wants(|effect| *effect == Effect::Confirmed(Ticket(2))));
-    bench.tell(Event::Written(Ticket(3)));
-    bench.answer(|call| matches!(call, Call::ReadRouter { .. }), Answer::Unknown);
-    assert!(!bench.wants(|effect| *effect == Effect::Confirmed(Ticket(3))));
-    bench.pass(Duration::from_secs(1));
-    bench.read_fence(RouterState::Live);
-    assert!(bench.wants(|effect| *effect == Effect::Confirmed(Ticket(3))), "the next read confirms it");
-}
-
-#[test]
 fn fenced_or_without_a_row_is_the_end() {
     for found in [None, Some(RouterState::Fenced)] {
         let mut bench = Bench::live();
@@ -181,7 +163,7 @@ fn fenced_or_without_a_row_is_the_end() {
         assert!(bench.wants(|effect| *effect == Effect::End));
         bench.effects.clear();
         bench.pass(Duration::from_secs(60));
-        bench.tell(Event::Written(Ticket(1)));
+        bench.tell(Event::Tick);
         assert_eq!(bench.effects, [], "it does nothing any more");
     }
 }
@@ -223,7 +205,12 @@ fn who_is_alone_lists_routers_until_it_has_all_shards() {
 fn answers_end_with_the_last_fence_read_by_either_clock() {
     let shard = Shard::new(0).expect("below 4,096");
     let mut bench = owning(Bench::started());
-    let answers = |bench: &Bench| bench.machine.may_answer(Now { mono: bench.now, wall_ms: bench.wall_ms }, shard);
+    let sight = Sight::new(Config::default().fence_age_max);
+    let answers = |bench: &Bench| {
+        bench.machine.fence_seen().into_iter().for_each(|began| sight.seen(began));
+        let is_sure = sight.is_sure(Now { mono: bench.now, wall_ms: bench.wall_ms });
+        bench.machine.may_answer(shard).filter(|_| is_sure)
+    };
     assert_eq!(answers(&bench), None, "the fence was not read yet");
     bench.read_fence(RouterState::Live);
     assert_eq!(answers(&bench), Some(Epoch::FIRST));
@@ -234,6 +221,9 @@ fn answers_end_with_the_last_fence_read_by_either_clock() {
     bench.now -= Duration::from_millis(1);
     bench.wall_ms += 2_001;
     assert_eq!(answers(&bench), None, "the machine was suspended");
+    bench.wall_ms -= 2_001;
+    sight.end();
+    assert_eq!(answers(&bench), None, "it has ended");
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl World {
     pub(crate) fn subscribed(&mut self, place: usize, edge: usize, number: usize, after: usize, question: u64) {
         let now = self.places[place].now(self.now);
         let Some(process) = self.process(place) else { return };
-        let Some(epoch) = process.machine.may_answer(now, shard_of(number)) else { return };
+        let Some(epoch) = process.may_answer(now, shard_of(number)) else { return };
         let Some(conversation) = process.conversations.get_mut(&number) else { return };
         if conversation.epoch != epoch || !conversation.ever_shown {
             return;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use switchyard_cluster::now::Now;
-use switchyard_cluster::ownership::{Event, Ownership};
+use switchyard_cluster::ownership::{Event, Ownership, Sight};
 use switchyard_protocol::owner::Epoch;
 use switchyard_protocol::shard::Shard;
 
@@ -47,6 +47,8 @@ pub(crate) enum Input {
 pub(crate) struct Process {
     pub(crate) number: u64,
     pub(crate) machine: Ownership,
+    /// What whoever answers there goes by.
+    pub(crate) sight: Sight,
     /// When it is to be woken.
     pub(crate) wake_at: Time,
     pub(crate) conversations: BTreeMap<usize, Conversation>,
@@ -55,6 +57,8 @@ pub(crate) struct Process {
     /// What it is at in its conversations.
     pub(crate) tasks: Tasks,
     pub(crate) store: Store,
+    /// It was the owner of everything. One that wants to be alone and was replaced before is started again.
+    pub(crate) had_all: bool,
     /// The store knows whose fence to read.
     pub(crate) serves: bool,
     /// Writes under way, and how many replicas have them.
@@ -65,6 +69,13 @@ pub(crate) struct Process {
     /// When the last one that said `live` began, in truth.
     pub(crate) live_since: Time,
     pub(crate) start_after: Option<Time>,
+}
+
+impl Process {
+    /// In which epoch it may answer for a shard now, if it may.
+    pub(crate) fn may_answer(&self, now: Now, shard: Shard) -> Option<Epoch> {
+        self.machine.may_answer(shard).filter(|_| self.sight.is_sure(now))
+    }
 }
 
 /// See the module.

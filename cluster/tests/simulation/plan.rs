@@ -60,6 +60,8 @@ enum Kind {
     /// The same, of owners that come and go, and clients that send the same again and again: so that epochs leave different rows
     /// of one number behind, and the same message under different numbers.
     Orphans,
+    /// Routers that want to be alone: each replaces all before it, and what was replaced stays away.
+    Alone,
 }
 
 /// How slow and faulty things are. Chances are in a thousand.
@@ -135,7 +137,8 @@ fn config(faster: u32) -> Config {
 impl Plan {
     /// Without a rule, a run is mostly about what that rule is for.
     pub(crate) fn new(rng: &mut Rng, removed: Option<Removed>) -> Self {
-        let any = *rng.pick(&[Kind::Mixed, Kind::Suspicion, Kind::Moves, Kind::Rows, Kind::Orphans]);
+        let any = *rng.pick(&[Kind::Mixed, Kind::Suspicion, Kind::Moves, Kind::Rows, Kind::Orphans, Kind::Alone]);
+        let any = if any == Kind::Alone && removed.is_some() { Kind::Mixed } else { any };
         use Removed::{Code, Store};
         let kind = match removed {
             Some(
@@ -205,6 +208,7 @@ impl Plan {
         };
         match kind {
             Kind::Mixed => {}
+            Kind::Alone => plan.config.alone = true,
             Kind::Suspicion => {
                 // One is taken for dead by another one alone, which is cut off from it and misses its heartbeats.
                 (plan.missed, plan.redis_drops) = (rng.within(100, 500), rng.within(0, 900));
@@ -311,6 +315,7 @@ impl Plan {
             Kind::Moves if rng.chance(800) => rng.within(14, 19),
             Kind::Orphans if rng.chance(900) => *rng.pick(&[0, 15, 15, 18, 18]),
             Kind::Rows if rng.chance(600) => *rng.pick(&[0, 15, 20]),
+            Kind::Alone => *rng.pick(&[0, 0, 5, 6, 7, 15, 15]),
             _ => rng.below(21),
         };
         match which {

@@ -100,9 +100,13 @@ impl World {
         }
     }
 
-    /// What the store of a process has to know of it.
+    /// What the store of a process has to know of it, and whoever answers there.
     fn tell_store(&mut self, place: usize) {
         let Some(process) = self.process(place) else { return };
+        if let Some(began) = process.machine.fence_seen() {
+            process.sight.seen(began);
+        }
+        process.had_all |= process.machine.has_all();
         if process.machine.is_live() && !process.serves {
             process.serves = true;
             process.store.fence().serve(process.machine.incarnation());
@@ -149,12 +153,13 @@ impl World {
                 process.stopping.remove(&shard);
                 process.conversations.retain(|number, _| shard_of(*number) != shard);
             }
-            // The store confirms.
-            Effect::Confirmed(_) => {}
             Effect::End => {
-                let start_after = process.start_after;
+                let (start_after, had_all) = (process.start_after, process.had_all);
                 self.places[place].process = None;
                 self.see("routers fenced");
+                if self.plan.config.alone && had_all {
+                    return self.see("routers replaced");
+                }
                 let after = start_after.unwrap_or_else(|| self.rng.within(10 * MS, 3 * SECOND));
                 self.after(after, Happening::Start(place));
             }
@@ -349,7 +354,7 @@ impl World {
     fn asked(&mut self, place: usize, number: usize) {
         let now = self.places[place].now(self.now);
         let Some(process) = self.process(place) else { return };
-        let Some(epoch) = process.machine.may_answer(now, shard_of(number)) else {
+        let Some(epoch) = process.may_answer(now, shard_of(number)) else {
             return self.see("questions that were not answered");
         };
         let Some(conversation) = process.conversations.get(&number) else { return };

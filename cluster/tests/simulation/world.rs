@@ -7,7 +7,7 @@ use std::hash::BuildHasher;
 use std::rc::Rc;
 
 use foldhash::fast::FixedState;
-use switchyard_cluster::ownership::{Call, Heartbeat, Probed};
+use switchyard_cluster::ownership::{Call, Heartbeat, Probed, Sight};
 use switchyard_cluster::ownership::{Event, Ownership};
 use switchyard_protocol::owner::{Cell, Incarnation};
 use switchyard_protocol::shard::Shard;
@@ -135,6 +135,12 @@ impl World {
         for place in 0..PLACES {
             let at = world.rng.below(2) * world.rng.below(world.plan.calm_at / 13);
             world.at(at, Happening::Start(place));
+            if world.plan.config.alone {
+                // Later ones, and some of them together.
+                let again = world.rng.below(3) * world.plan.calm_at / 3;
+                let later = world.rng.below(2) * world.rng.below(SECOND);
+                world.at(again + later, Happening::Start(place));
+            }
         }
         for fault in 0..world.plan.faults.len() {
             world.at(world.plan.faults[fault].0, Happening::Fault(fault));
@@ -272,11 +278,13 @@ impl World {
         self.places[place].process = Some(Process {
             number,
             machine,
+            sight: Sight::new(self.plan.config.fence_age_max).without(self.removed.and_then(Removed::code)),
             wake_at: Time::MAX,
             conversations: BTreeMap::new(),
             stopping: BTreeMap::new(),
             tasks: Tasks::default(),
             store: Store::new(self.plan.sizes, Removed::rules_of_store(self.removed)),
+            had_all: false,
             serves: false,
             writes: BTreeMap::new(),
             barriers: BTreeMap::new(),
@@ -305,6 +313,9 @@ impl World {
 
     /// A heartbeat goes to all others, unless Redis thinks otherwise.
     pub(crate) fn heartbeat(&mut self, from: usize, heartbeat: Heartbeat) {
+        if self.plan.config.alone {
+            return;
+        }
         let gone = |world: &Self, place: usize| {
             world.now < world.redis_gone_until || world.now < world.places[place].redis_cut_until
         };

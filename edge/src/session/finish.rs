@@ -1,7 +1,5 @@
 //! The replies to requests that several owners answer, once all have, or whoever waited has waited long enough.
 
-use std::time::Duration;
-
 use switchyard_cluster::link::Refusal;
 use switchyard_protocol::code::ErrorCode;
 use switchyard_protocol::limits::{
@@ -16,10 +14,6 @@ use super::fit::fit;
 use super::gather::{Gathered, Gathering, told};
 use super::kind::RequestKind;
 use super::live::Live;
-
-/// How long after the request it is answered that there is nothing to be seen: several times what reading a conversation takes,
-/// in a cluster, too. What takes longer is answered late.
-pub const UNSEEN_AFTER: Duration = Duration::from_millis(25);
 
 const STILL_WAITING: Refusal = Refusal {
     code: ErrorCode::Overloaded,

@@ -11,7 +11,6 @@ use switchyard_protocol::id::ConversationId;
 use switchyard_protocol::limits::{PAGE_BYTES_MAX, RESUME_EVENTS_MAX};
 use switchyard_protocol::v1;
 
-use super::finish::UNSEEN_AFTER;
 use super::kind::RequestKind;
 
 /// Events that each conversation of a `resume` may bring at least, however many it names: so that one busy conversation
@@ -27,6 +26,10 @@ const POSITIONS_PER_PAGE: usize = 16;
 /// How long the client waits for all owners to answer, before it is told what is known: a thousand conversations that are
 /// not in memory take a tenth of this.
 pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long after the request it is answered that there is nothing to be seen: several times what reading a conversation takes,
+/// in a cluster, too. What takes longer is answered late.
+pub const UNSEEN_AFTER: Duration = Duration::from_millis(25);
 
 /// Where one of the conversations stands.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use super::rows::{failed, intact};
 use super::touch::Reach;
 use super::{Timelines, Touch, beginning, homes, present};
 use crate::config::Cutoffs;
-use crate::machine::{LoadFailed, Replay};
+use crate::machine::{LoadFailed, Recorded, Replay};
 use crate::timeline;
 
 /// Reads what a conversation comes to; nothing if it does not exist.
@@ -55,38 +55,40 @@ fn begin(store: &dyn Timelines, key: &ConversationKey, seed: u64, touch: Touch) 
         };
         return Ok(Some(Begun { replay, reach, pair: None }));
     };
-    let list = Replay::list(key, &record);
-    // Of what was erased nobody is a member, however many were.
-    let gone = Replay::is_erased(&record);
+    let applied = record.applied;
+    let record = Recorded::read(key, &record)?;
     // After the record, but not one after the other: what the record says of members and marks is there by then, and whatever
     // is newer, or is written meanwhile, follows from the log above it.
-    let reach = touch.reach(store, key, record.applied);
-    let members = OptionFuture::from((!gone).then(|| store.members(&list)));
-    let marks = OptionFuture::from((!gone).then(|| store.marks(&list)));
-    let people = async {
-        let (members, marks) = join(members, marks).await;
-        let members = members.map_or(Ok(Some(Vec::new())), intact)?;
-        let marks = marks.map_or(Ok(None), intact)?.unwrap_or_default();
-        let Some(members) = members else { return Ok((Replay::from_founding(seed, marks), None)) };
-        let mut replay = Replay::from_record(key, seed, &record, members, marks)?;
-        let pair = match replay.pair() {
-            Some(pair) => read_pair(store, key, &mut replay, &pair).await.then_some(pair),
-            None => None,
-        };
-        Ok::<_, ReadError>((replay, pair))
-    };
-    let (reach, people) = block_on(join(reach, people));
+    let (reach, people) = block_on(join(touch.reach(store, key, applied), people(store, key, seed, record)));
     let Some(reach) = reach? else { return Ok(None) };
     let (replay, pair) = people?;
     Ok(Some(Begun { replay, reach, pair }))
 }
 
-/// Reads how these two stand to each other, beside the log: who blocks meanwhile tells the conversation when it is loaded. What
-/// fails here is read again in the end.
-async fn read_pair(store: &dyn Timelines, key: &ConversationKey, replay: &mut Replay, pair: &[UserId; 2]) -> bool {
-    let Ok(Some(stands)) = homes::pair_by_rows(store, &key.tenant, pair).await else { return false };
+/// Reads who is there, as far as the record does not say it, how far they have come and, of two, how they stand to each other.
+async fn people(
+    store: &dyn Timelines,
+    key: &ConversationKey,
+    seed: u64,
+    record: Recorded,
+) -> Result<(Replay, Option<[UserId; 2]>), ReadError> {
+    if record.is_erased() {
+        // Of it nobody is a member, however many were.
+        return Ok((Replay::from_record(key, seed, record, Vec::new())?, None));
+    }
+    let list = record.list(key);
+    let marks = async { Ok::<_, ReadError>(intact(store.marks(&list).await)?.unwrap_or_default()) };
+    let members = if record.has_members() { Some(Vec::new()) } else { intact(store.members(&list).await)? };
+    let Some(members) = members else { return Ok((Replay::from_founding(seed, marks.await?), None)) };
+    let mut replay = Replay::from_record(key, seed, record, members)?;
+    let pair = replay.pair();
+    let stands = OptionFuture::from(pair.as_ref().map(|pair| homes::pair_by_rows(store, &key.tenant, pair)));
+    let (marks, stands) = join(marks, stands).await;
+    replay.give_marks(key, marks?)?;
+    // Beside the log: who blocks meanwhile tells the conversation when it is loaded. What failed is read again in the end.
+    let Some(Ok(Some(stands))) = stands else { return Ok((replay, None)) };
     replay.blocks(stands);
-    true
+    Ok((replay, pair))
 }
 
 /// Replays the log above the record, and looks where it begins.

@@ -1,12 +1,13 @@
 //! What this process owns, as the thread that sees to it tells the workers: in which epoch each shard is theirs, and since
 //! when that is known. Words that all threads share; nobody waits for anybody.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use switchyard_cluster::mailbox::Bell;
 use switchyard_cluster::now::{Clock, Now};
+use switchyard_cluster::ownership::Sight;
 use switchyard_protocol::owner::Epoch;
 use switchyard_protocol::shard::{SHARDS, Shard};
 
@@ -14,22 +15,14 @@ use switchyard_protocol::shard::{SHARDS, Shard};
 /// milliseconds, and a store that does not answer may take long.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// No read of the fence has said anything yet.
-const NEVER: u64 = u64::MAX;
-
 /// See the module.
 pub struct Owned {
     clock: Clock,
-    age_max: Duration,
+    sight: Sight,
     /// By shard; 0 of those that are not its own.
     epochs: Box<[AtomicU32]>,
     /// Counts the changes of epochs.
     changes: AtomicU64,
-    /// When the last read of the fence that said `live` began, by both clocks. Each is written by itself: of an older and a
-    /// newer one the older counts.
-    seen_mono_ms: AtomicU64,
-    seen_wall_ms: AtomicU64,
-    ended: AtomicBool,
     bells: Mutex<Vec<Arc<Bell>>>,
 }
 
@@ -38,12 +31,9 @@ impl Owned {
     pub fn new(clock: Clock, age_max: Duration) -> Self {
         Self {
             clock,
-            age_max,
+            sight: Sight::new(age_max),
             epochs: (0..SHARDS).map(|_| AtomicU32::new(0)).collect(),
             changes: AtomicU64::new(0),
-            seen_mono_ms: AtomicU64::new(NEVER),
-            seen_wall_ms: AtomicU64::new(NEVER),
-            ended: AtomicBool::new(false),
             bells: Mutex::default(),
         }
     }
@@ -59,13 +49,12 @@ impl Owned {
 
     /// A read of the fence that began then said `live`.
     pub(super) fn seen(&self, began: Now) {
-        self.seen_wall_ms.store(began.wall_ms, Ordering::Release);
-        self.seen_mono_ms.store(millis(began.mono), Ordering::Release);
+        self.sight.seen(began);
     }
 
     /// This process owns nothing any more, for good.
     pub(super) fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+        self.sight.end();
     }
 
     /// Has the workers look at once.
@@ -73,24 +62,14 @@ impl Owned {
         self.bells.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|bell| bell.ring());
     }
 
-    /// Whether it is known at this moment that what is owned is owned. The two clocks of a machine may stand still, or
-    /// be set, one without the other: the one by which it is longer ago counts.
+    /// Whether it is known at this moment that what is owned is owned.
     pub fn is_sure(&self) -> bool {
         self.is_sure_at(self.clock.now())
     }
 
     fn is_sure_at(&self, now: Now) -> bool {
-        let (mono, wall) = (self.seen_mono_ms.load(Ordering::Acquire), self.seen_wall_ms.load(Ordering::Acquire));
-        if mono == NEVER || wall == NEVER || self.ended.load(Ordering::Acquire) {
-            return false;
-        }
-        let age = millis(now.mono).saturating_sub(mono).max(now.wall_ms.saturating_sub(wall));
-        age <= millis(self.age_max)
+        self.sight.is_sure(now)
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(NEVER)
 }
 
 /// Whether requests wait for it to be known that they are this router's.

@@ -99,8 +99,8 @@ fn run(
                     owned.own(shard, epoch);
                     wakes = true;
                 }
-                // Nobody listens, and what is stored is confirmed by the store's barrier.
-                Effect::Heartbeat(_) | Effect::Confirmed(_) => {}
+                // Nobody listens.
+                Effect::Heartbeat(_) => {}
                 effect @ (Effect::Probe { .. } | Effect::TellGiven { .. } | Effect::StopShard { .. }) => {
                     tracing::error!(?effect, "a router that is alone has nothing to do with others");
                 }

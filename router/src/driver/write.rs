@@ -6,7 +6,7 @@ use switchyard_store::Mark;
 
 use super::trouble::Trouble;
 use super::{Timelines, clearing, homes, present};
-use crate::machine::{Projection, Replay, Written};
+use crate::machine::{Projection, Recorded, Written};
 use crate::rules::{Rule, Rules};
 
 static RAISING: Trouble = Trouble::of("marks are not stored; they will be again");
@@ -101,8 +101,10 @@ fn dropped<'a>(store: &dyn Timelines, key: &ConversationKey, projection: &'a Pro
     if projection.dropped.is_empty() || projection.clear {
         return &projection.dropped;
     }
-    let named = block_on(store.load(key)).ok().flatten().map(|record| Replay::list(key, &record));
-    let written = projection.record.as_ref().and_then(|record| Replay::list_of(key, record));
+    let record = block_on(store.load(key)).ok().flatten();
+    let named = record.and_then(|record| Recorded::read(key, &record).ok()).map(|record| record.list(key));
+    let written = projection.record.as_ref().and_then(|record| Recorded::of_write(key, record));
+    let written = written.map(|record| record.list(key));
     if named.is_some() && named == written {
         return &projection.dropped;
     }

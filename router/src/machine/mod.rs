@@ -32,7 +32,7 @@ use activity::presence::Presence;
 pub(crate) use activity::presence::{BEGAN, SEEN, SeenMark, group_of};
 use activity::typing::Typing;
 use conversation::Conversation;
-pub use conversation::replay::{Replay, ReplayError};
+pub use conversation::replay::{Recorded, Replay, ReplayError};
 pub use conversation::retention::Older;
 pub(crate) use conversation::retention::droppable;
 use epochs::Epochs;

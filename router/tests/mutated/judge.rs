@@ -11,7 +11,7 @@ use switchyard_router::driver::Touch;
 use switchyard_router::driver::load::load;
 use switchyard_router::driver::read::read;
 use switchyard_router::driver::rows::failed;
-use switchyard_router::machine::{Effect, Input, ReadPlan, Reader, Replay, ReplayError, Written};
+use switchyard_router::machine::{Effect, Input, ReadPlan, Reader, Recorded, Replay, ReplayError, Written};
 use switchyard_store::{Reactor, Record, Row};
 
 use super::shelf::Shelf;
@@ -149,7 +149,9 @@ fn replay(of: u8, body: &[u8], shelf: &Shelf) -> Result<(), ReplayError> {
     let key = story::key();
     if [RECORD, MEMBER, MARK].contains(&of) {
         let record = shelf.record.as_ref().expect("the story has one");
-        return Replay::from_record(&key, SEED, record, shelf.members.clone(), shelf.marks.clone()).map(drop);
+        let record = Recorded::read(&key, record)?;
+        let mut replay = Replay::from_record(&key, SEED, record, shelf.members.clone())?;
+        return replay.give_marks(&key, shelf.marks.clone());
     }
     let seq = row_of(of);
     let blob = &shelf.rows[seq as usize];

@@ -156,3 +156,26 @@ fn a_process_that_is_killed_between_members_and_record_names_the_same_list() {
     });
     assert_eq!(lists[0], lists[1]);
 }
+
+/// A load of a conversation of two reads no rows of members, of which there may as well be none.
+#[test]
+fn two_who_are_alone_are_known_by_the_record() {
+    let mut desk = Desk::new(RouterConfig::default());
+    let key = places().swap_remove(2).key;
+    desk.ask("ana", &key, &group(&["ana", "ben"]));
+    desk.ask("ana", &key, &send("a0", "hi", None));
+    let left = |desk: &mut Desk, there: &[&str]| {
+        desk.disk.inner().lists.clear();
+        desk.kill();
+        for name in ["ana", "ben", "cleo"] {
+            assert_eq!(code(&desk.ask(name, &key, &What::Get)).is_none(), there.contains(&name), "{name} in {there:?}");
+        }
+    };
+    left(&mut desk, &["ana", "ben"]);
+    assert_eq!(unread(&mut desk, &key, "ben"), (0, 1));
+    assert_eq!(code(&desk.ask("ana", &key, &What::Remove(user("ben")))), None);
+    left(&mut desk, &["ana"]);
+    // Of three it does not say it: they are found by their rows.
+    assert_eq!(code(&desk.ask("ana", &key, &What::Add(vec![user("ben"), user("cleo")]))), None);
+    left(&mut desk, &[]);
+}

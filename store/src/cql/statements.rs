@@ -292,6 +292,23 @@ mod tests {
         }
     }
 
+    /// What each transaction goes by. Without any of these words two would own one shard, or one that was fenced would live on.
+    #[test]
+    fn transactions_have_their_conditions() {
+        let expected = [
+            ("insert_router", " IF NOT EXISTS"),
+            ("fence_router", " IF state IN ('live', 'fenced')"),
+            ("claim_first", " IF NOT EXISTS"),
+            ("claim_next", " IF incarnation = ? AND epoch = ?"),
+            ("first_count", " IF NOT EXISTS"),
+            ("next_count", " IF value = ?"),
+        ];
+        let transactions = TEXTS.iter().filter(|text| writes(text.cql) && text.table.class() == Class::Transaction);
+        let conditions: Vec<_> =
+            transactions.map(|text| (text.name, text.cql.find(" IF ").map_or("", |at| &text.cql[at..]))).collect();
+        assert_eq!(conditions, expected);
+    }
+
     #[test]
     fn statements_are_about_the_tables_that_they_are_listed_with() {
         for Text { name, table, cql } in TEXTS {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,9 @@ const PROGRAM: &str = "target/release/switchyard";
 
 /// A build for tests, of which parts can be switched off. It is a copy: whatever cargo builds next leaves it alone.
 const TEST_BUILD: &str = "target/faults/switchyard-test";
+
+/// See [`say_schema`].
+const SCHEMA_TELLER: &str = "target/release/examples/schema";
 
 /// How late such a one is told who owns what, in milliseconds: long enough that it would do much without its fence.
 const LATE_MS: &str = "8000";
@@ -99,6 +102,62 @@ pub(super) fn migrate(ground: &Ground) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A token for this user.
+pub(super) fn token(ground: &Ground, user: &str) -> anyhow::Result<String> {
+    let output = command(ground, &Way::default()).args(["token", "--user", user]).output()?;
+    if !output.status.success() {
+        bail!("`switchyard token`: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// Starts one that must end by itself, with this code, and say this.
+pub(super) fn is_refused(ground: &Ground, code: i32, told: &str) -> anyhow::Result<()> {
+    let log = ground.dir.join("refused.log");
+    let (mut child, ready) = spawn(ground, &log, &Way::default())?;
+    if !ready.is_empty() {
+        let _ = child.kill();
+        let _ = child.wait();
+        bail!("a broker was to be refused with \"{told}\", and serves; see {}", log.display());
+    }
+    let status = child.wait()?;
+    let said = std::fs::read_to_string(&log)?;
+    let last = said.lines().last().unwrap_or_default();
+    if status.code() != Some(code) || !last.contains(told) {
+        bail!("a broker was to be refused with {code} and \"{told}\", but ended with {status}: {last}");
+    }
+    Ok(())
+}
+
+/// Starts one and waits until it says where it serves, or ends without a word.
+fn spawn(ground: &Ground, log: &Path, way: &Way) -> anyhow::Result<(Child, String)> {
+    let listens = way.listens.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).to_string();
+    let mut command = command(ground, way);
+    command.args(["--listen", &listens, "--ops-listen", "127.0.0.1:0", "--data"]).arg(&ground.dir);
+    let file = File::options().create(true).append(true).open(log)?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
+    let mut child = command.spawn().context("the broker cannot be run")?;
+    let stdout = child.stdout.take().context("it is piped")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    Ok((child, line))
+}
+
+/// Says that the keyspace has this schema, and which one a binary makes at least that may use it; gives what was said before.
+pub(super) fn say_schema(ground: &Ground, [schema, users]: [u32; 2]) -> anyhow::Result<[u32; 2]> {
+    let points = ground.cluster.contact_points();
+    let output = Command::new(SCHEMA_TELLER)
+        .args([&points, &ground.keyspace, &schema.to_string(), &users.to_string()])
+        .output()
+        .context("what says another schema cannot be run")?;
+    let before = String::from_utf8(output.stdout)?;
+    let mut numbers = before.split_whitespace().map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(schema)), Some(Ok(users))) => Ok([schema, users]),
+        _ => bail!("the schema was not changed: {}", String::from_utf8_lossy(&output.stderr)),
+    }
+}
+
 /// Where the load harness finds the secret.
 pub(super) fn secret_file(ground: &Ground) -> PathBuf {
     ground.dir.join("secret")
@@ -122,16 +181,8 @@ impl Broker {
     /// The same in some other way.
     pub(super) fn start_in(ground: &Ground, name: &str, way: &Way) -> anyhow::Result<Self> {
         let log = ground.dir.join(name);
-        let listens = way.listens.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).to_string();
-        let mut command = command(ground, way);
-        command.args(["--listen", &listens, "--ops-listen", "127.0.0.1:0", "--data"]).arg(&ground.dir);
-        let file = File::options().create(true).append(true).open(&log)?;
         let since = Instant::now();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
-        let mut child = command.spawn().context("the broker cannot be run")?;
-        let stdout = child.stdout.take().context("it is piped")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
+        let (mut child, line) = spawn(ground, &log, way)?;
         let took = since.elapsed();
         let ready: Value = serde_json::from_str(&line).unwrap_or_default();
         let address = |name: &str, scheme: &str| -> Option<SocketAddr> {

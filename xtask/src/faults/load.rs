@@ -141,6 +141,11 @@ impl Verdict {
         self.result["oracle"][name].as_u64().unwrap_or_default()
     }
 
+    /// The longest time from a sender's coming back to their first acknowledgement.
+    pub(super) fn last_first_ack(&self) -> Duration {
+        Duration::from_secs_f64(self.ms("back_ack_max_ms") / 1_000.0)
+    }
+
     /// How many connections were lost.
     pub(super) fn disconnects(&self) -> u64 {
         self.metric("disconnects")

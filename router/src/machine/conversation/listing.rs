@@ -13,7 +13,7 @@ use switchyard_protocol::id::ConversationKey;
 use switchyard_store::{Mark, ProjectionWrite, Seq};
 
 use crate::machine::conversation::State;
-use crate::stored::{self, ConversationRecord, MemberRecord};
+use crate::stored::{self, ConversationRecord};
 
 /// So many must have left before members are listed anew, and as many as are there. Part of the form of what is stored: it says
 /// which name counts.
@@ -159,7 +159,7 @@ impl State {
                 at,
                 value,
             }));
-            let value = stored::encode(&MemberRecord { role: member.role.into(), joined: member.joined });
+            let value = stored::encode(&member.record());
             ProjectionWrite::Listed { list: list.clone(), user: member.user.clone(), at, value }
         });
         let members = members.collect();

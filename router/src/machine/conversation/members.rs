@@ -4,7 +4,7 @@ use switchyard_protocol::id::UserId;
 use switchyard_protocol::v1::Role;
 
 use crate::machine::activity::progress::Progress;
-use crate::stored::StoredMember;
+use crate::stored::{FEW_MAX, Few, FewMember, MemberRecord, StoredMember};
 
 /// A member.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +15,13 @@ pub(crate) struct Member {
     pub(crate) joined: u64,
     /// How far they have read.
     pub(crate) progress: Progress,
+}
+
+impl Member {
+    /// What is stored of them.
+    pub(crate) fn record(&self) -> MemberRecord {
+        MemberRecord { role: self.role.into(), joined: self.joined }
+    }
 }
 
 /// All members, sorted by user. A pair costs two entries, and a page of members is a slice.
@@ -53,6 +60,12 @@ impl Members {
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// All of them as a conversation's record names them, if they are few.
+    pub(crate) fn few(&self) -> Option<Few> {
+        let member = |member: &Member| FewMember { user: member.user.to_string(), record: member.record() };
+        (self.0.len() <= FEW_MAX).then(|| Few { members: self.0.iter().map(member).collect() })
     }
 
     /// Members with ids above `after`, in order.

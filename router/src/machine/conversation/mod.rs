@@ -26,9 +26,7 @@ use crate::machine::rights::blocks::Blocks;
 use crate::machine::writing::erasing::Erased;
 use crate::machine::writing::pipeline::{Pending, Pipeline};
 use crate::machine::{Effect, Older, RECORD_EVERY, busy, refuse};
-use crate::stored::{
-    self, ChangeEvent, ConversationRecord, Founding, MemberRecord, MembersEvent, StoredMember, stored_user,
-};
+use crate::stored::{self, ChangeEvent, ConversationRecord, Founding, MembersEvent, StoredMember, stored_user};
 use crate::timeline::message_id;
 
 /// What a conversation is, apart from its members and events.
@@ -243,6 +241,7 @@ impl State {
             erased: self.erased != Erased::No,
             approval: self.profile.approval.standing().into(),
             requested_by: maker.map(|maker| maker.user.to_string()),
+            few: self.members.few(),
             ..ConversationRecord::default()
         }
         .with_listing(&self.listing);
@@ -252,10 +251,7 @@ impl State {
     /// A member's record as of event `at`; nothing for one who is none any more.
     pub(crate) fn member_record(&self, key: &ConversationKey, user: &str, at: u64) -> Option<ProjectionWrite> {
         let user = stored_user(user)?;
-        let value = self
-            .members
-            .get(&user)
-            .map(|member| stored::encode(&MemberRecord { role: member.role.into(), joined: member.joined }));
+        let value = self.members.get(&user).map(|member| stored::encode(&member.record()));
         let list = self.listing.key(key).conversation;
         Some(ProjectionWrite::Member { key: key.clone(), list, user, at, value })
     }

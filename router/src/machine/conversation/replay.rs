@@ -18,9 +18,46 @@ use crate::machine::writing::erasing::Erased;
 use crate::machine::writing::targets::{Target, TargetRead};
 use crate::machine::{Older, Stand};
 use crate::stored::{
-    self, ChangeEvent, ConversationRecord, EraseEvent, Founding, MemberRecord, MembersEvent, RowKind, stored_user,
+    self, ChangeEvent, ConversationRecord, EraseEvent, FewMember, Founding, MemberRecord, MembersEvent, RowKind,
+    stored_user,
 };
 use crate::timeline::damaged;
+
+/// What a conversation's record says.
+#[derive(Debug)]
+pub struct Recorded {
+    applied: Seq,
+    fields: ConversationRecord,
+}
+
+impl Recorded {
+    /// Reads it.
+    pub fn read(key: &ConversationKey, record: &Record) -> Result<Self, ReplayError> {
+        let fields = stored::decode(&record.fields).ok_or_else(|| damaged(key, record.applied))?;
+        Ok(Self { applied: record.applied, fields })
+    }
+
+    /// Reads one that is to be written; nothing if it is none.
+    pub fn of_write(key: &ConversationKey, write: &ProjectionWrite) -> Option<Self> {
+        let ProjectionWrite::Conversation { at, record, .. } = write else { return None };
+        Self::read(key, &Record { applied: *at, fields: record.clone() }).ok()
+    }
+
+    /// The list of members that it names.
+    pub fn list(&self, key: &ConversationKey) -> ConversationKey {
+        self.fields.listing().key(key)
+    }
+
+    /// Whether it says who is a member: then their rows say nothing more.
+    pub fn has_members(&self) -> bool {
+        self.fields.few.is_some()
+    }
+
+    /// Whether the conversation was erased.
+    pub fn is_erased(&self) -> bool {
+        self.fields.erased
+    }
+}
 
 /// A conversation while it is read.
 #[derive(Debug)]
@@ -104,21 +141,19 @@ impl Replay {
         self.state.members.all_mut().iter_mut().try_for_each(|member| restore(key, member, marks))
     }
 
-    /// The list of members that a record names.
-    pub fn list(key: &ConversationKey, record: &Record) -> ConversationKey {
-        let fields = stored::decode::<ConversationRecord>(&record.fields);
-        fields.map_or_else(|| key.clone(), |fields| fields.listing().key(key))
-    }
-
-    /// From a record and the members; the log is to be read from [`Record::applied`] on, that row included.
+    /// From a record and, if that does not name them, the members' rows; the marks are given later. The log is to be read from
+    /// [`Record::applied`] on, that row included.
     pub fn from_record(
         key: &ConversationKey,
         seed: u64,
-        record: &Record,
-        members: Vec<StoredMember>,
-        marks: Vec<StoredMark>,
+        record: Recorded,
+        rows: Vec<StoredMember>,
     ) -> Result<Self, ReplayError> {
-        let fields: ConversationRecord = stored::decode(&record.fields).ok_or_else(|| damaged(key, record.applied))?;
+        let Recorded { applied, mut fields } = record;
+        let members = match fields.few.take() {
+            Some(few) => few.members.into_iter().map(|member| named(key, applied, member)).collect(),
+            None => rows.into_iter().map(|row| listed(key, row)).collect::<Result<Vec<_>, _>>(),
+        }?;
         let mut state = State::unborn();
         let approval = fields.approval();
         state.listing = fields.listing();
@@ -135,37 +170,28 @@ impl Replay {
         state.deleted = fields.deleted;
         state.deleted.sort_unstable();
         state.first_available = fields.first_available.max(1);
-        for member in members {
-            let value: MemberRecord = stored::decode(&member.value).ok_or_else(|| damaged(key, member.at))?;
+        for (user, value) in members {
             // Founders begin before the first message. Whose mark was not stored by an older version, or is lost, begins
             // with the record: what lies before it is nobody's news any more.
             let founder = value.joined == 0 && fields.marked;
             let progress = if founder { Progress::joined(0, 0) } else { Progress::unknown(value.joined) };
-            state.members.put(Member { user: member.user, role: value.role(), joined: value.joined, progress });
+            state.members.put(Member { user, role: value.role(), joined: value.joined, progress });
         }
         if fields.present.is_none() {
             state.listing.counted(state.members.len());
         }
         let maker = fields.requested_by.as_deref().and_then(stored_user).and_then(|maker| state.members.place(&maker));
         state.profile.approval = Approval::stored(approval, maker);
-        state.next = record.applied;
-        state.recent = Recent::after(record.applied);
-        let mut replay = Self { marks, ..Self::of(state, seed, Some(record.applied)) };
-        for member in replay.state.members.all_mut() {
-            restore(key, member, &replay.marks)?;
-        }
-        Ok(replay)
+        state.next = applied;
+        state.recent = Recent::after(applied);
+        Ok(Self::of(state, seed, Some(applied)))
     }
 
-    /// The list of members that a record names which is to be written.
-    pub fn list_of(key: &ConversationKey, write: &ProjectionWrite) -> Option<ConversationKey> {
-        let ProjectionWrite::Conversation { at, record, .. } = write else { return None };
-        Some(Self::list(key, &Record { applied: *at, fields: record.clone() }))
-    }
-
-    /// Whether a record says that its conversation was erased.
-    pub fn is_erased(record: &Record) -> bool {
-        stored::decode::<ConversationRecord>(&record.fields).is_some_and(|fields| fields.erased)
+    /// What is stored of the marks of its members, and of those who come after the record.
+    pub fn give_marks(&mut self, key: &ConversationKey, marks: Vec<StoredMark>) -> Result<(), ReplayError> {
+        self.marks(key, &marks)?;
+        self.marks = marks;
+        Ok(())
     }
 
     fn of(state: State, seed: u64, recorded: Option<Seq>) -> Self {
@@ -342,6 +368,18 @@ impl Replay {
         let Self { state, touched, older, targets, .. } = self;
         Replayed { state, recorded: self.recorded.unwrap_or(0), touched, older, targets }
     }
+}
+
+/// A member whom a record names.
+fn named(key: &ConversationKey, applied: Seq, member: FewMember) -> Result<(UserId, MemberRecord), ReplayError> {
+    let FewMember { user, record } = member;
+    stored_user(&user).map(|user| (user, record)).ok_or_else(|| damaged(key, applied))
+}
+
+/// A member of whom there is a row.
+fn listed(key: &ConversationKey, row: StoredMember) -> Result<(UserId, MemberRecord), ReplayError> {
+    let record = stored::decode(&row.value).ok_or_else(|| damaged(key, row.at))?;
+    Ok((row.user, record))
 }
 
 /// Gives a member what is stored of their marks, which are sorted by kind and user.
