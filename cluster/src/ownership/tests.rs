@@ -180,9 +180,11 @@ fn owning(mut bench: Bench) -> Bench {
 #[test]
 fn who_is_alone_lists_routers_until_it_has_all_shards() {
     let mut bench = Bench::of(Config { alone: true, ..Config::default() });
-    bench.answer(is_insert, Answer::Applied);
-    bench.read_fence(RouterState::Live);
     let lists = |call: &Call| *call == Call::ListRouters;
+    bench.answer(lists, Answer::Routers(vec![row(OTHER, RouterState::Fenced)]));
+    bench.answer(is_insert, Answer::Applied);
+    assert!(bench.machine.incarnation() > incarnation(OTHER), "above all that are there");
+    bench.read_fence(RouterState::Live);
     bench.answer(lists, Answer::Routers(Vec::new()));
     for cell in Cell::all() {
         bench.answer(
