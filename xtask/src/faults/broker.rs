@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde_json::Value;
 
 use super::Ground;
@@ -234,8 +234,19 @@ impl Broker {
         Ok(answer)
     }
 
-    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    /// Stops it, and waits until none of its threads does anything more.
+    pub(super) fn stop(&self) -> anyhow::Result<()> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP)?;
+        match waitpid(Some(pid), WaitOptions::UNTRACED)? {
+            Some((_, status)) if status.stopped() => Ok(()),
+            _ => bail!("the broker has ended where it was to be stopped; see {}", self.log.display()),
+        }
+    }
+
+    /// Lets it go on.
+    pub(super) fn go_on(&self) -> anyhow::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::CONT)?)
     }
 
     /// Waits until it has ended by itself, because it was replaced.

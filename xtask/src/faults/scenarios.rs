@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use rustix::process::Signal;
 
 use super::Ground;
 use super::broker::{Broker, Lack, Way, is_refused, say_schema};
@@ -152,7 +151,7 @@ fn zombie(ground: &mut Ground) -> anyhow::Result<Verdict> {
     let (first, door, mut load) = begin_with(ground, &Way { lacks: ground.lacks, ..Way::default() }, STEADY, 45)?;
     let mut prober = Prober::begin(ground, first.clients())?;
     load.goes_on(4 * SECOND)?;
-    first.signal(Signal::STOP)?;
+    first.stop()?;
     prober.asks()?;
     let second = Broker::start(ground, "second.log")?;
     door.lead_to(second.clients());
@@ -160,7 +159,7 @@ fn zombie(ground: &mut Ground) -> anyhow::Result<Verdict> {
     prober.is_removed(ground, second.clients())?;
     second.stores(WRITTEN_MEANWHILE)?;
     load.goes_on(SECOND)?;
-    first.signal(Signal::CONT)?;
+    first.go_on()?;
     // Now that it goes on, too; if it is gone by then, nobody is told anything.
     let _ = prober.asks();
     first.replaced()?;
