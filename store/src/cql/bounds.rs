@@ -1,8 +1,4 @@
-//! What is known of where a conversation ends and begins, apart from its rows, and in how many parts lists of a home lie: numbers that
-//! only rise.
-
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+//! What is known of where a conversation ends and begins, apart from its rows: numbers that only rise.
 
 use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use switchyard_protocol::id::ConversationKey;
@@ -24,10 +20,6 @@ pub(super) enum Bound {
     Dropped,
     /// Above this no row has an overlay.
     Annotated,
-    /// Of a home: the part of its user's conversations that is written to.
-    ConversationsPart,
-    /// Of a home: the part of its decisions that is written to.
-    DecisionsPart,
 }
 
 impl Bound {
@@ -37,8 +29,6 @@ impl Bound {
             Self::Begins => 1,
             Self::Dropped => 2,
             Self::Annotated => 3,
-            Self::ConversationsPart => 4,
-            Self::DecisionsPart => 5,
         }
     }
 }
@@ -50,31 +40,12 @@ pub(super) struct Bounds {
     pub(super) begins: Seq,
     pub(super) dropped: Seq,
     pub(super) annotated: Seq,
-    pub(super) conversations_part: u64,
-    pub(super) decisions_part: u64,
 }
-
-/// Bounds that this process has noted, so that what needs one to be known does not cost a statement more each time.
-#[derive(Default)]
-pub(super) struct Noted(Mutex<HashSet<(ConversationKey, Bound, u64)>>);
-
-/// How many are remembered; then it is begun anew, and some are noted again.
-const NOTED_MAX: usize = 4_096;
 
 impl Inner {
     /// Sees to it that a quorum knows of this bound, or of a higher one.
     pub(super) async fn note_once(&self, key: &ConversationKey, bound: Bound, number: u64) -> Result<(), Failed> {
-        let place = (key.clone(), bound, number);
-        if self.noted.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&place) {
-            return Ok(());
-        }
-        self.raise_bounds(key, &[(bound, number)]).await?;
-        let mut noted = self.noted.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.len() >= NOTED_MAX {
-            noted.clear();
-        }
-        noted.insert(place);
-        Ok(())
+        self.noted.once((key.clone(), bound, number), self.raise_bounds(key, &[(bound, number)])).await
     }
 
     pub(super) async fn bounds(&self, key: &ConversationKey) -> Result<Bounds, Failed> {
@@ -88,9 +59,7 @@ impl Inner {
                 1 => bounds.begins = number,
                 2 => bounds.dropped = number,
                 3 => bounds.annotated = number,
-                4 => bounds.conversations_part = number,
-                5 => bounds.decisions_part = number,
-                // Of a later version.
+                // Of another version: the second schema had homes' parts here, 4 and 5.
                 _ => {}
             }
         }

@@ -1,7 +1,7 @@
 //! The decisions of homes, which lie in parts: see [`super::parts`].
 
 use bytes::Bytes;
-use futures_util::future::{self, FutureExt, try_join_all};
+use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use switchyard_protocol::id::ConversationKey;
 
@@ -10,17 +10,17 @@ use crate::log::Seq;
 use crate::projection::{ABOUT_BYTES_MAX, Decision, DecisionPlace, ProjectionError};
 
 use super::Inner;
-use super::parts::{self, Home, Homes, List, READ_AT_A_TIME};
+use super::parts::{self, Home, List, NAMELESS_KIND, READ_AT_A_TIME};
 use super::projections::{conversation, damaged, failed, stored};
 use super::requests::Failed;
 use super::value::Value;
 
 impl Inner {
     pub(super) async fn decisions(&self, home: &ConversationKey) -> Result<Vec<Decision>, ProjectionError> {
-        let bounds = self.bounds(home).map(|bounds| bounds.map_err(failed));
-        let (bounds, first) = future::try_join(bounds, self.decisions_in(home, 0)).await?;
-        let others = (1..=bounds.last_part(List::Decisions)).map(|part| self.decisions_in(home, part));
+        let (last, first) = self.decisions_in(home, 0).await?;
+        let others = (1..=last).map(|part| self.decisions_in(home, part));
         let others: Vec<_> = stream::iter(others).buffered(READ_AT_A_TIME).try_collect().await?;
+        let others = others.into_iter().map(|(_, rows)| rows);
         let newest = parts::newest([first].into_iter().chain(others)).into_iter();
         let standing = newest.filter_map(|((kind, about), Value { at, bytes })| {
             bytes.map(|value| Decision { kind, about, at, value: Some(value) })
@@ -28,41 +28,54 @@ impl Inner {
         Ok(standing.collect())
     }
 
-    /// Those of one part, and what is left there of others.
+    /// Those of one part, and what is left there of others; part 0 says which one is the last.
     async fn decisions_in(
         &self,
         home: &ConversationKey,
         part: i64,
-    ) -> Result<Vec<((u8, Bytes), Value)>, ProjectionError> {
+    ) -> Result<(i64, Vec<((u8, Bytes), Value)>), ProjectionError> {
+        let mut last = 0;
         let each = |(kind, about, value): (i16, Bytes, Bytes)| {
+            if kind == NAMELESS_KIND {
+                last = last_part(home, value)?;
+                return Ok(None);
+            }
             let kind = u8::try_from(kind).map_err(|_| damaged(home, "not a kind of decision"))?;
             if about.len() > ABOUT_BYTES_MAX {
                 return Err(damaged(home, "about too much"));
             }
             let value = stored(home, &KeyBuf::decision(home, kind, &about), value)?;
-            Ok(((kind, about), value))
+            Ok(Some(((kind, about), value)))
         };
         let (tenant, name) = conversation(home);
         let found = match part {
             0 => self.requests.all(&self.statements.decisions, (tenant, name), each).await,
             _ => self.requests.all(&self.statements.decisions_in, (tenant, name, part), each).await,
         };
-        found.map_err(failed)?.into_iter().collect()
+        let rows = found.map_err(failed)?.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        Ok((last, rows))
     }
 
     pub(super) async fn decided(&self, places: &[DecisionPlace]) -> Result<Vec<Option<Decision>>, ProjectionError> {
-        let mut homes = Homes::default();
-        let homes: Vec<_> = places.iter().map(|place| homes.of(place.home.clone())).collect();
-        try_join_all(places.iter().zip(&homes).map(|(place, home)| self.decided_there(place, home))).await
+        try_join_all(places.iter().map(|place| self.decided_there(place))).await
     }
 
-    async fn decided_there(&self, place: &DecisionPlace, home: &Home) -> Result<Option<Decision>, ProjectionError> {
-        let DecisionPlace { kind, about, .. } = place;
+    async fn decided_there(&self, place: &DecisionPlace) -> Result<Option<Decision>, ProjectionError> {
+        let DecisionPlace { home, kind, about } = place;
         if about.len() > ABOUT_BYTES_MAX {
             return Ok(None);
         }
-        let last = self.last_part(home, List::Decisions).map(|last| last.map_err(failed));
-        let (last, first) = future::try_join(last, self.decision_in(place, 0)).await?;
+        let (mut last, mut first) = (0, None);
+        let ((tenant, name), number) = (conversation(home), i16::from(*kind));
+        let each = |(kind, value): (i16, Bytes)| {
+            match kind {
+                NAMELESS_KIND => last = last_part(home, value)?,
+                _ => first = Some(of_place(place, value)?),
+            }
+            Ok(())
+        };
+        let found = self.requests.all(&self.statements.decision, (tenant, name, number, &**about), each).await;
+        found.map_err(failed)?.into_iter().collect::<Result<(), ProjectionError>>()?;
         let others = (1..=last).map(|part| self.decision_in(place, part));
         let others: Vec<_> = stream::iter(others).buffered(READ_AT_A_TIME).try_collect().await?;
         let found = [first].into_iter().chain(others).map(|found| found.map(|value| ((), value)).into_iter().collect());
@@ -70,16 +83,13 @@ impl Inner {
         Ok(newest.map(|Value { at, bytes }| Decision { kind: *kind, about: about.clone(), at, value: bytes }))
     }
 
+    /// What a part says from 1 on.
     async fn decision_in(&self, place: &DecisionPlace, part: i64) -> Result<Option<Value>, ProjectionError> {
         let DecisionPlace { home, kind, about } = place;
-        let ((tenant, name), number) = (conversation(home), i16::from(*kind));
-        let (statements, requests) = (&self.statements, &self.requests);
-        let found = match part {
-            0 => requests.one::<(Bytes,)>(&statements.decision, (tenant, name, number, &**about)).await,
-            _ => requests.one(&statements.decision_in, (tenant, name, part, number, &**about)).await,
-        };
-        let Some((value,)) = found.map_err(failed)? else { return Ok(None) };
-        stored(home, &KeyBuf::decision(home, *kind, about), value).map(Some)
+        let ((tenant, name), kind) = (conversation(home), i16::from(*kind));
+        let values = (tenant, name, part, kind, &**about);
+        let found = self.requests.one::<(Bytes,)>(&self.statements.decision_in, values).await.map_err(failed)?;
+        found.map(|(value,)| of_place(place, value)).transpose()
     }
 
     /// Writes a decision, or that it was taken back.
@@ -92,7 +102,8 @@ impl Inner {
     ) -> Result<(), Failed> {
         let ((tenant, name), kind, about) = (conversation(&place.home), i16::from(place.kind), &*place.about);
         let (statements, requests) = (&self.statements, &self.requests);
-        let (part, at) = (self.part_to_write(home, List::Decisions).await?, at as i64);
+        let list = List::Decisions(&place.home);
+        let (part, at) = (self.part_to_write(home, list).await?, at as i64);
         match part {
             0 => requests.execute(&statements.put_decision, (tenant, name, kind, about, &value, at)).await?,
             _ => requests.execute(&statements.put_decision_in, (tenant, name, part, kind, about, &value, at)).await?,
@@ -101,7 +112,16 @@ impl Inner {
             0 => requests.count(&statements.count_decisions, (tenant, name, rows)).await,
             _ => requests.count(&statements.count_decisions_in, (tenant, name, part, rows)).await,
         };
-        self.look_at_part(home, (List::Decisions, part), &value, count).await;
+        self.look_at_part((list, part), &value, count).await;
         Ok(())
     }
+}
+
+/// What the row of a home's decisions says that has no name.
+fn last_part(home: &ConversationKey, value: Bytes) -> Result<i64, ProjectionError> {
+    List::Decisions(home).last(value).map_err(|reason| damaged(home, reason))
+}
+
+fn of_place(DecisionPlace { home, kind, about }: &DecisionPlace, value: Bytes) -> Result<Value, ProjectionError> {
+    stored(home, &KeyBuf::decision(home, *kind, about), value)
 }

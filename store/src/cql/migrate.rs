@@ -1,5 +1,6 @@
 //! Making the schema, and raising it. Steps only add, so what an older binary reads stays; each may be done again, and by several at
-//! once, for tables say their ids and the number of the schema only rises.
+//! once, for tables say their ids and the number of the schema only rises. It rises once everything is done, so a step that was
+//! broken off is made again.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::requests::{Failed, Requests};
 use super::runtime::{self, Threads};
 use super::schema::{Table, USERS_MIN, VERSION};
 use super::statements::{self, Statement, Statements};
-use super::{connect, counters, datacenter};
+use super::{connect, counters, datacenter, steps};
 
 /// How long a change of the schema may take, if no more was said of statements: all nodes take part in it, one change at a time.
 const SCHEMA_TIMEOUT: Duration = Duration::from_secs(60);
@@ -63,6 +64,8 @@ async fn raise(options: &Options) -> Result<u32, OpenError> {
     // First who may use it: whoever is refused by that finds nothing that it cannot read.
     let failed = |error: Failed| refused::failed(&error);
     counters::raise(&requests, &statements, USERS, up_to(USERS_MIN)).await.map_err(failed)?;
+    let found = requests.one::<(i64,)>(&statements.counter, (SCHEMA,)).await.map_err(failed)?;
+    steps::make(found.map(|(found,)| found), &requests, &statements).await.map_err(failed)?;
     let version = counters::raise(&requests, &statements, SCHEMA, up_to(VERSION)).await.map_err(failed)?;
     u32::try_from(version).map_err(unreachable)
 }

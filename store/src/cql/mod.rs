@@ -16,6 +16,7 @@ mod decisions;
 mod listed;
 mod marks;
 mod migrate;
+mod noted;
 mod number;
 mod options;
 mod outcome;
@@ -29,6 +30,7 @@ mod requests;
 mod runtime;
 mod schema;
 mod statements;
+mod steps;
 mod trim;
 mod value;
 #[cfg(test)]
@@ -75,7 +77,8 @@ struct Inner {
     fence: Fence,
     clocks: clock::Clocks,
     adoptions: adopt::Adoptions,
-    noted: bounds::Noted,
+    noted: noted::Noted<(ConversationKey, bounds::Bound, Seq)>,
+    parts: noted::Noted<parts::Part>,
     sizes: parts::Sizes,
     handle: Handle,
 }
@@ -107,7 +110,8 @@ impl Cql {
             fence: Fence::default(),
             clocks: clock::Clocks::default(),
             adoptions: adopt::Adoptions::default(),
-            noted: bounds::Noted::default(),
+            noted: noted::Noted::default(),
+            parts: noted::Noted::default(),
             sizes: parts::Sizes::default(),
             handle,
         })

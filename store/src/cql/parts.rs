@@ -1,6 +1,7 @@
 //! Parts: two lists of a user's home hold for ever what went, as values that say so, and so grow with everything that ever was. Each lies
 //! in parts, which are partitions: part 0 in a table of its own, as it was before there were others, and those from 1 on in a table
-//! with the part in its key. Which part is written to is a bound of the home: it only rises.
+//! with the part in its key. Which part is written to says a row of part 0 that has no name: it only rises. So whoever reads
+//! part 0 knows of the others.
 //!
 //! **Invariant:** a row lies in any part up to that one, and perhaps in several. Who reads looks into all of them, and takes of the
 //! rows with one key the one with the highest number, of equals the lowest part's, which was written first. So who writes may
@@ -10,14 +11,18 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::hash_map::HashMap;
 use std::sync::Arc;
 
-use switchyard_protocol::id::ConversationKey;
+use bytes::Bytes;
+use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
 use tokio::sync::OnceCell;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::bounds::{Bound, Bounds};
-use super::requests::Failed;
-use super::value::Value;
-use super::{Inner, number};
+use crate::key::KeyBuf;
+
+use super::Inner;
+use super::number;
+use super::requests::{Failed, Requests};
+use super::statements::Statements;
+use super::value::{self, Value, Written};
 
 /// Rows of a part; when it was found to have so many, the next one is written to.
 const PART_ROWS: i32 = 10_000;
@@ -48,66 +53,126 @@ impl Sizes {
 }
 
 /// A list that lies in parts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum List {
-    /// The conversations of the home's user.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum List<'a> {
+    /// The conversations of a user.
+    Conversations(&'a TenantId, &'a UserId),
+    /// The decisions of a home.
+    Decisions(&'a ConversationKey),
+}
+
+/// A part of somebody's list: of which list, and which one.
+pub(super) type Part = (ConversationKey, Which, i64);
+
+/// Which of a home's lists.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Which {
     Conversations,
     Decisions,
 }
 
-impl List {
-    fn bound(self) -> Bound {
+/// The kind of a decision that is none: its row says which is the last part, and is about nothing.
+pub(super) const NAMELESS_KIND: i16 = -1;
+
+/// The name of a conversation that is none: its row says which is the last part.
+pub(super) const NAMELESS: &[u8] = &[];
+
+impl List<'_> {
+    fn part(self, part: i64) -> Part {
         match self {
-            Self::Conversations => Bound::ConversationsPart,
-            Self::Decisions => Bound::DecisionsPart,
+            Self::Conversations(tenant, user) => (ConversationKey::home(tenant, user), Which::Conversations, part),
+            Self::Decisions(home) => (home.clone(), Which::Decisions, part),
+        }
+    }
+
+    /// Of the row that says the last part.
+    fn key(self) -> KeyBuf {
+        match self {
+            Self::Conversations(tenant, user) => KeyBuf::user(tenant, user),
+            Self::Decisions(home) => KeyBuf::conversation(home),
+        }
+    }
+
+    /// What that row's value says, if it is intact.
+    pub(super) fn last(self, value: Bytes) -> Result<i64, &'static str> {
+        value::decode(self.key(), value).map(|value| number::of_seq(value.at))
+    }
+
+    /// Says that this is the last part, unless a later one is.
+    pub(super) async fn say_last(
+        self,
+        part: i64,
+        written: &Written,
+        (requests, statements): (&Requests, &Statements),
+    ) -> Result<(), Failed> {
+        let value = written.encode(self.key(), part.unsigned_abs(), Some(&Bytes::new()));
+        match self {
+            Self::Conversations(tenant, user) => {
+                let values = (tenant.as_str(), user.as_str(), NAMELESS, value, part);
+                requests.execute(&statements.put_conversation_of_user, values).await.map(drop)
+            }
+            Self::Decisions(ConversationKey { tenant, conversation }) => {
+                let home = conversation.as_bytes().as_slice();
+                let values = (tenant.as_str(), home, NAMELESS_KIND, NAMELESS, value, part);
+                requests.execute(&statements.put_decision, values).await.map(drop)
+            }
         }
     }
 }
 
-/// The homes that some reads or writes are about. Each is asked for its parts once, so of writes to the same row that have the same
+/// The homes that some writes are about. Each is asked for its parts once, so of writes to the same row that have the same
 /// number the first stays: they go to the same part.
 #[derive(Default)]
 pub(super) struct Homes(HashMap<ConversationKey, Arc<Home>>);
 
-/// One of them.
+/// The last parts of one of them.
+#[derive(Default)]
 pub(super) struct Home {
-    key: ConversationKey,
-    bounds: OnceCell<Bounds>,
+    conversations: OnceCell<i64>,
+    decisions: OnceCell<i64>,
 }
 
 impl Homes {
     pub(super) fn of(&mut self, key: ConversationKey) -> Arc<Home> {
-        let home = self.0.entry(key).or_insert_with_key(|key| {
-            let bounds = OnceCell::new();
-            Arc::new(Home { key: key.clone(), bounds })
-        });
-        Arc::clone(home)
+        Arc::clone(self.0.entry(key).or_default())
     }
 }
 
 impl Inner {
     /// The part of this list that is written to: the last one.
-    pub(super) async fn last_part(&self, home: &Home, list: List) -> Result<i64, Failed> {
-        let bounds = home.bounds.get_or_try_init(|| self.bounds(&home.key)).await?;
-        Ok(bounds.last_part(list))
-    }
-
-    /// The same, for who writes there.
-    pub(super) async fn part_to_write(&self, home: &Home, list: List) -> Result<i64, Failed> {
-        let part = self.last_part(home, list).await?;
+    pub(super) async fn part_to_write(&self, home: &Home, list: List<'_>) -> Result<i64, Failed> {
+        let last = match list {
+            List::Conversations(..) => &home.conversations,
+            List::Decisions(_) => &home.decisions,
+        };
+        let part = *last.get_or_try_init(|| self.last_part(list)).await?;
         if part > 0 {
             // Perhaps one node alone has said so, and others would not tell who reads next.
-            self.note_part(home, list, part).await?;
+            self.note_part(list, part).await?;
         }
         Ok(part)
+    }
+
+    async fn last_part(&self, list: List<'_>) -> Result<i64, Failed> {
+        let (requests, statements) = (&self.requests, &self.statements);
+        let found = match list {
+            List::Conversations(tenant, user) => {
+                requests.one(&statements.last_part_of_conversations, (tenant.as_str(), user.as_str())).await?
+            }
+            List::Decisions(ConversationKey { tenant, conversation }) => {
+                let home = conversation.as_bytes().as_slice();
+                requests.one(&statements.last_part_of_decisions, (tenant.as_str(), home)).await?
+            }
+        };
+        let Some((value,)) = found else { return Ok(0) };
+        list.last(value).map_err(|reason| Failed::form(format!("which is the last part of {list:?}: {reason}")))
     }
 
     /// After the write of a value to a part: counts its rows now and then, and sees to it that it does not grow much longer. What was to be
     /// written is there, so that this fails is no failure.
     pub(super) async fn look_at_part(
         &self,
-        home: &Home,
-        (list, part): (List, i64),
+        (list, part): (List<'_>, i64),
         value: &[u8],
         count: impl AsyncFnOnce(i32) -> Result<usize, Failed>,
     ) {
@@ -119,24 +184,16 @@ impl Inner {
             if count(rows).await? < usize::try_from(rows).unwrap_or(usize::MAX) {
                 return Ok(());
             }
-            self.note_part(home, list, part + 1).await
+            self.note_part(list, part + 1).await
         };
         if let Err(error) = looked.await {
             tracing::warn!(%error, ?list, part, "whether a part of a list is full cannot be found out");
         }
     }
 
-    async fn note_part(&self, home: &Home, list: List, part: i64) -> Result<(), Failed> {
-        self.note_once(&home.key, list.bound(), part.unsigned_abs()).await
-    }
-}
-
-impl Bounds {
-    pub(super) fn last_part(&self, list: List) -> i64 {
-        number::of_seq(match list {
-            List::Conversations => self.conversations_part,
-            List::Decisions => self.decisions_part,
-        })
+    async fn note_part(&self, list: List<'_>, part: i64) -> Result<(), Failed> {
+        let saying = list.say_last(part, &self.written, (&self.requests, &self.statements));
+        self.parts.once(list.part(part), saying).await
     }
 }
 

@@ -6,13 +6,13 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// The schema that this binary makes, and the earliest that it works with. Steps only add tables and columns, so binaries of
 /// earlier schemas may go on with it: see [`USERS_MIN`]. The second one has tables for the further parts of homes'
-/// lists, and records that say under which name members are listed.
-pub(super) const VERSION: u32 = 2;
+/// lists, and records that say under which name members are listed; in the third one the first part says which is the last.
+pub(super) const VERSION: u32 = 3;
 
 /// Binaries that make a schema below this one cannot work with ours. To be raised with whatever changes what is stored in a row,
 /// record, value or key: who does not know a field loses it when it writes again; and with a table beside one that there was: who does not know
 /// it does not see what lies there. It is looked at when a broker starts, so such a step is made when those before have ended.
-pub(super) const USERS_MIN: u32 = 2;
+pub(super) const USERS_MIN: u32 = 3;
 
 /// Who may write a table, and with which timestamps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use futures_executor::block_on;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::deserialize::row::DeserializeRow;
+use scylla::response::query_result::QueryResult;
 use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
-use switchyard_store::cql::Cql;
+use switchyard_store::cql::{Cql, OpenError, Options, migrate};
 use switchyard_store::{DecisionPlace, ProjectionWrite, Projections, Seq};
 use tokio::runtime::Runtime;
 
@@ -69,24 +71,54 @@ impl List {
         found.into_iter().map(|it| (place(it.conversation), it.at, it.value)).collect()
     }
 
-    /// How many rows each part has, by plain statements.
-    fn parts(&self, look: &Look) -> Vec<i64> {
+    /// The table of part 0, and what names it there.
+    fn first_part(&self) -> (&'static str, String) {
         let tenant = &self.home.tenant;
-        let (table, key) = if self.decisions {
+        if self.decisions {
             ("decision", format!("tenant = '{tenant}' AND home = 0x{}", hex(&self.home)))
         } else {
             ("conversation_of_user", format!("tenant = '{tenant}' AND user = '{}'", self.user))
-        };
-        let kind = if self.decisions { 5 } else { 4 };
-        let home = format!("tenant = '{tenant}' AND conversation = 0x{}", hex(&self.home));
-        let last = look.number(&format!("SELECT number FROM bounds WHERE {home} AND kind = {kind}")).unwrap_or(0);
+        }
+    }
+
+    /// How many rows each part has, by plain statements.
+    fn parts(&self, look: &Look) -> Vec<i64> {
+        let (table, key) = self.first_part();
+        let nameless = if self.decisions { "kind = -1 AND about = 0x" } else { "conversation = 0x" };
+        let last =
+            look.number(&format!("SELECT WRITETIME(value) FROM {table} WHERE {key} AND {nameless}")).unwrap_or(0);
         // Behind the last one there is nothing.
         let later =
             (1..=last + 1).map(|part| format!("SELECT COUNT(*) FROM {table}_part WHERE {key} AND part = {part}"));
         let counts = [format!("SELECT COUNT(*) FROM {table} WHERE {key}")].into_iter().chain(later);
         let mut counts: Vec<_> = counts.map(|count| look.number(&count).expect("a number")).collect();
         assert_eq!(counts.pop(), Some(0));
+        // The row that says so is none of the list's.
+        counts[0] -= i64::from(last > 0);
         counts
+    }
+}
+
+impl List {
+    /// Copies all rows but the one that says the last part to another keyspace, as the second schema has them.
+    fn copy(&self, look: &Look, parts: usize, keyspace: &str) {
+        let (table, key) = self.first_part();
+        let (columns, named) = if self.decisions {
+            ("tenant, home, kind, about", " AND kind >= 0")
+        } else {
+            ("tenant, user, conversation", " AND conversation > 0x")
+        };
+        let part =
+            |part: usize| (format!("{table}_part"), format!("part, {columns}"), format!("{key} AND part = {part}"));
+        let first = (table.to_owned(), columns.to_owned(), format!("{key}{named}"));
+        for (table, columns, key) in [first].into_iter().chain((1..parts).map(part)) {
+            let read = format!("SELECT JSON {columns}, value FROM {table} WHERE {key}");
+            let stamps = format!("SELECT WRITETIME(value) FROM {table} WHERE {key}");
+            for ((row,), (at,)) in look.rows::<(String,)>(&read).into_iter().zip(look.rows::<(i64,)>(&stamps)) {
+                let row = row.replace('\'', "''");
+                look.carry_out(&format!("INSERT INTO {keyspace}.{table} JSON '{row}' USING TIMESTAMP {at}"));
+            }
+        }
     }
 }
 
@@ -117,11 +149,22 @@ impl Look {
         Self { runtime, session }
     }
 
+    fn carry_out(&self, cql: &str) -> QueryResult {
+        self.runtime.block_on(self.session.query_unpaged(cql, ())).expect("it is carried out")
+    }
+
+    /// The rows that this statement finds.
+    fn rows<Row>(&self, cql: &str) -> Vec<Row>
+    where
+        Row: for<'frame> DeserializeRow<'frame, 'frame>,
+    {
+        let found = self.carry_out(cql).into_rows_result().expect("rows");
+        found.rows::<Row>().expect("of this form").map(|row| row.expect("a row")).collect()
+    }
+
     /// The number that this statement finds.
     fn number(&self, cql: &str) -> Option<i64> {
-        let found = self.runtime.block_on(self.session.query_unpaged(cql, ())).expect("it is carried out");
-        let found = found.into_rows_result().expect("rows").maybe_first_row::<(i64,)>().expect("one of a number");
-        found.map(|(number,)| number)
+        self.rows::<(i64,)>(cql).first().map(|(number,)| *number)
     }
 }
 
@@ -154,6 +197,40 @@ fn a_part_that_is_full_is_followed_by_another() {
             assert_eq!(list.present(reader), expected);
         }
         assert!(list.parts(&look)[1..].iter().all(|rows| *rows <= i64::from(ROWS)), "{:?}", list.parts(&look));
+    }
+}
+
+/// The second schema said in another place how many parts there are.
+#[test]
+fn lists_of_the_second_schema_are_whole_once_it_is_raised() {
+    let look = Look::new();
+    let store = store().with_parts_of(ROWS, 1);
+    let keyspace = format!("{}_second", options().keyspace);
+    let second = Options { keyspace: keyspace.clone(), ..options() };
+    migrate(&second).expect("the schema is made");
+    let lists = both("of the second schema");
+    for list in &lists {
+        (0..70).for_each(|place| list.write(&store, place, 1, Some("in")));
+        assert_eq!(list.parts(&look), [20, 20, 20, 10]);
+        list.copy(&look, 4, &keyspace);
+    }
+    for name in ["schema", "schema_users"] {
+        look.carry_out(&format!("UPDATE {keyspace}.counters SET value = 2 WHERE name = '{name}' IF EXISTS"));
+    }
+    let earlier = Cql::open(&second).err().expect("it is too early");
+    assert!(matches!(earlier, OpenError::Schema { found: Some(2), .. }), "{earlier:?}");
+    for _ in 0..2 {
+        assert_eq!(migrate(&second).expect("it is raised"), 3);
+        let raised = Cql::open(&second).expect("the store opens");
+        for list in &lists {
+            assert_eq!(list.present(&raised), list.present(&store));
+        }
+    }
+    // And goes on where it was.
+    let raised = Cql::open(&second).expect("the store opens").with_parts_of(ROWS, 1);
+    for list in &lists {
+        (70..95).for_each(|place| list.write(&raised, place, 1, Some("in")));
+        assert_eq!(list.present(&raised).len(), 95);
     }
 }
 

@@ -59,8 +59,8 @@ fn an_earlier_schema_is_named_and_raised() {
     by_hand(&options, "UPDATE counters SET value = 1 WHERE name = 'schema_users' IF value > 1");
     drop(Cql::open(&options).expect("that is for those of before to mind"));
     assert_eq!(migrate(&options).expect("it is there"), made);
-    by_hand(&options, "UPDATE counters SET value = 99 WHERE name = 'schema_users' IF value = 2");
-    let later = Cql::open(&options).err().expect("it was set to 2 again");
+    by_hand(&options, "UPDATE counters SET value = 99 WHERE name = 'schema_users' IF value = 3");
+    let later = Cql::open(&options).err().expect("it was set to 3 again");
     assert!(matches!(later, OpenError::LaterSchema { users_min: 99, .. }), "{later:?}");
 }
 

@@ -1,0 +1,63 @@
+//! What a step of the schema has to do with what is stored. May be done again, and by several at once.
+
+use scylla::deserialize::row::DeserializeRow;
+use scylla::response::PagingState;
+use switchyard_protocol::id::{ConversationId, ConversationKey, TenantId, UserId};
+
+use super::parts::List;
+use super::requests::{Failed, Requests};
+use super::statements::{Statement, Statements};
+use super::value::Written;
+
+/// The schema from which on the first part of a list says which part is the last.
+const SAYS_LAST_PARTS: i64 = 3;
+
+/// Makes what was written under an earlier schema readable under this binary's. `found` is the earlier one, nothing if there is none.
+pub(super) async fn make(found: Option<i64>, requests: &Requests, statements: &Statements) -> Result<(), Failed> {
+    match found {
+        Some(..SAYS_LAST_PARTS) => say_last_parts(requests, statements).await,
+        None | Some(_) => Ok(()),
+    }
+}
+
+/// The second schema said it in `bounds`, where a home does not tell whose it is. Which parts there are, the tables of parts say:
+/// of one that was begun and in which nothing lies yet nobody need know.
+async fn say_last_parts(requests: &Requests, statements: &Statements) -> Result<(), Failed> {
+    let (written, to) = (Written::default(), (requests, statements));
+    let mut from = Some(PagingState::start());
+    while let Some(at) = from {
+        let (rows, next) = page::<(String, String, i64)>(requests, &statements.parts_of_conversations, at).await?;
+        for (tenant, user, part) in rows {
+            let tenant = TenantId::new(&tenant).map_err(Failed::form)?;
+            let user = UserId::new(&user).map_err(Failed::form)?;
+            List::Conversations(&tenant, &user).say_last(part, &written, to).await?;
+        }
+        from = next;
+    }
+    let mut from = Some(PagingState::start());
+    while let Some(at) = from {
+        let (rows, next) = page::<(String, Vec<u8>, i64)>(requests, &statements.parts_of_decisions, at).await?;
+        for (tenant, home, part) in rows {
+            let tenant = TenantId::new(&tenant).map_err(Failed::form)?;
+            let home = <[u8; 16]>::try_from(home).map_err(|_| Failed::form("not the name of a home"))?;
+            let home = ConversationKey { tenant, conversation: ConversationId::from_bytes(home) };
+            List::Decisions(&home).say_last(part, &written, to).await?;
+        }
+        from = next;
+    }
+    Ok(())
+}
+
+/// One page of a table, and where the next one begins.
+async fn page<Row>(
+    requests: &Requests,
+    statement: &Statement,
+    at: PagingState,
+) -> Result<(Vec<Row>, Option<PagingState>), Failed>
+where
+    Row: for<'frame> DeserializeRow<'frame, 'frame>,
+{
+    let (page, next) = requests.page(statement, (), at).await?;
+    let rows = page.rows::<Row>().map_err(Failed::form)?;
+    Ok((rows.collect::<Result<_, _>>().map_err(Failed::form)?, next))
+}
