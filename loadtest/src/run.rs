@@ -92,6 +92,9 @@ fn report(args: &Args, limits: &[Limit], outcome: Outcome) -> anyhow::Result<Exi
     }
     if !args.quiet {
         eprint!("{}", report.table());
+        for (words, count) in &outcome.refusals {
+            eprintln!("  {count} answered with {words}");
+        }
     }
     if report.oracle.as_ref().is_some_and(|verdict| verdict.faults() > 0) {
         eprintln!("loadtest: the oracle found a violation");

@@ -5,6 +5,7 @@ mod fill;
 mod lists;
 mod storm;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Outcome {
     pub rate_missed: bool,
     /// Messages that the server has left without an answer on connections that stand.
     pub unanswered: u64,
+    /// What messages and changes were answered with that are not done, and how often.
+    pub refusals: BTreeMap<String, u64>,
 }
 
 /// Runs what was asked for.
@@ -288,7 +291,8 @@ impl<'a> Bench<'a> {
         }
         let verdict = Some(std::mem::take(&mut world.verdict));
         let rate_missed = self.open_loop && (late || busy);
-        Ok(Outcome { metrics: self.metrics, verdict, rate_missed, unanswered })
+        let refusals = std::mem::take(&mut world.refusals);
+        Ok(Outcome { metrics: self.metrics, verdict, rate_missed, unanswered, refusals })
     }
 }
 

@@ -17,7 +17,7 @@ mod session;
 mod told;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -40,6 +40,9 @@ use self::session::{Control, Session};
 
 /// Refused messages that are remembered, to see that none of them is in a timeline.
 const REFUSED_MAX: usize = 1 << 20;
+
+/// Kinds of refusals that are counted.
+const REFUSALS_MAX: usize = 32;
 
 /// What every message is: a send that names no kind is of this one.
 const KIND: i32 = v1::MessageKind::Text as i32;
@@ -157,8 +160,8 @@ pub struct World {
     pub verdict: Verdict,
     /// Why the run cannot go on.
     pub fatal: Option<String>,
-    /// The first definite refusal of a message, in words.
-    pub refusal: Option<String>,
+    /// What messages and changes were answered with that are not done, in words, and how often.
+    pub refusals: BTreeMap<String, u64>,
     /// Connections in their handshake at once.
     pub connecting_max: usize,
     /// Messages of the whole run at most; those that were refused are not counted.
@@ -251,7 +254,7 @@ impl World {
             meter: Meter::default(),
             verdict,
             fatal: None,
-            refusal: None,
+            refusals: BTreeMap::new(),
             connecting_max: CONNECTING_MAX,
             quota: u64::MAX,
             bodies: Bodies::new(plan.seed, plan.size),
@@ -481,4 +484,12 @@ fn jitter(seed: u64, n: u64, span: u64) -> u64 {
 
 fn words(error: &v1::Error) -> String {
     format!("{}: {}", error.code, error.message)
+}
+
+/// Counts one more of this refusal, unless there are too many kinds of them.
+fn count_refusal(refusals: &mut BTreeMap<String, u64>, error: &v1::Error) {
+    let words = words(error);
+    if refusals.len() < REFUSALS_MAX || refusals.contains_key(&words) {
+        *refusals.entry(words).or_default() += 1;
+    }
 }

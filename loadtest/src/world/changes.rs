@@ -12,7 +12,7 @@ use crate::outbox::Outcome;
 
 use super::mixed::Op;
 use super::send::{REFUSED_AGAIN, UNKNOWN_AGAIN};
-use super::{Flow, State, Timer, World, encode, words};
+use super::{Flow, State, Timer, World, count_refusal, encode};
 
 const MS: u64 = 1_000_000;
 
@@ -158,7 +158,7 @@ impl World {
         let unknown = matches!(code, Some(ErrorCode::UnknownOutcome | ErrorCode::Internal) | None);
         let again = code.is_none_or(ErrorCode::retry);
         let unsure = op.unsure || unknown;
-        self.refusal.get_or_insert_with(|| words(error));
+        count_refusal(&mut self.refusals, error);
         let wait = |usual: u64| error.retry_after_ms.map_or(usual, |ms| ms.max(1) * MS);
         if unsure && again {
             if let Some(op) = self.mixing.as_mut().and_then(|mixing| mixing.open.get_mut(&id)) {

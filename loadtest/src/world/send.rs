@@ -9,7 +9,7 @@ use crate::net::Net;
 use crate::oracle::{Fault, Imprint, Place};
 use crate::outbox::Outcome;
 
-use super::{Flow, Kind, REFUSED_MAX, State, Timer, World, words};
+use super::{Flow, Kind, REFUSED_MAX, State, Timer, World, count_refusal};
 
 const MS: u64 = 1_000_000;
 
@@ -229,7 +229,7 @@ impl World {
         flight.remaining = if held { readers } else { 0 };
         outbox.flying -= 1;
         outbox.trim();
-        self.refusal.get_or_insert_with(|| words(error));
+        count_refusal(&mut self.refusals, error);
         if held {
             let wait = error.retry_after_ms.map_or(UNKNOWN_AGAIN, |ms| ms.max(1) * MS);
             self.at(now + wait, slot, Timer::Release(count));
