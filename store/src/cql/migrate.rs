@@ -57,6 +57,12 @@ async fn raise(options: &Options) -> Result<u32, OpenError> {
             return Err(refused::unprepared(&session, options, error).await?.unwrap_or_else(missing));
         }
     };
+    let found = number(&session, &statements.counter, SCHEMA).await?;
+    if found.is_some_and(|found| found < steps::THIRD) {
+        for table in Table::ALL {
+            session.query_unpaged(table.alter(keyspace), ()).await.map_err(|error| refused::refused(&error))?;
+        }
+    }
     let requests = Requests::new(session, 1, options.request_timeout);
     datacenter::settle(&requests, &statements, options).await?;
     let up_to =
@@ -64,8 +70,9 @@ async fn raise(options: &Options) -> Result<u32, OpenError> {
     // First who may use it: whoever is refused by that finds nothing that it cannot read.
     let failed = |error: Failed| refused::failed(&error);
     counters::raise(&requests, &statements, USERS, up_to(USERS_MIN)).await.map_err(failed)?;
-    let found = requests.one::<(i64,)>(&statements.counter, (SCHEMA,)).await.map_err(failed)?;
-    steps::make(found.map(|(found,)| found), &requests, &statements).await.map_err(failed)?;
+    if found.is_some_and(|found| found < steps::THIRD) {
+        steps::say_last_parts(&requests, &statements).await.map_err(failed)?;
+    }
     let version = counters::raise(&requests, &statements, SCHEMA, up_to(VERSION)).await.map_err(failed)?;
     u32::try_from(version).map_err(unreachable)
 }

@@ -6,8 +6,13 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// The schema that this binary makes, and the earliest that it works with. Steps only add tables and columns, so binaries of
 /// earlier schemas may go on with it: see [`USERS_MIN`]. The second one has tables for the further parts of homes'
-/// lists, and records that say under which name members are listed; in the third one the first part says which is the last.
+/// lists, and records that say under which name members are listed; in the third one the first part says which is the last,
+/// and tables are read elsewhere when a copy does not answer.
 pub(super) const VERSION: u32 = 3;
+
+/// How a table is read of which a copy does not answer: so soon another one is asked. Nodes would rather wait as long as one
+/// of a hundred reads takes: once one of them has stood still for some seconds, that is some seconds.
+const READ_ELSEWHERE: &str = "speculative_retry = '100ms'";
 
 /// Binaries that make a schema below this one cannot work with ours. To be raised with whatever changes what is stored in a row,
 /// record, value or key: who does not know a field loses it when it writes again; and with a table beside one that there was: who does not know
@@ -160,8 +165,13 @@ impl Table {
     pub(super) fn create(self, keyspace: &str) -> String {
         let (name, columns) = (self.name(), self.columns());
         let seed = format!("switchyard.{}.{name}", keyspace.to_ascii_lowercase());
-        let id = uuid::Builder::from_custom_bytes(xxh3_128(seed.as_bytes()).to_be_bytes()).into_uuid();
-        format!("CREATE TABLE IF NOT EXISTS {keyspace}.{name} ({columns}) WITH id = {id}", id = id as Uuid)
+        let id: Uuid = uuid::Builder::from_custom_bytes(xxh3_128(seed.as_bytes()).to_be_bytes()).into_uuid();
+        format!("CREATE TABLE IF NOT EXISTS {keyspace}.{name} ({columns}) WITH id = {id} AND {READ_ELSEWHERE}")
+    }
+
+    /// The statement that gives a table of the first two schemas what it would be made with now.
+    pub(super) fn alter(self, keyspace: &str) -> String {
+        format!("ALTER TABLE {keyspace}.{name} WITH {READ_ELSEWHERE}", name = self.name())
     }
 }
 
@@ -187,7 +197,8 @@ mod tests {
         let made: HashSet<_> = Table::ALL.iter().map(|table| table.create("a")).collect();
         assert_eq!(made.len(), Table::ALL.len());
         assert_eq!(Table::Log.create("a"), Table::Log.create("a"));
-        assert_ne!(Table::Log.create("a").split("id = ").last(), Table::Log.create("b").split("id = ").last());
+        let id = |keyspace| Table::Log.create(keyspace).split_once("id = ").map(|(_, rest)| rest.to_owned());
+        assert_ne!(id("a"), id("b"));
     }
 
     #[test]

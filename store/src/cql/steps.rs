@@ -9,20 +9,12 @@ use super::requests::{Failed, Requests};
 use super::statements::{Statement, Statements};
 use super::value::Written;
 
-/// The schema from which on the first part of a list says which part is the last.
-const SAYS_LAST_PARTS: i64 = 3;
+/// The schema before which the first part of a list does not say which part is the last.
+pub(super) const THIRD: u32 = 3;
 
-/// Makes what was written under an earlier schema readable under this binary's. `found` is the earlier one, nothing if there is none.
-pub(super) async fn make(found: Option<i64>, requests: &Requests, statements: &Statements) -> Result<(), Failed> {
-    match found {
-        Some(..SAYS_LAST_PARTS) => say_last_parts(requests, statements).await,
-        None | Some(_) => Ok(()),
-    }
-}
-
-/// The second schema said it in `bounds`, where a home does not tell whose it is. Which parts there are, the tables of parts say:
-/// of one that was begun and in which nothing lies yet nobody need know.
-async fn say_last_parts(requests: &Requests, statements: &Statements) -> Result<(), Failed> {
+/// Lets the first parts of lists say which one is the last. The second schema said it in `bounds`, where a home does not tell whose it
+/// is. Which parts there are, the tables of parts say: of one that was begun and in which nothing lies yet nobody need know.
+pub(super) async fn say_last_parts(requests: &Requests, statements: &Statements) -> Result<(), Failed> {
     let (written, to) = (Written::default(), (requests, statements));
     let mut from = Some(PagingState::start());
     while let Some(at) = from {

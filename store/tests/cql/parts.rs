@@ -1,6 +1,6 @@
 //! Lists that hold for ever what went lie in parts: none grows without a bound, and which part a row lies in makes no difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
 use bytes::Bytes;
@@ -214,6 +214,15 @@ fn lists_of_the_second_schema_are_whole_once_it_is_raised() {
         assert_eq!(list.parts(&look), [20, 20, 20, 10]);
         list.copy(&look, 4, &keyspace);
     }
+    let patience = || {
+        let tables = "SELECT speculative_retry FROM system_schema.tables WHERE keyspace_name =";
+        let tables = look.rows::<(String,)>(&format!("{tables} '{keyspace}'"));
+        tables.into_iter().map(|(retry,)| retry).collect::<BTreeSet<_>>()
+    };
+    let made = patience();
+    assert_eq!(made.len(), 1, "{made:?}");
+    look.carry_out(&format!("ALTER TABLE {keyspace}.router WITH speculative_retry = '99p'"));
+    assert_eq!(patience().len(), 2);
     for name in ["schema", "schema_users"] {
         look.carry_out(&format!("UPDATE {keyspace}.counters SET value = 2 WHERE name = '{name}' IF EXISTS"));
     }
@@ -226,6 +235,7 @@ fn lists_of_the_second_schema_are_whole_once_it_is_raised() {
             assert_eq!(list.present(&raised), list.present(&store));
         }
     }
+    assert_eq!(patience(), made, "nodes are as impatient as where the schema was made");
     // And goes on where it was.
     let raised = Cql::open(&second).expect("the store opens").with_parts_of(ROWS, 1);
     for list in &lists {
