@@ -51,7 +51,7 @@ pub struct Outcome {
     pub rate_missed: bool,
     /// Messages that the server has left without an answer on connections that stand.
     pub unanswered: u64,
-    /// What messages and changes were answered with that are not done, and how often.
+    /// The errors that messages and changes were answered with, and how often.
     pub refusals: BTreeMap<String, u64>,
 }
 

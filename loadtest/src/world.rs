@@ -41,7 +41,7 @@ use self::session::{Control, Session};
 /// Refused messages that are remembered, to see that none of them is in a timeline.
 const REFUSED_MAX: usize = 1 << 20;
 
-/// Kinds of refusals that are counted.
+/// Kinds of errors that are counted.
 const REFUSALS_MAX: usize = 32;
 
 /// What every message is: a send that names no kind is of this one.
@@ -160,7 +160,7 @@ pub struct World {
     pub verdict: Verdict,
     /// Why the run cannot go on.
     pub fatal: Option<String>,
-    /// What messages and changes were answered with that are not done, in words, and how often.
+    /// The errors that messages and changes were answered with, in words, and how often.
     pub refusals: BTreeMap<String, u64>,
     /// Connections in their handshake at once.
     pub connecting_max: usize,
@@ -486,7 +486,7 @@ fn words(error: &v1::Error) -> String {
     format!("{}: {}", error.code, error.message)
 }
 
-/// Counts one more of this refusal, unless there are too many kinds of them.
+/// Counts one more of this error, unless there are too many kinds of them.
 fn count_refusal(refusals: &mut BTreeMap<String, u64>, error: &v1::Error) {
     let words = words(error);
     if refusals.len() < REFUSALS_MAX || refusals.contains_key(&words) {

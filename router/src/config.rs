@@ -29,7 +29,7 @@ pub struct RouterConfig {
 }
 
 /// Threads that read a store in a cluster. Each waits for other machines most of the time; after a take-over all that is
-/// in use is loaded anew, by seven to nine statements, five of them one after the other, and its users wait for it.
+/// in use is loaded anew, by six or seven statements, three of them one after the other, and its users wait for it.
 pub const READERS_SHARED: usize = 64;
 
 impl Default for RouterConfig {

@@ -200,7 +200,7 @@ pub fn cql_failure(error: &cql::OpenError) -> Failure {
             "store.cql.user",
             format!(
                 "{error}; grant it SELECT and MODIFY on the keyspace that store.cql.keyspace names, and for `switchyard \
-                 migrate` CREATE on all keyspaces as well"
+                 migrate` CREATE and ALTER on all keyspaces as well"
             ),
         ))
         .into(),

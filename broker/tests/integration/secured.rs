@@ -141,7 +141,7 @@ fn a_role_that_may_not_is_told_what_it_needs() {
     };
     let strict = [("accept_losses", "false")];
     let stranger = guest("stranger", &[]);
-    needs(migrated(keyspace, &stranger), "CREATE on all keyspaces");
+    needs(migrated(keyspace, &stranger), "CREATE and ALTER on all keyspaces");
     needs(dump(&stranger, &[]), "SELECT and MODIFY");
     let rows = format!("KEYSPACE {keyspace}");
     let told = dump(&guest("reader", &[&rows]), &strict).1;

@@ -35,9 +35,9 @@ impl Inner {
         part: i64,
     ) -> Result<(i64, Vec<((u8, Bytes), Value)>), ProjectionError> {
         let mut last = 0;
-        let each = |(kind, about, value): (i16, Bytes, Bytes)| {
+        let each = |(kind, about, value, at): (i16, Bytes, Bytes, i64)| {
             if kind == NAMELESS_KIND {
-                last = last_part(home, value)?;
+                last = at;
                 return Ok(None);
             }
             let kind = u8::try_from(kind).map_err(|_| damaged(home, "not a kind of decision"))?;
@@ -67,9 +67,9 @@ impl Inner {
         }
         let (mut last, mut first) = (0, None);
         let ((tenant, name), number) = (conversation(home), i16::from(*kind));
-        let each = |(kind, value): (i16, Bytes)| {
+        let each = |(kind, value, at): (i16, Bytes, i64)| {
             match kind {
-                NAMELESS_KIND => last = last_part(home, value)?,
+                NAMELESS_KIND => last = at,
                 _ => first = Some(of_place(place, value)?),
             }
             Ok(())
@@ -115,11 +115,6 @@ impl Inner {
         self.look_at_part((list, part), &value, count).await;
         Ok(())
     }
-}
-
-/// What the row of a home's decisions says that has no name.
-fn last_part(home: &ConversationKey, value: Bytes) -> Result<i64, ProjectionError> {
-    List::Decisions(home).last(value).map_err(|reason| damaged(home, reason))
 }
 
 fn of_place(DecisionPlace { home, kind, about }: &DecisionPlace, value: Bytes) -> Result<Value, ProjectionError> {

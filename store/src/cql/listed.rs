@@ -10,7 +10,7 @@ use crate::projection::{Membership, ProjectionError};
 
 use super::Inner;
 use super::parts::{self, Home, List, NAMELESS, READ_AT_A_TIME};
-use super::projections::{damaged, failed, stored};
+use super::projections::{failed, stored};
 use super::requests::Failed;
 use super::value::Value;
 
@@ -38,11 +38,10 @@ impl Inner {
         user: &UserId,
         part: i64,
     ) -> Result<(i64, Vec<(ConversationId, Value)>), ProjectionError> {
-        let list = List::Conversations(tenant, user);
         let mut last = 0;
-        let each = |(id, value): (Vec<u8>, Bytes)| {
+        let each = |(id, value, at): (Vec<u8>, Bytes, i64)| {
             if id == NAMELESS {
-                last = list.last(value).map_err(|reason| damaged(&ConversationKey::home(tenant, user), reason))?;
+                last = at;
                 return Ok(None);
             }
             // Without its id there is no telling which one it is.

@@ -1,4 +1,4 @@
-//! Making the schema, and raising it. Steps only add, so what an older binary reads stays; each may be done again, and by several at
+//! Making the schema, and raising it. Steps only add, and say if older binaries cannot go on beside them; each may be done again, and by several at
 //! once, for tables say their ids and the number of the schema only rises. It rises once everything is done, so a step that was
 //! broken off is made again.
 
@@ -58,11 +58,6 @@ async fn raise(options: &Options) -> Result<u32, OpenError> {
         }
     };
     let found = number(&session, &statements.counter, SCHEMA).await?;
-    if found.is_some_and(|found| found < steps::THIRD) {
-        for table in Table::ALL {
-            session.query_unpaged(table.alter(keyspace), ()).await.map_err(|error| refused::refused(&error))?;
-        }
-    }
     let requests = Requests::new(session, 1, options.request_timeout);
     datacenter::settle(&requests, &statements, options).await?;
     let up_to =
@@ -71,8 +66,11 @@ async fn raise(options: &Options) -> Result<u32, OpenError> {
     let failed = |error: Failed| refused::failed(&error);
     counters::raise(&requests, &statements, USERS, up_to(USERS_MIN)).await.map_err(failed)?;
     if found.is_some_and(|found| found < steps::THIRD) {
-        steps::say_last_parts(&requests, &statements).await.map_err(failed)?;
+        for table in Table::ALL {
+            requests.alter(table.alter(keyspace)).await.map_err(failed)?;
+        }
     }
+    steps::say_last_parts(&requests, &statements).await.map_err(failed)?;
     let version = counters::raise(&requests, &statements, SCHEMA, up_to(VERSION)).await.map_err(failed)?;
     u32::try_from(version).map_err(unreachable)
 }

@@ -1,7 +1,7 @@
 //! Parts: two lists of a user's home hold for ever what went, as values that say so, and so grow with everything that ever was. Each lies
 //! in parts, which are partitions: part 0 in a table of its own, as it was before there were others, and those from 1 on in a table
-//! with the part in its key. Which part is written to says a row of part 0 that has no name: it only rises. So whoever reads
-//! part 0 knows of the others.
+//! with the part in its key. Which part is written to says a row of part 0 that has no name, by its timestamp: so it only rises, and
+//! whoever reads part 0 knows of the others.
 //!
 //! **Invariant:** a row lies in any part up to that one, and perhaps in several. Who reads looks into all of them, and takes of the
 //! rows with one key the one with the highest number, of equals the lowest part's, which was written first. So who writes may
@@ -11,18 +11,14 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::hash_map::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use switchyard_protocol::id::{ConversationKey, TenantId, UserId};
 use tokio::sync::OnceCell;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::key::KeyBuf;
-
 use super::Inner;
-use super::number;
 use super::requests::{Failed, Requests};
 use super::statements::Statements;
-use super::value::{self, Value, Written};
+use super::value::Value;
 
 /// Rows of a part; when it was found to have so many, the next one is written to.
 const PART_ROWS: i32 = 10_000;
@@ -71,10 +67,10 @@ pub(super) enum Which {
     Decisions,
 }
 
-/// The kind of a decision that is none: its row says which is the last part, and is about nothing.
+/// The kind of a decision that is none: its row, which is about nothing, has the number of the last part as its timestamp.
 pub(super) const NAMELESS_KIND: i16 = -1;
 
-/// The name of a conversation that is none: its row says which is the last part.
+/// The name of a conversation that is none, for the same; and what such rows hold.
 pub(super) const NAMELESS: &[u8] = &[];
 
 impl List<'_> {
@@ -85,35 +81,16 @@ impl List<'_> {
         }
     }
 
-    /// Of the row that says the last part.
-    fn key(self) -> KeyBuf {
-        match self {
-            Self::Conversations(tenant, user) => KeyBuf::user(tenant, user),
-            Self::Decisions(home) => KeyBuf::conversation(home),
-        }
-    }
-
-    /// What that row's value says, if it is intact.
-    pub(super) fn last(self, value: Bytes) -> Result<i64, &'static str> {
-        value::decode(self.key(), value).map(|value| number::of_seq(value.at))
-    }
-
     /// Says that this is the last part, unless a later one is.
-    pub(super) async fn say_last(
-        self,
-        part: i64,
-        written: &Written,
-        (requests, statements): (&Requests, &Statements),
-    ) -> Result<(), Failed> {
-        let value = written.encode(self.key(), part.unsigned_abs(), Some(&Bytes::new()));
+    pub(super) async fn say_last(self, part: i64, requests: &Requests, statements: &Statements) -> Result<(), Failed> {
         match self {
             Self::Conversations(tenant, user) => {
-                let values = (tenant.as_str(), user.as_str(), NAMELESS, value, part);
+                let values = (tenant.as_str(), user.as_str(), NAMELESS, NAMELESS, part);
                 requests.execute(&statements.put_conversation_of_user, values).await.map(drop)
             }
             Self::Decisions(ConversationKey { tenant, conversation }) => {
                 let home = conversation.as_bytes().as_slice();
-                let values = (tenant.as_str(), home, NAMELESS_KIND, NAMELESS, value, part);
+                let values = (tenant.as_str(), home, NAMELESS_KIND, NAMELESS, NAMELESS, part);
                 requests.execute(&statements.put_decision, values).await.map(drop)
             }
         }
@@ -164,8 +141,7 @@ impl Inner {
                 requests.one(&statements.last_part_of_decisions, (tenant.as_str(), home)).await?
             }
         };
-        let Some((value,)) = found else { return Ok(0) };
-        list.last(value).map_err(|reason| Failed::form(format!("which is the last part of {list:?}: {reason}")))
+        Ok(found.map_or(0, |(part,)| part))
     }
 
     /// After the write of a value to a part: counts its rows now and then, and sees to it that it does not grow much longer. What was to be
@@ -192,8 +168,7 @@ impl Inner {
     }
 
     async fn note_part(&self, list: List<'_>, part: i64) -> Result<(), Failed> {
-        let saying = list.say_last(part, &self.written, (&self.requests, &self.statements));
-        self.parts.once(list.part(part), saying).await
+        self.parts.once(list.part(part), list.say_last(part, &self.requests, &self.statements)).await
     }
 }
 

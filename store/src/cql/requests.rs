@@ -105,6 +105,12 @@ impl Requests {
         Ok(self.session.batch(batch, values).await?)
     }
 
+    /// A change of the schema.
+    pub(super) async fn alter(&self, cql: String) -> Result<(), Failed> {
+        self.session.query_unpaged(cql, ()).await?;
+        Ok(())
+    }
+
     /// One page of an answer, and where the next one begins.
     pub(super) async fn page(
         &self,

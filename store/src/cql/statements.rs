@@ -171,12 +171,12 @@ statements! {
     drop_members: Member, "DELETE FROM member USING TIMESTAMP ? WHERE tenant = ? AND conversation = ?";
 
     put_conversation_of_user: ConversationOfUser, "INSERT INTO conversation_of_user (tenant, user, conversation, value) VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
-    conversations_of_user: ConversationOfUser, "SELECT conversation, value FROM conversation_of_user WHERE tenant = ? AND user = ?";
-    last_part_of_conversations: ConversationOfUser, "SELECT value FROM conversation_of_user WHERE tenant = ? AND user = ? AND conversation = 0x";
+    conversations_of_user: ConversationOfUser, "SELECT conversation, value, WRITETIME(value) FROM conversation_of_user WHERE tenant = ? AND user = ?";
+    last_part_of_conversations: ConversationOfUser, "SELECT WRITETIME(value) FROM conversation_of_user WHERE tenant = ? AND user = ? AND conversation = 0x";
     count_conversations_of_user: ConversationOfUser, "SELECT conversation FROM conversation_of_user WHERE tenant = ? AND user = ? LIMIT ?";
 
     put_conversation_of_user_in: ConversationOfUserPart, "INSERT INTO conversation_of_user_part (tenant, user, part, conversation, value) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
-    conversations_of_user_in: ConversationOfUserPart, "SELECT conversation, value FROM conversation_of_user_part WHERE tenant = ? AND user = ? AND part = ?";
+    conversations_of_user_in: ConversationOfUserPart, "SELECT conversation, value, WRITETIME(value) FROM conversation_of_user_part WHERE tenant = ? AND user = ? AND part = ?";
     count_conversations_of_user_in: ConversationOfUserPart, "SELECT conversation FROM conversation_of_user_part WHERE tenant = ? AND user = ? AND part = ? LIMIT ?";
     parts_of_conversations: ConversationOfUserPart, "SELECT DISTINCT tenant, user, part FROM conversation_of_user_part";
 
@@ -189,13 +189,13 @@ statements! {
     drop_reactors: Reactor, "DELETE FROM reactor USING TIMESTAMP ? WHERE tenant = ? AND conversation = ? AND bucket = ?";
 
     put_decision: Decision, "INSERT INTO decision (tenant, home, kind, about, value) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
-    decisions: Decision, "SELECT kind, about, value FROM decision WHERE tenant = ? AND home = ?";
-    decision: Decision, "SELECT kind, value FROM decision WHERE tenant = ? AND home = ? AND (kind, about) IN ((?, ?), (-1, 0x))";
-    last_part_of_decisions: Decision, "SELECT value FROM decision WHERE tenant = ? AND home = ? AND kind = -1 AND about = 0x";
+    decisions: Decision, "SELECT kind, about, value, WRITETIME(value) FROM decision WHERE tenant = ? AND home = ?";
+    decision: Decision, "SELECT kind, value, WRITETIME(value) FROM decision WHERE tenant = ? AND home = ? AND (kind, about) IN ((?, ?), (-1, 0x))";
+    last_part_of_decisions: Decision, "SELECT WRITETIME(value) FROM decision WHERE tenant = ? AND home = ? AND kind = -1 AND about = 0x";
     count_decisions: Decision, "SELECT kind FROM decision WHERE tenant = ? AND home = ? LIMIT ?";
 
     put_decision_in: DecisionPart, "INSERT INTO decision_part (tenant, home, part, kind, about, value) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
-    decisions_in: DecisionPart, "SELECT kind, about, value FROM decision_part WHERE tenant = ? AND home = ? AND part = ?";
+    decisions_in: DecisionPart, "SELECT kind, about, value, WRITETIME(value) FROM decision_part WHERE tenant = ? AND home = ? AND part = ?";
     decision_in: DecisionPart, "SELECT value FROM decision_part WHERE tenant = ? AND home = ? AND part = ? AND kind = ? AND about = ?";
     count_decisions_in: DecisionPart, "SELECT kind FROM decision_part WHERE tenant = ? AND home = ? AND part = ? LIMIT ?";
     parts_of_decisions: DecisionPart, "SELECT DISTINCT tenant, home, part FROM decision_part";

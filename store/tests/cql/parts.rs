@@ -223,9 +223,11 @@ fn lists_of_the_second_schema_are_whole_once_it_is_raised() {
     assert_eq!(made.len(), 1, "{made:?}");
     look.carry_out(&format!("ALTER TABLE {keyspace}.router WITH speculative_retry = '99p'"));
     assert_eq!(patience().len(), 2);
-    for name in ["schema", "schema_users"] {
-        look.carry_out(&format!("UPDATE {keyspace}.counters SET value = 2 WHERE name = '{name}' IF EXISTS"));
-    }
+    let is_of = |name: &str, schema: u32| {
+        look.carry_out(&format!("UPDATE {keyspace}.counters SET value = {schema} WHERE name = '{name}' IF EXISTS"));
+    };
+    is_of("schema", 2);
+    is_of("schema_users", 2);
     let earlier = Cql::open(&second).err().expect("it is too early");
     assert!(matches!(earlier, OpenError::Schema { found: Some(2), .. }), "{earlier:?}");
     for _ in 0..2 {
@@ -234,7 +236,14 @@ fn lists_of_the_second_schema_are_whole_once_it_is_raised() {
         for list in &lists {
             assert_eq!(list.present(&raised), list.present(&store));
         }
+        // As if it had been broken off before its end, and by two at once.
+        is_of("schema", 2);
     }
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| assert_eq!(migrate(&second).expect("it is raised"), 3));
+        }
+    });
     assert_eq!(patience(), made, "nodes are as impatient as where the schema was made");
     // And goes on where it was.
     let raised = Cql::open(&second).expect("the store opens").with_parts_of(ROWS, 1);
